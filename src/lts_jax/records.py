@@ -1,0 +1,213 @@
+"""Records of the text side: frozen, typed, without behaviour. Nothing here imports jax or another room.
+
+One rollout is read top to bottom: a `Task` is given to K teams; each team takes `Step`s; after each step the
+controller takes a `Decision`; an admitted step becomes a `MemoryEntry`; a `Pull` records that a team asked for an
+entry's value; teams give `Answer`s; the graded answers are `Outcome`s; all of it is one `Rollout`, and the G rollouts
+of one task under one controller are a `RolloutGroup`.
+
+Times are seconds on the rollout's own clock, zero at the start of the task. Money is US dollars.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SCHEMA_VERSION = 1  # of the run folder; a folder of another version is refused, not guessed at
+
+
+class StopReason(StrEnum):
+    """Why a team, or a model call, ended. Expected failures are values, not exceptions."""
+
+    SATISFIED = "satisfied"  # the progress ledger says the request is satisfied
+    ROUND_LIMIT = "round_limit"
+    REPLAN_LIMIT = "replan_limit"
+    TIME_LIMIT = "time_limit"  # the deadline of the rollout, or of the team
+    BUDGET = "budget"  # tokens, dollars or seconds of the run are used up
+    MODEL_ERROR = "model_error"  # the endpoint failed for good (after retries)
+    CANCELLED = "cancelled"  # another team answered first, or the quorum was reached
+    CRASHED = "crashed"  # a programming error inside one team; the others go on
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One question with its reference answer.
+
+    `answer` is the reference in the AssistantBench convention (one answer per line, one JSON object per line), or
+    None where the split withholds it. It never reaches a prompt.
+    """
+
+    task_id: str
+    question: str
+    answer: str | None
+    split: str  # "train" | "validation" | "test"
+    family: str = ""  # question family of the offline world, or the benchmark's name
+    difficulty: str = ""  # "easy" | "medium" | "hard"
+    scoring: str = "assistantbench"  # or "gaia"
+    attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message. `role` is "system", "user" or "assistant"; `name` is the speaker inside a team."""
+
+    role: str
+    content: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One call of a chat model: what it said, what it cost, how it ended. `error` is empty on success."""
+
+    purpose: str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
+    reply: str
+    prompt_tokens: int
+    completion_tokens: int
+    model: str = ""
+    team: int = -1  # -1: the call belongs to no team (the aggregator)
+    step: int = -1
+    started_seconds: float = 0.0
+    seconds: float = 0.0
+    usd: float = 0.0
+    attempts: int = 1
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool returned. `failed` marks tracebacks, refusals and empty replies; they are observations too."""
+
+    text: str
+    failed: bool = False
+    tool: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One agent turn of a team. The step triplet that the controller sees is (instruction, summary, output)."""
+
+    team: int
+    step: int  # 0, 1, 2, ... within the team
+    agent: str  # "WebSurfer", "FileSurfer", "Coder", "ComputerTerminal"
+    instruction: str  # u_t: what the agent was asked
+    action: str  # the tool call or code, as text; empty for a plain reply
+    output: str  # o_t: the raw reply
+    summary: str = ""  # s_t: 15-20 words; empty while there is none
+    started_seconds: float = 0.0
+    finished_seconds: float = 0.0
+    failed: bool = False
+    seconds_saved_by: tuple[int, ...] = ()  # entries whose value the team held when it took this step
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The controller's answer for one step. `action` 0 rejects, 1 admits; `log_prob` is of the taken action."""
+
+    team: int
+    step: int
+    action: int
+    log_prob: float
+    admit_probability: float
+    num_keys: int  # entries committed before this decision: the first `num_keys` of the rollout's entries
+    sequence: int  # order of the decisions of one rollout
+    seconds: float
+    entry: int = -1  # id of the admitted entry, or -1
+    controller: str = ""  # name and version of the controller that decided
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEntry:
+    """One key/value pair of the memory bank with its origin. Ids are 0, 1, 2, ... in order of admission."""
+
+    entry: int
+    key: str
+    value: str
+    team: int
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A team asked for the value of an entry before taking its step number `step`."""
+
+    entry: int
+    reader: int  # team that pulled
+    writer: int  # team that wrote the entry
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A team's final answer, or the aggregated one (`team` = -1)."""
+
+    team: int
+    text: str
+    seconds: float
+    stop_reason: StopReason
+    num_steps: int = 0
+    num_replans: int = 0
+    num_stalls: int = 0  # rounds that the ledger called stalled
+    detail: str = ""  # error text when something failed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A graded answer: `score` in [0, 1] (raw official value in strict mode), `answered` if there was an answer."""
+
+    score: float
+    answered: bool
+    detail: str = ""  # how it was scored, or why it could not be
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where a rollout stands in a run. Every random number of the rollout is a function of these and a purpose."""
+
+    seed: int
+    iteration: int
+    task: str
+    rollout: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One execution of a task with K teams and a memory bank.
+
+    `rewards` are NaN where no score could be computed (withheld answer, infrastructure failure).
+    """
+
+    task: Task
+    coordinates: Coordinates
+    num_teams: int
+    steps: tuple[Step, ...]
+    decisions: tuple[Decision, ...]
+    entries: tuple[MemoryEntry, ...]
+    pulls: tuple[Pull, ...]
+    answers: tuple[Answer, ...]  # one a team, in team order
+    final: Answer  # the aggregated answer
+    outcome: Outcome  # of the final answer: R_agg
+    first_outcome: Outcome  # of the team that finished first: R_first
+    reward_agg: float
+    reward_first: float
+    seconds: float  # start of the task to the final answer
+    calls: tuple[ModelCall, ...] = ()
+    clock: str = "virtual"
+    policy: str = ""
+    stop_reason: StopReason = StopReason.SATISFIED
+    retired: tuple[tuple[int, float], ...] = field(default=())  # (entry, seconds) hidden from listing
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens of every call."""
+        return sum(call.prompt_tokens + call.completion_tokens for call in self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutGroup:
+    """G rollouts of one task under one controller."""
+
+    task: Task
+    iteration: int
+    rollouts: tuple[Rollout, ...]

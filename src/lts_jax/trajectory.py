@@ -1,0 +1,50 @@
+"""Arrays of the array side: `Trajectory` (what credit reads) and `DecisionContext` (what the controller reads).
+
+Axis letters, everywhere: B tasks, G rollouts of a group, K teams, T steps of a team, N entries of a bank, A actions,
+D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three masks, never just "mask":
+`step_mask` (a real step, not padding), `decision_mask` (the controller was asked), `rollout_mask` (the rollout
+finished without an infrastructure failure, so its rewards count).
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jax import Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Trajectory:
+    """One group of G rollouts of one task, padded to K teams and T steps. Seconds are on each rollout's own clock.
+
+    `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
+    (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
+    """
+
+    reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
+    reward_first_g: Array  # f32[G] score of the first finisher's answer; NaN where missing
+    runtime_g: Array  # f32[G] seconds to the aggregated answer
+    finish_seconds_gk: Array  # f32[G, K] seconds to the team's answer
+    action_gkt: Array  # i32[G, K, T] 0 = reject, 1 = admit
+    behavior_log_prob_gkt: Array  # f32[G, K, T] log-probability of the action when it was taken
+    decision_seconds_gkt: Array  # f32[G, K, T] when the decision was taken; +inf where none was
+    used_gkt: Array  # bool[G, K, T] admitted and pulled
+    num_other_readers_gkt: Array  # i32[G, K, T] distinct other teams that pulled the entry, 0..K-1
+    first_pull_seconds_gkt: Array  # f32[G, K, T] time of the first counted pull; +inf if never
+    step_mask_gkt: Array  # bool[G, K, T]
+    decision_mask_gkt: Array  # bool[G, K, T]
+    rollout_mask_g: Array  # bool[G]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class DecisionContext:
+    """What the controller saw at every decision of one group, without repeating the bank per decision.
+
+    The bank only grows, so a decision's memory is a prefix: the first `num_keys_gkt` rows of `key_gnd`.
+    """
+
+    query_d: Array  # f32[D] embedding of the question
+    key_gnd: Array  # f32[G, N, D] embeddings of all keys admitted in the rollout, in order
+    num_keys_gkt: Array  # i32[G, K, T] keys committed before the decision
+    step_gktsd: Array  # f32[G, K, T, 3, D] embeddings of instruction, summary, output
