@@ -8,7 +8,7 @@ of one task under one controller are a `RolloutGroup`.
 Times are seconds on the rollout's own clock, zero at the start of the task. Money is US dollars.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 SCHEMA_VERSION = 1  # of the run folder; a folder of another version is refused, not guessed at
@@ -58,7 +58,9 @@ class Message:
 class ModelCall:
     """One call of a chat model: what it said, what it cost, how it ended. `error` is empty on success."""
 
-    purpose: str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
+    purpose: (
+        str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
+    )
     reply: str
     prompt_tokens: int
     completion_tokens: int
@@ -96,7 +98,6 @@ class Step:
     started_seconds: float = 0.0
     finished_seconds: float = 0.0
     failed: bool = False
-    seconds_saved_by: tuple[int, ...] = ()  # entries whose value the team held when it took this step
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,6 @@ class Rollout:
     clock: str = "virtual"
     policy: str = ""
     stop_reason: StopReason = StopReason.SATISFIED
-    retired: tuple[tuple[int, float], ...] = field(default=())  # (entry, seconds) hidden from listing
 
     @property
     def tokens(self) -> int:

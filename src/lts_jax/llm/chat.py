@@ -1,0 +1,51 @@
+"""The one protocol behind which every language model stands, and what can go wrong with one."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lts_jax.records import Message, ModelCall
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered. Tokens as the endpoint counts them; `seconds` is measured, 0 for a simulated model."""
+
+    reply: str
+    prompt_tokens: int
+    completion_tokens: int
+    model: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+
+
+class ModelFailure(Exception):
+    """A call failed for good: retries are used up, or a retry cannot help. The message is one line."""
+
+
+class BudgetExhausted(ModelFailure):
+    """The run's tokens, dollars or seconds are used up; no further call is made."""
+
+
+class ChatModel(Protocol):
+    """A language model. Stateless: the reply is a function of the messages and the seed (as far as the model allows)."""
+
+    @property
+    def name(self) -> str:
+        """Model name, as it appears in records."""
+        ...
+
+    async def complete(
+        self, messages: Sequence[Message], *, seed: int, json_reply: bool = False
+    ) -> Completion:
+        """Answer the messages. `seed` is in [0, 2^31); `json_reply` asks for a JSON object where the model can.
+
+        Raises:
+            ModelFailure: the call failed for good.
+        """
+        ...
+
+
+Ask = Callable[[str, Sequence[Message]], Awaitable[ModelCall]]
+"""Ask a model inside a rollout: (purpose, messages) -> the recorded call. Never raises on model failure: the call's
+`error` says what happened. Seeding, budget, latency and recording are the caller's."""
