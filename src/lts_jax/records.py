@@ -58,9 +58,7 @@ class Message:
 class ModelCall:
     """One call of a chat model: what it said, what it cost, how it ended. `error` is empty on success."""
 
-    purpose: (
-        str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
-    )
+    purpose: str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
     reply: str
     prompt_tokens: int
     completion_tokens: int

@@ -1,4 +1,4 @@
-"""The one module that writes files: temporary name, fsync, rename, fsync of the folder. A reader never sees half a file."""
+"""The one module that writes files: temporary name, fsync, rename, fsync of the folder. No reader sees half a file."""
 
 import json
 import os

@@ -28,16 +28,14 @@ class BudgetExhausted(ModelFailure):
 
 
 class ChatModel(Protocol):
-    """A language model. Stateless: the reply is a function of the messages and the seed (as far as the model allows)."""
+    """A language model. Stateless: the reply follows from messages and seed, as far as the model allows."""
 
     @property
     def name(self) -> str:
         """Model name, as it appears in records."""
         ...
 
-    async def complete(
-        self, messages: Sequence[Message], *, seed: int, json_reply: bool = False
-    ) -> Completion:
+    async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """Answer the messages. `seed` is in [0, 2^31); `json_reply` asks for a JSON object where the model can.
 
         Raises:
