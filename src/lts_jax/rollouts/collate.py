@@ -1,0 +1,167 @@
+"""THE BRIDGE from text to arrays: one `RolloutGroup` becomes a `Trajectory` and a `DecisionContext`.
+
+The only file in which a record becomes an array. Padding is decided here once: K teams, T steps, N entries. The memory
+of a decision is the prefix of entries committed before it, so keys are stored once per rollout, not once per decision.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from lts_jax.errors import UserError
+from lts_jax.records import Rollout, RolloutGroup, StopReason
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+
+class TextEncoder(Protocol):
+    """Texts to unit vectors f32[n, D]."""
+
+    @property
+    def dim(self) -> int:
+        """Embedding width D."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """f32[n, D], one row per text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollateSettings:
+    """Padded sizes, and which pulls count as use."""
+
+    max_steps: int = 32  # T; a team with more steps is an error, not a cut
+    max_entries: int = 96  # N: 3 teams of 32 steps
+    own_pulls_count: bool = False  # whether a team's pull of its own entry makes it used (open in the paper; ours)
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "max_entries"):
+            if getattr(self, name) < 1:
+                raise UserError(f"collate.{name} must be at least 1, got {getattr(self, name)}")
+
+
+def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings) -> tuple[Trajectory, DecisionContext]:
+    """One group as arrays [G, K, T] and the controller's inputs of every decision.
+
+    Raises:
+        ValueError: rollouts of different size, more steps or entries than the padding holds, or a decision whose
+            step is missing.
+    """
+    rollouts = group.rollouts
+    num_teams = {rollout.num_teams for rollout in rollouts}
+    if len(num_teams) != 1:
+        raise ValueError(f"rollouts of one group must have one number of teams, got {sorted(num_teams)}")
+    shape = (len(rollouts), num_teams.pop(), settings.max_steps)
+    arrays = _empty(shape)
+    keys = np.zeros((shape[0], settings.max_entries, encoder.dim), np.float32)
+    steps = np.zeros((*shape, 3, encoder.dim), np.float32)
+    for index, rollout in enumerate(rollouts):
+        _check_size(rollout, settings)
+        _fill(arrays, index, rollout, settings)
+        if rollout.entries:
+            keys[index, : len(rollout.entries)] = encoder.encode([entry.key for entry in rollout.entries])
+        _fill_steps(steps[index], rollout, encoder)
+    context = DecisionContext(
+        query_d=encoder.encode([group.task.question])[0],
+        key_gnd=keys,  # type: ignore[arg-type]
+        num_keys_gkt=arrays.pop("num_keys_gkt"),  # type: ignore[arg-type]
+        step_gktsd=steps,  # type: ignore[arg-type]
+    )
+    return Trajectory(**arrays), context  # type: ignore[arg-type]
+
+
+def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Trajectory, DecisionContext]:
+    """Stack groups of equal size along a new first axis B. Arrays stay on the host."""
+    trajectories = [trajectory for trajectory, _ in groups]
+    contexts = [context for _, context in groups]
+    return _stack(Trajectory, trajectories), _stack(DecisionContext, contexts)
+
+
+def _stack(record: Any, items: Sequence[Any]) -> Any:
+    names = record.__dataclass_fields__
+    return record(**{name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in names})
+
+
+def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
+    rollouts, teams, _ = shape
+    return {
+        "reward_agg_g": np.full(rollouts, np.nan, np.float32),
+        "reward_first_g": np.full(rollouts, np.nan, np.float32),
+        "runtime_g": np.zeros(rollouts, np.float32),
+        "finish_seconds_gk": np.full((rollouts, teams), np.inf, np.float32),
+        "action_gkt": np.zeros(shape, np.int32),
+        "behavior_log_prob_gkt": np.zeros(shape, np.float32),
+        "decision_seconds_gkt": np.full(shape, np.inf, np.float32),
+        "used_gkt": np.zeros(shape, bool),
+        "num_other_readers_gkt": np.zeros(shape, np.int32),
+        "first_pull_seconds_gkt": np.full(shape, np.inf, np.float32),
+        "step_mask_gkt": np.zeros(shape, bool),
+        "decision_mask_gkt": np.zeros(shape, bool),
+        "rollout_mask_g": np.zeros(rollouts, bool),
+        "num_keys_gkt": np.zeros(shape, np.int32),
+    }
+
+
+def _check_size(rollout: Rollout, settings: CollateSettings) -> None:
+    longest = max((step.step + 1 for step in rollout.steps), default=0)
+    if longest > settings.max_steps:
+        raise ValueError(f"a team took {longest} steps, the padding holds {settings.max_steps}")
+    if len(rollout.entries) > settings.max_entries:
+        raise ValueError(f"a bank has {len(rollout.entries)} entries, the padding holds {settings.max_entries}")
+
+
+def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
+    arrays["reward_agg_g"][index] = rollout.reward_agg
+    arrays["reward_first_g"][index] = rollout.reward_first
+    arrays["runtime_g"][index] = rollout.seconds
+    arrays["rollout_mask_g"][index] = _counts(rollout)
+    for answer in rollout.answers:
+        arrays["finish_seconds_gk"][index, answer.team] = answer.seconds
+    for step in rollout.steps:
+        arrays["step_mask_gkt"][index, step.team, step.step] = True
+    for decision in rollout.decisions:
+        place = (index, decision.team, decision.step)
+        if not arrays["step_mask_gkt"][place]:
+            raise ValueError(f"decision of team {decision.team}, step {decision.step} has no step")
+        arrays["decision_mask_gkt"][place] = True
+        arrays["action_gkt"][place] = decision.action
+        arrays["behavior_log_prob_gkt"][place] = decision.log_prob
+        arrays["decision_seconds_gkt"][place] = decision.seconds
+        arrays["num_keys_gkt"][place] = decision.num_keys
+    _fill_usage(arrays, index, rollout, settings)
+
+
+def _counts(rollout: Rollout) -> bool:
+    # A crash of every team, or no reward at all, is the infrastructure's failure and says nothing of the policy.
+    crashed = all(answer.stop_reason in {StopReason.CRASHED, StopReason.MODEL_ERROR} for answer in rollout.answers)
+    return not crashed and bool(np.isfinite(rollout.reward_agg))
+
+
+def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
+    others: dict[int, set[int]] = {}
+    for pull in rollout.pulls:
+        other = pull.reader != pull.writer
+        if other:
+            others.setdefault(pull.entry, set()).add(pull.reader)
+        if other or settings.own_pulls_count:
+            entry = rollout.entries[pull.entry]
+            place = (index, entry.team, entry.step)
+            arrays["used_gkt"][place] = True
+            first = arrays["first_pull_seconds_gkt"]
+            first[place] = min(first[place], pull.seconds)
+    for entry_id, readers in others.items():
+        read = rollout.entries[entry_id]
+        arrays["num_other_readers_gkt"][index, read.team, read.step] = len(readers)
+
+
+def _fill_steps(steps: np.ndarray, rollout: Rollout, encoder: TextEncoder) -> None:
+    decided = {(decision.team, decision.step) for decision in rollout.decisions}
+    chosen = [step for step in rollout.steps if (step.team, step.step) in decided]
+    if not chosen:
+        return
+    texts = [text for step in chosen for text in (step.instruction, step.summary, step.output)]
+    vectors = encoder.encode(texts).reshape(len(chosen), 3, -1)
+    for step, triplet in zip(chosen, vectors, strict=True):
+        steps[step.team, step.step] = triplet

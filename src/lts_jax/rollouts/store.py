@@ -1,0 +1,140 @@
+"""Rollouts on disk: one atomic Parquet file per group, one row per rollout, columns named as the fields of `Rollout`.
+
+The files read without this code: `datasets.load_dataset("parquet", data_files="RUN/rollouts/*.parquet")`. The Arrow
+schema is derived from the records, so a new field cannot be forgotten; its version stands in the file's metadata.
+"""
+
+import typing
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from lts_jax.errors import UserError
+from lts_jax.records import SCHEMA_VERSION, Rollout, RolloutGroup
+from lts_jax.storage import replacing
+
+_VERSION_FIELD = b"lts_jax_schema"
+
+
+def group_path(folder: Path, iteration: int, task_id: str) -> Path:
+    """Where the group of `task_id` in `iteration` lies below a run's `rollouts` folder."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in task_id)
+    return Path(folder) / f"{iteration:04d}-{safe}.parquet"
+
+
+def write_group(folder: Path, group: RolloutGroup) -> Path:
+    """Write one group atomically; returns its path."""
+    path = group_path(folder, group.iteration, group.task.task_id)
+    write_rollouts(path, group.rollouts)
+    return path
+
+
+def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
+    """Write rollouts to one Parquet file, atomically and durably."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = typing.get_type_hints(Rollout)
+    schema = pyarrow.schema(
+        [pyarrow.field(item.name, _arrow_type(columns[item.name])) for item in fields(Rollout)],
+        metadata={_VERSION_FIELD: str(SCHEMA_VERSION).encode()},
+    )
+    table = pyarrow.Table.from_pylist([_plain(rollout) for rollout in rollouts], schema=schema)
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+
+
+def read_rollouts(path: Path) -> tuple[Rollout, ...]:
+    """Read a file that `write_rollouts` wrote.
+
+    Raises:
+        UserError: no such file, not a Parquet file, or one of another schema version.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path, partitioning=None)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    version = (table.schema.metadata or {}).get(_VERSION_FIELD, b"none").decode()
+    if version != str(SCHEMA_VERSION):
+        raise UserError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
+    return tuple(_record(Rollout, row) for row in table.to_pylist())
+
+
+def read_group(path: Path) -> RolloutGroup:
+    """Read one group."""
+    rollouts = read_rollouts(path)
+    if not rollouts:
+        raise UserError(f"{path}: holds no rollout")
+    first = rollouts[0]
+    return RolloutGroup(first.task, first.coordinates.iteration, rollouts)
+
+
+def read_folder(folder: Path) -> Iterator[RolloutGroup]:
+    """Read every group below a folder, in order of file name."""
+    for path in sorted(Path(folder).glob("*.parquet")):
+        yield read_group(path)
+
+
+_SCALARS = {str: "string", int: "int64", float: "float64", bool: "bool_"}
+
+
+def _arrow_type(annotation: Any) -> Any:
+    import pyarrow
+
+    if annotation in _SCALARS:
+        return getattr(pyarrow, _SCALARS[annotation])()
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return pyarrow.string()
+    if typing.get_origin(annotation) is tuple:
+        return pyarrow.list_(_arrow_type(typing.get_args(annotation)[0]))
+    if typing.get_origin(annotation) is UnionType:
+        return _arrow_type(_without_none(annotation))
+    if is_dataclass(annotation):
+        hints = typing.get_type_hints(annotation)
+        return pyarrow.struct([(item.name, _arrow_type(hints[item.name])) for item in fields(annotation)])
+    raise TypeError(f"no column type for {annotation}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+
+
+def _record(annotation: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if typing.get_origin(annotation) is UnionType:
+        annotation = _without_none(annotation)
+    if typing.get_origin(annotation) is tuple:
+        inner = typing.get_args(annotation)[0]
+        return tuple(_record(inner, item) for item in value)
+    if is_dataclass(annotation):
+        hints = _hints(annotation)
+        return annotation(**{name: _record(hints[name], item) for name, item in value.items()})  # type: ignore[operator]
+    return annotation(value)
+
+
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def _hints(annotation: Any) -> dict[str, Any]:
+    if annotation not in _HINTS:
+        _HINTS[annotation] = typing.get_type_hints(annotation)
+    return _HINTS[annotation]
+
+
+def _without_none(annotation: Any) -> Any:
+    return next(part for part in typing.get_args(annotation) if part is not type(None))

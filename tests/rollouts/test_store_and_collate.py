@@ -1,0 +1,135 @@
+"""A small rollout written out by hand: to Parquet and back, and across the bridge to arrays."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lts_jax.errors import UserError
+from lts_jax.records import (
+    Answer,
+    Coordinates,
+    Decision,
+    MemoryEntry,
+    ModelCall,
+    Outcome,
+    Pull,
+    Rollout,
+    RolloutGroup,
+    Step,
+    StopReason,
+    Task,
+)
+from lts_jax.rollouts.collate import CollateSettings, collate, stack
+from lts_jax.rollouts.store import read_group, write_group
+
+TASK = Task("t-1", "How many?", "3", "train", attachments=("a.csv",))
+
+
+class LetterEncoder:
+    """Width 2: how many letters, and one."""
+
+    dim = 2
+
+    def encode(self, texts):
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+def hand_rollout(reward: float = 1.0) -> Rollout:
+    """Team 0 takes two decided steps, team 1 one. Entry 0 is pulled by team 1, entry 1 by its own writer."""
+    steps = (
+        Step(0, 0, "WebSurfer", "find", "web_search()", "page", "s", 0.0, 4.0),
+        Step(1, 0, "WebSurfer", "find it", "visit_url()", "text", "ss", 0.0, 5.0, failed=True),
+        Step(0, 1, "Coder", "sum", "", "print(3)", "sss", 4.0, 8.0),
+    )
+    decisions = (
+        Decision(0, 0, 1, -0.5, 0.6, 0, 0, 4.5, 0, "rule"),
+        Decision(1, 0, 0, -0.7, 0.5, 1, 1, 5.5, -1, "rule"),
+        Decision(0, 1, 1, -0.1, 0.9, 1, 2, 8.5, 1, "rule"),
+    )
+    entries = (MemoryEntry(0, "s", "page", 0, 0, 4.5), MemoryEntry(1, "sss", "print(3)", 0, 1, 8.5))
+    pulls = (Pull(0, 1, 0, 1, 6.0), Pull(0, 1, 0, 1, 7.0), Pull(1, 0, 0, 2, 9.0))
+    answers = (
+        Answer(0, "3", 9.5, StopReason.SATISFIED, 2),
+        Answer(1, "4", 12.0, StopReason.ROUND_LIMIT, 1, 1, 2, "late"),
+    )
+    return Rollout(
+        TASK, Coordinates(7, 0, "t-1", 0), 2, steps, decisions, entries, pulls, answers,
+        Answer(-1, "3", 13.0, StopReason.SATISFIED), Outcome(reward, True), Outcome(1.0, True), reward, 1.0, 13.0,
+        (ModelCall("plan", "do\x00\n\u2028it", 10, 5, error="time-out"),), "virtual", "rule",
+    )  # fmt: skip
+
+
+def test_a_group_comes_back_from_parquet_as_it_was(tmp_path):
+    group = RolloutGroup(TASK, 0, (hand_rollout(), replace(hand_rollout(0.0), entries=(), pulls=(), decisions=())))
+    path = write_group(tmp_path, group)
+    assert path.name == "0000-t-1.parquet"
+    assert read_group(path) == group
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_missing_score_survives_storage(tmp_path):
+    rollout = read_group(write_group(tmp_path, RolloutGroup(TASK, 0, (hand_rollout(math.nan),)))).rollouts[0]
+    assert math.isnan(rollout.reward_agg)
+
+
+def test_unreadable_files_are_one_line_errors(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        read_group(tmp_path / "absent.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(UserError, match=r"broken\.parquet: not a readable Parquet file") as raised:
+        read_group(tmp_path / "broken.parquet")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_file_reads_with_datasets(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    path = write_group(tmp_path, RolloutGroup(TASK, 0, (hand_rollout(),)))
+    loaded = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded[0]["steps"][1]["instruction"] == "find it"
+    assert loaded[0]["pulls"][2] == {"entry": 1, "reader": 0, "writer": 0, "step": 2, "seconds": 9.0}
+
+
+def test_collate_by_hand():
+    settings = CollateSettings(max_steps=3, max_entries=4)
+    trajectory, context = collate(RolloutGroup(TASK, 0, (hand_rollout(),)), LetterEncoder(), settings)
+    assert trajectory.step_mask_gkt.tolist() == [[[True, True, False], [True, False, False]]]
+    assert trajectory.decision_mask_gkt.tolist() == trajectory.step_mask_gkt.tolist()
+    assert trajectory.action_gkt.tolist() == [[[1, 1, 0], [0, 0, 0]]]
+    # Entry 1 was pulled by its own team only: not used, unless own pulls count.
+    assert trajectory.used_gkt.tolist() == [[[True, False, False], [False, False, False]]]
+    assert trajectory.num_other_readers_gkt.tolist() == [[[1, 0, 0], [0, 0, 0]]]
+    assert trajectory.first_pull_seconds_gkt[0, 0].tolist() == [6.0, np.inf, np.inf]
+    assert trajectory.finish_seconds_gk.tolist() == [[9.5, 12.0]]
+    assert context.num_keys_gkt.tolist() == [[[0, 1, 0], [1, 0, 0]]]
+    assert context.key_gnd.tolist() == [[[1, 1], [3, 1], [0, 0], [0, 0]]]
+    assert context.step_gktsd[0, 1, 0].tolist() == [[7, 1], [2, 1], [4, 1]]
+    assert context.query_d.tolist() == [9, 1]
+
+    own, _ = collate(RolloutGroup(TASK, 0, (hand_rollout(),)), LetterEncoder(), replace(settings, own_pulls_count=True))
+    assert own.used_gkt.tolist() == [[[True, True, False], [False, False, False]]]
+    assert own.num_other_readers_gkt.tolist() == trajectory.num_other_readers_gkt.tolist()
+
+
+def test_a_missing_reward_keeps_the_rollout_out():
+    group = RolloutGroup(TASK, 0, (hand_rollout(), hand_rollout(math.nan)))
+    trajectory, _ = collate(group, LetterEncoder(), CollateSettings(3, 4))
+    assert trajectory.rollout_mask_g.tolist() == [True, False]
+
+
+def test_what_does_not_fit_is_an_error():
+    group = RolloutGroup(TASK, 0, (hand_rollout(),))
+    with pytest.raises(ValueError, match="took 2 steps, the padding holds 1"):
+        collate(group, LetterEncoder(), CollateSettings(max_steps=1))
+    with pytest.raises(ValueError, match="2 entries, the padding holds 1"):
+        collate(group, LetterEncoder(), CollateSettings(max_entries=1))
+
+
+def test_stack_adds_the_task_axis():
+    pair = collate(RolloutGroup(TASK, 0, (hand_rollout(),)), LetterEncoder(), CollateSettings(3, 4))
+    trajectory, context = stack([pair, pair, pair])
+    assert trajectory.action_gkt.shape == (3, 1, 2, 3)
+    assert context.step_gktsd.shape == (3, 1, 2, 3, 3, 2)
