@@ -1,0 +1,128 @@
+"""The memory bank of one task: append-only key/value entries, and the log of every pull.
+
+Text only, as in "Learning to Share" (arXiv 2602.05965): no deletion, no revision, no capacity limit, and the bank dies
+with the task. Whoever needs vectors derives them from the keys.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from threading import Lock
+from typing import overload
+
+from lts_jax.memory.text import one_line
+from lts_jax.records import MemoryEntry, Pull, Step
+
+
+class KeyView(Sequence[str]):
+    """A view of the first `stop` keys of an append-only list, or of all of them as it grows. Taking one is O(1).
+
+    `view[:n]` is again a view; as entries are never changed or removed, it reads the same for ever.
+    """
+
+    __slots__ = ("_keys", "_stop")
+
+    def __init__(self, keys: list[str], stop: int | None = None) -> None:
+        self._keys = keys
+        self._stop = stop
+
+    def __len__(self) -> int:
+        return len(self._keys) if self._stop is None else self._stop
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        size = len(self)
+        if isinstance(index, slice):
+            start, stop, stride = index.indices(size)
+            if (start, stride) == (0, 1):
+                return KeyView(self._keys, stop)
+            return tuple(self._keys[place] for place in range(start, stop, stride))
+        place = index + size if index < 0 else index
+        if not 0 <= place < size:
+            raise IndexError(f"key {index} of a bank of {size} keys")
+        return self._keys[place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys[: len(self)])
+
+    def __repr__(self) -> str:
+        return f"KeyView({list(self)!r})"
+
+
+class MemoryBank:
+    """Entries in order of admission with ids 0, 1, 2, ..., and the usage log. Every method is safe from any thread."""
+
+    __slots__ = ("_entries", "_keys", "_lock", "_pulls")
+
+    def __init__(self) -> None:
+        self._entries: list[MemoryEntry] = []
+        self._keys: list[str] = []
+        self._pulls: list[Pull] = []
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> tuple[MemoryEntry, ...]:
+        """All entries, in order of admission."""
+        return tuple(self._entries)
+
+    @property
+    def pulls(self) -> tuple[Pull, ...]:
+        """The usage log, in order."""
+        return tuple(self._pulls)
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Live view of the keys, in order of admission; `bank.keys[:n]` is a prefix that stays as it is. O(1)."""
+        return KeyView(self._keys)
+
+    def add(self, step: Step, seconds: float) -> MemoryEntry:
+        """Store a step as the next entry: its summary, line breaks folded, is the key; its raw output is the value.
+
+        `seconds` is the time of the admission on the rollout's clock.
+
+        Raises:
+            ValueError: the step has no summary.
+        """
+        key = one_line(step.summary)
+        if not key:
+            raise ValueError(f"step {step.step} of team {step.team} has no summary: summarise a step before adding it")
+        with self._lock:
+            entry = MemoryEntry(len(self._entries), key, step.output, step.team, step.step, seconds)
+            self._keys.append(key)
+            self._entries.append(entry)
+        return entry
+
+    def entry(self, entry: int) -> MemoryEntry:
+        """The entry with this id. Raises `ValueError` for an id that was not given out yet."""
+        if not 0 <= entry < len(self._entries):
+            raise ValueError(f"no memory entry {entry}: the bank holds {len(self._entries)} entries, numbered from 0")
+        return self._entries[entry]
+
+    def listed(
+        self, reader: int, *, window: int | None = None, include_own: bool = False, exclude: Set[int] = frozenset()
+    ) -> list[MemoryEntry]:
+        """The entries whose keys a team may be shown, in order of admission.
+
+        `window` keeps only the newest that many entries of the whole bank, before anything else is left out, so that
+        an old entry does not come back when newer ones were read. `include_own` keeps the entries that `reader` wrote.
+        `exclude` are ids to leave out.
+        """
+        if window is not None and window < 0:
+            raise ValueError(f"window must be None or at least 0, got {window}")
+        entries = self._entries
+        start = 0 if window is None else max(0, len(entries) - window)
+        return [e for e in entries[start:] if (include_own or e.team != reader) and e.entry not in exclude]
+
+    def pull(self, reader: int, entry: int, step: int, seconds: float) -> str:
+        """Give team `reader` the value of an entry before it takes its step number `step`, and log the pull.
+
+        Raises:
+            ValueError: no entry has this id.
+        """
+        found = self.entry(entry)
+        self._pulls.append(Pull(entry, reader, found.team, step, seconds))
+        return found.value

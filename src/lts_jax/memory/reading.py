@@ -1,0 +1,196 @@
+"""What a team is shown of the memory, what it asks for, and what enters its context.
+
+Orchestrators see keys only. All keys that a team may read are listed up to a limit, beyond it the nearest to its
+current instruction; the orchestrator names the keys it wants in one extra model call; the values enter its thread.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lts_jax import prompts
+from lts_jax.llm.chat import Ask
+from lts_jax.memory.bank import MemoryBank
+from lts_jax.memory.encoders import Encoder
+from lts_jax.memory.index import KeyIndex
+from lts_jax.memory.text import cut
+from lts_jax.records import MemoryEntry, Message
+
+_MARKER = re.compile(r"selected[_ ]keys[\"'`*\s]*[=:]+[\"'`*\s]*", re.IGNORECASE)
+_BARE_LIST = re.compile(r"[\s`]*(?:json|text)?[\s`]*(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
+_INNERMOST = re.compile(r"\[([^\[\]]*)\]?")
+_NUMBER = re.compile(r"(?<![\d.-])\d{1,9}(?!\d|\.\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSettings:
+    """What a team is shown and may take. The paper leaves all of these open; the defaults are ours.
+
+    `max_listed`: keys in one listing, beyond which only the nearest to the instruction are shown. `include_own`: list
+    the keys that the team wrote itself. `list_pulled_again`: list keys whose value is already in the team's context.
+    `max_pulled_per_step`: values taken before one step. `max_value_characters`: a longer value is cut in the middle.
+    `ask_only_when_new`: skip the selection call when every key in the listing was offered to this team before. That saves
+    a call on most steps, at the price that a key once passed over is offered again only together with a new one.
+    """
+
+    max_listed: int = 60
+    include_own: bool = False
+    list_pulled_again: bool = False
+    max_pulled_per_step: int = 3
+    max_value_characters: int = 2500
+    ask_only_when_new: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("max_listed", "max_pulled_per_step", "max_value_characters"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def parse_selection(text: str) -> list[int]:
+    """Read the entry ids in a reply to `prompts.select_request`, in order, without repeats. Never raises.
+
+    The last `SELECTED_KEYS = [...]` counts (a model may quote the request before it answers), also as a JSON field, in
+    bold, without brackets, or cut off. Where keys are quoted beside their numbers, as in `[[3] museum hours 9-17]`, only
+    bracketed numbers count. Without the marker a reply counts only if it is nothing but a list. Else: no entry.
+    """
+    markers = list(_MARKER.finditer(text))
+    if markers:
+        chosen = _bracketed(text[markers[-1].end() :])
+    else:
+        bare = _BARE_LIST.fullmatch(text)
+        chosen = bare.group(1) if bare else ""
+    groups = _INNERMOST.findall(chosen) if "[" in chosen else [chosen]
+    return list(dict.fromkeys(int(number) for group in groups for number in _NUMBER.findall(group)))
+
+
+async def select_entries(
+    question: str, entries: Sequence[MemoryEntry], ask: Ask, thread: Sequence[Message], settings: ReadingSettings
+) -> list[int]:
+    """Show the keys of `entries` to an orchestrator, after its own thread, and return the ids that it wants.
+
+    At most `max_pulled_per_step`, in the order named; ids that were not listed are ignored. No call is made when nothing
+    is listed. A failed call selects nothing.
+    """
+    return await _selection(question, entries, ask, thread, settings) or [] if entries else []
+
+
+class NearestKeys:
+    """The keys of one bank as vectors, for listings that must be short. Shared by all readers of the bank."""
+
+    __slots__ = ("_encoder", "_index", "_keys")
+
+    def __init__(self, keys: Sequence[str], encoder: Encoder, backend: str = "auto") -> None:
+        self._keys = keys
+        self._encoder = encoder
+        self._index = KeyIndex(encoder.dim, backend)
+
+    def nearest(self, text: str, entries: Sequence[MemoryEntry], num_neighbors: int) -> list[MemoryEntry]:
+        """The `num_neighbors` of `entries` whose keys have the largest inner product with `text`, by admission order."""
+        if len(self._index) < len(self._keys):
+            self._index.extend(self._encoder.encode(self._keys[len(self._index) :]))
+        query = self._encoder.encode([text])[0]
+        ids, _ = self._index.search(query, len(self._index))
+        allowed = {entry.entry: entry for entry in entries}
+        kept = [int(entry) for entry in ids if int(entry) in allowed][:num_neighbors]
+        return [allowed[entry] for entry in sorted(kept)]
+
+
+class TeamReader:
+    """One team's side of the bank: which keys it has been offered, and which values stand in its context."""
+
+    def __init__(
+        self,
+        team: int,
+        bank: MemoryBank,
+        question: str,
+        settings: ReadingSettings,
+        *,
+        nearest: NearestKeys | None = None,
+        window: int | None = None,
+    ) -> None:
+        """Read `bank` as team `team`. `window`: see `MemoryBank.listed`.
+
+        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are.
+        """
+        self._team = team
+        self._bank = bank
+        self._question = question
+        self._settings = settings
+        self._nearest = nearest
+        self._window = window
+        self._held: set[int] = set()  # entries whose value stands in the thread
+        self._offered: set[int] = set()  # entries whose keys the team has been asked about
+
+    @property
+    def held(self) -> frozenset[int]:
+        """Ids of the entries whose values are in the team's context."""
+        return frozenset(self._held)
+
+    def forget(self) -> None:
+        """The team's thread was cleared: pulled values left its context, and every key may be offered again."""
+        self._held.clear()
+        self._offered.clear()
+
+    def listing(self, instruction: str) -> list[MemoryEntry]:
+        """The entries whose keys the team is shown now, in order of admission."""
+        entries = self._bank.listed(
+            self._team,
+            window=self._window,
+            include_own=self._settings.include_own,
+            exclude=frozenset() if self._settings.list_pulled_again else self._held,
+        )
+        limit = self._settings.max_listed
+        if len(entries) <= limit:
+            return entries
+        if self._nearest is None:
+            return entries[-limit:]
+        return self._nearest.nearest(instruction, entries, limit)
+
+    async def read(
+        self, step: int, instruction: str, thread: Sequence[Message], ask: Ask, now: Callable[[], float]
+    ) -> list[tuple[int, str, str]]:
+        """List, select and pull before step number `step`: the pulled (entry, key, value), values cut to size.
+
+        `now` gives seconds on the rollout's clock; a pull is logged after the selection call has taken its time. Keys
+        that other teams add during that call are left to the next step.
+        """
+        entries = self.listing(instruction)
+        offer = {entry.entry for entry in entries}
+        if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
+            return []
+        chosen = await _selection(self._question, entries, ask, thread, self._settings)
+        if chosen is None:
+            return []  # the call failed, so the same keys are offered again before the next step
+        self._offered |= offer
+        return [self._pulled(entry, step, now()) for entry in chosen]
+
+    def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
+        value = self._bank.pull(self._team, entry, step, seconds)
+        self._held.add(entry)
+        return entry, self._bank.entry(entry).key, cut(value, self._settings.max_value_characters)
+
+
+async def _selection(
+    question: str, entries: Sequence[MemoryEntry], ask: Ask, thread: Sequence[Message], settings: ReadingSettings
+) -> list[int] | None:
+    """The selected ids, or None when the call failed."""
+    lines = [prompts.key_line(entry.entry, entry.key) for entry in entries]
+    call = await ask("select", [*thread, prompts.select_request(question, lines)])
+    if call.error:
+        return None
+    listed = {entry.entry for entry in entries}
+    return [entry for entry in parse_selection(call.reply) if entry in listed][: settings.max_pulled_per_step]
+
+
+def _bracketed(text: str) -> str:
+    """From the first bracket to its partner (or the end, if cut off); without brackets the rest of the line."""
+    line = text.split("\n", 1)[0]
+    if not text.startswith("["):
+        return line if "[" not in line else text[text.index("[") : len(line)]
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character == "[") - (character == "]")
+        if depth == 0:
+            return text[: place + 1]
+    return text
+
