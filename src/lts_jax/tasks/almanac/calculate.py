@@ -12,7 +12,8 @@ from typing import Any
 MAX_CODE_CHARACTERS = 4_000
 MAX_STEPS = 5_000
 MAX_BITS = 4_096  # of an integer
-MAX_LENGTH = 10_000  # of a text or a list
+MAX_WEIGHT = 4_000  # characters of a text, elements of a nested list
+MAX_PRINTED = 10_000  # characters
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -37,11 +38,19 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda left, right: left in right,
     ast.NotIn: lambda left, right: left not in right,
 }
+
+
+def _round(value: Any, digits: int | None = None) -> Any:
+    if digits is not None and abs(digits) > 100:
+        raise OverflowError("round() takes at most 100 digits")
+    return round(value, digits)
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": sum,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _round,
     "abs": abs,
     "len": len,
     "sorted": sorted,
@@ -82,7 +91,7 @@ class _Run:
                 self.names[name] = self.binary(op, self.name(name), self.value_of(value))
             case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=args, keywords=[])):
                 self.printed.append(" ".join(_text(self.value_of(arg)) for arg in args))
-                if sum(map(len, self.printed)) > MAX_LENGTH:
+                if sum(map(len, self.printed)) > MAX_PRINTED:
                     raise MemoryError("the program prints too much")
             case ast.Expr(value=value):
                 self.value_of(value)
@@ -120,48 +129,58 @@ class _Run:
                 values = [self.value_of(each) for each in (left, *comparators)]
                 return all(_COMPARE[type(op)](a, b) for op, a, b in zip(ops, values, values[1:], strict=False))
             case ast.List(elts=elements):
-                return [self.value_of(each) for each in elements]
+                return _bounded([self.value_of(each) for each in elements])
             case ast.Tuple(elts=elements):
-                return tuple(self.value_of(each) for each in elements)
-            case ast.Dict(keys=keys, values=values):
-                return {self.value_of(k): self.value_of(v) for k, v in zip(keys, values, strict=True) if k is not None}
+                return _bounded(tuple(self.value_of(each) for each in elements))
+            case ast.Dict(keys=keys, values=values) if None not in keys:
+                return _bounded({self.value_of(k): self.value_of(v) for k, v in zip(keys, values, strict=True) if k})
             case ast.Subscript(value=value, slice=index) if not isinstance(index, ast.Slice):
                 return self.value_of(value)[self.value_of(index)]
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
                 return _bounded(_FUNCTIONS[name](*(self.value_of(arg) for arg in args)))
-            case ast.Call(func=ast.Name(id=name)):
+            case ast.Call(func=ast.Name(id=name), keywords=keywords):
+                if keywords or name in _FUNCTIONS or name == "print":
+                    raise SyntaxError(f"{name}() is not supported by this calculator in this form")
                 raise NameError(f"name {name!r} is not defined")
         raise SyntaxError(f"{type(node).__name__} is not supported by this calculator")
 
 
 def _text(value: Any) -> str:
     text = str(value)
-    if len(text) > MAX_LENGTH:
+    if len(text) > MAX_PRINTED:
         raise MemoryError("the program prints too much")
     return text
 
 
 def _check_size(op: ast.operator, left: Any, right: Any) -> None:
-    """Refuse an operation before it is done if its result would be huge."""
-    sizes = [value.bit_length() for value in (left, right) if isinstance(value, int)]
-    if isinstance(op, ast.Pow):
-        if isinstance(right, int) and right > 0 and isinstance(left, int) and left.bit_length() * right > MAX_BITS:
-            raise OverflowError("the result is too large")
-        if isinstance(right, int) and abs(right).bit_length() > 16:
-            raise OverflowError("the exponent is too large")
-    elif isinstance(op, ast.Mult):
-        if len(sizes) == 2 and sum(sizes) > MAX_BITS:
-            raise OverflowError("the result is too large")
-        for many, value in ((left, right), (right, left)):
-            if isinstance(many, int) and hasattr(value, "__len__") and many * len(value) > MAX_LENGTH:
-                raise MemoryError("the result is too long")
-    elif isinstance(op, ast.Mod) and isinstance(left, str):
-        raise TypeError("text formatting is not supported by this calculator")
+    """Refuse an operation before it is done if it is not on numbers, or if its result would be huge."""
+    if isinstance(op, ast.Add):
+        return
+    if not (isinstance(left, int | float) and isinstance(right, int | float)):
+        raise TypeError(f"unsupported operand types: {type(left).__name__!r} and {type(right).__name__!r}")
+    if not isinstance(op, ast.Pow) or not isinstance(right, int):
+        return
+    if abs(right) > MAX_BITS or (isinstance(left, int) and left.bit_length() * right > MAX_BITS):
+        raise OverflowError("the result is too large")
 
 
 def _bounded(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise OverflowError("the number is too large")
-    if isinstance(value, str | list | tuple | dict) and len(value) > MAX_LENGTH:
-        raise MemoryError("the result is too long")
+    if _weight(value, MAX_WEIGHT) > MAX_WEIGHT:
+        raise MemoryError("the list or text is too long")
     return value
+
+
+def _weight(value: Any, limit: int) -> int:
+    """Elements of a nested container, or characters of a text, shared ones counted each time; stops above `limit`."""
+    if isinstance(value, str):
+        return 1 + len(value)
+    if not isinstance(value, list | tuple | dict):
+        return 1
+    total = 1
+    for element in value.items() if isinstance(value, dict) else value:
+        total += _weight(element, limit - total)
+        if total > limit:
+            break
+    return total

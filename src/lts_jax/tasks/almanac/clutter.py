@@ -5,7 +5,7 @@ from random import Random
 _OPENINGS = (
     "The {a} {n} behind the main entrance was repaired last autumn",
     "Visitors often ask about the {a} {n} near the car park",
-    "A small exhibition about the {n} can be seen on the upper floor",
+    "A small display about the {n} can be seen on the upper floor",
     "Volunteers look after the {a} {n} all the year round",
     "Local papers have written more than once about the {a} {n}",
     "A plaque beside the {n} recalls the {a} years of the founders",
@@ -13,6 +13,16 @@ _OPENINGS = (
     "Children from the nearby school painted the {a} {n}",
     "Few people remember how the {a} {n} came to be here",
     "The newsletter tells the story of the {a} {n} in instalments",
+    "Before the works began there was only a {a} {n} at this place",
+    "An anonymous donor paid for the {a} {n} and wished for no thanks",
+    "On windy days the {a} {n} is closed for safety",
+    "Groups meet at the {a} {n} and walk on from there",
+    "The {n} by the side door is now lit in the evenings",
+    "A second, {a} {n} was found during the repairs",
+    "Guides like to begin their rounds at the {a} {n}",
+    "The shop sells postcards of the {a} {n} and little else",
+    "The minutes of the last meeting mention the {a} {n} at length",
+    "Complaints about the {a} {n} should be made in writing",
 )
 _ENDINGS = (
     "and many regulars say that it has never looked better.",
@@ -25,23 +35,21 @@ _ENDINGS = (
     "but the plans for the coming season are not settled yet.",
     "as readers of our newsletter will already know.",
     "and photographs are welcome as long as no flash is used.",
+    "which came as a surprise to nearly everybody involved.",
+    "and the sponsors have asked for a longer report.",
+    "so please allow a little more time on busy mornings.",
+    "though the weather has not always been kind to it.",
+    "and the old drawings are kept in the archive.",
+    "as it has been the custom since the opening.",
 )
 _ADJECTIVES = (
-    "old",
-    "wooden",
-    "famous",
-    "narrow",
-    "restored",
-    "colourful",
-    "modest",
-    "curious",
-    "rounded",
-    "quiet",
-)
+    "small", "wooden", "famous", "narrow", "restored", "colourful", "modest", "curious", "rounded", "quiet",
+    "draughty", "splendid", "peculiar", "simple", "well known", "forgotten",
+)  # fmt: skip
 _NOUNS = (
-    "staircase", "noticeboard", "garden wall", "fountain", "archway", "collection", "weathervane",
-    "courtyard",
+    "staircase", "noticeboard", "garden wall", "fountain", "archway", "collection", "weathervane", "courtyard",
     "bench", "signpost", "mural", "gatehouse", "pavilion", "library corner", "model railway", "rose bed",
+    "sundial", "cloakroom", "tea room", "flagpole", "iron gate", "bicycle shed", "ticket booth", "stone bridge",
 )  # fmt: skip
 _FIELDS = (
     ("Parking", ("on site", "street only", "behind the building", "none")),
@@ -55,7 +63,7 @@ _FIELDS = (
 )
 
 
-def clutter_sentences(rng: Random, *, num_sentences: int = 500) -> list[str]:
+def clutter_sentences(rng: Random, *, num_sentences: int = 1_000) -> list[str]:
     """A pool of sentences of about 110 characters; none holds a colon, a bar, a digit or a dollar sign."""
     return [
         rng.choice(_OPENINGS).format(a=rng.choice(_ADJECTIVES), n=rng.choice(_NOUNS)) + ", " + rng.choice(_ENDINGS)

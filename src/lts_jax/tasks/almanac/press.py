@@ -17,6 +17,7 @@ from lts_jax.tasks.almanac.records import Page
 
 STALE_FRACTION = 0.35  # of the pages that can contradict, so many have an outdated duplicate
 REFUSE_FRACTION = 0.08
+LOUD_FRACTION = {"current": 0.15, "stale": 0.6}  # of the pages that shout their subject, and so rank high
 REFUSALS = (
     "403 Forbidden\nYou do not have permission to open this page.",
     "Please complete the captcha to continue. Are you a robot?",
@@ -63,14 +64,14 @@ class Press:
         rng = Random(f"almanac/{self.seed}/{url}")
         updated = f"2025-{rng.randrange(1, 12):02d}-{rng.randrange(1, 29):02d}"
         refusal = rng.choice(REFUSALS) if rng.random() < REFUSE_FRACTION else ""
-        self._add(rng, title, url, updated, body, see_also=see_also, refusal=refusal)
+        self._add(rng, title, url, updated, body, see_also=see_also, refusal=refusal, loud=LOUD_FRACTION["current"])
         if refusal:
             mirror_url = f"https://mirror{rng.randrange(1, 5)}.example/{slug(title)}"
             self._add(rng, title, mirror_url, updated, body, see_also=see_also)
             self.mirror_urls[url] = mirror_url
         if stale is not None and rng.random() < STALE_FRACTION:
             stale_url = f"https://{rng.choice(_GUIDES)}.example/{slug(title)}"
-            self._add(rng, title, stale_url, _stale_date(rng), stale, loud=True)
+            self._add(rng, title, stale_url, _stale_date(rng), stale, loud=LOUD_FRACTION["stale"])
             self.stale_urls[stale_url] = url
         return url
 
@@ -129,10 +130,10 @@ class Press:
         num_parts: int = 1,
         next_url: str = "",
         refusal: str = "",
-        loud: bool = False,
+        loud: float = 0.0,
     ) -> None:
         lines = [title, f"<{url}> | updated {updated} | page {part} of {num_parts}", ""]
-        if loud:  # an outdated page that shouts its subject ranks high
+        if rng.random() < loud:
             lines += [f"Everything about {title}. Our guide to {title}.", ""]
         lines += _blocks(rng, self.sentences, body)
         lines += [f"See also: {other} <{address}>" for other, address in see_also]

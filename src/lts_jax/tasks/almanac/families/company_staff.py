@@ -51,22 +51,22 @@ def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Gr
     groups = []
     for _ in range(20):
         name = namer.pair("Group")
-        companies = tuple(_company(press, namer, towns, rng) for _ in range(7))
+        title, url = f"Companies of the {name}", f"https://www.{slug(name)}.example/companies"
+        companies = tuple(_company(press, namer, (title, url), rng) for _ in range(7))
         rows = [("Company", "Founded", "Seat")]
         rows += [(company.name, str(company.founded), rng.choice(towns)) for company in companies]
-        title = f"Companies of the {name}"
-        url = press.publish_listing(title, f"https://www.{slug(name)}.example/companies", rows)[0]
+        press.publish_listing(title, url, rows)
         groups.append(Group(name, Need(title, url), companies))
     return tuple(groups)
 
 
-def _company(press: Press, namer: Namer, towns: list[str], rng: Random) -> Company:
+def _company(press: Press, namer: Namer, listing: tuple[str, str], rng: Random) -> Company:
     name = namer.pair(rng.choice(("Foundry", "Textiles", "Instruments", "Logistics")))
     founded, employees = rng.randrange(1890, 2015), rng.randrange(40, 9_000)
     form = rng.randrange(2)
     site = "https://www.tradebook.example/companies"
     stale = _body(employees + rng.randrange(20, 900), form)
-    url = press.publish(name, f"{site}/{slug(name)}", _body(employees, form), stale=stale)
+    url = press.publish(name, f"{site}/{slug(name)}", _body(employees, form), stale=stale, see_also=[listing])
     if rng.random() < 0.15:
         other = near_miss(name)
         press.publish(other, f"{site}/{slug(other)}", _body(employees // 7 + 3, form))

@@ -47,22 +47,24 @@ def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Di
     for _ in range(36):
         name = namer.person()
         years = sorted(rng.sample(range(1985, 2024), rng.randrange(7, 9)))
-        films = tuple(_film(press, namer, name, year, rng) for year in years)
+        title, url = f"Films directed by {name}", f"https://www.filmindex.example/directors/{slug(name)}"
+        films = tuple(_film(press, namer, name, year, listing=(title, url), rng=rng) for year in years)
         rows = [("Year", "Film", "Genre")]
         rows += [(str(film.year), film.name, rng.choice(("drama", "comedy", "thriller"))) for film in films]
-        title = f"Films directed by {name}"
-        url = press.publish_listing(title, f"https://www.filmindex.example/directors/{slug(name)}", rows)[0]
+        press.publish_listing(title, url, rows)
         directors.append(Director(name, Need(title, url), films))
     return tuple(directors)
 
 
-def _film(press: Press, namer: Namer, director: str, year: int, rng: Random) -> Film:
+def _film(press: Press, namer: Namer, director: str, year: int, *, listing: tuple[str, str], rng: Random) -> Film:
     name = namer.pair(rng.choice(("Story", "Affair", "Crossing", "Winter")))
     minutes = rng.randrange(74, 190)
     form = rng.randrange(3)
     site = "https://www.filmindex.example/films"
     stale = _body(director, year, minutes + rng.choice((-9, -6, 7, 12)), form)
-    url = press.publish(name, f"{site}/{slug(name)}", _body(director, year, minutes, form), stale=stale)
+    url = press.publish(
+        name, f"{site}/{slug(name)}", _body(director, year, minutes, form), stale=stale, see_also=[listing]
+    )
     if rng.random() < 0.15:
         other = near_miss(name)
         press.publish(other, f"{site}/{slug(other)}", _body(namer.person(), year + 1, minutes - 17, form))

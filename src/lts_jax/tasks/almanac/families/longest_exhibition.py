@@ -46,26 +46,26 @@ def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Mu
     museums = []
     for _ in range(30):
         name = namer.pair("Art House")
-        site = f"https://www.{slug(name)}.example"
-        shows = tuple(_exhibition(press, namer, site, rng) for _ in range(rng.randrange(5, 7)))
-        title = f"Exhibitions 2025 at {name}"
+        title, url = f"Exhibitions 2025 at {name}", f"https://www.{slug(name)}.example/exhibitions-2025"
+        shows = tuple(_exhibition(press, namer, (title, url), rng) for _ in range(rng.randrange(5, 7)))
         rows = [("Exhibition", "Curator", "Hall")]
         rows += [(show.name, namer.person(), f"Hall {rng.randrange(1, 9)}") for show in shows]
-        listing = Need(title, press.publish_listing(title, f"{site}/exhibitions-2025", rows)[0])
-        museums.append(Museum(name, listing, shows))
+        press.publish_listing(title, url, rows)
+        museums.append(Museum(name, Need(title, url), shows))
     return tuple(museums)
 
 
-def _exhibition(press: Press, namer: Namer, site: str, rng: Random) -> Exhibition:
+def _exhibition(press: Press, namer: Namer, listing: tuple[str, str], rng: Random) -> Exhibition:
+    site = listing[1]
     name = namer.pair(rng.choice(("Portraits", "Sketches", "Visions", "Mosaics")))
     opens = date(2025, 1, 3) + timedelta(days=rng.randrange(0, 170))
     days = rng.randrange(20, 190)
     form = rng.randrange(2)
-    stale = _body(opens, rng.randrange(20, 190), form)
-    url = press.publish(name, f"{site}/exhibitions/{slug(name)}", _body(opens, days, form), stale=stale)
+    stale = _body(opens, 20 + (days - 20 + rng.randrange(15, 150)) % 170, form)  # never the same number of days
+    url = press.publish(name, f"{site}/{slug(name)}", _body(opens, days, form), stale=stale, see_also=[listing])
     if rng.random() < 0.15:
         other = near_miss(name)
-        press.publish(other, f"{site}/exhibitions/{slug(other)}", _body(opens, 200 - days // 2, form))
+        press.publish(other, f"{site}/{slug(other)}", _body(opens, 200 - days // 2, form))
     return Exhibition(name, url, days)
 
 

@@ -51,25 +51,28 @@ def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Po
     facts = []
     for town in towns[:24]:
         site = f"https://www.{town.lower()}.example"
-        pools = tuple(_pool(press, namer, site, rng) for _ in range(rng.randrange(5, 7)))
+        title, url = f"Swimming pools in {town}", f"{site}/pools"
+        pools = tuple(_pool(press, namer, (title, url), rng) for _ in range(rng.randrange(5, 7)))
         landmarks = tuple(_landmark(press, namer, site, rng) for _ in range(3))
-        title = f"Swimming pools in {town}"
         rows = [("Pool", "Lanes", "Opened")]
         rows += [(pool.name, str(rng.randrange(4, 11)), str(rng.randrange(1920, 2020))) for pool in pools]
-        url = press.publish_listing(title, f"{site}/pools", rows)[0]
+        press.publish_listing(title, url, rows)
         facts.append(PoolTown(town, Need(title, url), pools, landmarks))
     return tuple(facts)
 
 
-def _pool(press: Press, namer: Namer, site: str, rng: Random) -> Spot:
+def _pool(press: Press, namer: Namer, directory: tuple[str, str], rng: Random) -> Spot:
+    site = directory[1]
     name = namer.pair("Pool")
     east, north = _metres(rng), _metres(rng)
     closes = rng.randrange(17, 23)
     stale = _pool_body(_metres(rng), _metres(rng), 17 + (closes - 15) % 6, rng)
-    url = press.publish(name, f"{site}/pools/{slug(name)}", _pool_body(east, north, closes, rng), stale=stale)
+    url = press.publish(
+        name, f"{site}/{slug(name)}", _pool_body(east, north, closes, rng), stale=stale, see_also=[directory]
+    )
     if rng.random() < 0.2:
         other = near_miss(name)
-        press.publish(other, f"{site}/pools/{slug(other)}", _pool_body(_metres(rng), _metres(rng), 18, rng))
+        press.publish(other, f"{site}/{slug(other)}", _pool_body(_metres(rng), _metres(rng), 18, rng))
     return Spot(name, url, east, north, closes)
 
 

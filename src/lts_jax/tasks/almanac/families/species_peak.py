@@ -56,25 +56,27 @@ def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Re
     regions = []
     for _ in range(16):
         name = namer.pair("Region")
-        site = f"https://www.{slug(name)}.example"
-        parks = tuple(_park(press, namer, site, rng) for _ in range(rng.randrange(5, 7)))
+        title, url = f"Parks of the {name}", f"https://www.{slug(name)}.example/parks"
+        parks = tuple(_park(press, namer, (title, url), rng) for _ in range(rng.randrange(5, 7)))
         rows = [("Park", "Area (ha)", "Opened")]
         rows += [(park.name, str(rng.randrange(40, 900)), str(rng.randrange(1900, 2015))) for park in parks]
-        title = f"Parks of the {name}"
-        regions.append(Region(name, Need(title, press.publish_listing(title, f"{site}/parks", rows)[0]), parks))
+        press.publish_listing(title, url, rows)
+        regions.append(Region(name, Need(title, url), parks))
     return tuple(regions)
 
 
-def _park(press: Press, namer: Namer, site: str, rng: Random) -> Park:
+def _park(press: Press, namer: Namer, listing: tuple[str, str], rng: Random) -> Park:
+    site = listing[1]
     name = namer.pair("Park")
     species = rng.sample(SPECIES, 8)
     counts = {(each, year): rng.randrange(3, 400) for each in species for year in _YEARS}
     stale = {place: count + rng.randrange(5, 120) for place, count in counts.items()}
-    url = f"{site}/parks/{slug(name)}"
-    press.publish(name, url, Body(table=_table(species, counts)), stale=Body(table=_table(species, stale)))
+    url = f"{site}/{slug(name)}"
+    body, old_body = (Body(table=_table(species, each)) for each in (counts, stale))
+    press.publish(name, url, body, stale=old_body, see_also=[listing])
     if rng.random() < 0.15:
         other = near_miss(name)
-        press.publish(other, f"{site}/parks/{slug(other)}", Body(table=_table(species, stale)))
+        press.publish(other, f"{site}/{slug(other)}", Body(table=_table(species, stale)))
     return Park(name, url, counts)
 
 
