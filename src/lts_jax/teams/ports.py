@@ -1,0 +1,71 @@
+"""What a team may do to its surroundings, and the clock that K teams share. Everything arrives from outside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lts_jax.llm.chat import Ask
+from lts_jax.records import Message, ModelCall, Step, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPorts:
+    """The openings of one team. A message list that is handed out is the live thread: copy it to keep it."""
+
+    ask: Ask
+    """(purpose, messages) -> the recorded call. Never raises on model failure; the call's `error` tells."""
+
+    use_tool: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]
+    """(tool name, arguments) -> what the tool returned. Never raises."""
+
+    finish_step: Callable[[Step, Sequence[Message]], Awaitable[None]]
+    """Called once per worker step with the thread. Summary, admission and bank happen behind it."""
+
+    select_values: Callable[[int, str, Sequence[Message]], Awaitable[Sequence[tuple[int, str, str]]]]
+    """(step about to be taken, current instruction, thread) -> pulled (entry, key, value); empty without a bank."""
+
+    list_keys: Callable[[int], Sequence[str]]
+    """(step about to be taken) -> key lines shown in ledger and plan requests; usually empty."""
+
+    now: Callable[[], float]
+    """Seconds on the rollout's clock."""
+
+    forget_values: Callable[[], None]
+    """The thread was cleared: pulled values left the context."""
+
+
+class Clock(Protocol):
+    """Time as K teams see it, real or virtual."""
+
+    def now(self) -> float:
+        """Seconds since the start of the task."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let that much of this clock's time pass."""
+        ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task that the clock counts as running: a virtual clock stands still while it computes."""
+        ...
+
+    async def join(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """Wait until all are done, not counting the waiter as running. Raises nothing of theirs."""
+        ...
+
+
+class BudgetStop(Exception):
+    """A call was refused because the run's budget is used up. Ends the team; never leaves `run_team`."""
+
+
+async def ask_model(ports: TeamPorts, purpose: str, messages: Sequence[Message]) -> ModelCall:
+    """Ask through the port.
+
+    Raises:
+        BudgetStop: the call's error starts with "budget".
+    """
+    call = await ports.ask(purpose, messages)
+    if call.error and call.error.startswith("budget"):
+        raise BudgetStop(call.error)
+    return call

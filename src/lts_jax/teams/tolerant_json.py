@@ -1,0 +1,156 @@
+"""Find JSON objects in what a language model wrote: fenced, in prose, in Python spelling, with control characters.
+
+Nothing here raises on any text, and the work is bounded: a reply is read up to `MAX_CHARACTERS`, nesting up to
+`MAX_DEPTH`, and the search starts at most `_MAX_STARTS` times.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+MAX_CHARACTERS = 20_000
+MAX_DEPTH = 24
+_MAX_STARTS = 64
+
+_TOKEN = re.compile(
+    r"\s*(?:"
+    r'(?P<string>"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\')'
+    r"|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<word>[A-Za-z_]\w*)"
+    r"|(?P<sign>[{}\[\]:,]))",
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
+_WORDS = {"true": True, "false": False, "null": None, "none": None}
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSearch:
+    """The outermost objects of a text, in order; `truncated` if one was begun and the text ended inside it."""
+
+    objects: tuple[dict[str, Any], ...]
+    truncated: bool = False
+
+
+class _Unreadable(Exception):
+    """No JSON here. `at_end`: because the text ended."""
+
+    def __init__(self, at_end: bool) -> None:
+        super().__init__(at_end)
+        self.at_end = at_end
+
+
+def find_objects(text: str) -> JsonSearch:
+    """All outermost objects of a text. Strict JSON is read by `json`; anything else by a lenient reader."""
+    text = text[:MAX_CHARACTERS]
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError also for integers of thousands of digits
+        return _search(text)
+    return JsonSearch((value,)) if isinstance(value, dict) else _search(text)
+
+
+def plain_text(text: str) -> str:
+    """The text without control characters (newlines and tabs stay) and without lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text if text.isprintable() else _CONTROL.sub("", text)
+
+
+def _search(text: str) -> JsonSearch:
+    objects: list[dict[str, Any]] = []
+    truncated = False
+    at = text.find("{")
+    for _ in range(_MAX_STARTS):
+        if at < 0:
+            break
+        try:
+            value, end = _object(text, at + 1, 1)
+        except _Unreadable as error:
+            truncated = truncated or error.at_end
+            end = at + 1
+        else:
+            objects.append(value)
+        at = text.find("{", end)
+    return JsonSearch(tuple(objects), truncated)
+
+
+def _object(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
+    """The object whose brace stands before `at`. Trailing commas and unquoted names are let pass."""
+    found: dict[str, Any] = {}
+    while True:
+        kind, token, at = _next(text, at)
+        if token == "}" and kind == "sign":
+            return found, at
+        if kind == "sign":
+            raise _Unreadable(at_end=False)
+        name = _string(token) if kind == "string" else token
+        at = _expect(text, at, ":")
+        found[name], at = _value(text, at, depth)
+        kind, token, after = _next(text, at)
+        if kind != "sign" or token not in ",}":
+            raise _Unreadable(at_end=False)
+        at = after if token == "," else at
+
+
+def _array(text: str, at: int, depth: int) -> tuple[list[Any], int]:
+    found: list[Any] = []
+    while True:
+        kind, token, after = _next(text, at)
+        if kind == "sign" and token == "]":
+            return found, after
+        value, at = _value(text, at, depth)
+        found.append(value)
+        kind, token, after = _next(text, at)
+        if kind != "sign" or token not in ",]":
+            raise _Unreadable(at_end=False)
+        at = after if token == "," else at
+
+
+def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
+    kind, token, at = _next(text, at)
+    if kind == "string":
+        return _string(token), at
+    if kind == "number":
+        return _number(token), at
+    if kind == "word" and token.lower() in _WORDS:
+        return _WORDS[token.lower()], at
+    if kind == "sign" and token in "{[" and depth < MAX_DEPTH:
+        return (_object if token == "{" else _array)(text, at, depth + 1)
+    raise _Unreadable(at_end=False)
+
+
+def _expect(text: str, at: int, sign: str) -> int:
+    _, token, after = _next(text, at)
+    if token != sign:
+        raise _Unreadable(at_end=False)
+    return after
+
+
+def _next(text: str, at: int) -> tuple[str, str, int]:
+    match = _TOKEN.match(text, at)
+    if match is None or match.lastgroup is None:
+        # An opened quote that never closes is an end of text, too.
+        rest = text[at:].lstrip()
+        raise _Unreadable(at_end=not rest or rest[0] in "\"'")
+    return match.lastgroup, match[match.lastgroup], match.end()
+
+
+def _string(token: str) -> str:
+    inner = token[1:-1]
+    return _ESCAPE.sub(_unescape, inner) if "\\" in inner else inner
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match[1]
+    return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPED.get(code, code)
+
+
+def _number(token: str) -> int | float:
+    digits = token.lstrip("+-")
+    return int(token) if digits.isdecimal() and len(digits) < 19 else float(token)

@@ -1,0 +1,118 @@
+"""The four workers. Each takes the thread, whose last message is its instruction, and gives one reply.
+
+A worker never raises on what a model or a tool did: an unreadable tool call, a failed tool and an empty reply are
+replies too, marked as failed.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lts_jax import prompts
+from lts_jax.records import Message
+from lts_jax.teams.ports import TeamPorts, ask_model
+from lts_jax.teams.settings import TeamSettings
+from lts_jax.teams.tolerant_json import find_objects, plain_text
+
+_CODE_BLOCK = re.compile(r"```[ \t]*(?:python3?|py)[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+NO_CODE = "No code blocks found"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReply:
+    """What a worker did (`action`: tool call or code, as text) and said."""
+
+    action: str
+    output: str
+    failed: bool = False
+
+
+async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
+    """One reply of an agent of the team. Raises BudgetStop only."""
+    if agent == "ComputerTerminal":
+        return await _run_code(thread, ports)
+    if agent == "Coder":
+        return await _write_code(thread, ports)
+    return await _surf(agent, thread, ports, settings)
+
+
+async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
+    """WebSurfer and FileSurfer: choose a tool call, make it, report. A failed call is not reported on, only shown."""
+    system = prompts.agent_system(agent)
+    call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent)])
+    if call.error:
+        return WorkerReply("", f"{agent} could not act: {call.error}", failed=True)
+    chosen = parse_tool_call(agent, call.reply)
+    if isinstance(chosen, str):
+        return WorkerReply("", f"{agent} could not act: {chosen}.", failed=True)
+    tool, arguments = chosen
+    action = plain_text(f"{tool} {json.dumps(arguments, ensure_ascii=False)}")
+    result = await ports.use_tool(tool, arguments)
+    shown = _cut(result.text, settings.viewport_characters)
+    if result.failed:
+        return WorkerReply(action, f"{tool} failed.\n\n{shown}", failed=True)
+    read = _cut(result.text, settings.report_characters)
+    report = await ask_model(ports, "report", [system, thread[0], thread[-1], prompts.report_request(action, read)])
+    said = "" if report.error else plain_text(report.reply)
+    return WorkerReply(action, f"{said}\n\n{shown}" if said else shown, failed=not (said or shown).strip())
+
+
+async def _write_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerReply:
+    call = await ask_model(ports, "code", [prompts.agent_system("Coder"), *thread, prompts.code_request()])
+    if call.error:
+        return WorkerReply("", f"Coder could not answer: {call.error}", failed=True)
+    output = plain_text(call.reply)
+    return WorkerReply("", output, failed=not output.strip())
+
+
+async def _run_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerReply:
+    code = last_code(thread)
+    if not code:
+        return WorkerReply("", NO_CODE, failed=True)
+    result = await ports.use_tool("run_python", {"code": code})
+    return WorkerReply(code, result.text, result.failed)
+
+
+def last_code(thread: Sequence[Message]) -> str:
+    """The last Python block that the Coder wrote, or "". Pages and pulled values are never run."""
+    for message in reversed(thread):
+        if message.name == "Coder" and "```" in message.content:
+            blocks = _CODE_BLOCK.findall(message.content)
+            if blocks:
+                return str(blocks[-1]).strip()
+    return ""
+
+
+def parse_tool_call(agent: str, text: str) -> tuple[str, dict[str, Any]] | str:
+    """Tool name and arguments out of a reply, or one line that says what is wrong. Never raises.
+
+    Read: {"tool", "arguments"} and its common spellings, arguments as JSON text, arguments beside the tool's name.
+    """
+    tools = prompts.TOOLS[agent]
+    for found in find_objects(text).objects:
+        inner = found.get("function")
+        call = inner if isinstance(inner, dict) else found
+        tool = next((call[name] for name in ("tool", "name", "action", "function") if name in call), None)
+        if isinstance(tool, str) and tool in tools:
+            arguments = _arguments(call, tools[tool])
+            return (tool, arguments) if arguments is not None else f"the arguments of {tool} are not an object"
+        if isinstance(tool, str):
+            return f"it has no tool {plain_text(tool)[:60]!r}, only {', '.join(tools)}"
+    return "the reply holds no tool call" if text.strip() else "the reply was empty"
+
+
+def _arguments(call: dict[str, Any], names: Sequence[str]) -> dict[str, Any] | None:
+    given = next((call[name] for name in ("arguments", "args", "parameters", "input") if name in call), None)
+    if isinstance(given, str):
+        given = next(iter(find_objects(given).objects), given)
+    if given is None:
+        given = {name: call[name] for name in names if name in call}
+    if not isinstance(given, dict):
+        return None
+    return {name: plain_text(value) if isinstance(value, str) else value for name, value in given.items()}
+
+
+def _cut(text: str, max_characters: int) -> str:
+    return text if len(text) <= max_characters else text[:max_characters] + "\n[cut]"
