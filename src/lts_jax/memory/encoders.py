@@ -43,9 +43,10 @@ class HashingEncoder:
     """Signed feature hashing (Weinberger et al., arXiv 0902.2206) of characters, words and word pairs.
 
     Three kinds of features share the D coordinates: runs of n bytes of the lower-case text for n in `ngrams`, words,
-    and pairs of neighbouring words. A feature's hash picks a coordinate and a sign. Each kind is weighted by one over the
-    root of its count, so that words weigh as much as the far more numerous runs, and words near the start count double:
-    the few words that say whether a step worked are not drowned in a page. Only the first `max_characters` are read.
+    and pairs of neighbouring words. A feature's hash picks a coordinate and a sign. Each kind is weighted by one over
+    the root of its count, so that words weigh as much as the far more numerous runs, and words near the start count
+    double: the few words that say whether a step worked are not drowned in a page. Only the first `max_characters` are
+    read.
 
     The vectors depend on the text and the settings alone, not on process, platform or library version.
     """

@@ -16,6 +16,7 @@ import numpy as np
 from lts_jax.errors import UserError
 
 BACKENDS = ("auto", "faiss-gpu", "faiss-cpu", "numpy")
+MAX_GPU_NEIGHBORS = 2048  # FAISS's limit on a GPU; it raises beyond
 
 
 @cache
@@ -63,7 +64,7 @@ class KeyIndex:
         self._dim = dim
         self._lock = Lock()
         self.backend = _chosen_backend(backend)
-        self._store: Any = _numpy_or_faiss_store(dim, self.backend)
+        self._store: Any = _empty_store(dim, self.backend)
 
     def __len__(self) -> int:
         return self._store.ntotal
@@ -86,6 +87,8 @@ class KeyIndex:
 
     def search(self, query: np.ndarray, num_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
         """The vectors with the largest inner products with `query`, float32[D], best first.
+
+        On a GPU `num_neighbors` may be at most `MAX_GPU_NEIGHBORS`.
 
         Returns:
             ids int64[n] and scores float32[n], where n is `num_neighbors` or, if smaller, the size of the index.
@@ -134,13 +137,13 @@ class _NumpyStore:
         return scores[ids][None], ids[None]
 
 
-def _numpy_or_faiss_store(dim: int, backend: str) -> Any:
+def _empty_store(dim: int, backend: str) -> Any:
     faiss = load_faiss()
     if backend == "numpy" or faiss is None:
         return _NumpyStore(dim)
-    if backend == "faiss-gpu":
-        return faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), dim)
-    return faiss.IndexFlatIP(dim)
+    flat = faiss.IndexFlatIP(dim)
+    # The Python wrapper of index_cpu_to_gpu keeps the resources alive as long as the index.
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat) if backend == "faiss-gpu" else flat
 
 
 def _chosen_backend(backend: str) -> str:

@@ -12,7 +12,7 @@ from lts_jax import prompts
 from lts_jax.llm.chat import Ask
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.encoders import Encoder
-from lts_jax.memory.index import KeyIndex
+from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
 from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
@@ -29,8 +29,8 @@ class ReadingSettings:
     `max_listed`: keys in one listing, beyond which only the nearest to the instruction are shown. `include_own`: list
     the keys that the team wrote itself. `list_pulled_again`: list keys whose value is already in the team's context.
     `max_pulled_per_step`: values taken before one step. `max_value_characters`: a longer value is cut in the middle.
-    `ask_only_when_new`: skip the selection call when every key in the listing was offered to this team before. That saves
-    a call on most steps, at the price that a key once passed over is offered again only together with a new one.
+    `ask_only_when_new`: skip the selection call when every key in the listing was offered to this team before. That
+    saves a call on most steps, at the price that a key once passed over is offered again only together with a new one.
     """
 
     max_listed: int = 60
@@ -43,15 +43,15 @@ class ReadingSettings:
     def __post_init__(self) -> None:
         for name in ("max_listed", "max_pulled_per_step", "max_value_characters"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ValueError(f"ReadingSettings.{name}: expected at least 1, got {getattr(self, name)}")
 
 
 def parse_selection(text: str) -> list[int]:
     """Read the entry ids in a reply to `prompts.select_request`, in order, without repeats. Never raises.
 
     The last `SELECTED_KEYS = [...]` counts (a model may quote the request before it answers), also as a JSON field, in
-    bold, without brackets, or cut off. Where keys are quoted beside their numbers, as in `[[3] museum hours 9-17]`, only
-    bracketed numbers count. Without the marker a reply counts only if it is nothing but a list. Else: no entry.
+    bold, without brackets, or cut off. Where keys are quoted beside their numbers, as in `[[3] museum hours 9-17]`,
+    only bracketed numbers count. Without the marker a reply counts only if it is nothing but a list. Else: no entry.
     """
     markers = list(_MARKER.finditer(text))
     if markers:
@@ -68,8 +68,8 @@ async def select_entries(
 ) -> list[int]:
     """Show the keys of `entries` to an orchestrator, after its own thread, and return the ids that it wants.
 
-    At most `max_pulled_per_step`, in the order named; ids that were not listed are ignored. No call is made when nothing
-    is listed. A failed call selects nothing.
+    At most `max_pulled_per_step`, in the order named; ids that were not listed are ignored. No call is made when
+    nothing is listed. A failed call selects nothing.
     """
     return await _selection(question, entries, ask, thread, settings) or [] if entries else []
 
@@ -85,13 +85,17 @@ class NearestKeys:
         self._index = KeyIndex(encoder.dim, backend)
 
     def nearest(self, text: str, entries: Sequence[MemoryEntry], num_neighbors: int) -> list[MemoryEntry]:
-        """The `num_neighbors` of `entries` whose keys have the largest inner product with `text`, by admission order."""
+        """The `num_neighbors` of `entries` whose keys have the largest inner product with `text`.
+
+        They come in order of admission, as every listing does. Encoding and searching block; both are short, except
+        for encoders that call an endpoint.
+        """
         if len(self._index) < len(self._keys):
             self._index.extend(self._encoder.encode(self._keys[len(self._index) :]))
         query = self._encoder.encode([text])[0]
-        ids, _ = self._index.search(query, len(self._index))
+        ids, _ = self._index.search(query, min(len(self._index), MAX_GPU_NEIGHBORS))
         allowed = {entry.entry: entry for entry in entries}
-        kept = [int(entry) for entry in ids if int(entry) in allowed][:num_neighbors]
+        kept = [entry for entry in ids.tolist() if entry in allowed][:num_neighbors]
         return [allowed[entry] for entry in sorted(kept)]
 
 
@@ -193,4 +197,3 @@ def _bracketed(text: str) -> str:
         if depth == 0:
             return text[: place + 1]
     return text
-

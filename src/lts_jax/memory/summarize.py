@@ -25,9 +25,11 @@ class SummarySettings:
 
     def __post_init__(self) -> None:
         if self.max_words < 4:
-            raise ValueError(f"max_words must be at least 4, got {self.max_words}")
+            raise ValueError(f"SummarySettings.max_words: expected at least 4, got {self.max_words}")
         if self.max_output_characters < 1:
-            raise ValueError(f"max_output_characters must be at least 1, got {self.max_output_characters}")
+            raise ValueError(
+                f"SummarySettings.max_output_characters: expected at least 1, got {self.max_output_characters}"
+            )
 
 
 async def summarize_step(question: str, step: Step, ask: Ask, settings: SummarySettings) -> str:

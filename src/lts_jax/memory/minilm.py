@@ -1,0 +1,150 @@
+"""The MiniLM encoder: sentence vectors from a local folder of weights. Nothing is downloaded.
+
+A folder holds `config.json`, `model.safetensors` and `tokenizer.json` (with the vocabulary), as the repository
+sentence-transformers/all-MiniLM-L6-v2 on the Hugging Face hub does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lts_jax.errors import UserError
+from lts_jax.memory.text import one_line
+from lts_jax.storage import read_json
+
+ALL_MINILM_L6_V2_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
+
+_LENGTH_BUCKETS = (16, 32, 64, 128, 256, 512)  # tokens; a text is padded to the next, so few shapes are compiled
+_BATCH_BUCKETS = (1, 8, 32)  # texts
+
+
+class MiniLMEncoder:
+    """Mean-pooled BERT vectors in Flax, one compiled function per pair of buckets (texts, tokens)."""
+
+    def __init__(self, folder: Path | str, *, max_tokens: int = 256, expected_sha256: str | None = None) -> None:
+        """Load the encoder in `folder`.
+
+        `max_tokens` cuts longer texts (256 is the model's own limit). `expected_sha256`, when given, must be the digest
+        of `model.safetensors`; `ALL_MINILM_L6_V2_SHA256` is the published model's.
+
+        Raises:
+            UserError: a file or an optional package is missing, the digest or a tensor's shape is another, or the
+                model is not a BERT encoder that this code computes.
+        """
+        folder = Path(folder)
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            if not (folder / name).is_file():
+                raise UserError(
+                    f"{folder / name}: no such file; expected config.json, model.safetensors, tokenizer.json"
+                )
+        digest = _checked_digest(folder / "model.safetensors", expected_sha256)
+        self._settings = _read_settings(folder / "config.json")
+        if not 1 <= max_tokens <= self._settings.max_position_embeddings:
+            raise UserError(
+                f"max_tokens: expected 1 to {self._settings.max_position_embeddings} for this model, got {max_tokens}"
+            )
+        self._tokenizer = _read_tokenizer(folder / "tokenizer.json", max_tokens)
+        if self._tokenizer.get_vocab_size() > self._settings.vocab_size:
+            raise UserError(f"{folder}: tokenizer.json has more tokens than config.json's vocab_size")
+        self._params = _read_params(folder / "model.safetensors", self._settings)
+        self._max_tokens = max_tokens
+        tokenizer_digest = sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+        self._name = f"minilm-{self.dim}-{max_tokens}-{digest[:12]}-{tokenizer_digest[:8]}"
+
+    @property
+    def dim(self) -> int:
+        """Width D of the vectors."""
+        return self._settings.hidden_size
+
+    @property
+    def name(self) -> str:
+        """Name with digests of weights and tokenizer."""
+        return self._name
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Encode n texts as float32[n, D], rows of unit L2 norm; blank texts give zeros."""
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        places = [place for place, text in enumerate(texts) if text.strip()]
+        tokens = [found.ids for found in self._tokenizer.encode_batch([texts[place] for place in places])]
+        order = sorted(range(len(places)), key=lambda row: len(tokens[row]))  # neighbours of like length pad little
+        for start in range(0, len(order), _BATCH_BUCKETS[-1]):
+            rows = order[start : start + _BATCH_BUCKETS[-1]]
+            vectors[[places[row] for row in rows]] = self._encode_batch([tokens[row] for row in rows])
+        return vectors
+
+    def _encode_batch(self, tokens: list[list[int]]) -> np.ndarray:
+        from lts_jax.models.minilm import embed_tokens
+
+        width = min(_bucket(max(map(len, tokens)), _LENGTH_BUCKETS), self._settings.max_position_embeddings)
+        token_bl = np.zeros((_bucket(len(tokens), _BATCH_BUCKETS), width), np.int32)
+        token_mask_bl = np.zeros(token_bl.shape, bool)
+        for row, ids in enumerate(tokens):
+            token_bl[row, : len(ids)] = ids
+            token_mask_bl[row, : len(ids)] = True
+        return np.asarray(embed_tokens(self._settings, self._params, token_bl, token_mask_bl))[: len(tokens)]
+
+
+def _bucket(size: int, buckets: Sequence[int]) -> int:
+    return next((bucket for bucket in buckets if size <= bucket), size)
+
+
+def _checked_digest(path: Path, expected: str | None) -> str:
+    with path.open("rb") as file:
+        state = sha256()
+        while block := file.read(1 << 20):
+            state.update(block)
+    digest = state.hexdigest()
+    if expected is not None and digest != expected.lower():
+        raise UserError(f"{path}: expected sha256 {expected}, got {digest}")
+    return digest
+
+
+def _read_settings(path: Path) -> Any:
+    from lts_jax.models.minilm import MiniLMSettings
+
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    for name, value in (("model_type", "bert"), ("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        if config.get(name, value) != value:
+            raise UserError(f"{path}: expected {name} {value!r}, got {config[name]!r}")
+    missing = [field.name for field in fields(MiniLMSettings) if field.name not in config]
+    if missing:
+        raise UserError(f"{path}: no field {missing[0]}")
+    return MiniLMSettings(**{field.name: config[field.name] for field in fields(MiniLMSettings)})
+
+
+def _read_tokenizer(path: Path, max_tokens: int) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError:
+        raise UserError("the MiniLM encoder needs the extra minilm: pip install 'lts-jax[minilm]'") from None
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise UserError(f"{path}: not a tokenizer ({one_line(str(error))})") from None
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def _read_params(path: Path, settings: Any) -> Any:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ModuleNotFoundError:
+        raise UserError("the MiniLM encoder needs the extra minilm: pip install 'lts-jax[minilm]'") from None
+    from lts_jax.models.minilm import params_from_tensors
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a safetensors file ({one_line(str(error))})") from None
+    try:
+        return params_from_tensors(settings, tensors)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
