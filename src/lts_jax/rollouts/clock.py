@@ -8,7 +8,7 @@ asleep), so a rollout is a deterministic sequence of events. While a counted tas
 
 import asyncio
 import heapq
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 
@@ -22,7 +22,8 @@ class VirtualClock:
         self._order = 0
         self._num_running = 1
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._joiners: list[tuple[set[asyncio.Task[Any]], asyncio.Future[None]]] = []
+        self._joiners: list[tuple[set[asyncio.Future[Any]], asyncio.Future[None]]] = []
+        self._tasks: set[asyncio.Future[Any]] = set()
 
     def now(self) -> float:
         """Seconds since the clock was made."""
@@ -41,19 +42,22 @@ class VirtualClock:
         """Start a task that the clock counts as running until it is done."""
         self._num_running += 1
         task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
         task.add_done_callback(self._finish)
         return task
 
-    async def join(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Wait until all tasks of this clock are done; the waiter does not count as running meanwhile.
+    async def join(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """Wait until all are done; the waiter does not count as running meanwhile.
 
-        Results and exceptions stay in the tasks.
+        A plain future must be settled by a counted task. Results and exceptions stay where they are.
         """
-        remaining = {task for task in tasks if not task.done()}
+        remaining = {future for future in futures if not future.done()}
         if not remaining:
             return
         joined = asyncio.get_running_loop().create_future()
         self._joiners.append((remaining, joined))
+        for future in remaining - self._tasks:
+            future.add_done_callback(self._settle)
         await self._stand_aside(joined)
 
     async def _stand_aside(self, woken: asyncio.Future[None]) -> None:
@@ -76,16 +80,19 @@ class VirtualClock:
             self._num_running += 1
             woken.set_result(None)
 
-    def _finish(self, task: asyncio.Task[Any]) -> None:
-        # A joiner whose last task this is takes over before the clock may move on.
+    def _finish(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        self._settle(task)  # a joiner whose last task this is takes over before the clock may move on
+        self._num_running -= 1
+        self._advance()
+
+    def _settle(self, done: asyncio.Future[Any]) -> None:
         for remaining, joined in self._joiners:
-            remaining.discard(task)
+            remaining.discard(done)
             if not remaining and not joined.done():
                 self._num_running += 1
                 joined.set_result(None)
         self._joiners = [(remaining, joined) for remaining, joined in self._joiners if not joined.done()]
-        self._num_running -= 1
-        self._advance()
 
 
 class RealClock:
@@ -109,8 +116,7 @@ class RealClock:
         """Start a task."""
         return asyncio.get_running_loop().create_task(coroutine)
 
-    async def join(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Wait until all tasks are done; results and exceptions stay in them."""
-        pending = set(tasks)
-        if pending:
-            await asyncio.wait(pending)
+    async def join(self, futures: Sequence[asyncio.Future[Any]]) -> None:
+        """Wait until all are done; results and exceptions stay where they are."""
+        if futures:
+            await asyncio.wait(futures)

@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any
 
 from lts_jax.errors import UserError
+from lts_jax.plain import field_types, from_plain, to_plain, without_none
 from lts_jax.records import SCHEMA_VERSION, Rollout, RolloutGroup
 from lts_jax.storage import replacing
 
@@ -37,12 +38,12 @@ def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    columns = typing.get_type_hints(Rollout)
+    columns = field_types(Rollout)
     schema = pyarrow.schema(
         [pyarrow.field(item.name, _arrow_type(columns[item.name])) for item in fields(Rollout)],
         metadata={_VERSION_FIELD: str(SCHEMA_VERSION).encode()},
     )
-    table = pyarrow.Table.from_pylist([_plain(rollout) for rollout in rollouts], schema=schema)
+    table = pyarrow.Table.from_pylist([to_plain(rollout) for rollout in rollouts], schema=schema)
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
@@ -65,7 +66,7 @@ def read_rollouts(path: Path) -> tuple[Rollout, ...]:
     version = (table.schema.metadata or {}).get(_VERSION_FIELD, b"none").decode()
     if version != str(SCHEMA_VERSION):
         raise UserError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
-    return tuple(_record(Rollout, row) for row in table.to_pylist())
+    return tuple(from_plain(Rollout, row) for row in table.to_pylist())
 
 
 def read_group(path: Path) -> RolloutGroup:
@@ -96,45 +97,8 @@ def _arrow_type(annotation: Any) -> Any:
     if typing.get_origin(annotation) is tuple:
         return pyarrow.list_(_arrow_type(typing.get_args(annotation)[0]))
     if typing.get_origin(annotation) is UnionType:
-        return _arrow_type(_without_none(annotation))
+        return _arrow_type(without_none(annotation))
     if is_dataclass(annotation):
-        hints = typing.get_type_hints(annotation)
+        hints = field_types(annotation)
         return pyarrow.struct([(item.name, _arrow_type(hints[item.name])) for item in fields(annotation)])
     raise TypeError(f"no column type for {annotation}")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, StrEnum):
-        return str(value)
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-
-
-def _record(annotation: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if typing.get_origin(annotation) is UnionType:
-        annotation = _without_none(annotation)
-    if typing.get_origin(annotation) is tuple:
-        inner = typing.get_args(annotation)[0]
-        return tuple(_record(inner, item) for item in value)
-    if is_dataclass(annotation):
-        hints = _hints(annotation)
-        return annotation(**{name: _record(hints[name], item) for name, item in value.items()})  # type: ignore[operator]
-    return annotation(value)
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
-def _hints(annotation: Any) -> dict[str, Any]:
-    if annotation not in _HINTS:
-        _HINTS[annotation] = typing.get_type_hints(annotation)
-    return _HINTS[annotation]
-
-
-def _without_none(annotation: Any) -> Any:
-    return next(part for part in typing.get_args(annotation) if part is not type(None))

@@ -1,0 +1,33 @@
+# Two commands: `make demo` trains and evaluates a controller, `make test` runs the whole suite.
+# Both make .venv first. Choose another interpreter with PYTHON=python3.12.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.installed-cpu
+	$(BIN)/lts demo
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# Exact versions for the interpreter at hand, where we have tried them; else the ranges of pyproject.toml.
+$(VENV)/.installed-%: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "lts_jax needs Python 3.11, 3.12 or 3.13; choose one with PYTHON=python3.12"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@pinned=constraints/python$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt; \
+	  echo "Installing into $(VENV) (about a minute) ..."; \
+	  $(BIN)/python -m pip install --quiet $$(test -f $$pinned && echo "-c $$pinned") \
+	    -e ".[$(if $(filter dev,$*),$(VARIANT)dev,$*)]"
+	@touch $@
+
+VARIANT := cpu,
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,64 @@
+"""What a run may spend: tokens, dollars, seconds. Checked before every call, so overshoot is the calls in flight."""
+
+from dataclasses import dataclass
+
+from lts_jax.errors import UserError
+from lts_jax.llm.chat import BudgetExhausted, Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What an endpoint charges. Zero for simulated and local models."""
+
+    usd_per_million_prompt_tokens: float = 0.0
+    usd_per_million_completion_tokens: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) >= 0.0:
+                raise UserError(f"price.{name} must be zero or more, got {getattr(self, name)}")
+
+    def usd(self, completion: Completion) -> float:
+        """Price of one completion in US dollars."""
+        return 1e-6 * (
+            self.usd_per_million_prompt_tokens * completion.prompt_tokens
+            + self.usd_per_million_completion_tokens * completion.completion_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """Limits of one run; None is no limit."""
+
+    max_tokens: int | None = None  # prompt and completion tokens together
+    max_usd: float | None = None
+    max_seconds: float | None = None  # model time, summed over calls
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise UserError(f"budget.{name} must be zero or more, got {value}")
+
+
+class Budget:
+    """Running totals against `BudgetSettings`. One object per run; the event loop's single thread is its lock."""
+
+    def __init__(self, settings: BudgetSettings = BudgetSettings()) -> None:
+        self.settings = settings
+        self.tokens = 0
+        self.usd = 0.0
+        self.seconds = 0.0
+
+    def check(self) -> None:
+        """Raise `BudgetExhausted`, naming the limit, once anything is used up."""
+        for unit in ("tokens", "usd", "seconds"):
+            limit = getattr(self.settings, f"max_{unit}")
+            if limit is not None and getattr(self, unit) >= limit:
+                raise BudgetExhausted(f"{getattr(self, unit):g} of {limit:g} {unit} are used")
+
+    def spend(self, prompt_tokens: int, completion_tokens: int, usd: float, seconds: float) -> None:
+        """Count one call."""
+        self.tokens += prompt_tokens + completion_tokens
+        self.usd += usd
+        self.seconds += seconds

@@ -1,0 +1,77 @@
+"""Frozen dataclasses to plain JSON-like values and back, by their type annotations. Unknown fields are errors."""
+
+import typing
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+from lts_jax.errors import UserError
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses as dicts, tuples as lists, enums and paths as text; all else must be a JSON scalar."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, (tuple, list)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value):
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def from_plain(annotation: Any, value: Any, where: str = "") -> Any:
+    """The value of type `annotation` that `to_plain` turned into `value`.
+
+    Raises:
+        UserError: an unknown or missing field, or a value of another type, naming the place.
+    """
+    if typing.get_origin(annotation) in {UnionType, typing.Union}:
+        if value is None and NoneType in typing.get_args(annotation):
+            return None
+        annotation = without_none(annotation)
+    if typing.get_origin(annotation) is tuple:
+        inner = typing.get_args(annotation)[0]
+        return tuple(from_plain(inner, item, where) for item in value)
+    if typing.get_origin(annotation) is typing.Literal:
+        if value not in typing.get_args(annotation):
+            raise UserError(f"{where}: expected one of {typing.get_args(annotation)}, got {value!r}")
+        return value
+    if is_dataclass(annotation):
+        return _from_fields(annotation, value, where)
+    if annotation is float and isinstance(value, int):
+        return float(value)
+    if annotation in {str, int, float, bool} and not isinstance(value, annotation):
+        raise UserError(f"{where}: expected {annotation.__name__}, got {value!r}")
+    return annotation(value)
+
+
+def without_none(annotation: Any) -> Any:
+    """The other part of `X | None`."""
+    return next(part for part in typing.get_args(annotation) if part is not NoneType)
+
+
+@lru_cache(maxsize=256)
+def field_types(record: Any) -> dict[str, Any]:
+    """Resolved annotations of a dataclass, by field name."""
+    return typing.get_type_hints(record)
+
+
+def _from_fields(record: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise UserError(f"{where or record.__name__}: expected an object, got {value!r}")
+    types = field_types(record)
+    unknown = set(value) - set(types)
+    required = {f.name for f in fields(record) if f.default is MISSING and f.default_factory is MISSING}
+    missing = required - set(value)
+    if unknown or missing:
+        problem = f"unknown field {min(unknown)!r}" if unknown else f"missing field {min(missing)!r}"
+        raise UserError(f"{where or record.__name__}: {problem}")
+    prefix = f"{where}." if where else ""
+    return record(**{name: from_plain(types[name], item, prefix + name) for name, item in value.items()})

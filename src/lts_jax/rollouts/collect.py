@@ -1,0 +1,127 @@
+"""Many rollouts side by side in one process, grouped by task, stored as they finish, skipped where they are on disk."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lts_jax.errors import UserError
+from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
+from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.store import group_path, read_group, write_group
+
+
+class RolloutCounter(Protocol):
+    """Told of every start and end; a batched decider flushes when all active rollouts wait for it."""
+
+    def rollout_started(self) -> None:
+        """One more rollout may ask for decisions."""
+        ...
+
+    def rollout_ended(self) -> None:
+        """One fewer rollout may ask for decisions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings:
+    """How rollouts are collected."""
+
+    num_rollouts: int = 5  # G, rollouts per task and iteration; the paper
+    num_in_flight: int = 64  # rollouts that run side by side; changes speed, never results
+
+    def __post_init__(self) -> None:
+        for name in ("num_rollouts", "num_in_flight"):
+            if getattr(self, name) < 1:
+                raise UserError(f"collect.{name} must be at least 1, got {getattr(self, name)}")
+
+
+def collect_groups(
+    tasks: Sequence[Task],
+    parts: RolloutParts,
+    settings: RolloutSettings,
+    collecting: CollectSettings,
+    *,
+    seed: int,
+    iteration: int,
+    folder: Path | None = None,
+    counter: RolloutCounter | None = None,
+    on_rollout: Callable[[Rollout], None] | None = None,
+) -> list[RolloutGroup]:
+    """G rollouts of every task, in the order of `tasks`.
+
+    With a `folder`, groups that lie there are read instead of run, and each new group is written as soon as its last
+    rollout ends, so that a killed collection goes on where it stopped.
+    """
+    done: dict[str, RolloutGroup] = {}
+    for task in tasks:
+        path = folder and group_path(folder, iteration, task.task_id)
+        if path and path.exists():
+            done[task.task_id] = _stored(path, task, seed, collecting.num_rollouts)
+    missing = [task for task in tasks if task.task_id not in done]
+    places = [
+        (task, Coordinates(seed, iteration, task.task_id, rollout))
+        for task in missing
+        for rollout in range(collecting.num_rollouts)
+    ]
+    finished: dict[str, list[Rollout]] = {task.task_id: [] for task in missing}
+
+    def keep(rollout: Rollout) -> None:
+        siblings = finished[rollout.task.task_id]
+        siblings.append(rollout)
+        if on_rollout is not None:
+            on_rollout(rollout)
+        if len(siblings) == collecting.num_rollouts:
+            siblings.sort(key=lambda one: one.coordinates.rollout)
+            group = RolloutGroup(rollout.task, iteration, tuple(siblings))
+            done[rollout.task.task_id] = group
+            if folder is not None:
+                write_group(folder, group)
+
+    for group in done.values():
+        for rollout in group.rollouts:
+            if on_rollout is not None:
+                on_rollout(rollout)
+    asyncio.run(run_side_by_side(places, parts, settings, collecting.num_in_flight, counter, keep))
+    return [done[task.task_id] for task in tasks]
+
+
+async def run_side_by_side(
+    places: Iterable[tuple[Task, Coordinates]],
+    parts: RolloutParts,
+    settings: RolloutSettings,
+    num_in_flight: int,
+    counter: RolloutCounter | None,
+    keep: Callable[[Rollout], None],
+) -> None:
+    """Run a rollout at each place, at most `num_in_flight` at a time; `keep` gets each as it ends.
+
+    An exception of one rollout is a programming error: the others are cancelled and it is raised.
+    """
+    waiting = iter(places)
+
+    async def work() -> None:
+        for task, coordinates in waiting:
+            if counter is not None:
+                counter.rollout_started()
+            try:
+                keep(await run_rollout(task, coordinates, parts, settings))
+            finally:
+                if counter is not None:
+                    counter.rollout_ended()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(num_in_flight):
+            group.create_task(work())
+
+
+def _stored(path: Path, task: Task, seed: int, num_rollouts: int) -> RolloutGroup:
+    group = read_group(path)
+    where = group.rollouts[0].coordinates
+    if group.task != task or where.seed != seed or len(group.rollouts) != num_rollouts:
+        raise UserError(
+            f"{path}: holds {len(group.rollouts)} rollouts of {group.task.task_id} with seed {where.seed}, "
+            f"expected {num_rollouts} of {task.task_id} with seed {seed}"
+        )
+    return group

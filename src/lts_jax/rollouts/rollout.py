@@ -1,0 +1,277 @@
+"""One execution of a task: K teams, a bank, an admission policy, a clock; out comes one `Rollout`.
+
+Here the parts meet. A team's request to its model is seeded by coordinates, timed, paid from the budget and recorded;
+after each worker step the step is summarised, the policy decides, and an admitted step enters the bank; before each
+ledger call the team may pull values. A policy whose `listing_window` is 0 never shows a key, so nothing is summarised
+or decided: that is M1-Parallel.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
+from lts_jax.errors import UserError
+from lts_jax.llm.budget import Budget, Price
+from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.memory.bank import MemoryBank
+from lts_jax.memory.reading import ReadingSettings, TeamReader
+from lts_jax.memory.summarize import SummarySettings, summarize_step
+from lts_jax.records import (
+    Answer,
+    Coordinates,
+    Decision,
+    Message,
+    ModelCall,
+    Outcome,
+    Rollout,
+    Step,
+    StopReason,
+    Task,
+    ToolResult,
+)
+from lts_jax.rollouts.clock import RealClock, VirtualClock
+from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
+from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
+from lts_jax.tasks.scoring import score_answer
+from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
+from lts_jax.teams.parallel import run_teams
+from lts_jax.teams.ports import TeamPorts
+from lts_jax.teams.settings import ParallelSettings, TeamSettings
+from lts_jax.teams.state import TeamResult
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSettings:
+    """How a task is worked on. The paper: three teams, thirty rounds, all teams are waited for, then aggregated."""
+
+    num_teams: int = 3  # K
+    team: TeamSettings = field(default_factory=TeamSettings)
+    parallel: ParallelSettings = field(default_factory=ParallelSettings)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
+    latency: LatencySettings = field(default_factory=LatencySettings)
+    excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_teams <= 64:
+            raise UserError(f"num_teams must be from 1 to 64, got {self.num_teams}")
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutParts:
+    """What a rollout works with. Shared by all rollouts of a collection; holds no state of one rollout."""
+
+    model: ChatModel
+    use_tool: Callable[[str, Mapping[str, Any]], ToolResult]
+    policy: AdmissionPolicy
+    virtual_time: bool = True  # False: real models on the real clock
+    budget: Budget = field(default_factory=Budget)
+    price: Price = field(default_factory=Price)
+
+
+async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
+    """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
+    execution = _Execution(task, coordinates, parts, settings)
+    results = await run_teams(
+        task, settings.num_teams, execution.ports, settings.team, settings.parallel, execution.clock
+    )
+    final = await execution.final_answer(results)
+    return execution.record([result.answer for result in results], final)
+
+
+class _Execution:
+    """The state of one running rollout."""
+
+    def __init__(self, task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> None:
+        self.task = task
+        self.coordinates = coordinates
+        self.parts = parts
+        self.settings = settings
+        self.clock = VirtualClock() if parts.virtual_time else RealClock()
+        self.bank = MemoryBank()
+        self.steps: list[Step] = []
+        self.decisions: list[Decision] = []
+        self.calls: list[ModelCall] = []
+        self._seed = rollout_coordinates(coordinates)
+        self._has_memory = parts.policy.listing_window != 0
+
+    def ports(self, team: int) -> TeamPorts:
+        """What team number `team` may do to the world."""
+        side = _TeamSide(self, team)
+        return TeamPorts(
+            ask=side.ask,
+            use_tool=side.use_tool,
+            finish_step=side.finish_step,
+            select_values=side.select_values,
+            list_keys=no_key_lines,
+            now=self.clock.now,
+            forget_values=side.forget_values,
+        )
+
+    async def call_model(
+        self, messages: Sequence[Message], *, purpose: str, team: int, step: int, attempt: int
+    ) -> ModelCall:
+        """One recorded model call: seeded by where it stands, timed by the clock, paid from the budget."""
+        where = (*self._seed, team, step, purpose, attempt)
+        started = self.clock.now()
+        error = ""
+        completion = Completion("", 0, 0, self.parts.model.name)
+        try:
+            self.parts.budget.check()
+            completion = await self.parts.model.complete(
+                messages, seed=coordinate_seed(*where), json_reply=purpose in {"ledger", "act"}
+            )
+        except BudgetExhausted as exhausted:
+            error = f"budget: {exhausted}"
+        except ModelFailure as failure:
+            error = f"model: {failure}"
+        if self.parts.virtual_time and not error:
+            await self.clock.sleep(
+                model_seconds(
+                    self.settings.latency,
+                    completion.prompt_tokens,
+                    completion.completion_tokens,
+                    uniform(*where, "seconds"),
+                )
+            )
+        seconds = self.clock.now() - started
+        usd = self.parts.price.usd(completion)
+        self.parts.budget.spend(completion.prompt_tokens, completion.completion_tokens, usd, seconds)
+        call = ModelCall(
+            purpose, completion.reply, completion.prompt_tokens, completion.completion_tokens, completion.model,
+            team, step, started, seconds, usd, completion.attempts, error,
+        )  # fmt: skip
+        self.calls.append(call)
+        return call
+
+    async def decide(self, step: Step, thread: Sequence[Message], ask: Ask) -> None:
+        """Ask the policy about one summarised step, and admit it if it says so."""
+        num_keys = len(self.bank)
+        seconds = self.clock.now()
+        request = AdmissionRequest(
+            self.task.question, self.bank.keys[:num_keys], step, self.coordinates, seconds, thread
+        )
+        admission = await self.parts.policy.decide(request, ask)
+        if self.parts.virtual_time:
+            await self.clock.sleep(self.settings.latency.decision_seconds)
+        entry = self.bank.add(step, self.clock.now()).entry if admission.action == ADMIT else -1
+        decision = Decision(
+            step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
+            len(self.decisions), seconds, entry, self.parts.policy.name,
+        )  # fmt: skip
+        self.decisions.append(decision)
+
+    async def final_answer(self, results: Sequence[TeamResult]) -> Answer:
+        """Aggregate the teams' answers, as M1-Parallel does."""
+        attempts: Counter[str] = Counter()
+
+        async def ask(purpose: str, messages: Sequence[Message]) -> ModelCall:
+            attempts[purpose] += 1
+            return await self.call_model(messages, purpose=purpose, team=-1, step=0, attempt=attempts[purpose])
+
+        answers = [result.answer for result in results]
+        excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
+        text = await aggregate_answers(self.task, answers, excerpts, ask)
+        stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
+        return Answer(-1, text, self.clock.now(), stop_reason)
+
+    def record(self, answers: Sequence[Answer], final: Answer) -> Rollout:
+        """The rollout as a frozen record, scored where the reference answer is known."""
+        first = min(
+            (answer for answer in answers if answer.stop_reason in _OWN_END),
+            key=lambda answer: (answer.seconds, answer.team),
+            default=None,
+        )
+        outcome = self._score(final.text)
+        first_outcome = self._score(first.text) if first else Outcome(0.0, False, "no team answered")
+        return Rollout(
+            task=self.task,
+            coordinates=self.coordinates,
+            num_teams=self.settings.num_teams,
+            steps=tuple(sorted(self.steps, key=lambda step: (step.finished_seconds, step.team, step.step))),
+            decisions=tuple(sorted(self.decisions, key=lambda decision: decision.sequence)),
+            entries=self.bank.entries,
+            pulls=self.bank.pulls,
+            answers=tuple(answers),
+            final=final,
+            outcome=outcome,
+            first_outcome=first_outcome,
+            reward_agg=outcome.score,
+            reward_first=first_outcome.score,
+            seconds=self.clock.now(),
+            calls=tuple(self.calls),
+            clock=self.clock.kind,
+            policy=self.parts.policy.name,
+            stop_reason=final.stop_reason,
+        )
+
+    def _score(self, text: str) -> Outcome:
+        if self.task.answer is None:
+            return Outcome(math.nan, bool(text), "the split withholds its answers")
+        return score_answer(self.task, text)
+
+
+def no_key_lines(step: int) -> Sequence[str]:
+    """Keys are shown in the selection request alone, not in the ledger's."""
+    return ()
+
+
+_OWN_END = {StopReason.SATISFIED, StopReason.ROUND_LIMIT, StopReason.REPLAN_LIMIT, StopReason.BUDGET}
+
+
+class _TeamSide:
+    """One team's access to the rollout: counts its calls, reads and writes the bank in its name."""
+
+    def __init__(self, execution: _Execution, team: int) -> None:
+        self._execution = execution
+        self._team = team
+        self._step = 0
+        self._attempts: Counter[str] = Counter()
+        self._reader = TeamReader(
+            team,
+            execution.bank,
+            execution.task.question,
+            execution.settings.reading,
+            window=execution.parts.policy.listing_window,
+        )
+
+    async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
+        self._attempts[purpose] += 1
+        return await self._execution.call_model(
+            messages, purpose=purpose, team=self._team, step=self._step, attempt=self._attempts[purpose]
+        )
+
+    async def use_tool(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
+        execution = self._execution
+        started = execution.clock.now()
+        result = execution.parts.use_tool(tool, arguments)
+        self._attempts["tool"] += 1
+        if execution.parts.virtual_time:
+            noise = uniform(*execution._seed, self._team, self._step, "tool", self._attempts["tool"])
+            await execution.clock.sleep(tool_seconds(execution.settings.latency, tool, noise))
+        return replace(result, tool=tool, seconds=execution.clock.now() - started)
+
+    async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
+        execution = self._execution
+        if execution._has_memory:
+            question = execution.task.question
+            summary = await summarize_step(question, step, self.ask, execution.settings.summary)
+            step = replace(step, summary=summary)
+        execution.steps.append(step)
+        if execution._has_memory:
+            await execution.decide(step, thread, self.ask)
+        self._step = step.step + 1
+        self._attempts.clear()
+
+    async def select_values(
+        self, step: int, instruction: str, thread: Sequence[Message]
+    ) -> Sequence[tuple[int, str, str]]:
+        if not self._execution._has_memory:
+            return ()
+        return await self._reader.read(step, instruction, thread, self.ask, self._execution.clock.now)
+
+    def forget_values(self) -> None:
+        self._reader.forget()
