@@ -5,6 +5,8 @@ from random import Random
 _TOWN_HEADS = (
     "Quil", "Drav", "Yelk", "Morv", "Tasp", "Velm", "Zorn", "Oskel", "Brint", "Culv",
     "Fenz", "Gost", "Hurl", "Javel", "Kesp", "Lumb", "Narv", "Plov", "Rusk", "Sketh",
+    "Trelv", "Umbr", "Vask", "Wexil", "Yolt", "Zask", "Bolv", "Crand", "Dusk", "Eskel",
+    "Frand", "Grist", "Holv", "Ilver", "Jask", "Kolm", "Lasker", "Mund", "Nolb", "Orv",
 )  # fmt: skip
 _TOWN_TAILS = ("holt", "mere", "stow", "aford", "ombe", "unden", "wick", "erby")
 _GIVEN = (

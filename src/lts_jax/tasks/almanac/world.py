@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from lts_jax.records import Task
@@ -24,7 +25,7 @@ from lts_jax.tasks.almanac.families import (
 )
 from lts_jax.tasks.almanac.names import Namer
 from lts_jax.tasks.almanac.press import Press
-from lts_jax.tasks.almanac.records import DIFFICULTIES, Almanac, Draft, Need
+from lts_jax.tasks.almanac.records import DIFFICULTIES, SPLITS, Almanac, Draft
 
 FAMILIES: dict[str, Any] = {
     "ticket_total": ticket_total,
@@ -48,52 +49,56 @@ _NUM_TOWNS = 40
 _MAX_DRAFTS = 20_000  # a family that cannot fill its share raises instead of searching for ever
 
 
-@lru_cache(maxsize=4)
 def build_almanac(seed: int = 0) -> Almanac:
-    """The world of `seed`: the same bytes in every process; another seed has other facts and questions."""
+    """The world of `seed`: the same bytes in every process; another seed has other facts and questions.
+
+    Tasks are ordered by split; inside a split families and difficulties take turns, so any first n tasks are mixed.
+    """
+    return _build(seed)
+
+
+@lru_cache(maxsize=4)
+def _build(seed: int) -> Almanac:
     press = Press(seed)
     namer = Namer(Random(f"almanac/{seed}/names"))
     towns = [namer.town() for _ in range(_NUM_TOWNS)]
-    tasks: list[Task] = []
-    needs: dict[str, tuple[Need, ...]] = {}
-    for name, family in FAMILIES.items():
+    drawn: list[tuple[int, Task, Draft]] = []
+    for number, (name, family) in enumerate(FAMILIES.items()):
         facts = family.build(press, namer, towns, Random(f"almanac/{seed}/facts/{name}"))
-        splits = ("test",) if name in HELD_OUT else tuple(NUM_TASKS)
-        for task, needed in _tasks(name, splits, facts, family.draft, Random(f"almanac/{seed}/tasks/{name}")):
-            tasks.append(task)
-            needs[task.task_id] = needed
-    tasks.sort(key=lambda task: tuple(NUM_TASKS).index(task.split))  # stable: families stay in their order
-    return Almanac(seed, press.pages, press.files, tuple(tasks), needs, press.stale_urls, press.mirror_urls)
+        drawn += _tasks(name, facts, family.draft, Random(f"almanac/{seed}/tasks/{name}"), first_difficulty=number)
+    drawn.sort(key=lambda each: (SPLITS.index(each[1].split), each[0]))  # stable: families keep their order
+    return Almanac(
+        seed,
+        pages=MappingProxyType(press.pages),
+        files=MappingProxyType(press.files),
+        tasks=tuple(task for _, task, _ in drawn),
+        needs=MappingProxyType({task.task_id: draft.needs for _, task, draft in drawn}),
+        stale_urls=MappingProxyType(press.stale_urls),
+        mirror_urls=MappingProxyType(press.mirror_urls),
+    )
 
 
 def _tasks(
     family: str,
-    splits: tuple[str, ...],
     facts: Any,
     draft: Callable[[Any, str, Random], Draft | None],
     rng: Random,
-) -> list[tuple[Task, tuple[Need, ...]]]:
-    """Distinct questions of one family, difficulties in turn within each split."""
-    numbered: list[tuple[Task, tuple[Need, ...]]] = []
+    *,
+    first_difficulty: int,
+) -> list[tuple[int, Task, Draft]]:
+    """Distinct questions of one family with their place inside the split, difficulties in turn."""
+    drawn: list[tuple[int, Task, Draft]] = []
     seen: set[str] = set()
-    for split in splits:
-        for index in range(NUM_TASKS[split] * len(DIFFICULTIES)):
-            difficulty = DIFFICULTIES[index % len(DIFFICULTIES)]
-            found = _new_draft(facts, difficulty, draft, rng, seen)
-            if found is None:
-                raise RuntimeError(f"the family {family} cannot make enough {difficulty} questions")
-            task_id = f"almanac-{family}-{len(numbered):03d}"
-            task = Task(
-                task_id,
-                found.question,
-                found.answer,
-                split,
-                family,
-                difficulty,
-                attachments=found.attachments,
-            )
-            numbered.append((task, found.needs))
-    return numbered
+    splits = ("test",) if family in HELD_OUT else SPLITS
+    for split, place in ((split, place) for split in splits for place in range(NUM_TASKS[split] * len(DIFFICULTIES))):
+        difficulty = DIFFICULTIES[(first_difficulty + place) % len(DIFFICULTIES)]
+        found = _new_draft(facts, difficulty, draft, rng, seen)
+        if found is None:
+            raise RuntimeError(f"the family {family} cannot make enough {difficulty} questions")
+        task_id = f"almanac-{family}-{len(drawn):03d}"
+        task = Task(task_id, found.question, found.answer, split, family, difficulty, attachments=found.attachments)
+        drawn.append((place, task, found))
+    return drawn
 
 
 def _new_draft(

@@ -40,7 +40,7 @@ class Trip:
 def build(press: Press, namer: Namer, towns: list[str], rng: Random) -> tuple[Trip, ...]:
     """Publish 100 hotels and 60 files of trips."""
     hotels = [_hotel(press, namer, rng.choice(towns), rng) for _ in range(100)]
-    return tuple(_trip(press, hotels, 2 + 2 * (index % 3), index, rng) for index in range(60))
+    return tuple(_trip(press, namer, hotels, 2 + 2 * (index % 3), rng=rng) for index in range(60))
 
 
 def _hotel(press: Press, namer: Namer, town: str, rng: Random) -> Hotel:
@@ -63,11 +63,11 @@ def _body(single: int, double: int, form: int) -> Body:
     return Body(prose=(f"A single room costs ${single} a night and a double room ${double} a night.",))
 
 
-def _trip(press: Press, hotels: list[Hotel], num_stays: int, index: int, rng: Random) -> Trip:
+def _trip(press: Press, namer: Namer, hotels: list[Hotel], num_stays: int, *, rng: Random) -> Trip:
     stays = tuple(
         (hotel, rng.choice(("single", "double")), rng.randrange(1, 6)) for hotel in rng.sample(hotels, num_stays)
     )
-    file = f"trip-{index + 1:02d}.csv"
+    file = f"trip-{slug(namer.pair())}.csv"
     rows = [f"{hotel.name},{room},{nights}" for hotel, room, nights in stays]
     press.files[file] = "\n".join(["hotel,room,nights", *rows]) + "\n"
     return Trip(file, stays)
