@@ -17,6 +17,7 @@ from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.tolerant_json import find_objects, plain_text
 
 _CODE_BLOCK = re.compile(r"```[ \t]*(?:python3?|py)[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 NO_CODE = "No code blocks found"
 
 
@@ -48,7 +49,7 @@ async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, setting
     if isinstance(chosen, str):
         return WorkerReply("", f"{agent} could not act: {chosen}.", failed=True)
     tool, arguments = chosen
-    action = plain_text(f"{tool} {json.dumps(arguments, ensure_ascii=False)}")
+    action = plain_text(f"{tool} {_to_json(arguments)}")
     result = await ports.use_tool(tool, arguments)
     shown = _cut(result.text, settings.viewport_characters)
     if result.failed:
