@@ -90,7 +90,8 @@ def _tasks(
     drawn: list[tuple[int, Task, Draft]] = []
     seen: set[str] = set()
     splits = ("test",) if family in HELD_OUT else SPLITS
-    for split, place in ((split, place) for split in splits for place in range(NUM_TASKS[split] * len(DIFFICULTIES))):
+    places = [(split, place) for split in splits for place in range(NUM_TASKS[split] * len(DIFFICULTIES))]
+    for split, place in places:
         difficulty = DIFFICULTIES[(first_difficulty + place) % len(DIFFICULTIES)]
         found = _new_draft(facts, difficulty, draft, rng, seen)
         if found is None:
