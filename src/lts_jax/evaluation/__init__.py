@@ -1,0 +1,1 @@
+"""Evaluation: measures of rollouts, paired statistics, and the report that people read."""

@@ -1,0 +1,197 @@
+"""One policy against the reference: means, paired differences with intervals, and sharing beside its chance level."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lts_jax.evaluation import statistics as stats
+from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
+from lts_jax.evaluation.statistics import UNKNOWN, Cell, Interval
+from lts_jax.records import Rollout
+
+Measured = dict[Cell, RolloutMeasures]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One policy over all its rollouts, and paired with the reference over tasks and seeds.
+
+    Fractions with a chance level are pooled: sum of numerators over sum of denominators. NaN means that there was
+    nothing to measure. The paired fields of the reference itself are NaN.
+    """
+
+    policy: str
+    num_rollouts: int
+    num_tasks: int
+    num_pairs: int  # cells (task, seed, rollout) shared with the reference
+    num_unscored: int  # rollouts without a reward; they stay out of every score
+    score: Interval
+    runtime_seconds: Interval
+    runtime_interquartile_seconds: float
+    score_difference: Interval  # policy - reference, paired
+    score_p_value: float  # sign flips of whole tasks
+    score_resolution: float  # smallest true difference found with 80 % power
+    runtime_reduction_percent: Interval  # 100 * (reference - policy) / reference, paired
+    runtime_resolution_percent: float
+    speed_up: float  # mean reference runtime / mean runtime, on the pairs
+    first_seconds: float
+    answered: float
+    steps_per_team: float
+    failed_step_fraction: float
+    stalled_fraction: float
+    admission_fraction: float
+    read_rate: float
+    read_rate_chance: float
+    cross_share: float
+    cross_share_chance: float
+    reach: float
+    reach_chance: float
+    tokens: float  # mean per rollout, like the next five
+    usd: float
+    team_seconds: float
+    model_seconds: float
+    overhead_seconds: float
+    overhead_tokens: float
+    stop_reasons: Mapping[str, int]
+    completion_seconds: tuple[float, ...]  # sorted
+
+
+@dataclass(frozen=True, slots=True)
+class BreakdownRow:
+    """One policy on the tasks of one group (a difficulty)."""
+
+    policy: str
+    group: str
+    num_tasks: int
+    score: Interval
+    runtime_seconds: Interval
+
+
+def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = True) -> Measured:
+    """Measures of a policy's rollouts by (task, seed, rollout).
+
+    Raises ValueError without rollouts, and for two rollouts with the same coordinates.
+    """
+    if not rollouts:
+        raise ValueError(f"expected at least one rollout of policy {policy!r}, got none")
+    measured: Measured = {}
+    for rollout in rollouts:
+        cell = (rollout.task.task_id, rollout.coordinates.seed, rollout.coordinates.rollout)
+        if cell in measured:
+            raise ValueError(f"policy {policy!r}: two rollouts of task {cell[0]!r}, seed {cell[1]}, number {cell[2]}")
+        measured[cell] = measure(rollout, own_listed=own_listed)
+    return measured
+
+
+def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, seed: int = 0) -> ComparisonRow:
+    """The row of `policy`, paired with `reference`; `measured` holds both. `seed` is of the bootstrap."""
+    own, other = measured[policy], measured[reference]
+    tasks = [cell[0] for cell in own]
+    all_measures = list(own.values())
+
+    def values(name: str) -> list[float]:
+        return [getattr(one, name) for one in all_measures]
+
+    def mean(name: str) -> float:
+        finite = [value for value in values(name) if math.isfinite(value)]
+        return math.fsum(finite) / len(finite) if finite else math.nan
+
+    def pooled(numerator: str, denominator: str) -> float:
+        return ratio(sum(values(numerator)), sum(values(denominator)))
+
+    stop_reasons: dict[str, int] = {}
+    for one in all_measures:
+        for reason, count in one.stop_reasons.items():
+            stop_reasons[reason] = stop_reasons.get(reason, 0) + count
+    chances = [one.cross_share_chance for one in all_measures for _ in range(one.num_pulls)]
+    return ComparisonRow(
+        policy=policy,
+        num_rollouts=len(own),
+        num_tasks=len(set(tasks)),
+        num_unscored=sum(not math.isfinite(score) for score in values("score")),
+        score=stats.mean_interval(values("score"), tasks, seed=seed),
+        runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, seed=seed),
+        runtime_interquartile_seconds=stats.interquartile_mean(values("runtime_seconds")),
+        **(_unpaired() if policy == reference else _paired(own, other, seed)),
+        first_seconds=mean("first_seconds"),
+        answered=mean("answered"),
+        steps_per_team=mean("steps_per_team"),
+        failed_step_fraction=pooled("num_failed_steps", "num_steps"),
+        stalled_fraction=pooled("num_stalls", "num_steps"),
+        admission_fraction=pooled("num_admitted", "num_decisions"),
+        read_rate=pooled("num_entries_pulled", "num_entries"),
+        read_rate_chance=pooled("expected_entries_pulled", "num_entries"),
+        cross_share=pooled("num_cross_pulls", "num_pulls"),
+        cross_share_chance=ratio(math.fsum(chances), len(chances)),
+        reach=pooled("num_readers", "num_entries"),
+        reach_chance=pooled("expected_readers", "num_entries"),
+        tokens=mean("tokens"),
+        usd=mean("usd"),
+        team_seconds=mean("team_seconds"),
+        model_seconds=mean("model_seconds"),
+        overhead_seconds=mean("overhead_seconds"),
+        overhead_tokens=mean("overhead_tokens"),
+        stop_reasons=dict(sorted(stop_reasons.items())),
+        completion_seconds=tuple(sorted(values("runtime_seconds"))),
+    )
+
+
+def _unpaired() -> dict[str, Any]:
+    return {
+        "num_pairs": 0,
+        "score_difference": UNKNOWN,
+        "score_p_value": math.nan,
+        "score_resolution": math.nan,
+        "runtime_reduction_percent": UNKNOWN,
+        "runtime_resolution_percent": math.nan,
+        "speed_up": math.nan,
+    }
+
+
+def _paired(own: Measured, other: Measured, seed: int) -> dict[str, Any]:
+    score = _pair(own, other, lambda one: one.score)
+    runtime = _pair(own, other, lambda one: one.runtime_seconds)
+    score_change = score.policy - score.reference
+    return {
+        "num_pairs": len(runtime.tasks),
+        "score_difference": stats.difference_interval(score, seed=seed),
+        "score_p_value": stats.sign_flip_p_value(score_change, score.tasks, seed=seed),
+        "score_resolution": stats.minimum_detectable_effect(score_change, score.tasks),
+        "runtime_reduction_percent": stats.reduction_interval(runtime, seed=seed),
+        "runtime_resolution_percent": stats.reduction_resolution(runtime),
+        "speed_up": ratio(float(np.sum(runtime.reference)), float(np.sum(runtime.policy))),
+    }
+
+
+def _pair(own: Measured, other: Measured, value: Callable[[RolloutMeasures], float]) -> stats.Paired:
+    return stats.pair_cells(
+        {cell: value(one) for cell, one in other.items()}, {cell: value(one) for cell, one in own.items()}
+    )
+
+
+def break_down(
+    rollouts_by_policy: Mapping[str, Sequence[Rollout]], measured: Mapping[str, Measured], *, seed: int = 0
+) -> tuple[BreakdownRow, ...]:
+    """Rows by difficulty, easy first; none where all tasks have the same one."""
+    order = {"easy": 0, "medium": 1, "hard": 2}
+    groups = {one.task.task_id: one.task.difficulty for rollouts in rollouts_by_policy.values() for one in rollouts}
+    names = sorted(set(groups.values()), key=lambda name: (order.get(name.lower(), 3), name))
+    rows = []
+    for policy, group in [(policy, group) for policy in measured for group in names] if len(names) > 1 else []:
+        cells = [cell for cell in measured[policy] if groups[cell[0]] == group]
+        tasks = [cell[0] for cell in cells]
+        scores = [measured[policy][cell].score for cell in cells]
+        seconds = [measured[policy][cell].runtime_seconds for cell in cells]
+        rows.append(
+            BreakdownRow(
+                policy=policy,
+                group=group or "other",
+                num_tasks=len(set(tasks)),
+                score=stats.mean_interval(scores, tasks, seed=seed),
+                runtime_seconds=stats.mean_interval(seconds, tasks, seed=seed),
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,74 @@
+"""Run several admission policies over the same held-out tasks and seeds, stored as they finish, resumable."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lts_jax.errors import UserError
+from lts_jax.records import Rollout, Task
+from lts_jax.rollouts.collect import CollectSettings, RolloutCounter, collect_groups
+from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One line of a comparison: how its rollouts are run."""
+
+    name: str
+    parts: RolloutParts
+    rollout: RolloutSettings
+    counter: RolloutCounter | None = None  # of a batched decider
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What is evaluated. Every policy meets the same tasks and the same random numbers."""
+
+    num_tasks: int = 60
+    num_seeds: int = 3
+    seed: int = 1000  # of the evaluation; apart from the training seed
+    num_in_flight: int = 64  # rollouts that run side by side; changes speed, never results
+
+    def __post_init__(self) -> None:
+        for name in ("num_tasks", "num_seeds"):
+            if getattr(self, name) < 1:
+                raise UserError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+
+
+def evaluate(
+    arms: Sequence[Arm],
+    tasks: Sequence[Task],
+    settings: EvaluationSettings,
+    folder: Path | None = None,
+    on_rollout: Callable[[str, Rollout], None] | None = None,
+) -> Mapping[str, list[Rollout]]:
+    """Rollouts by arm: `num_seeds` of every task, at the coordinates (seed, 0, task, 0 .. num_seeds - 1).
+
+    With a `folder`, each arm's groups lie in a folder of its name, and those already there are read instead of run.
+
+    Raises:
+        UserError: two arms of one name.
+    """
+    names = [arm.name for arm in arms]
+    if len(set(names)) != len(names):
+        raise UserError(f"two policies of one name in {', '.join(names)}")
+    collecting = CollectSettings(settings.num_seeds, settings.num_in_flight)
+    finished: dict[str, list[Rollout]] = {}
+    for arm in arms:
+        groups = collect_groups(
+            tasks,
+            arm.parts,
+            arm.rollout,
+            collecting,
+            seed=settings.seed,
+            iteration=0,
+            folder=None if folder is None else Path(folder) / arm.name,
+            counter=arm.counter,
+            on_rollout=_named(on_rollout, arm.name),
+        )
+        finished[arm.name] = [rollout for group in groups for rollout in group.rollouts]
+    return finished
+
+
+def _named(on_rollout: Callable[[str, Rollout], None] | None, name: str) -> Callable[[Rollout], None] | None:
+    return None if on_rollout is None else lambda rollout: on_rollout(name, rollout)

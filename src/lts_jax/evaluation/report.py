@@ -1,0 +1,167 @@
+"""The report: one row per policy, compared pairwise with a reference, and what is needed to draw it.
+
+`build_report` is pure: rollouts in, frozen record out. `report_json` is its JSON form; `table.py` prints it in a
+terminal and `html.py` writes the page.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lts_jax.evaluation.comparison import BreakdownRow, ComparisonRow, break_down, compare, measure_policy
+from lts_jax.evaluation.curves import Curve, learning_curves
+from lts_jax.evaluation.statistics import Interval
+from lts_jax.records import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Evaluation of several policies on the same tasks, ready to be printed, stored or drawn."""
+
+    reference: str
+    highlight: str  # the policy that the report is about; the reference where there is no other
+    header: Mapping[str, str]
+    notes: tuple[str, ...]
+    clock: str
+    num_tasks: int
+    num_seeds: int
+    num_teams: int
+    rows: tuple[ComparisonRow, ...]
+    breakdown: tuple[BreakdownRow, ...]
+    curves: tuple[Curve, ...]
+    example: Rollout | None = None
+
+
+def build_report(
+    rollouts_by_policy: Mapping[str, Sequence[Rollout]],
+    *,
+    reference: str = "m1_parallel",
+    highlight: str | None = None,
+    metrics: Sequence[Mapping[str, Any]] = (),
+    header: Mapping[str, str] | None = None,
+    example: Rollout | None = None,
+    own_listed: bool = True,
+    seed: int = 0,
+) -> Report:
+    """Compare policies on the rollouts of the same tasks and seeds.
+
+    `metrics` are the lines of a training run's metrics file; `header` says what was run, when and with which model.
+    `highlight` defaults to the first policy whose name starts with "lts" or "learned", else to the last one. Raises
+    ValueError for an unknown reference or highlight, an empty policy, or two rollouts with the same coordinates.
+    """
+    for name in [reference] if highlight is None else [reference, highlight]:
+        if name not in rollouts_by_policy:
+            raise ValueError(f"expected one of the policies {sorted(rollouts_by_policy)}, got {name!r}")
+    measured = {
+        policy: measure_policy(policy, rollouts, own_listed=own_listed)
+        for policy, rollouts in rollouts_by_policy.items()
+    }
+    everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
+    rows = tuple(compare(policy, measured, reference=reference, seed=seed) for policy in measured)
+    clocks = sorted({rollout.clock for rollout in everything})
+    report = Report(
+        reference=reference,
+        highlight=highlight or _default_highlight(list(measured), reference),
+        header=dict(header or {}),
+        notes=(),
+        clock=" and ".join(clocks),
+        num_tasks=len({rollout.task.task_id for rollout in everything}),
+        num_seeds=len({rollout.coordinates.seed for rollout in everything}),
+        num_teams=max(rollout.num_teams for rollout in everything),
+        rows=rows,
+        breakdown=break_down(rollouts_by_policy, measured, seed=seed),
+        curves=learning_curves(metrics),
+        example=example,
+    )
+    return _with_notes(report, own_listed=own_listed)
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """The report as JSON values; NaN and infinities become null. The example stays behind as its coordinates."""
+    fields = {name: getattr(report, name) for name in Report.__slots__ if name != "example"}
+    document = {name: _plain(value) for name, value in fields.items()}
+    document["example"] = None
+    if report.example is not None:
+        document["example"] = {"policy": report.example.policy, **asdict(report.example.coordinates)}
+    return document
+
+
+def find_row(report: Report, policy: str) -> ComparisonRow:
+    """The row of a policy."""
+    return next(row for row in report.rows if row.policy == policy)
+
+
+def is_simulated(report: Report) -> bool:
+    """Whether times are drawn from a latency model instead of measured."""
+    return report.clock != "real"
+
+
+def headline(report: Report) -> str:
+    """What the comparison says about the highlighted policy, in words, and whether the data can tell."""
+    row = find_row(report, report.highlight)
+    if report.highlight == report.reference:
+        return f"Only the reference, {report.reference}, was run: there is nothing to compare it with."
+    reduction, difference = row.runtime_reduction_percent, row.score_difference
+    if not math.isfinite(reduction.low):
+        return "Too few paired tasks to compare: an interval needs at least two."
+    faster = "less" if reduction.estimate >= 0 else "more"
+    higher = "higher" if difference.estimate >= 0 else "lower"
+    return (
+        f"{report.highlight} needs {abs(reduction.estimate):.1f} % {faster} time than {report.reference} "
+        f"({_verdict(reduction)}; 95 % interval of the reduction {reduction.low:.1f} to {reduction.high:.1f} %), at a "
+        f"score {abs(difference.estimate):.3f} {higher} ({_verdict(difference)}; {difference.low:+.3f} to "
+        f"{difference.high:+.3f})."
+    )
+
+
+def _verdict(interval: Interval) -> str:
+    if not math.isfinite(interval.low):
+        return "unknown"
+    return "unresolved" if interval.low <= 0 <= interval.high else "resolved"
+
+
+def _default_highlight(policies: Sequence[str], reference: str) -> str:
+    learned = [name for name in policies if name.lower().startswith(("lts", "learned"))]
+    others = [name for name in policies if name != reference]
+    return (learned or others[-1:] or [reference])[0]
+
+
+def _with_notes(report: Report, *, own_listed: bool) -> Report:
+    row = find_row(report, report.highlight)
+    clock = (
+        f"Clock: {report.clock}. Latencies are drawn from a model of token counts and tool times, not measured."
+        if is_simulated(report)
+        else "Clock: real. Seconds are wall time."
+    )
+    notes = [
+        clock,
+        f"{report.num_tasks} tasks, {report.num_seeds} seeds, {report.num_teams} teams at most. Brackets: 95 % "
+        "intervals; tasks are resampled with all their seeds.",
+        f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
+        "100 * (reference - policy) / reference.",
+        f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}. Read "
+        "rate and reach by chance: the same selections, keys named at random.",
+    ]
+    if math.isfinite(row.score_resolution):
+        notes.append(
+            f"Smallest effect this comparison finds with 80 % power ({row.policy}): score {row.score_resolution:.3f}, "
+            f"runtime {row.runtime_resolution_percent:.1f} %. Smaller ones may exist unseen."
+        )
+    unscored = sum(one.num_unscored for one in report.rows)
+    if unscored:
+        notes.append(f"{unscored} rollouts have no score and stay out of every score.")
+    return replace(report, notes=tuple(notes))
+
+
+def _plain(value: Any) -> Any:
+    """JSON values: records become objects, tuples lists, numbers that JSON does not know null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
