@@ -1,0 +1,27 @@
+"""What a credit scheme is, and how a number per rollout becomes a number per decision."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.trajectory import Trajectory
+
+CreditFn = Callable[[Trajectory], Array]
+"""One group of G rollouts in, credit f32[G, K, T] out, zero where no decision was taken or the rollout does not count.
+
+Hyper-parameters are keyword-only and bound with `functools.partial`; no randomness, no Python branch on values;
+`jax.vmap` adds the task axis B.
+"""
+
+
+def per_decision(credit: Array, trajectory: Trajectory, counted_g: Array) -> Array:
+    """Spread f32[G] (or keep f32[G, K, T]) over the decisions of counted rollouts; zero elsewhere. f32[G, K, T]."""
+    credit_gkt = credit[:, None, None] if credit.ndim == 1 else credit
+    return jnp.where(trajectory.decision_mask_gkt & counted_g[:, None, None], credit_gkt, 0.0)
+
+
+def decision_mean(value_gkt: Array, trajectory: Trajectory) -> Array:
+    """Mean over the decisions of each rollout, f32[G]; 0 for a rollout without decisions."""
+    total_g = jnp.sum(jnp.where(trajectory.decision_mask_gkt, value_gkt, 0.0), axis=(1, 2))
+    return total_g / jnp.maximum(jnp.sum(trajectory.decision_mask_gkt, axis=(1, 2)), 1)

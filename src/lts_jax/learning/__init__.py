@@ -1,0 +1,1 @@
+"""Learning: the loss, the state, one compiled update, checkpoints."""

@@ -1,0 +1,44 @@
+"""Every choice of the objective and the optimiser. Defaults are the paper's (LTS, arXiv 2602.05965) where it has one."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """Objective and optimiser of the controller."""
+
+    usage_weight: float = 0.5  # beta of Eq. 7, in units of advantage; not in the paper, ours
+    sparsity_weight: float = 0.05  # lambda_sparse of Eq. 10; ours. Only its ratio to beta sets the admission threshold
+    first_weight: float = 1.0  # lambda_first of the return; the paper, appendix B
+    entropy_weight: float = 0.0  # the paper has no entropy term; 0 leaves it out
+    temperature: float = (
+        1.2  # of the sampling policy, the paper; used inside the loss too (ours), so that it is on-policy
+    )
+    step_reduction: Literal["sum", "mean"] = (
+        "sum"  # over a rollout's decisions; Eq. 8 sums, which favours long rollouts
+    )
+    learning_rate: float = 1e-3  # ours; the paper fine-tunes a far larger network
+    num_warmup_updates: int = 0  # linear rise of the learning rate; ours
+    num_decay_updates: int = 0  # cosine fall to zero over this many updates; 0 keeps it constant; ours
+    weight_decay: float = 0.01  # AdamW; the paper names the optimiser, not the value; ours
+    beta1: float = 0.9  # AdamW; ours
+    beta2: float = 0.999  # AdamW; ours
+    max_gradient_norm: float = 1.0  # global norm; ours
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant."""
+        for name in ("usage_weight", "sparsity_weight", "first_weight", "entropy_weight", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
+        for name in ("num_warmup_updates", "num_decay_updates"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
+        for name in ("temperature", "learning_rate", "max_gradient_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"LearningSettings.{name}: expected more than 0, got {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"LearningSettings.{name}: expected a number in [0, 1), got {getattr(self, name)}")
+        if self.step_reduction not in ("sum", "mean"):
+            raise ValueError(f'LearningSettings.step_reduction: expected "sum" or "mean", got {self.step_reduction!r}')

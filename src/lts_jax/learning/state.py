@@ -1,0 +1,52 @@
+"""All that learning carries from one update to the next."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.models.policy_network import Params, PolicyNetwork
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """A pytree; an update returns a new one."""
+
+    params: Params
+    opt_state: Any
+    num_updates: Array  # i32[], optimiser steps taken
+    num_skipped: Array  # i32[], updates left out because a gradient was not finite
+    prng_key: Array  # typed key the run began with; all other randomness is derived from coordinates
+
+
+def optimizer(settings: LearningSettings) -> optax.GradientTransformation:
+    """AdamW after clipping by global norm. Moments are kept of the clipped gradient."""
+    return optax.chain(
+        optax.clip_by_global_norm(settings.max_gradient_norm),
+        optax.adamw(_learning_rate(settings), b1=settings.beta1, b2=settings.beta2, weight_decay=settings.weight_decay),
+    )
+
+
+def init_state(network: PolicyNetwork, settings: LearningSettings, prng_key: Array) -> TrainState:
+    """A fresh state. Consumes `prng_key` (typed, `jax.random.key`) for the parameters."""
+    params = network.init(prng_key)
+    return TrainState(
+        params=params,
+        opt_state=optimizer(settings).init(params),
+        num_updates=jnp.zeros((), jnp.int32),
+        num_skipped=jnp.zeros((), jnp.int32),
+        prng_key=prng_key,
+    )
+
+
+def _learning_rate(settings: LearningSettings) -> optax.ScalarOrSchedule:
+    peak, rise, fall = settings.learning_rate, settings.num_warmup_updates, settings.num_decay_updates
+    if not rise and not fall:
+        return peak
+    after = optax.cosine_decay_schedule(peak, fall) if fall else optax.constant_schedule(peak)
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, rise), after], [rise]) if rise else after

@@ -1,0 +1,134 @@
+"""One optimiser step on B groups, compiled once."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from lts_jax.controller.policy import ADMIT
+from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.returns import episode_return
+from lts_jax.learning import losses
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.state import TrainState, optimizer
+from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+Metrics = dict[str, Array]
+Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics]]
+
+
+def make_update(network: PolicyNetwork, credit: CreditFn, settings: LearningSettings) -> Update:
+    """The compiled update: (state, trajectory [B, G, ...], context [B, G, ...]) -> (state, metrics).
+
+    Groups of one batch are padded to one shape; another shape compiles anew. If the loss or any gradient is not
+    finite, parameters and optimiser state stay exactly as they were and `num_skipped` rises instead of `num_updates`.
+    The metrics' names and meanings stand in `learning.metrics.METRICS`.
+    """
+    transformation = optimizer(settings)
+    loss_and_gradient = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
+
+    @jax.jit
+    def update(state: TrainState, trajectory: Trajectory, context: DecisionContext) -> tuple[TrainState, Metrics]:
+        credit_bgkt = jax.vmap(credit)(trajectory)
+        (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt)
+        is_finite = jnp.isfinite(loss) & _all_finite(gradient)
+        change, opt_state = transformation.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, change)
+        # An overflow can also arise inside the optimiser.
+        is_finite &= _all_finite(params) & _all_finite(opt_state)
+        new = TrainState(
+            params=_select(is_finite, params, state.params),
+            opt_state=_select(is_finite, opt_state, state.opt_state),
+            num_updates=state.num_updates + is_finite,
+            num_skipped=state.num_skipped + ~is_finite,
+            prng_key=state.prng_key,
+        )
+        metrics |= {
+            "learning/gradient_norm": optax.tree.norm(gradient),
+            "learning/num_updates": new.num_updates,
+            "learning/num_skipped": new.num_skipped,
+        }
+        return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
+
+    return update
+
+
+def admission_loss(
+    network: PolicyNetwork,
+    settings: LearningSettings,
+    params: Params,
+    trajectory: Trajectory,
+    context: DecisionContext,
+    credit_bgkt: Array,
+) -> tuple[Array, Metrics]:
+    """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
+
+    Minus `entropy_weight` times the entropy, an option of ours. Arrays carry a leading task axis B.
+
+    Returns:
+        the scalar loss, and its parts as metrics.
+    """
+    counted_bg, counted_bgkt = _counted(trajectory, settings.first_weight)
+    reduced = partial(
+        losses.over_rollouts,
+        counted_gkt=counted_bgkt,
+        counted_g=counted_bg,
+        step_reduction=settings.step_reduction,
+    )
+    logits = network.packed_logits(params, context)
+    log_probs = losses.action_log_probs(logits, temperature=settings.temperature)
+    policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
+    sparsity = reduced(losses.sparsity_loss(log_probs))
+    entropy = reduced(losses.entropy(log_probs))
+    loss = policy_gradient + settings.sparsity_weight * sparsity - settings.entropy_weight * entropy
+    taken = jnp.take_along_axis(log_probs, trajectory.action_gkt[..., None], axis=-1)[..., 0]
+    metrics = {
+        "learning/loss": loss,
+        "learning/policy_gradient_loss": policy_gradient,
+        "learning/sparsity_loss": sparsity,
+        "learning/entropy": _mean(losses.entropy(log_probs), counted_bgkt),
+        "learning/admit_probability": _mean(jnp.exp(log_probs[..., ADMIT]), counted_bgkt),
+        "learning/behavior_gap": _mean(jnp.abs(taken - trajectory.behavior_log_prob_gkt), counted_bgkt),
+    }
+    return loss, jax.lax.stop_gradient(metrics)
+
+
+def credit_metrics(trajectory: Trajectory, credit_bgkt: Array, *, first_weight: float) -> Metrics:
+    """What the credit of a batch looked like; arrays with a leading task axis B."""
+    return_bg, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
+    _, counted_bgkt = _counted(trajectory, first_weight)
+    admitted_bgkt = counted_bgkt & (trajectory.action_gkt == ADMIT)
+    mean = _mean(credit_bgkt, counted_bgkt)
+    return {
+        "credit/mean": mean,
+        "credit/std": jnp.sqrt(_mean((credit_bgkt - mean) ** 2, counted_bgkt)),
+        "credit/admitted_mean": _mean(credit_bgkt, admitted_bgkt),
+        "credit/rejected_mean": _mean(credit_bgkt, counted_bgkt & ~admitted_bgkt),
+        "credit/return_mean": _mean(return_bg, counted_bg),
+        "credit/counted_fraction": jnp.mean(counted_bg.astype(jnp.float32)),
+        "memory/admission_fraction": _mean(admitted_bgkt.astype(jnp.float32), counted_bgkt),
+        "memory/used_fraction": _mean(trajectory.used_gkt.astype(jnp.float32), admitted_bgkt),
+    }
+
+
+def _counted(trajectory: Trajectory, first_weight: float) -> tuple[Array, Array]:
+    _, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
+    return counted_bg, trajectory.decision_mask_gkt & counted_bg[..., None, None]
+
+
+def _mean(value: Array, where: Array) -> Array:
+    return jnp.sum(jnp.where(where, value, 0.0)) / jnp.maximum(jnp.sum(where), 1)
+
+
+def _all_finite(tree: object) -> Array:
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack(leaves))
+
+
+def _select(condition: Array, first: Any, second: Any) -> Any:
+    return jax.tree.map(lambda one, other: jnp.where(condition, one, other), first, second)

@@ -1,0 +1,237 @@
+"""A small transformer over the tokens of an admission decision: query, memory keys, step triplet.
+
+Inputs as in LTS (arXiv 2602.05965, section on the controller): each text is one frozen embedding, mapped by its own
+linear map (W_q, W_m, W_s) into the controller's width; the last position's state is read out as logits over (NO, YES).
+The paper's body is Qwen3-0.6B with LoRA; this one is two small layers.
+
+Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the query,
+the keys committed before the decision and each other. There are no positions, so logits do not depend on the order of
+keys; and no context token depends on a decision, so all decisions of a rollout share one pass over its keys, exactly.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.trajectory import DecisionContext
+
+NUM_TOKEN_KINDS = 5  # query, key, instruction, summary, output
+STEP_TOKENS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SetTransformerSettings:
+    """Shape of the network. The paper uses Qwen3-0.6B (width 1024, 28 layers); all values here are ours."""
+
+    embedding_width: int = 256  # D, of the text encoder
+    width: int = 64
+    num_layers: int = 2
+    num_heads: int = 4
+    mlp_ratio: int = 2  # hidden width of the MLP over width
+    num_actions: int = 2  # NO, YES first; more for controllers that also update or delete
+    projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
+    key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
+    matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        for name in ("embedding_width", "width", "num_layers", "num_heads", "mlp_ratio", "key_window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"SetTransformerSettings.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.num_actions < 2:
+            raise ValueError(f"SetTransformerSettings.num_actions: expected at least 2, got {self.num_actions}")
+        if self.width % self.num_heads:
+            raise ValueError(
+                f"SetTransformerSettings.width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
+            )
+        if self.matmul_precision not in ("default", "highest"):
+            raise ValueError(
+                f'SetTransformerSettings.matmul_precision: expected "default" or "highest", '
+                f"got {self.matmul_precision!r}"
+            )
+
+
+def init(settings: SetTransformerSettings, prng_key: Array) -> Params:
+    """Parameters as nested dicts of f32 arrays. The output layer is zero: untrained, all actions are equally likely."""
+    return nnx.to_pure_dict(nnx.state(_SetTransformer(settings, nnx.Rngs(prng_key))))
+
+
+def decision_logits(
+    settings: SetTransformerSettings, params: Params, query: Array, key: Array, num_keys: Array, step: Array
+) -> Array:
+    """Logits of single decisions, each with its own keys.
+
+    Args:
+        settings: shape of the network.
+        params: as made by `init`.
+        query: f32[..., D].
+        key: f32[..., N, D], padded; rows from `num_keys` on do not count.
+        num_keys: i32[...].
+        step: f32[..., 3, D] instruction, summary, output.
+
+    Returns:
+        f32[..., A].
+    """
+    lead, width = query.shape[:-1], query.shape[-1]
+    num_rows, num_entries = num_keys.size, key.shape[-2]
+    logits_rca = nnx.merge(_graph_definition(settings), params)(
+        query.reshape(num_rows, width),
+        key.reshape(num_rows, num_entries, width),
+        _visible(num_keys.reshape(num_rows, 1), num_entries, settings.key_window),
+        step.reshape(num_rows, 1, STEP_TOKENS, width),
+    )
+    return logits_rca.reshape(*lead, settings.num_actions)
+
+
+def packed_logits(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
+    """Logits of all decisions of a group (or of B groups, with a leading axis), one pass per rollout.
+
+    Returns:
+        f32[(B,) G, K, T, A], equal to `decision_logits` of every decision. Padded decisions get finite values.
+    """
+    decisions = context.num_keys_gkt.shape  # (B,) G, K, T
+    num_rows = context.num_keys_gkt.size // (decisions[-1] * decisions[-2])
+    per_row = decisions[-1] * decisions[-2]
+    num_entries, width = context.key_gnd.shape[-2:]
+    query = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width))
+    logits_rca = nnx.merge(_graph_definition(settings), params)(
+        query.reshape(num_rows, width),
+        context.key_gnd.reshape(num_rows, num_entries, width),
+        _visible(context.num_keys_gkt.reshape(num_rows, per_row), num_entries, settings.key_window),
+        context.step_gktsd.reshape(num_rows, per_row, STEP_TOKENS, width),
+    )
+    return logits_rca.reshape(*decisions, settings.num_actions)
+
+
+@lru_cache(maxsize=64)
+def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
+    """The network behind the common interface. Equal settings give the same object, hence the same compiled code."""
+    return PolicyNetwork(
+        init=partial(init, settings),
+        decision_logits=partial(decision_logits, settings),
+        packed_logits=partial(packed_logits, settings),
+        key_window=settings.key_window,
+        name=f"set_transformer_{settings.num_layers}x{settings.width}",
+    )
+
+
+class _Layer(nnx.Module):
+    """Pre-norm attention and MLP. R rows, S context tokens (query, keys), C decisions a row, H heads, F head width."""
+
+    def __init__(self, settings: SetTransformerSettings, rngs: nnx.Rngs) -> None:
+        width, hidden = settings.width, settings.mlp_ratio * settings.width
+        dense = partial(nnx.Linear, precision=_precision(settings), rngs=rngs)
+        self.num_heads = settings.num_heads
+        self.attention_norm = nnx.LayerNorm(width, rngs=rngs)
+        self.query_key_value = dense(width, 3 * width)
+        self.attention_out = dense(width, width)
+        self.mlp_norm = nnx.LayerNorm(width, rngs=rngs)
+        self.mlp_in = dense(width, hidden)
+        self.mlp_out = dense(hidden, width)
+        self.precision = _precision(settings)
+
+    def __call__(
+        self, context_rsw: Array, step_rcjw: Array, visible_rcs: Array, *, is_last: bool
+    ) -> tuple[Array, Array]:
+        (num_rows, num_context, width), num_decisions = context_rsw.shape, step_rcjw.shape[1]
+        split = num_rows * num_context
+        # One flat table of tokens: dense layers on [tokens, width] are faster on CPU than batched ones.
+        token_xw = jnp.concatenate([context_rsw.reshape(-1, width), step_rcjw.reshape(-1, width)])
+        heads = self.query_key_value(self.attention_norm(token_xw)).reshape(
+            -1, 3, self.num_heads, width // self.num_heads
+        )
+        context = heads[:split].reshape(num_rows, num_context, *heads.shape[1:])
+        step = heads[split:].reshape(num_rows, num_decisions, STEP_TOKENS, *heads.shape[1:])
+        attended_xw = self._step_attention(context, step, visible_rcs).reshape(-1, width)
+        if is_last:  # nobody looks at the context any more
+            token_xw, split = token_xw[split:], 0
+        else:
+            attended_xw = jnp.concatenate([self._context_attention(context).reshape(-1, width), attended_xw])
+        token_xw = token_xw + self.attention_out(attended_xw)
+        token_xw = token_xw + self.mlp_out(nnx.gelu(self.mlp_in(self.mlp_norm(token_xw))))
+        context_out = context_rsw if is_last else token_xw[:split].reshape(context_rsw.shape)
+        return context_out, token_xw[split:].reshape(step_rcjw.shape)
+
+    def _context_attention(self, context: Array) -> Array:
+        """Each context token over (itself, the query); the query (position 0) over itself alone."""
+        q, k, v = context[:, :, 0], context[:, :, 1], context[:, :, 2]  # [R, S, H, F]
+        scale = q.shape[-1] ** -0.5
+        to_self = jnp.sum(q * k, axis=-1) * scale
+        to_query = jnp.sum(q * k[:, :1], axis=-1) * scale
+        weight = jax.nn.sigmoid(to_self - to_query)[..., None]  # softmax over two; position 0 gets v either way
+        return weight * v + (1.0 - weight) * v[:, :1]
+
+    def _step_attention(self, context: Array, step: Array, visible_rcs: Array) -> Array:
+        """Each step token over the visible context and the three tokens of its own decision."""
+        q = step[:, :, :, 0]  # [R, C, 3, H, F]
+        scale = q.shape[-1] ** -0.5
+        einsum = partial(jnp.einsum, precision=self.precision)
+        to_context = einsum("rcjhf,rshf->rchjs", q, context[:, :, 1]) * scale
+        to_context = jnp.where(visible_rcs[:, :, None, None, :], to_context, -jnp.inf)
+        to_own = einsum("rcjhf,rcihf->rchji", q, step[:, :, :, 1]) * scale
+        weight = jax.nn.softmax(jnp.concatenate([to_context, to_own], axis=-1), axis=-1)
+        num_context = context.shape[1]
+        from_context = einsum("rchjs,rshf->rcjhf", weight[..., :num_context], context[:, :, 2])
+        return from_context + einsum("rchji,rcihf->rcjhf", weight[..., num_context:], step[:, :, :, 2])
+
+
+class _SetTransformer(nnx.Module):
+    """Tokens to logits. Used only through `nnx.split` and `nnx.merge`; parameters live outside as plain dicts."""
+
+    def __init__(self, settings: SetTransformerSettings, rngs: nnx.Rngs) -> None:
+        project = partial(
+            nnx.Linear,
+            settings.embedding_width,
+            settings.width,
+            use_bias=settings.projection_bias,
+            precision=_precision(settings),
+            rngs=rngs,
+        )
+        self.project_query, self.project_key, self.project_step = project(), project(), project()
+        small = nnx.initializers.normal(0.1)
+        self.token_kind = nnx.Param(small(rngs.params(), (NUM_TOKEN_KINDS, settings.width)))
+        self.layers = nnx.List([_Layer(settings, rngs) for _ in range(settings.num_layers)])
+        self.final_norm = nnx.LayerNorm(settings.width, rngs=rngs)
+        self.head = nnx.Linear(settings.width, settings.num_actions, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        # Embeddings have unit length; this gives their components unit variance, so projections start at scale one.
+        self.input_scale = settings.embedding_width**0.5
+
+    def __call__(self, query_rd: Array, key_rnd: Array, visible_rcs: Array, step_rcjd: Array) -> Array:
+        (num_rows, num_entries, embedding_width), num_decisions = key_rnd.shape, step_rcjd.shape[1]
+        kind = self.token_kind[...]
+        query = self.project_query(query_rd * self.input_scale) + kind[0]
+        key = self.project_key(key_rnd.reshape(-1, embedding_width) * self.input_scale) + kind[1]
+        step = self.project_step(step_rcjd.reshape(-1, embedding_width) * self.input_scale)
+        width = query.shape[-1]
+        step_rcjw = step.reshape(num_rows, num_decisions, STEP_TOKENS, width) + kind[2:]
+        context_rsw = jnp.concatenate([query[:, None], key.reshape(num_rows, num_entries, width)], axis=1)
+        for index, layer in enumerate(self.layers):
+            is_last = index == len(self.layers) - 1
+            context_rsw, step_rcjw = layer(context_rsw, step_rcjw, visible_rcs, is_last=is_last)
+        last = self.final_norm(step_rcjw[:, :, -1].reshape(-1, width))
+        return self.head(last).reshape(num_rows, num_decisions, -1)
+
+
+def _visible(num_keys_rc: Array, num_entries: int, key_window: int) -> Array:
+    """bool[R, C, 1 + N]: the query, and the newest `key_window` of the first `num_keys` keys."""
+    position = jnp.arange(num_entries)
+    count = num_keys_rc[:, :, None]
+    key_visible = (position < count) & (position >= count - key_window)
+    return jnp.concatenate([jnp.ones_like(key_visible[:, :, :1]), key_visible], axis=-1)
+
+
+def _precision(settings: SetTransformerSettings) -> jax.lax.Precision:
+    return jax.lax.Precision.HIGHEST if settings.matmul_precision == "highest" else jax.lax.Precision.DEFAULT
+
+
+@lru_cache(maxsize=64)
+def _graph_definition(settings: SetTransformerSettings) -> nnx.GraphDef:
+    """Structure without values; `nnx.merge` with parameters happens only while tracing."""
+    abstract = nnx.eval_shape(lambda: _SetTransformer(settings, nnx.Rngs(0)))
+    return nnx.graphdef(abstract)
