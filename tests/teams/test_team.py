@@ -204,7 +204,7 @@ def test_a_failed_final_call_is_a_model_error(kit):
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 3.5, 4.5])
 def test_cancelling_stops_at_the_next_await(kit, seconds):
-    """Calls begin at 0, 1, 2, ...; whatever is being waited for, the team makes no further call and finishes no step."""
+    """Calls begin at 0, 1, 2, ...; whatever is waited for, no further call is made and no step finished."""
     bench = kit.Bench(kit.ScriptedModel(ledger=[kit.ledger_text()]), call_seconds=1.0)
 
     async def cancel():

@@ -12,6 +12,7 @@ from typing import Any
 MAX_CHARACTERS = 20_000
 MAX_DEPTH = 24
 _MAX_STARTS = 64
+_LAST_CHARACTER = 0x10FFFF
 
 _TOKEN = re.compile(
     r"\s*(?:"
@@ -21,7 +22,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>[{}\[\]:,]))",
     re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -55,10 +56,7 @@ def find_objects(text: str) -> JsonSearch:
 
 def plain_text(text: str) -> str:
     """The text without control characters (newlines and tabs stay) and without lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = _whole(text)
     return text if text.isprintable() else _CONTROL.sub("", text)
 
 
@@ -143,12 +141,21 @@ def _next(text: str, at: int) -> tuple[str, str, int]:
 
 def _string(token: str) -> str:
     inner = token[1:-1]
-    return _ESCAPE.sub(_unescape, inner) if "\\" in inner else inner
+    return _whole(_ESCAPE.sub(_unescape, inner)) if "\\" in inner else inner
 
 
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
-    return chr(int(code[1:], 16)) if len(code) == 5 else _ESCAPED.get(code, code)
+    return chr(min(int(code[1:], 16), _LAST_CHARACTER)) if len(code) > 1 else _ESCAPED.get(code, code)
+
+
+def _whole(text: str) -> str:
+    """Pairs of surrogates become their character, lone ones the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _number(token: str) -> int | float:
