@@ -99,6 +99,6 @@ def _arrow_type(annotation: Any) -> Any:
     if typing.get_origin(annotation) is UnionType:
         return _arrow_type(without_none(annotation))
     if is_dataclass(annotation):
-        hints = field_types(annotation)
+        hints = field_types(annotation)  # type: ignore[arg-type]
         return pyarrow.struct([(item.name, _arrow_type(hints[item.name])) for item in fields(annotation)])
     raise TypeError(f"no column type for {annotation}")

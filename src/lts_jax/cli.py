@@ -1,0 +1,103 @@
+"""`lts`: train, evaluate and look at admission controllers for parallel agent teams.
+
+One literal dict of commands; each is a module of `lts_jax.commands` with a frozen dataclass `Command` of settings and
+a function `run`. A user's mistake is one line on standard error and exit code 2.
+"""
+
+import contextlib
+import importlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+COMMANDS = {
+    "demo": "train a small controller, compare it with every rule, write a report (minutes, no key, no GPU)",
+    "train": "train an admission controller; run it again to go on after an interruption",
+    "evaluate": "compare a trained controller with every rule on held-out tasks",
+    "rollout": "run one task and tell what each team did, admitted and pulled",
+    "report": "write report.html and report.json of a run again, and print the table",
+    "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
+    "world": "print a task, a page, a search or the numbers of the offline world",
+    "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command of the command line. Exits with 0, or with 2 after a user's mistake, or 130 when interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(_usage())
+        return
+    if arguments[0] == "--version":
+        from lts_jax import __version__
+
+        print(f"lts_jax {__version__}")
+        return
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+    from lts_jax.errors import UserError
+
+    module = importlib.import_module(f"lts_jax.commands.{name.replace('-', '_')}")
+    try:
+        module.run(_parse(module.Command, name, rest))
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", code=130)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def _usage() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {does}" for name, does in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: lts COMMAND [--setting value ...]",
+            "",
+            "Learning to Share: a shared memory for parallel agent teams, and a controller that learns what to admit.",
+            "",
+            *lines,
+            "",
+            "`lts COMMAND --help` lists a command's settings. Start with `lts demo`.",
+        ]
+    )
+
+
+def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(command, prog=f"lts {name}", args=list(arguments))
+    except SystemExit as stopped:
+        if stopped.code in {0, None}:
+            raise
+        _fail(f"{_one_line(said.getvalue())}; `lts {name} --help` lists the settings")
+    except ValueError as error:  # from a settings record's own check
+        _fail(str(error).splitlines()[0])
+
+
+def _one_line(box: str) -> str:
+    """The first statement inside a boxed, wrapped error message, and the first suggestion if there is one."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip("│ ").strip() for line in plain.splitlines() if line.startswith("│")]
+    said: list[str] = []
+    for line in lines:
+        if set(line) <= {"─"}:
+            break
+        said.append(line)
+    hint = next((line for line in lines if line.startswith("--")), "")
+    suggestion = f" (did you mean {hint.split()[0]}?)" if "Perhaps" in plain and hint else ""
+    return " ".join(said) + suggestion
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    print(f"lts: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,45 @@
+"""`lts evaluate`: compare a trained controller with every rule on held-out tasks, and write the report."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lts_jax.commands.progress import rollout_bar
+from lts_jax.commands.report import write_report
+from lts_jax.records import Rollout
+from lts_jax.systems.comparison import LEARNED, ComparisonSettings, run_comparison
+from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+from lts_jax.systems.run_folder import RunFolder, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Compare a trained controller with Magentic-One, M1-Parallel and every rule, paired over tasks and seeds."""
+
+    run: Path = Path("runs/lts")
+    """Run folder of a finished `lts train`."""
+    compare: Annotated[ComparisonSettings, tyro.conf.arg(name="")] = field(default_factory=ComparisonSettings)
+
+
+def run(command: Command) -> None:
+    """Evaluate what is not stored yet, then report."""
+    settings = read_settings(command.run, TrainSettings)
+    folder = RunFolder(command.run)
+    evaluate_in(folder, settings, command.compare)
+    print(write_report(folder))
+
+
+def evaluate_in(folder: RunFolder, training: TrainSettings, settings: ComparisonSettings) -> None:
+    """Run the comparison in an open run folder with a progress bar."""
+    learned = None
+    if LEARNED in settings.policies:
+        learned = learned_policy(training, trained_params(folder, training))
+    per_policy = settings.evaluation.num_tasks * settings.evaluation.num_seeds
+    with rollout_bar("evaluating", per_policy * len(settings.policies)) as count:
+
+        def on_rollout(name: str, rollout: Rollout) -> None:
+            count(rollout, name)
+
+        run_comparison(folder, training, settings, learned, on_rollout)

@@ -1,0 +1,44 @@
+"""Progress bars with rates and time left, on standard error, for everything that takes long."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lts_jax.records import Rollout
+
+
+@contextmanager
+def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollout, str], None]]:
+    """A bar over rollouts. Gives a function that counts one finished rollout, with a few words of news."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("rollouts"),
+        TextColumn("{task.fields[rate]:>5} steps/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[news]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+        bar = progress.add_task(description, total=num_rollouts, rate="-", news="")
+        num_steps = 0
+
+        def count(rollout: Rollout, news: str = "") -> None:
+            nonlocal num_steps
+            num_steps += len(rollout.steps)
+            elapsed = progress.tasks[0].elapsed or 0.0
+            rate = f"{num_steps / elapsed:.0f}" if elapsed > 0.2 else "-"
+            progress.update(bar, advance=1, rate=rate, **({"news": news} if news else {}))
+
+        yield count

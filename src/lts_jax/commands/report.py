@@ -1,0 +1,87 @@
+"""`lts report`: make report.html and report.json from what lies in a run folder, and print the table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lts_jax.errors import UserError
+from lts_jax.evaluation.html import report_html
+from lts_jax.evaluation.report import build_report, report_json
+from lts_jax.evaluation.table import report_text
+from lts_jax.records import Rollout
+from lts_jax.rollouts.store import read_folder
+from lts_jax.storage import read_json, read_json_lines, write_json, write_text
+from lts_jax.systems.comparison import LEARNED, POLICIES
+from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.run_folder import RunFolder, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Write the report of a run again from its stored rollouts, and print the comparison table."""
+
+    run: Path = Path("runs/lts")
+    """Run folder with an evaluation."""
+
+
+def run(command: Command) -> None:
+    """Write and print."""
+    print(write_report(RunFolder(command.run)))
+
+
+def write_report(folder: RunFolder) -> str:
+    """Build the report from the stored evaluation, write both files, and return the terminal form."""
+    settings = read_settings(folder.path, TrainSettings)
+    rollouts = stored_evaluation(folder)
+    report = build_report(
+        rollouts,
+        metrics=read_json_lines(folder.metrics),
+        header=_header(folder, settings),
+        example=example_rollout(rollouts),
+        own_listed=settings.rollout.reading.include_own,
+    )
+    write_json(folder.report_json, report_json(report))
+    write_text(folder.report_html, report_html(report))
+    return f"{report_text(report)}\n\nreport: {folder.report_html}"
+
+
+def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
+    """Evaluation rollouts by policy, in the order of the comparison.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = (
+        {path.name for path in folder.evaluation.glob("*") if path.is_dir()} if folder.evaluation.exists() else set()
+    )
+    names = [name for name in POLICIES if name in found]
+    if not names:
+        raise UserError(f"{folder.path}: no evaluation yet; run `lts evaluate --run {folder.path}` first")
+    return {
+        name: [rollout for group in read_folder(folder.evaluation / name) for rollout in group.rollouts]
+        for name in names
+    }
+
+
+def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None:
+    """A rollout worth looking at: of the learned controller if it is there, solved, with the most pulls by others."""
+    shown = rollouts.get(LEARNED) or next(iter(rollouts.values()), ())
+    return max(
+        shown,
+        key=lambda one: (one.reward_agg > 0.5, sum(pull.reader != pull.writer for pull in one.pulls), -one.seconds),
+        default=None,
+    )
+
+
+def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
+    document = read_json(folder.config)
+    model = settings.model
+    return {
+        "run": folder.path.name,
+        "made": document["created"],
+        "model": f"{model.name}{' (simulated language model)' if model.is_simulated else ''}",
+        "world": f"almanac, seed {settings.world_seed}",
+        "training": f"{settings.num_tasks} tasks x {settings.collect.num_rollouts} rollouts x {settings.num_epochs} epochs",
+        "credit": settings.credit,
+        "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
+    }

@@ -1,0 +1,95 @@
+"""`lts rollout`: one task, told step by step."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from lts_jax.commands.world import find_task
+from lts_jax.errors import UserError
+from lts_jax.records import Coordinates, Rollout
+from lts_jax.rollouts.store import write_rollouts
+from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
+from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.systems.world import almanac_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Run one task with parallel teams and tell what each did, admitted and pulled, in order of time."""
+
+    task: str | None = None
+    """Id of a task of the offline world; the first test task if not given."""
+    policy: str = "all"
+    """Admission: a line of the comparison, such as all, random, similarity, m1_parallel, magentic_one, lts."""
+    run: Path | None = None
+    """Run folder whose trained controller (and settings) to use; needed for --policy lts."""
+    number: int = 0
+    """Number of the rollout: another number, other random draws."""
+    out: Path | None = None
+    """Also store the rollout in this Parquet file."""
+    train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
+
+
+def run(command: Command) -> None:
+    """Run and tell."""
+    import asyncio
+
+    from lts_jax.rollouts.rollout import run_rollout
+
+    training = command.train if command.run is None else read_settings(command.run, TrainSettings)
+    task = (
+        almanac_tasks(training.world_seed, "test", 1)[0]
+        if command.task is None
+        else find_task(command.task, training.world_seed)
+    )
+    if command.policy != LEARNED:
+        policy = make_policy(command.policy, training, ComparisonSettings())
+    elif command.run is None:
+        raise UserError("--policy lts needs --run, the folder of a trained controller")
+    else:
+        policy = learned_policy(training, trained_params(RunFolder(command.run), training))
+    arm = make_arm(command.policy, training, policy)
+    coordinates = Coordinates(training.seed, 0, task.task_id, command.number)
+    rollout = asyncio.run(run_rollout(task, coordinates, arm.parts, arm.rollout))
+    print(tell(rollout))
+    if command.out is not None:
+        write_rollouts(command.out, [rollout])
+        print(f"stored in {command.out}")
+
+
+def tell(rollout: Rollout, width: int = 150) -> str:
+    """A rollout as lines of text in order of time: steps, admissions, pulls, answers."""
+    events: list[tuple[float, str]] = []
+    for step in rollout.steps:
+        failed = " FAILED" if step.failed else ""
+        text = f"team {step.team} step {step.step} {step.agent}{failed}: {step.instruction}"
+        events.append((step.finished_seconds, f"{text}\n{'':>10}-> {step.summary or _first_line(step.output)}"))
+    for entry in rollout.entries:
+        events.append((entry.seconds, f"team {entry.team} step {entry.step} ADMITTED as [{entry.entry}]"))
+    for pull in rollout.pulls:
+        events.append((pull.seconds, f"team {pull.reader} step {pull.step} PULLS [{pull.entry}] of team {pull.writer}"))
+    for answer in rollout.answers:
+        events.append((answer.seconds, f"team {answer.team} ANSWERS {answer.text!r} ({answer.stop_reason})"))
+    lines = [f"{rollout.task.task_id} ({rollout.task.difficulty}): {rollout.task.question}", ""]
+    for seconds, text in sorted(events, key=lambda event: event[0]):
+        first, *rest = text.split("\n")
+        lines += [f"{seconds:7.1f} s  {_cut(first, width)}", *(_cut(line, width) for line in rest)]
+    lines += [
+        f"{rollout.seconds:7.1f} s  AGGREGATED: {rollout.final.text!r}",
+        "",
+        f"reference {rollout.task.answer!r}: score {rollout.reward_agg:.2f} (first finisher {rollout.reward_first:.2f}); "
+        f"{len(rollout.steps)} steps, {len(rollout.entries)} entries, {len(rollout.pulls)} pulls, "
+        f"{rollout.tokens} tokens, {rollout.clock} time",
+    ]
+    return "\n".join(lines)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."

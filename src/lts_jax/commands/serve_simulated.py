@@ -1,0 +1,34 @@
+"""`lts serve-simulated`: the simulated language model as an OpenAI-compatible endpoint."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from lts_jax.errors import UserError
+from lts_jax.llm.serving import serve_chat
+from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Serve the simulated language model over HTTP: POST /v1/chat/completions and GET /v1/models."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    """Port to listen on; 0 takes a free one."""
+    simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise UserError(f"port must be from 0 to 65535, got {self.port}")
+
+
+def run(command: Command) -> None:
+    """Serve until interrupted."""
+    asyncio.run(_serve(command))
+
+
+async def _serve(command: Command) -> None:
+    server = await serve_chat(SimulatedModel(command.simulated), host=command.host, port=command.port)
+    port = server.sockets[0].getsockname()[1]
+    print(f"serving the simulated model at http://{command.host}:{port}/v1 (stop with Ctrl-C)", flush=True)
+    await server.serve_forever()

@@ -1,0 +1,31 @@
+"""The training loop, as short as the paper's algorithm box: collect -> credit and update -> save."""
+
+from collections.abc import Callable
+
+import jax
+
+from lts_jax.learning.state import TrainState
+from lts_jax.learning.update import Metrics, Update
+from lts_jax.models.policy_network import Params
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+Collect = Callable[[int, Params], tuple[Trajectory, DecisionContext]]
+"""(iteration, parameters) -> arrays [B, G, ...] of rollouts under these parameters."""
+
+Finish = Callable[[int, TrainState, Metrics], None]
+"""(iteration, state after it, metrics): log and save."""
+
+
+def train(
+    state: TrainState, collect: Collect, update: Update, finish: Finish, *, first: int, num_iterations: int
+) -> TrainState:
+    """Run iterations `first` .. `num_iterations` - 1 and return the last state.
+
+    An iteration depends on its number and the state alone, so a run that is stopped after any of them, and started
+    again from the state saved there, ends with the same bits.
+    """
+    for iteration in range(first, num_iterations):
+        trajectory, context = collect(iteration, state.params)
+        state, metrics = update(state, trajectory, context)
+        finish(iteration, state, jax.device_get(metrics))
+    return state

@@ -1,0 +1,139 @@
+"""The comparison that every controller must stand: Magentic-One, M1-Parallel, every rule, and the learned controller.
+
+All lines share tasks, seeds, teams, model and bank; only the admission policy differs (and, for Magentic-One, the
+number of teams). Random and similarity also run at the learned controller's own admission rate.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from lts_jax.controller.decide import BatchedDecider
+from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.controller.policy import AdmissionPolicy
+from lts_jax.controller.rules import RULES
+from lts_jax.errors import UserError
+from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
+from lts_jax.records import Rollout
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.run_folder import RunFolder
+from lts_jax.systems.world import almanac_tasks, almanac_tools, make_encoder, make_model
+
+LEARNED = "lts"
+SINGLE = "magentic_one"
+REFERENCE = "m1_parallel"
+MATCHED = ("random_matched", "similarity_matched")
+POLICIES = (
+    SINGLE, REFERENCE, "all", "random", "recency", "similarity", "judge", "orchestrator", LEARNED, *MATCHED,
+)  # fmt: skip
+"""Lines of the comparison, in the order in which they run: the matched ones need the learned one's rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSettings:
+    """Which lines, and how the rules among them are set."""
+
+    policies: tuple[str, ...] = POLICIES
+    random_rate: float = 0.5
+    recency_window: int = 10
+    similarity_threshold: float = 0.8
+    num_matching_tasks: int = 12  # validation tasks on which the matched similarity threshold is found
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.policies if name not in POLICIES]
+        if unknown:
+            raise UserError(f"policies: expected some of {', '.join(POLICIES)}, got {unknown[0]!r}")
+        if REFERENCE not in self.policies:
+            raise UserError(f"policies: the comparison needs its reference {REFERENCE!r}")
+        if set(MATCHED) & set(self.policies) and LEARNED not in self.policies:
+            raise UserError(f"policies: {MATCHED[0]!r} and {MATCHED[1]!r} need {LEARNED!r}, whose rate they match")
+
+
+def run_comparison(
+    folder: RunFolder,
+    training: TrainSettings,
+    settings: ComparisonSettings,
+    learned: LearnedPolicy | None,
+    on_rollout: Callable[[str, Rollout], None] | None = None,
+) -> dict[str, list[Rollout]]:
+    """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again."""
+    tasks = almanac_tasks(training.world_seed, "test", settings.evaluation.num_tasks)
+    finished: dict[str, list[Rollout]] = {}
+    for name in [name for name in POLICIES if name in settings.policies]:
+        policy = learned if name == LEARNED else make_policy(name, training, settings, finished.get(LEARNED, ()))
+        if policy is None:
+            raise UserError(f"policies: {LEARNED!r} needs a trained controller")
+        arm = make_arm(name, training, policy)
+        finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
+    return finished
+
+
+def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy) -> Arm:
+    """One line of the comparison: the training run's world, model and teams under another policy."""
+    parts = RolloutParts(
+        model=make_model(training.model),
+        use_tool=almanac_tools(training.world_seed),
+        policy=policy,
+        virtual_time=training.model.is_simulated,
+        price=training.model.price,
+    )
+    rollout = replace(training.rollout, num_teams=1) if name == SINGLE else training.rollout
+    return Arm(name, parts, rollout, _decider(policy))
+
+
+def _decider(policy: AdmissionPolicy) -> BatchedDecider | None:
+    return policy.decider if isinstance(policy, LearnedPolicy) else None
+
+
+def make_policy(
+    name: str, training: TrainSettings, settings: ComparisonSettings, learned: Sequence[Rollout] = ()
+) -> AdmissionPolicy:
+    """The policy of a line without learning; `learned` are the learned line's rollouts, for the matched ones.
+
+    Raises:
+        UserError: unknown name.
+    """
+    if name in {SINGLE, REFERENCE}:
+        return RULES["none"]()
+    if name == "random":
+        return RULES["random"](rate=settings.random_rate)
+    if name == "recency":
+        return RULES["recency"](window=settings.recency_window)
+    if name == "similarity":
+        return _similarity(training, settings.similarity_threshold)
+    if name == "random_matched":
+        return RULES["random"](rate=admission_fraction(learned))
+    if name == "similarity_matched":
+        return _similarity(training, matched_threshold(training, settings, admission_fraction(learned)))
+    if name not in RULES:
+        raise UserError(f"policy: expected one of {', '.join(POLICIES)}, got {name!r}")
+    return RULES[name]()
+
+
+def _similarity(training: TrainSettings, threshold: float) -> AdmissionPolicy:
+    return RULES["similarity"](make_encoder(training.network.embedding_width), threshold=threshold)
+
+
+def admission_fraction(rollouts: Sequence[Rollout]) -> float:
+    """Admitted decisions over all decisions of these rollouts."""
+    decisions = [decision for rollout in rollouts for decision in rollout.decisions]
+    return sum(decision.entry >= 0 for decision in decisions) / max(1, len(decisions))
+
+
+def matched_threshold(training: TrainSettings, settings: ComparisonSettings, wanted_fraction: float) -> float:
+    """The similarity threshold whose admission fraction on validation tasks is nearest to `wanted_fraction`.
+
+    Found by bisection, since a higher threshold admits more. Rates outside what the rule can reach get its limit.
+    """
+    tasks = almanac_tasks(training.world_seed, "validation", settings.num_matching_tasks)
+    evaluation = replace(settings.evaluation, num_seeds=1, num_tasks=len(tasks))
+    low, high = 0.0, 1.0
+    tried: list[tuple[float, float]] = []
+    for _ in range(6):
+        threshold = (low + high) / 2
+        arm = make_arm("similarity", training, _similarity(training, threshold))
+        found = admission_fraction(evaluate([arm], tasks, evaluation)["similarity"])
+        tried.append((abs(found - wanted_fraction), threshold))
+        low, high = (threshold, high) if found < wanted_fraction else (low, threshold)
+    return min(tried)[1]

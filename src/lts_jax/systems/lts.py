@@ -1,0 +1,213 @@
+"""LTS (Learning to Share, arXiv 2602.05965): parallel teams, a shared bank, a learned admission controller.
+
+Wiring only: the offline world's tasks, Magentic-One teams, the small set transformer, usage-aware credit, stepwise
+Wiring only: the tasks of the offline world, Magentic-One teams, the small set transformer, usage-aware credit, stepwise
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+
+from lts_jax.controller.decide import BatchedDecider, DeciderSettings
+from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.credit.schemes import scheme
+from lts_jax.errors import UserError
+from lts_jax.learning.checkpoint import latest, restore, save
+from lts_jax.learning.loop import train
+from lts_jax.learning.metrics import as_floats
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.state import TrainState, init_state
+from lts_jax.learning.update import Metrics, make_update
+from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.records import Rollout, RolloutGroup, Task
+from lts_jax.rollouts.collate import CollateSettings, collate, stack
+from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.seeds import uniform
+from lts_jax.storage import append_json_line, read_json_lines, write_text
+from lts_jax.systems.run_folder import RunFolder
+from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Everything a training run depends on. Defaults are the paper's where it gives one."""
+
+    seed: int = 0
+    world_seed: int = 0  # of the offline world
+    num_tasks: int = 33  # training tasks; the paper has the 33 of AssistantBench's development split
+    num_epochs: int = 5  # the paper
+    tasks_per_update: int = 3  # task groups per optimiser step; the paper does not say, ours
+    credit: str = "usage_aware"  # a name of lts_jax.credit.schemes.SCHEMES
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    network: SetTransformerSettings = field(default_factory=SetTransformerSettings)
+    own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
+    model: ModelSettings = field(default_factory=ModelSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("num_tasks", "num_epochs", "tasks_per_update"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_tasks % self.tasks_per_update:
+            raise UserError(
+                f"num_tasks must be a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
+            )
+        scheme(self.credit)
+
+    @property
+    def num_iterations(self) -> int:
+        """Updates of the whole run."""
+        return self.num_epochs * self.num_tasks // self.tasks_per_update
+
+    @property
+    def padding(self) -> CollateSettings:
+        """Padded sizes that hold any rollout of these settings, in multiples of 32."""
+        num_steps = self.rollout.team.max_rounds + 1
+        num_entries = self.rollout.num_teams * num_steps
+        return CollateSettings(_round_up(num_steps), _round_up(num_entries), self.own_pulls_count)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a caller may want to hear of: each finished rollout, and each finished iteration with its metrics."""
+
+    on_rollout: Callable[[Rollout], None] | None = None
+    on_iteration: Callable[[int, dict[str, float]], None] | None = None
+
+
+def train_controller(folder: RunFolder, settings: TrainSettings, progress: Progress) -> TrainState:
+    """Train in `folder`, going on from its last checkpoint if there is one. Returns the final state."""
+    network = set_transformer(settings.network)
+    fresh = init_state(network, settings.learning, jax.random.key(settings.seed))
+    state, first = _resume(folder, fresh)
+    update = make_update(network, _credit(settings), settings.learning)
+    tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
+    decider = make_decider(settings, network, state.params, greedy=False)
+    collect = partial(_collect, folder, settings, tasks, decider, progress)
+
+    def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
+        line = {"iteration": iteration} | as_floats(metrics)
+        append_json_line(folder.metrics, line)
+        save(folder.checkpoints, state, {"iteration": iteration + 1})
+        if progress.on_iteration is not None:
+            progress.on_iteration(iteration, line)
+
+    return train(state, collect, update, finish, first=first, num_iterations=settings.num_iterations)
+
+
+def trained_params(folder: RunFolder, settings: TrainSettings) -> Params:
+    """Parameters of the last checkpoint.
+
+    Raises:
+        UserError: the run was never trained to its end.
+    """
+    fresh = init_state(set_transformer(settings.network), settings.learning, jax.random.key(settings.seed))
+    state, iteration = _resume(folder, fresh)
+    if iteration < settings.num_iterations:
+        raise UserError(
+            f"{folder.path}: trained for {iteration} of {settings.num_iterations} iterations; "
+            "run the training command again to finish it"
+        )
+    return state.params
+
+
+def learned_policy(settings: TrainSettings, params: Params, *, greedy: bool = True) -> LearnedPolicy:
+    """The trained controller as an admission policy; greedy at evaluation, as in the paper."""
+    network = set_transformer(settings.network)
+    return LearnedPolicy(make_decider(settings, network, params, greedy=greedy), f"learned:{network.name}")
+
+
+def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params, *, greedy: bool) -> BatchedDecider:
+    """The batched decision for these settings; live models do not wait for each other."""
+    deciding = DeciderSettings(
+        temperature=settings.learning.temperature,
+        greedy=greedy,
+        key_buckets=(8, 32, network.key_window),
+        max_wait_seconds=None if settings.model.is_simulated else 0.01,
+    )
+    return BatchedDecider(network, params, make_encoder(settings.network.embedding_width), deciding)
+
+
+def rollout_parts(settings: TrainSettings, policy: LearnedPolicy) -> RolloutParts:
+    """The world, the model and a policy, for rollouts."""
+    return RolloutParts(
+        model=make_model(settings.model),
+        use_tool=almanac_tools(settings.world_seed),
+        policy=policy,
+        virtual_time=settings.model.is_simulated,
+        price=settings.model.price,
+    )
+
+
+def _collect(
+    folder: RunFolder,
+    settings: TrainSettings,
+    tasks: Sequence[Task],
+    decider: BatchedDecider,
+    progress: Progress,
+    iteration: int,
+    params: Params,
+) -> tuple[Trajectory, DecisionContext]:
+    decider.replace_params(params)
+    policy = LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}")
+    groups = collect_groups(
+        tasks_of_iteration(tasks, settings, iteration),
+        rollout_parts(settings, policy),
+        settings.rollout,
+        settings.collect,
+        seed=settings.seed,
+        iteration=iteration,
+        folder=folder.rollouts,
+        counter=decider,
+        on_rollout=progress.on_rollout,
+    )
+    return _arrays(groups, settings, decider)
+
+
+def tasks_of_iteration(tasks: Sequence[Task], settings: TrainSettings, iteration: int) -> list[Task]:
+    """The task groups of one update: each epoch goes through all tasks, in an order shuffled by (seed, epoch)."""
+    per_epoch = len(tasks) // settings.tasks_per_update
+    epoch, place = divmod(iteration, per_epoch)
+    order = sorted(range(len(tasks)), key=lambda index: _shuffle(settings.seed, epoch, tasks[index].task_id))
+    chosen = order[place * settings.tasks_per_update : (place + 1) * settings.tasks_per_update]
+    return [tasks[index] for index in chosen]
+
+
+def _arrays(
+    groups: Sequence[RolloutGroup], settings: TrainSettings, decider: BatchedDecider
+) -> tuple[Trajectory, DecisionContext]:
+    return stack([collate(group, decider.texts, settings.padding) for group in groups])
+
+
+def _resume(folder: RunFolder, fresh: TrainState) -> tuple[TrainState, int]:
+    """The last checkpoint and the iteration to go on with. Metric lines written after it are taken back."""
+    if latest(folder.checkpoints) is None:
+        state, iteration = fresh, 0
+    else:
+        state, cursor = restore(folder.checkpoints, fresh)
+        iteration = int(cursor["iteration"])
+    lines = read_json_lines(folder.metrics)
+    kept = [line for line in lines if line["iteration"] < iteration]
+    if len(kept) != len(lines):
+        write_text(folder.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+    return state, iteration
+
+
+def _credit(settings: TrainSettings) -> Callable[[Trajectory], jax.Array]:
+    learning = settings.learning
+    return scheme(settings.credit, usage_weight=learning.usage_weight, first_weight=learning.first_weight)
+
+
+def _shuffle(seed: int, epoch: int, task_id: str) -> float:
+    return uniform(seed, epoch, task_id, "order")
+
+
+def _round_up(count: int, multiple: int = 32) -> int:
+    return -(-count // multiple) * multiple

@@ -1,0 +1,135 @@
+"""The folder of a run: what lies where, which settings it was made with, and whether it may be gone on with.
+
+RUN/config.json      resolved settings, schema version, package versions
+RUN/metrics.jsonl    one line per iteration
+RUN/rollouts/        training groups, one Parquet file each
+RUN/checkpoints/     train states
+RUN/evaluation/      held-out groups, one folder per policy
+RUN/report.json, RUN/report.html
+"""
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lts_jax.errors import UserError
+from lts_jax.plain import from_plain, to_plain
+from lts_jax.records import SCHEMA_VERSION
+from lts_jax.storage import read_json, write_json
+
+PACKAGES = ("lts-jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "openai", "faiss-cpu", "faiss-gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings and versions."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line per iteration."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        """Training groups."""
+        return self.path / "rollouts"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Train states."""
+        return self.path / "checkpoints"
+
+    @property
+    def evaluation(self) -> Path:
+        """Held-out groups by policy."""
+        return self.path / "evaluation"
+
+    @property
+    def report_json(self) -> Path:
+        """The comparison as data."""
+        return self.path / "report.json"
+
+    @property
+    def report_html(self) -> Path:
+        """The comparison as a page."""
+        return self.path / "report.html"
+
+
+def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
+    """Make the folder of a new run, or go on with one that was made with the same settings.
+
+    Raises:
+        UserError: the folder belongs to another schema version or other settings (the first difference is named), or
+            holds files but no `config.json`. Nothing is touched then.
+    """
+    folder = RunFolder(Path(path))
+    wanted = to_plain(settings)
+    if folder.config.exists():
+        stored = _settings(folder, name)
+        difference = _first_difference(stored, wanted)
+        if difference:
+            raise UserError(f"{folder.path}: made with other settings ({difference}); choose another run folder")
+        return folder
+    if folder.path.is_file():
+        raise UserError(f"{folder.path}: is a file; a run needs a folder")
+    if folder.path.exists() and any(folder.path.iterdir()):
+        raise UserError(f"{folder.path}: holds files but no config.json, so it is no run folder; choose another")
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | _versions(),
+        name: wanted,
+    }
+    write_json(folder.config, document)
+    return folder
+
+
+def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
+    """The settings that a run was made with, as `record`.
+
+    Raises:
+        UserError: no run folder, another schema version, or fields that this program does not know.
+    """
+    return from_plain(record, _settings(RunFolder(Path(path)), name), name)
+
+
+def _settings(folder: RunFolder, name: str) -> Any:
+    if not folder.config.exists():
+        raise UserError(f"{folder.path}: no run folder (it has no config.json)")
+    document = read_json(folder.config)
+    found = document.get("schema_version") if isinstance(document, dict) else None
+    if found != SCHEMA_VERSION:
+        raise UserError(f"{folder.path}: run folder of schema version {found}, this program reads {SCHEMA_VERSION}")
+    if name not in document:
+        raise UserError(f"{folder.config}: holds no {name!r} settings")
+    return document[name]
+
+
+def _first_difference(stored: Any, wanted: Any, where: str = "") -> str:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for field in [*stored, *(extra for extra in wanted if extra not in stored)]:
+            found = _first_difference(stored.get(field), wanted.get(field), f"{where}.{field}" if where else field)
+            if found:
+                return found
+        return ""
+    return "" if stored == wanted else f"{where} was {stored!r}, now {wanted!r}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

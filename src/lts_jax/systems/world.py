@@ -1,0 +1,107 @@
+"""What teams work on and with: the offline world and its tools, a language model, a text encoder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from lts_jax.errors import UserError
+from lts_jax.llm.budget import BudgetSettings, Price
+from lts_jax.llm.chat import ChatModel
+from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
+from lts_jax.memory.encoders import CachedEncoder, HashingEncoder
+from lts_jax.records import Task, ToolResult
+from lts_jax.tasks.almanac import AlmanacTools, build_almanac
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """The language model behind every agent."""
+
+    name: str = "simulated"  # "simulated", or the model's name at an OpenAI-compatible endpoint
+    base_url: str | None = None  # of the endpoint; None is OpenAI's own. The key comes from OPENAI_API_KEY
+    record_folder: str | None = None  # keep every call there and never repeat one, for paid endpoints
+    simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
+    price: Price = field(default_factory=Price)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether calls take virtual time."""
+        return self.name == "simulated"
+
+
+def make_model(settings: ModelSettings) -> ChatModel:
+    """The model that the settings name."""
+    if settings.is_simulated and settings.base_url is None:
+        return SimulatedModel(settings.simulated)
+    from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
+    from lts_jax.llm.recorded import RecordingModel, ReplayModel
+
+    client = OpenAIChatModel(OpenAIChatSettings(model=settings.name, base_url=settings.base_url))
+    if settings.record_folder is None:
+        return client
+    return ReplayModel(settings.record_folder, fallback=RecordingModel(client, settings.record_folder))
+
+
+def make_encoder(dim: int) -> CachedEncoder:
+    """The default text encoder: signed hashing, no download, cached by content."""
+    return CachedEncoder(HashingEncoder(dim=dim))
+
+
+@lru_cache(maxsize=4)
+def almanac_tools(seed: int) -> Callable[[str, Mapping[str, Any]], ToolResult]:
+    """The offline world's tools by name. A call that does not fit a tool is a failed result, as a real tool's is."""
+    tools = AlmanacTools(build_almanac(seed))
+    by_name = {
+        "web_search": tools.web_search,
+        "visit_url": tools.visit_url,
+        "find_on_page": tools.find_on_page,
+        "open_file": tools.open_file,
+        "list_files": tools.list_files,
+        "run_python": tools.run_python,
+    }
+
+    def use_tool(tool: str, arguments: Mapping[str, Any]) -> ToolResult:
+        if tool not in by_name:
+            return ToolResult(f"There is no tool {tool!r}", failed=True, tool=tool)
+        try:
+            return by_name[tool](**arguments)
+        except (TypeError, AttributeError) as error:
+            return ToolResult(f"{type(error).__name__}: {error}", failed=True, tool=tool)
+
+    return use_tool
+
+
+def almanac_tasks(seed: int, split: str, num_tasks: int | None = None) -> tuple[Task, ...]:
+    """Tasks of a split, taken in turn from each (family, difficulty), so that any number of them is balanced.
+
+    Raises:
+        UserError: fewer tasks than asked for.
+    """
+    tasks = build_almanac(seed).tasks_of(split)
+    if num_tasks is None:
+        return tasks
+    if num_tasks > len(tasks):
+        raise UserError(f"the {split} split has {len(tasks)} tasks, {num_tasks} were asked for")
+    kinds: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        kinds.setdefault((task.family, task.difficulty), []).append(task)
+    taken: list[Task] = []
+    for depth in range(len(tasks)):
+        taken += [group[depth] for group in _spread(list(kinds.values())) if depth < len(group)]
+        if len(taken) >= num_tasks:
+            break
+    return tuple(taken[:num_tasks])
+
+
+def _spread(groups: list[list[Task]]) -> list[list[Task]]:
+    """Groups in an order in which neighbours differ in family and difficulty."""
+    difficulties = sorted({group[0].difficulty for group in groups})
+    families = sorted({group[0].family for group in groups})
+    place = {
+        (family, difficulty): ((row + column) % len(difficulties), row)
+        for row, family in enumerate(families)
+        for column, difficulty in enumerate(difficulties)
+    }
+    return sorted(groups, key=lambda group: place[group[0].family, group[0].difficulty])
