@@ -81,7 +81,8 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "made": document["created"],
         "model": f"{model.name}{' (simulated language model)' if model.is_simulated else ''}",
         "world": f"almanac, seed {settings.world_seed}",
-        "training": f"{settings.num_tasks} tasks x {settings.collect.num_rollouts} rollouts x {settings.num_epochs} epochs",
+        "training": f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, "
+        f"{settings.num_epochs} epochs",
         "credit": settings.credit,
         "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     }

@@ -80,7 +80,8 @@ def tell(rollout: Rollout, width: int = 150) -> str:
     lines += [
         f"{rollout.seconds:7.1f} s  AGGREGATED: {rollout.final.text!r}",
         "",
-        f"reference {rollout.task.answer!r}: score {rollout.reward_agg:.2f} (first finisher {rollout.reward_first:.2f}); "
+        f"reference {rollout.task.answer!r}: score {rollout.reward_agg:.2f} "
+        f"(first finisher {rollout.reward_first:.2f}); "
         f"{len(rollout.steps)} steps, {len(rollout.entries)} entries, {len(rollout.pulls)} pulls, "
         f"{rollout.tokens} tokens, {rollout.clock} time",
     ]

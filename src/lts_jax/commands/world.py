@@ -60,7 +60,8 @@ def _numbers(seed: int) -> str:
     families = Counter(task.family for task in almanac.tasks)
     trained = {task.family for task in almanac.tasks if task.split == "train"}
     lines = [
-        f"offline world, seed {seed}: {len(almanac.pages)} pages, {len(almanac.files)} files, {len(almanac.tasks)} tasks",
+        f"offline world, seed {seed}: {len(almanac.pages)} pages, {len(almanac.files)} files, "
+        f"{len(almanac.tasks)} tasks",
         "splits: " + ", ".join(f"{name} {count}" for name, count in splits.items()),
         "families: " + ", ".join(name if name in trained else f"{name} (test only)" for name in sorted(families)),
         "",
