@@ -18,6 +18,9 @@ from lts_jax.errors import UserError
 BACKENDS = ("auto", "faiss-gpu", "faiss-cpu", "numpy")
 MAX_GPU_NEIGHBORS = 2048  # FAISS's limit on a GPU; it raises beyond
 
+_FLOAT32 = np.dtype(np.float32)
+_BLOCK = 64  # single vectors that wait together
+
 
 @cache
 def load_faiss() -> ModuleType | None:
@@ -46,10 +49,11 @@ class KeyIndex:
     """Inner-product index over float32 vectors [D], numbered 0, 1, 2, ... in order of addition.
 
     One lock stands before the backend: FAISS crashes when one thread adds while another searches, and its GPU
-    resources must not even be shared by two searches.
+    resources must not even be shared by two searches. Single vectors wait in a small block and reach the backend
+    together, at the latest before the next search, since a call of FAISS costs more than the copy.
     """
 
-    __slots__ = ("_dim", "_lock", "_store", "backend")
+    __slots__ = ("_dim", "_lock", "_num_waiting", "_size", "_store", "_waiting", "backend")
 
     def __init__(self, dim: int, backend: str = "auto") -> None:
         """An empty index for vectors of width `dim`.
@@ -65,15 +69,26 @@ class KeyIndex:
         self._lock = Lock()
         self.backend = _chosen_backend(backend)
         self._store: Any = _empty_store(dim, self.backend)
+        self._waiting = np.empty((_BLOCK, dim), np.float32)
+        self._num_waiting = 0
+        self._size = 0
 
     def __len__(self) -> int:
-        return self._store.ntotal
+        return self._size
 
     def add(self, vector: np.ndarray) -> None:
-        """Add one vector, float32[D]. Raises `ValueError` for NaN, infinity, another width or another dtype."""
+        """Add one vector, float32[D]; it is copied.
+
+        Raises:
+            ValueError: another dtype or width, NaN, infinity, or numbers so large that the squared norm overflows.
+        """
         self._check(vector)
         with self._lock:
-            self._store.add(vector.reshape(1, -1))
+            if self._num_waiting == _BLOCK:
+                self._flush()
+            self._waiting[self._num_waiting] = vector
+            self._num_waiting += 1
+            self._size += 1
 
     def extend(self, vectors: np.ndarray) -> None:
         """Add vectors, float32[N, D], all or (after a `ValueError` as for `add`) none."""
@@ -83,7 +98,9 @@ class KeyIndex:
             return
         _check_values(vectors, (len(vectors), self._dim))
         with self._lock:
+            self._flush()
             self._store.add(vectors)
+            self._size += len(vectors)
 
     def search(self, query: np.ndarray, num_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
         """The vectors with the largest inner products with `query`, float32[D], best first.
@@ -100,15 +117,20 @@ class KeyIndex:
         if num_neighbors < 1:
             raise ValueError(f"num_neighbors must be at least 1, got {num_neighbors}")
         with self._lock:
-            size = self._store.ntotal
-            if not size:
+            self._flush()
+            if not self._size:
                 return np.empty(0, np.int64), np.empty(0, np.float32)
-            scores, ids = self._store.search(query.reshape(1, -1), min(num_neighbors, size))
+            scores, ids = self._store.search(query[None], min(num_neighbors, self._size))
         return ids[0], scores[0]
 
+    def _flush(self) -> None:
+        if self._num_waiting:
+            self._store.add(self._waiting[: self._num_waiting])
+            self._num_waiting = 0
+
     def _check(self, vector: np.ndarray) -> None:
-        # The squared norm is finite for every ordinary vector and costs a tenth of a look at each element.
-        if vector.dtype != np.float32 or vector.shape != (self._dim,) or not isfinite(vector.dot(vector)):
+        # One number tells whether all are finite; vdot, other than dot, does not warn when it overflows.
+        if vector.dtype != _FLOAT32 or vector.shape != (self._dim,) or not isfinite(np.vdot(vector, vector)):
             _check_values(vector, (self._dim,))
 
 
@@ -142,8 +164,12 @@ def _empty_store(dim: int, backend: str) -> Any:
     if backend == "numpy" or faiss is None:
         return _NumpyStore(dim)
     flat = faiss.IndexFlatIP(dim)
-    # The Python wrapper of index_cpu_to_gpu keeps the resources alive as long as the index.
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, flat) if backend == "faiss-gpu" else flat
+    if backend != "faiss-gpu":
+        return flat
+    resources = faiss.StandardGpuResources()
+    index = faiss.index_cpu_to_gpu(resources, 0, flat)
+    index.referenced_objects = [resources]  # they must live as long as the index
+    return index
 
 
 def _chosen_backend(backend: str) -> str:
@@ -164,8 +190,9 @@ def _check_values(vectors: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError(f"vectors must be float32, got {vectors.dtype}")
     if vectors.shape != shape:
         raise ValueError(f"a vector must have shape {list(shape)}, got {list(vectors.shape)}")
-    if not np.isfinite(vectors).all():
-        raise ValueError("a vector must hold finite numbers only, got NaN or infinity")
+    # Where squared norms are finite, so is every inner product (Cauchy-Schwarz), and FAISS never answers with id -1.
+    if not np.isfinite(np.einsum("...d,...d->...", vectors, vectors)).all():
+        raise ValueError("a vector must hold finite numbers with a finite squared norm, got NaN, infinity or overflow")
 
 
 def _is_installed(package: str) -> bool:

@@ -1,0 +1,59 @@
+"""Usage of one small bank, counted by hand.
+
+Four entries: 0 and 3 by team 0, 1 by team 1, 2 by team 2. Pulls: team 1 takes 0 twice, team 2 takes 0, team 1 takes its
+own 1, team 0 takes 2. Entry 3 is never read.
+"""
+
+import math
+
+import pytest
+
+from lts_jax.memory import usage
+from lts_jax.records import MemoryEntry, Pull
+
+ENTRIES = [MemoryEntry(n, f"k{n}", f"v{n}", team, 0, 0.0) for n, team in enumerate([0, 1, 2, 0])]
+PULLS = [
+    Pull(0, 1, 0, 3, 50.0),
+    Pull(0, 1, 0, 5, 90.0),
+    Pull(0, 2, 0, 1, 20.0),
+    Pull(1, 1, 1, 6, 95.0),
+    Pull(2, 0, 2, 2, 40.0),
+]
+
+
+def test_used_sets() -> None:
+    assert usage.used_by_any(PULLS) == {0, 1, 2}
+    assert usage.used_by_others(PULLS) == {0, 2}
+
+
+def test_readers() -> None:
+    assert usage.readers_of_entries(PULLS) == {0: {1, 2}, 2: {0}}
+    assert usage.readers_of_entries(PULLS, include_writer=True) == {0: {1, 2}, 1: {1}, 2: {0}}
+
+
+def test_first_pull_is_the_earliest_not_the_first_logged() -> None:
+    assert usage.first_pull_seconds(PULLS) == {0: 20.0, 1: 95.0, 2: 40.0}
+    assert usage.first_pull_seconds(PULLS, include_writer=False) == {0: 20.0, 2: 40.0}
+
+
+def test_fractions() -> None:
+    assert usage.read_fraction(ENTRIES, PULLS) == 0.75
+    assert usage.cross_fraction(PULLS) == 0.8
+    assert usage.mean_reach(ENTRIES, PULLS) == 0.75  # (2 + 0 + 1 + 0) / 4
+
+
+def test_nothing_stored_or_pulled_is_nan_not_zero() -> None:
+    assert math.isnan(usage.read_fraction([], []))
+    assert math.isnan(usage.cross_fraction([]))
+    assert math.isnan(usage.mean_reach([], []))
+    assert usage.read_fraction(ENTRIES, []) == 0.0
+    assert usage.mean_reach(ENTRIES, []) == 0.0
+
+
+def test_chance_levels() -> None:
+    assert usage.chance_cross_fraction(3, own_listed=True) == pytest.approx(2 / 3)
+    assert usage.chance_cross_fraction(3, own_listed=False) == 1.0
+    assert usage.chance_cross_fraction(1, own_listed=True) == 0.0
+    assert math.isnan(usage.chance_cross_fraction(1, own_listed=False))
+    with pytest.raises(ValueError, match="num_teams must be at least 1, got 0"):
+        usage.chance_cross_fraction(0, own_listed=True)
