@@ -8,7 +8,6 @@ from lts_jax import prompts
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.records import Message, Step, StopReason, ToolResult
 from lts_jax.teams.settings import TeamSettings
-from lts_jax.teams.state import TeamState
 from lts_jax.teams.team import run_team
 
 
@@ -221,18 +220,24 @@ def test_cancelling_stops_at_the_next_await(kit, seconds):
     assert bench.steps == []
 
 
-def test_a_stopped_team_takes_no_step_even_if_the_cancellation_is_swallowed(kit):
-    bench, state = kit.Bench(kit.ScriptedModel(ledger=[kit.ledger_text()])), TeamState()
+@pytest.mark.parametrize("port", ["use_tool", "select_values", "finish_step"])
+def test_a_team_stops_even_if_its_cancellation_is_swallowed(kit, port):
+    bench = kit.Bench(kit.ScriptedModel(ledger=[kit.ledger_text()]))
+    original = getattr(bench, port)
 
-    async def stop(name, arguments):
-        state.stopped = True
-        return ToolResult("late")
+    async def swallow(*arguments):
+        asyncio.current_task().cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            return await original(*arguments)
 
-    bench.use_tool = stop
+    setattr(bench, port, swallow)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(run_team(kit.task, 0, bench.ports(), TeamSettings(), state))
-    assert bench.steps == []
-    assert state.num_steps == 0
+        run(kit, bench)
+    assert len(bench.steps) == (1 if port == "finish_step" else 0)
+    expected = ["facts", "plan"] if port == "select_values" else ["facts", "plan", "ledger", "act"]
+    assert bench.model.purposes() == expected + (["report"] if port == "finish_step" else [])
 
 
 def test_steps_carry_the_clock(kit):

@@ -112,7 +112,6 @@ class _Race:
         seconds = self.clock.now()
         for team, state in enumerate(self.states):
             if self.results[team] is None:
-                state.stopped = True
                 self.results[team] = TeamResult(state.answer(team, "", seconds, reason), tuple(state.transcript))
         self.cancel_others()
         self.closed.set_result(None)
@@ -125,8 +124,6 @@ class _Race:
 
     async def leave(self, grace_seconds: float) -> None:
         """Leave no task behind, unless it ignores its cancellation for `grace_seconds` of real time."""
-        for state in self.states:
-            state.stopped = True
         self.cancel_others()
         pending = [task for task in self.tasks if not task.done()]
         if pending:

@@ -55,6 +55,18 @@ class Clock(Protocol):
         ...
 
 
+def is_cancelled() -> bool:
+    """Whether somebody asked the current task to stop, whatever became of the exception."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+def raise_if_cancelled() -> None:
+    """A tool or an endpoint that swallows its cancellation does not keep a stopped team going."""
+    if is_cancelled():
+        raise asyncio.CancelledError
+
+
 class BudgetStop(Exception):
     """A call was refused because the run's budget is used up. Ends the team; never leaves `run_team`."""
 
@@ -64,7 +76,9 @@ async def ask_model(ports: TeamPorts, purpose: str, messages: Sequence[Message])
 
     Raises:
         BudgetStop: the call's error starts with "budget".
+        asyncio.CancelledError: the team was cancelled and something swallowed it.
     """
+    raise_if_cancelled()
     call = await ports.ask(purpose, messages)
     if call.error and call.error.startswith("budget"):
         raise BudgetStop(call.error)

@@ -20,7 +20,6 @@ class TeamState:
     stall_count: int = 0  # the counter that triggers a re-plan
     agent: str = ""  # last speaker since the plan was made
     instruction: str = ""  # its instruction
-    stopped: bool = False  # stopped from outside: no further step, whatever swallowed the cancellation
 
     def say(self, message: Message) -> None:
         """Append a message to the thread."""

@@ -19,7 +19,7 @@ from lts_jax.records import Answer, Step, StopReason, Task
 from lts_jax.teams.aggregate import extract_answer
 from lts_jax.teams.ledger import Ledger
 from lts_jax.teams.orchestrator import ask_answer, check_progress, make_plan, revise_plan
-from lts_jax.teams.ports import BudgetStop, TeamPorts
+from lts_jax.teams.ports import BudgetStop, TeamPorts, is_cancelled, raise_if_cancelled
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.state import TeamResult, TeamState
 from lts_jax.teams.tolerant_json import plain_text
@@ -46,7 +46,7 @@ async def run_team(
     except BudgetStop as stop:
         answer = state.answer(team, "", ports.now(), StopReason.BUDGET, str(stop))
     except asyncio.CancelledError as error:
-        if state.stopped or _is_being_cancelled():
+        if is_cancelled():
             raise
         answer = state.answer(team, "", ports.now(), StopReason.CRASHED, crash_detail(error))
     except Exception as error:  # a mistake in one team must not end the others
@@ -64,7 +64,6 @@ def crash_detail(error: BaseException) -> str:
 async def _work(task: Task, team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> StopReason:
     await make_plan(task, ports, state)
     while not _rounds_used_up(state, settings):
-        _raise_if_stopped(state)
         state.num_rounds += 1
         await _pull_values(task, ports, state)
         ledger = await check_progress(task, ports, state, settings)
@@ -119,7 +118,7 @@ async def _take_step(team: int, ledger: Ledger, ports: TeamPorts, settings: Team
     state.say(prompts.instruction(agent, asked))
     started = ports.now()
     reply = await run_worker(agent, state.thread, ports, settings)
-    _raise_if_stopped(state)
+    raise_if_cancelled()
     state.say(prompts.agent_reply(agent, reply.output if reply.output.strip() else "(empty reply)"))
     step = Step(
         team,
@@ -150,14 +149,3 @@ async def _answer(task: Task, team: int, ports: TeamPorts, state: TeamState, sto
     if call.error:
         return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, call.error)
     return state.answer(team, extract_answer(plain_text(call.reply)), ports.now(), stop_reason)
-
-
-def _raise_if_stopped(state: TeamState) -> None:
-    """A tool or an endpoint that swallows the cancellation does not keep a stopped team going."""
-    if state.stopped:
-        raise asyncio.CancelledError
-
-
-def _is_being_cancelled() -> bool:
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
