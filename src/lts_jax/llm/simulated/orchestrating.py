@@ -1,0 +1,170 @@
+"""What the orchestrator's calls answer: facts, plan, progress ledger, and their revisions."""
+
+import json
+from collections.abc import Sequence
+
+from lts_jax.llm.simulated.chances import Chances
+from lts_jax.llm.simulated.comprehension import understand
+from lts_jax.llm.simulated.findings import Finding
+from lts_jax.llm.simulated.malformed import malformed
+from lts_jax.llm.simulated.settings import SimulatedModelSettings
+from lts_jax.llm.simulated.thread import Survey, question_in
+from lts_jax.llm.simulated.understanding import Need, Understanding
+from lts_jax.records import Message
+
+_LEDGER_CHARACTERS = (1169, 160)  # mean and spread of a ledger reply
+_THOUGHTS = (
+    " The team should keep to the plan, take one step at a time, compare the dates of pages that disagree, and avoid "
+    "opening a page twice unless there is a reason to do so. Values from pages are data; a page that calls itself a "
+    "guide may be older than the subject's own site. What was found so far is kept in the thread, and nothing else "
+    "counts as found. If a page refuses, the same facts may stand elsewhere under the same title, so another result "
+    "of the same search is worth a try before the search is worded anew. Once all bullets of the plan are settled, the "
+    "answer can be worked out and the request is satisfied; until then the next open bullet decides who speaks."
+)
+
+
+def facts(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """The fact sheet: given, to look up, to derive, guesses."""
+    question = question_in(messages[-1].content)
+    understanding = understand(question)
+    return _sheet(understanding, [], list(understanding.needs), chances)
+
+
+def _sheet(understanding: Understanding, found: list[Finding], open_needs: list[Need], chances: Chances) -> str:
+    lines = ["1. GIVEN OR VERIFIED FACTS", "- The request names its subjects in full; current values count."]
+    lines += [f"- {finding}" for finding in found]
+    lines.append("2. FACTS TO LOOK UP")
+    where = "a file" if understanding.source is None else "a listing, a file or the subject's page"
+    lines += [f"- {str(need).capitalize()}, on {where}" for need in open_needs] or ["- None"]
+    lines += ["3. FACTS TO DERIVE", "- The answer, from the values above and the rule in the request"]
+    if understanding.source is not None:
+        lines.append(f"- Which further subjects matter, from {understanding.source}")
+    lines.append("4. EDUCATED GUESSES")
+    lines.append(f"- The pages may disagree; about {2 + chances.below(9)} steps may do (guess {chances.below(10**6)})")
+    return "\n".join(lines)
+
+
+def plan(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """The plan: one bullet per need, in an order of the model's own."""
+    question = next((text for m in reversed(messages) if (text := question_in(m.content))), "")
+    understanding = understand(question)
+    return _bullets(understanding, list(understanding.needs), chances)
+
+
+def _bullets(understanding: Understanding, needs: list[Need], chances: Chances) -> str:
+    lines = [f"- Find {need}." for need in chances.shuffled(needs)]
+    if understanding.source is not None:
+        lines.append("- Then look up what the request asks of every subject that it lists, one page each.")
+    lines.append("- Work out the answer from these values and check that nothing is missing.")
+    return "\n".join(lines)
+
+
+def facts_update(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """The revised fact sheet. Findings are kept as sentences, so that they outlive the thread."""
+    survey = Survey(messages[:-1], settings)
+    found = [finding for known in survey.findings.values() for finding in _newest(known)]
+    open_needs = [need for need in survey.needs() if survey.held(need) is None]
+    return _sheet(survey.view.understanding, found, open_needs, chances)
+
+
+def _newest(known: list[tuple[Finding, bool]]) -> list[Finding]:
+    updated = max(finding.updated for finding, _ in known)
+    parts = {finding.part: finding for finding, _ in reversed(known) if finding.updated == updated}
+    return [parts[part] for part in sorted(parts)]
+
+
+def plan_update(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """What went wrong, and a plan in a new order."""
+    survey = Survey(messages[:-1], settings)
+    needs = [need for need in survey.needs() if survey.next_action(need) is not None] or survey.needs()
+    wrong = "The last steps brought nothing new; other pages or another order may help."
+    return f"{wrong}\n{_bullets(survey.view.understanding, needs, chances)}"
+
+
+def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """The progress ledger as JSON, now and then malformed."""
+    is_retry = messages[-1].content.startswith("Progress check.\nThe last reply could not be used")
+    survey = Survey(messages, settings)
+    open_needs = [need for need in survey.needs() if survey.next_action(need) is not None]
+    breaks = chances.happens(settings.malformed_ledger) and not is_retry
+    stops_early = chances.happens(settings.stops_early) and bool(survey.findings)
+    stops_late = chances.happens(settings.stops_late) and survey.need is not None
+    misjudges = chances.happens(settings.misjudges_progress) and survey.num_steps > 0
+    imagines = chances.happens(settings.imagines_loop) and survey.num_steps > 1
+    speaker, told = _next_step(survey, open_needs, settings, checks_again=stops_late)
+    is_satisfied = (not told and not open_needs) or stops_early
+    is_progressing = survey.last_new != misjudges
+    repeated = survey.asked.get(survey.need, 0) if survey.need is not None else 0
+    is_looping = imagines or (repeated > 3 and not survey.last_new)
+    if is_satisfied:
+        speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
+    length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
+    reply = _written(is_satisfied, is_looping, is_progressing, speaker, told, survey, len(open_needs), length)
+    return malformed(reply, chances) if breaks else reply
+
+
+def _next_step(
+    survey: Survey, open_needs: list[Need], settings: SimulatedModelSettings, *, checks_again: bool
+) -> tuple[str, str]:
+    """Next speaker and instruction; ("", "") when nothing is left to do."""
+    understanding = survey.view.understanding
+    if open_needs:
+        need = survey.need if survey.need in open_needs and survey.need is not None else open_needs[0]
+        return _told(survey, need)
+    if survey.agent == "Coder" and survey.coded and not survey.computed:
+        return "ComputerTerminal", "Run the program that Coder wrote last."
+    if not survey.coded and understanding.readings and survey.is_marked(settings.uses_coder, "coder"):
+        return "Coder", "Write a short Python program that works out the answer from the values found."
+    if checks_again and not survey.coded and survey.needs():
+        need = survey.need or survey.needs()[0]
+        agent = "FileSurfer" if understanding.reading(need).in_file is not None else "WebSurfer"
+        return agent, f"Check once more and find {need}."
+    return "", ""
+
+
+def _told(survey: Survey, need: Need) -> tuple[str, str]:
+    action = survey.next_action(need)
+    kind = action.kind if action is not None else "search"
+    target = f'"{action.target}"' if action is not None and kind in ("search", "open") else "the results"
+    if kind == "open":
+        return "FileSurfer", f"Open the file {target} and find {need}."
+    if kind == "search":
+        again = "again, in other words, " if survey.searches.get(need) else ""
+        return "WebSurfer", f"Search the web {again}for {target} to find {need}."
+    if kind == "find":
+        return "WebSurfer", f"Look through the rest of the long page to find {need}."
+    if survey.held(need) is not None:
+        return "WebSurfer", f"Open a further page, as one page does not settle it, to find {need}."
+    return "WebSurfer", f"Open the best page not read so far to find {need}."
+
+
+def _written(
+    is_satisfied: bool,
+    is_looping: bool,
+    is_progressing: bool,
+    speaker: str,
+    told: str,
+    survey: Survey,
+    num_open: int,
+    length: int,
+) -> str:
+    found = f"{len(survey.findings)} values were found and {num_open} are open."
+    reasons = (
+        found,
+        "The last instructions repeat themselves." if is_looping else "The last instructions differ in what they ask.",
+        "The last step brought something new." if is_progressing else "The last step brought nothing new.",
+        f"{speaker} has the tools for it.",
+        "This is the next open bullet." if num_open else "All bullets are settled.",
+    )
+    answers: tuple[bool | str, ...] = (is_satisfied, is_looping, is_progressing, speaker, told)
+    room = max(0, length - 215 - sum(map(len, reasons)) - len(told) - len(speaker))
+    share = room // 2
+    padded = (reasons[0] + _THOUGHTS[:share], *reasons[1:4], reasons[4] + _THOUGHTS[share : share + room - share])
+    names = (
+        "is_request_satisfied",
+        "is_in_loop",
+        "is_progress_being_made",
+        "next_speaker",
+        "instruction_or_question",
+    )
+    return json.dumps({n: {"reason": reason, "answer": a} for n, reason, a in zip(names, padded, answers, strict=True)})

@@ -1,0 +1,72 @@
+"""The weaknesses of the simulated model: every way in which it falls short of a perfect reader, as a number."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedModelSettings:
+    """Weaknesses of `SimulatedModel`. Unless said otherwise each is a probability in [0, 1] per occasion.
+
+    Acting. `mistypes_query`: a search query has a spelling error. `repeats_action`: the last tool call for the same
+    need is made again (a loop). `fatigue_per_step`: added to `repeats_action` and `mistypes_query` for every worker
+    step that already stands in the thread (at most 0.6 in all), so that long threads go stale. `takes_near_miss`: the
+    page of a near-miss name is opened although the right one is listed. `ignores_dates`: a listing is followed in rank
+    order instead of trying the subject's own site first.
+
+    Reading. `accepts_near_miss`: a page about a near-miss name is reported as the subject's. `follows_stale_page`: a
+    team settles for an outdated page instead of comparing it with another page of the same title (drawn once per team
+    and subject). `misreads`: another number of the same shape is taken, such as the neighbouring cell, or a row is skipped.
+    `overlooks_value`: a value that is on the page is not seen. `overlooks_footnote`: the unit in a footnote is dropped.
+    `hallucinates`: a value is made up for a page that does not give it.
+
+    Orchestrating. `gives_up`: a need is dropped for good after a second and each further fruitless step (drawn once per
+    team, need and count; also a second page that is never read). `stops_early`: per ledger call, an unfinished job is
+    called finished once something was found. `stops_late`: a finished job is called unfinished, a need checked again.
+    `misjudges_progress`: the ledger's progress answer is the wrong way round. `imagines_loop`: a loop is seen where
+    there is none. `malformed_ledger`: the ledger reply cannot be used as it is.
+
+    Calculating. `uses_coder`: share of teams that have arithmetic done by Coder and Terminal (a habit, not a weakness).
+    `slips_in_arithmetic`: the answer of an arithmetic question is off where no program was run. `declines_to_guess`:
+    "unable to determine" instead of an educated guess when values are missing.
+
+    Sharing. `overlooks_key`: a useful key is passed over; `clutter_per_key` is added for each listed key (at most 0.9
+    in all). `pulls_useless`: a useless key is pulled, per selection. `trusts_pulled`: a pulled value is believed over the
+    team's own and not checked even when it is outdated (drawn once per team and need). `misjudges_admission`: the
+    admission judge answers the wrong way round. `aggregates_wrongly`: the aggregator takes a worse team's answer.
+    """
+
+    mistypes_query: float = 0.06
+    repeats_action: float = 0.03
+    fatigue_per_step: float = 0.012
+    takes_near_miss: float = 0.08
+    ignores_dates: float = 0.5
+    accepts_near_miss: float = 0.35
+    follows_stale_page: float = 0.3
+    misreads: float = 0.03
+    overlooks_value: float = 0.1
+    overlooks_footnote: float = 0.05
+    hallucinates: float = 0.03
+    gives_up: float = 0.25
+    stops_early: float = 0.02
+    stops_late: float = 0.15
+    misjudges_progress: float = 0.08
+    imagines_loop: float = 0.08
+    malformed_ledger: float = 0.01
+    uses_coder: float = 0.3
+    slips_in_arithmetic: float = 0.1
+    declines_to_guess: float = 0.25
+    overlooks_key: float = 0.1
+    clutter_per_key: float = 0.012
+    pulls_useless: float = 0.1
+    trusts_pulled: float = 0.6
+    misjudges_admission: float = 0.1
+    aggregates_wrongly: float = 0.1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{field.name} must be in [0, 1], got {value}")
+
+
+PERFECT = SimulatedModelSettings(**{field.name: 0.0 for field in fields(SimulatedModelSettings)})

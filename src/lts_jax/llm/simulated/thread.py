@@ -1,0 +1,312 @@
+"""What a team's thread says so far, and what its next move would be. Everything is read from the messages."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lts_jax.llm.simulated.chances import digest_of, trait
+from lts_jax.llm.simulated.comprehension import understand
+from lts_jax.llm.simulated.findings import Finding, Miss, Note, Search, asked_need, read_note, read_pulled, scan
+from lts_jax.llm.simulated.settings import SimulatedModelSettings
+from lts_jax.llm.simulated.understanding import Need, Understanding, joined
+from lts_jax.prompts import AGENTS
+from lts_jax.records import Message
+
+CURRENT_YEAR = "2025"  # the model's idea of what is up to date
+_MAX_SEARCHES = 3
+_READ = 1 << 20  # searches of a long page that has given its value: more than any need has texts to look for
+_REQUEST = re.compile(
+    r"Request: (.*?)\n(?:Files at hand: |\n?Team:|Before work begins|Work has ended|Teams working|Agent: |Stored:|"
+    r"Progress has stalled|Independent teams)",
+    re.DOTALL,
+)
+_BULLET = re.compile(r"^- .*?find the ([^\n:]+?) of ([^\n:]+?)\.?$", re.MULTILINE | re.IGNORECASE)
+_PRINTED = re.compile(r"^-?\d+(?:\.\d+)?$", re.MULTILINE)
+
+
+def question_in(text: str) -> str:
+    """The question that a request of `lts_jax.prompts` states, or "" if it states none."""
+    found = _REQUEST.search(text)
+    return found[1] if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """The task ledger of a team: question, plan order, findings kept on the fact sheet. `team` tells teams apart."""
+
+    question: str
+    understanding: Understanding
+    team: int
+    order: dict[Need, int]
+    note: Note
+
+
+@lru_cache(maxsize=4096)
+def read_task_ledger(text: str) -> TaskView:
+    """Read the first message of a team's thread."""
+    question = question_in(text)
+    facts, _, plan = text.partition("\n\nFacts:\n")[2].rpartition("\n\nPlan:\n")
+    bullets = [Need(attribute, subject) for attribute, subject in _BULLET.findall(plan)]
+    order = {need: place for place, need in reversed(list(enumerate(bullets)))}
+    return TaskView(question, understand(question), digest_of(text), order, scan(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A tool call: "search" a query, "visit" an address, "find" a text on one, "open" a file."""
+
+    kind: str
+    target: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The best value for a need so far. `complete` is false while parts of a listing are missing."""
+
+    value: str
+    updated: str
+    complete: bool
+    url: str
+    missing_part: int
+    pulled: bool
+
+
+class Survey:
+    """A thread read from the first message to the last."""
+
+    __slots__ = (
+        "_held",
+        "_known",
+        "_settings",
+        "_view",
+        "agent",
+        "asked",
+        "coded",
+        "computed",
+        "findings",
+        "fruitless",
+        "last_new",
+        "need",
+        "num_steps",
+        "searches",
+        "titles",
+        "unread",
+        "visits",
+    )
+
+    def __init__(self, messages: Sequence[Message], settings: SimulatedModelSettings) -> None:
+        self._settings = settings
+        self._view = _NO_TASK
+        self._held: dict[Need, Held | None] = {}
+        self._known: list[Need] | None = None
+        self.findings: dict[Need, list[tuple[Finding, bool]]] = {}  # with whether it was pulled from shared memory
+        self.titles: dict[str, list[str]] = {}  # title -> addresses in order of appearance
+        self.visits: dict[tuple[Need, str], int] = {}
+        self.unread: dict[tuple[Need, str], int] = {}  # long pages: how often they were searched for the need
+        self.searches: dict[Need, int] = {}
+        self.fruitless: dict[Need, int] = {}
+        self.asked: dict[Need, int] = {}
+        self.need: Need | None = None  # what the last instruction asks for
+        self.agent = ""
+        self.last_new = True  # whether the last reply brought something new
+        self.num_steps = 0
+        self.coded = False
+        self.computed = ""
+        for message in messages:
+            self._read(message)
+
+    @property
+    def view(self) -> TaskView:
+        """The task ledger."""
+        return self._view
+
+    def _read(self, message: Message) -> None:
+        name, content = message.name, message.content
+        if name == "Orchestrator":
+            speaker = content.partition(": ")[0]
+            if message.role == "assistant" and speaker in AGENTS:
+                self.agent, self.need = speaker, asked_need(content)
+                if self.need is not None:
+                    self.asked[self.need] = self.asked.get(self.need, 0) + 1
+            elif content.startswith("Task ledger."):
+                self._view = read_task_ledger(content)
+                self._take(self._view.note, pulled=False)
+        elif name == "SharedMemory":
+            self._take(read_pulled(content), pulled=True)
+        elif name == "Coder":
+            self.num_steps += 1
+            self.coded, self.last_new = True, True
+        elif name == "ComputerTerminal":
+            self.num_steps += 1
+            printed = _PRINTED.findall(content)
+            self.computed = printed[-1] if printed and "Traceback" not in content else ""
+            self.last_new = bool(self.computed)
+        elif name in AGENTS:
+            self.num_steps += 1
+            self.last_new = self._take(read_note(content), pulled=False)
+
+    def _take(self, note: Note, *, pulled: bool) -> bool:
+        """Take in a note; tell whether it brought a value or a fitting page that was not known."""
+        is_new = False
+        title_of = self._view.understanding.title
+        for finding in note.findings:
+            held = self.findings.setdefault(finding.need, [])
+            is_new |= all(finding.updated != other.updated or finding.part != other.part for other, _ in held)
+            held.append((finding, pulled))
+            if (finding.need, finding.url) in self.unread:
+                self.unread[finding.need, finding.url] = _READ
+            self._count_visit(finding.need, finding.url, title_of(finding.need))
+        for miss in note.misses:
+            is_new |= self._take_miss(miss)
+        for search in note.searches:
+            is_new |= self._take_search(search)
+        if self.need is not None and not pulled:
+            for url in note.useless_urls:
+                self._count_visit(self.need, url, "")
+                self.fruitless[self.need] = self.fruitless.get(self.need, 0) + 1
+        return is_new
+
+    def _take_miss(self, miss: Miss) -> bool:
+        need = miss.need or self.need
+        if need is None:
+            return False
+        if miss.extent == "searched":
+            self.unread[need, miss.url] = self.unread.get((need, miss.url), 0) + 1
+        elif miss.extent == "viewport":
+            self.unread.setdefault((need, miss.url), 0)
+        self._count_visit(need, miss.url, "")
+        self.fruitless[need] = self.fruitless.get(need, 0) + (miss.extent != "viewport")
+        return miss.extent == "viewport"
+
+    def _take_search(self, search: Search) -> bool:
+        need = search.need or self.need
+        if need is None:
+            return False
+        wanted = self._view.understanding.title(need)
+        is_new = False
+        for title, url in search.pages:
+            urls = self.titles.setdefault(title, [])
+            if url not in urls:
+                urls.append(url)
+                is_new |= title == wanted
+        self.searches[need] = self.searches.get(need, 0) + 1
+        if all(title != wanted for title, _ in search.pages):
+            self.fruitless[need] = self.fruitless.get(need, 0) + 1
+        return is_new
+
+    def _count_visit(self, need: Need, url: str, title: str) -> None:
+        self.visits[need, url] = self.visits.get((need, url), 0) + 1
+        if title:
+            urls = self.titles.setdefault(title, [])
+            if url not in urls:
+                urls.append(url)
+
+    def is_marked(self, probability: float, *labels: str) -> bool:
+        """Whether a lasting trait of this team holds."""
+        return probability > 0.0 and trait(self._view.team, *labels) < probability
+
+    def held(self, need: Need) -> Held | None:
+        """The value that the team goes by: the newest date, unless it trusts what it pulled; None if there is none."""
+        if need not in self._held:
+            known = self.findings.get(need)
+            self._held[need] = self._settle(need, known) if known else None
+        return self._held[need]
+
+    def _settle(self, need: Need, known: list[tuple[Finding, bool]]) -> Held:
+        trusting = self.is_marked(self._settings.trusts_pulled, "trust", str(need))
+        if trusting and any(pulled for _, pulled in known):
+            known = [each for each in known if each[1]]
+        updated = max(finding.updated for finding, _ in known)
+        latest = [each for each in known if each[0].updated == updated]
+        latest.sort(key=lambda each: each[1] != trusting)  # own first, or pulled first
+        parts: dict[int, str] = {}
+        for finding, _ in latest:
+            parts.setdefault(finding.part, finding.value)
+        first, pulled = latest[0]
+        num_parts = first.num_parts if self._view.understanding.reading(need).gathered else 1
+        missing = next((part for part in range(1, num_parts + 1) if part not in parts), 0)
+        values = [parts[part] for part in sorted(parts) if parts[part] != "none"]
+        value = joined(values) if num_parts > 1 else first.value
+        return Held(value, updated, not missing, first.url, missing, pulled)
+
+    def needs(self) -> list[Need]:
+        """All needs known so far, in the order of the team's plan; later ones in an order of the team's own."""
+        if self._known is not None:
+            return self._known
+        view = self._view
+        needs = list(view.understanding.needs)
+        source = view.understanding.source
+        held = self.held(source) if source is not None else None
+        if held is not None and held.complete:
+            needs += view.understanding.expand(held.value)
+        if len(needs) > 1:
+            needs.sort(key=lambda need: (need != source, view.order.get(need, 99), trait(view.team, need.subject)))
+        self._known = needs
+        return needs
+
+    def official_first(self, need: Need) -> bool:
+        """Whether the team tries a subject's own site before guides and copies."""
+        return not self.is_marked(self._settings.ignores_dates, "rank", need.subject)
+
+    def pages(self, need: Need) -> list[str]:
+        """Addresses of pages with the right title, in the order in which the team would try them."""
+        urls = self.titles.get(self._view.understanding.title(need), [])
+        if len(urls) > 1 and self.official_first(need):
+            return sorted(urls, key=lambda url: ("://www." not in url, "/page-" in url))
+        return urls
+
+    def next_action(self, need: Need) -> Action | None:
+        """What a flawless worker would do next for a need; None if it is found, given up or out of reach."""
+        held = self.held(need)
+        if self._view.understanding.reading(need).in_file is not None:
+            out_of_reach = held is not None or self.fruitless.get(need, 0) >= _MAX_SEARCHES
+            return None if out_of_reach else Action("open", need.subject)
+        settled = held is not None and (
+            not held.updated or held.updated >= CURRENT_YEAR or self._settles_for(held, need)
+        )
+        if held is not None and settled and (held.complete or self._leaves_parts(need)):
+            return None
+        fruitless = self.fruitless.get(need, 0)
+        if held is None and fruitless > 1 and self._drops(need, fruitless):
+            return None
+        texts = self._view.understanding.reading(need).look_for
+        for (other, url), num_searched in self.unread.items():
+            if other == need and num_searched < len(texts):
+                return Action("find", url, texts[num_searched])
+        if held is not None and settled:
+            return _next_part(held)
+        fresh = [url for url in self.pages(need) if (need, url) not in self.visits]
+        if fresh:
+            return Action("visit", fresh[0])
+        if held is not None and self.searches.get(need, 0):
+            return None if held.complete else _next_part(held)
+        if self.searches.get(need, 0) < _MAX_SEARCHES:
+            return Action("search", self.query(need))
+        again = [url for url in self.pages(need) if self.visits.get((need, url), 0) < 2]
+        return Action("visit", again[0]) if again else None
+
+    def query(self, need: Need) -> str:
+        """What to type into a search: the title, later with other words."""
+        title = self._view.understanding.title(need)
+        return (title, f"{title} {need.attribute}", f"{title} {title}")[min(2, self.searches.get(need, 0))]
+
+    def _settles_for(self, held: Held, need: Need) -> bool:
+        if held.pulled:
+            return self.is_marked(self._settings.trusts_pulled, "trust", str(need))
+        return self.is_marked(self._settings.follows_stale_page, "stale", need.subject)
+
+    def _drops(self, need: Need, fruitless: int) -> bool:
+        return self.is_marked(self._settings.gives_up, "give up", str(need), str(fruitless))
+
+    def _leaves_parts(self, need: Need) -> bool:
+        return self.is_marked(self._settings.gives_up, "parts", need.subject)
+
+
+def _next_part(held: Held) -> Action:
+    first = held.url.partition("/page-")[0]
+    return Action("visit", first if held.missing_part == 1 else f"{first}/page-{held.missing_part}")
+
+
+_NO_TASK = TaskView("", understand(""), 0, {}, Note())
