@@ -70,6 +70,16 @@ class BreakdownRow:
     runtime_seconds: Interval
 
 
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """The highlighted policy against another one, paired: score difference and runtime reduction with intervals."""
+
+    policy: str
+    score_difference: Interval  # highlighted - policy
+    score_p_value: float
+    runtime_reduction_percent: Interval  # 100 * (policy - highlighted) / policy
+
+
 def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = True) -> Measured:
     """Measures of a policy's rollouts by (task, seed, rollout).
 
@@ -136,6 +146,17 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         overhead_tokens=mean("overhead_tokens"),
         stop_reasons=dict(sorted(stop_reasons.items())),
         completion_seconds=tuple(sorted(values("runtime_seconds"))),
+    )
+
+
+def versus(highlight: str, policy: str, measured: Mapping[str, Measured], *, seed: int = 0) -> Versus:
+    """Compare `highlight` with `policy` on the cells both have."""
+    paired = _paired(measured[highlight], measured[policy], seed)
+    return Versus(
+        policy=policy,
+        score_difference=paired["score_difference"],
+        score_p_value=paired["score_p_value"],
+        runtime_reduction_percent=paired["runtime_reduction_percent"],
     )
 
 

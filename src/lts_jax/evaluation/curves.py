@@ -8,7 +8,22 @@ from typing import Any
 MAX_CURVES = 8
 X_NAMES = ("iteration", "num_updates")
 # what people look at first: a metric's rank is that of the first word found in its name
-ORDER = ("return", "reward", "score", "admi", "used", "read", "runtime", "second", "entropy", "loss", "advantage")
+ORDER = (
+    "return",
+    "reward",
+    "score",
+    "admit_probability",
+    "admission",
+    "used",
+    "runtime",
+    "entropy",
+    "policy_gradient_loss",
+    "sparsity",
+    "loss",
+    "advantage",
+    "admitted",
+    "gradient_norm",
+)
 
 
 @dataclass(frozen=True, slots=True)

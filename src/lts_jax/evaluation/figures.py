@@ -63,7 +63,7 @@ def line_chart(
     x: Sequence[float], y: Sequence[float], *, title: str, x_title: str, width: int = 360, height: int = 190
 ) -> str:
     """One metric: the raw values faint, their trailing mean over a tenth of the run on top, its last value printed."""
-    left, right, top, bottom = 46, 52, 30, 34
+    left, right, top, bottom = 46, 62, 30, 34
     window = max(1, len(y) // 10)
     smooth = [
         math.fsum(y[max(0, i + 1 - window) : i + 1]) / len(y[max(0, i + 1 - window) : i + 1]) for i in range(len(y))
@@ -86,7 +86,7 @@ def line_chart(
     return svg("".join(parts), width, height, f"{title}: from {smooth[0]:.3g} to {last}")
 
 
-def cumulative_chart(series: Sequence[Series], *, x_title: str, width: int = 760, height: int = 360) -> str:
+def cumulative_chart(series: Sequence[Series], *, x_title: str, width: int = 1000, height: int = 400) -> str:
     """Empirical distribution functions: the share of rollouts that were done by each time.
 
     `x` of a series are its sorted values; `y` is not read. The labels stand in order of the medians, which they name.
@@ -110,7 +110,7 @@ def cumulative_chart(series: Sequence[Series], *, x_title: str, width: int = 760
     for number, one in enumerate(ordered):
         y, weight = top + 24 + 20 * number, 700 if one.emphasis else 400
         parts.append(f'<g data-series="{quote(one.label)}">' + rect(width - right + 14, y - 6, 14, 3, one.color))
-        parts.append(text(width - right + 34, y, shorten(one.label, 18), color=one.color, weight=weight))
+        parts.append(text(width - right + 34, y, shorten(one.label, 18), weight=weight))
         parts.append(text(width - 2, y, f"{median(one.x):,.0f} s", anchor="end", weight=weight) + "</g>")
     label = "; ".join(f"{one.label} median {median(one.x):.0f} s" for one in ordered)
     height = max(height, top + 24 + 20 * len(series))
@@ -126,19 +126,21 @@ def dot_plot(
     zero_line: bool = False,
     percent: bool = False,
     resolution: float = math.nan,
-    width: int = 380,
+    text_title: str = "",
+    width: int = 400,
 ) -> str:
-    """A row per policy: a dot with its interval; an open tick at its chance level; the value as text at the right.
+    """A row per policy: a dot with its interval; a dashed tick at its chance level; the value as text at the right.
 
-    `zero_line` marks no difference; `resolution` shades the band around it inside which effects stay unseen.
+    `text_title` stands over these values. `zero_line` marks no difference; `resolution` shades the band around it
+    inside which effects stay unseen.
     """
-    left, right, top, row_height = 112, 64, 34, 24
+    left, right, top, row_height = 116, 84, 34, 24
     height = top + row_height * len(dots) + 30
     low, high = bounds or _span(dots, zero_line=zero_line)
     x_ticks = [tick for tick in ticks(low, high, 4) if low <= tick <= high]
     to_x = Scale(low, high, left, width - right)
     base = top + row_height * len(dots)
-    parts = [text(0, 14, title, weight=600)]
+    parts = [text(0, 14, title, weight=600), text(width, 14, text_title, anchor="end", soft=True)]
     if zero_line and math.isfinite(resolution):
         x0, x1 = to_x(max(low, -resolution)), to_x(min(high, resolution))
         parts.append(rect(x0, top - 6, x1 - x0, base - top + 6, "#eef1f3"))
@@ -160,12 +162,10 @@ def _dot_row(dot: Dot, y: float, to_x: Scale, width: int) -> str:
     tip = quote(dot.tip or f"{dot.label}: {dot.text}")
     parts = [f'<g data-tip="{tip}">' + rect(0, y - 12, width, 24, "transparent")]
     bold = 700 if dot.color == ACCENT else 400
-    parts.append(text(0, y + 4, shorten(dot.label, 17), color=dot.color, weight=bold))
+    parts.append(text(0, y + 4, shorten(dot.label, 17), color=ACCENT if bold == 700 else INK, weight=bold))
     if math.isfinite(dot.level):
         x = to_x(dot.level)
-        parts.append(
-            f'<path d="M{x:.1f} {y - 8:.1f}V{y + 8:.1f}" stroke="{SOFT}" stroke-width="2" stroke-dasharray="3 2.5"/>'
-        )
+        parts.append(path([x, x], [y - 8, y + 8], SOFT, 2, dash="3 2.5"))
     if math.isfinite(dot.value.low):
         parts.append(line(to_x(dot.value.low), y, to_x(dot.value.high), y, dot.color, 2))
     if math.isfinite(dot.value.estimate):

@@ -18,7 +18,7 @@ border-width:1px 0}
 .facts dt{font-size:12.5px;color:var(--soft)}
 .facts dd{margin:0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:14px 0 0}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:14.5px;line-height:1.35;width:100%}
+table{border-collapse:separate;border-spacing:0;font-variant-numeric:tabular-nums;font-size:14.5px;line-height:1.35;width:100%}
 th,td{padding:7px 10px;text-align:right;vertical-align:top;white-space:nowrap}
 th{font-weight:600;color:var(--soft);font-size:13px;border-bottom:1px solid var(--ink);vertical-align:bottom}
 td{border-bottom:1px solid var(--faint)}
@@ -32,11 +32,11 @@ th.texts{text-align:left}
 .group{border-left:1px solid var(--faint)}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(330px,100%),1fr));gap:28px 32px;margin:16px 0 0}
 .grid.pair{grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr))}
-svg{display:block;width:100%;height:auto;max-width:calc(var(--native)*1.25);font-size:12.5px;
+svg{display:block;width:100%;height:auto;max-width:calc(var(--native)*1.15);font-size:12.5px;
 font-family:inherit;overflow:visible}
-.scroll svg{min-width:min(var(--native),640px);max-width:none}
+.scroll svg{min-width:min(var(--native),680px);max-width:none}
 .scroll svg.timeline{min-width:980px}
-.scroll svg.distribution{max-width:940px}
+.scroll svg.distribution{max-width:1000px}
 [data-tip]{cursor:default}
 .pull .arrow{stroke-width:1.3;opacity:.5}
 .pull .reach{stroke:transparent;stroke-width:9;fill:none}

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lts_jax.evaluation.comparison import BreakdownRow, ComparisonRow, break_down, compare, measure_policy
+from lts_jax.evaluation.comparison import (
+    BreakdownRow,
+    ComparisonRow,
+    Versus,
+    break_down,
+    compare,
+    measure_policy,
+    versus,
+)
 from lts_jax.evaluation.curves import Curve, learning_curves
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.records import Rollout
@@ -28,6 +36,7 @@ class Report:
     num_seeds: int
     num_teams: int
     rows: tuple[ComparisonRow, ...]
+    versus: tuple[Versus, ...]  # the highlighted policy against each of the others
     breakdown: tuple[BreakdownRow, ...]
     curves: tuple[Curve, ...]
     example: Rollout | None = None
@@ -60,9 +69,10 @@ def build_report(
     everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
     rows = tuple(compare(policy, measured, reference=reference, seed=seed) for policy in measured)
     clocks = sorted({rollout.clock for rollout in everything})
+    highlight = highlight or _default_highlight(list(measured), reference)
     report = Report(
         reference=reference,
-        highlight=highlight or _default_highlight(list(measured), reference),
+        highlight=highlight,
         header=dict(header or {}),
         notes=(),
         clock=" and ".join(clocks),
@@ -70,6 +80,7 @@ def build_report(
         num_seeds=len({rollout.coordinates.seed for rollout in everything}),
         num_teams=max(rollout.num_teams for rollout in everything),
         rows=rows,
+        versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
         breakdown=break_down(rollouts_by_policy, measured, seed=seed),
         curves=learning_curves(metrics),
         example=example,
@@ -111,7 +122,27 @@ def headline(report: Report) -> str:
         f"{report.highlight} needs {abs(reduction.estimate):.1f} % {faster} time than {report.reference} "
         f"({_verdict(reduction)}; 95 % interval of the reduction {reduction.low:.1f} to {reduction.high:.1f} %), at a "
         f"score {abs(difference.estimate):.3f} {higher} ({_verdict(difference)}; {difference.low:+.3f} to "
-        f"{difference.high:+.3f})."
+        f"{difference.high:+.3f}).{_best_alternatives(report)}"
+    )
+
+
+def _best_alternatives(report: Report) -> str:
+    others = [
+        row
+        for row in report.rows
+        if row.policy not in (report.reference, report.highlight)
+        and row.admission_fraction > 0
+        and math.isfinite(row.score.estimate)
+        and math.isfinite(row.runtime_reduction_percent.estimate)
+    ]
+    if not others:
+        return ""
+    fastest = max(others, key=lambda row: row.runtime_reduction_percent.estimate)
+    best = max(others, key=lambda row: row.score.estimate)
+    return (
+        f" Among the other ways to share, {fastest.policy} saves most time "
+        f"({fastest.runtime_reduction_percent.estimate:.1f} %) and {best.policy} scores highest "
+        f"({best.score.estimate:.3f}, against {find_row(report, report.highlight).score.estimate:.3f})."
     )
 
 

@@ -77,10 +77,11 @@ def rect(x: float, y: float, width: float, height: float, fill: str, *, radius: 
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"{round_} fill="{fill}"/>'
 
 
-def path(xs: Sequence[float], ys: Sequence[float], color: str, width: float, opacity: float = 1) -> str:
+def path(xs: Sequence[float], ys: Sequence[float], color: str, width: float, opacity: float = 1, dash: str = "") -> str:
     """A line through points, given in pixels."""
     points = "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(xs, ys, strict=True))
     fade = f' opacity="{opacity:g}"' if opacity < 1 else ""
+    fade += f' stroke-dasharray="{dash}"' if dash else ""
     return f'<path d="M{points}" stroke="{color}" stroke-width="{width:g}" fill="none" stroke-linejoin="round"{fade}/>'
 
 

@@ -142,20 +142,20 @@ def _triangle(x: float, y: float, fill: str) -> str:
 
 
 def _arrow(pull: Pull, entry: MemoryEntry, steps: Mapping[tuple[int, int], Step], to_x: Scale) -> str:
-    """From the mark of the entry to the reader's next step (or to the moment of the pull where no step followed)."""
+    """From the writer's lane to the reader's next step (or to the moment of the pull where no step followed)."""
     reading = steps.get((pull.reader, pull.step))
-    x0, x1 = to_x(entry.seconds), to_x(reading.started_seconds if reading else pull.seconds)
-    down = pull.reader > entry.team
-    y0 = _center(entry.team) + (BAR_HEIGHT / 2 if down else -BAR_HEIGHT / 2 - 12)
-    y1 = _center(pull.reader) + (-BAR_HEIGHT / 2 - 1 if down or pull.reader == entry.team else BAR_HEIGHT / 2 + 1)
-    bend = 22 if pull.reader == entry.team else 0
-    middle = (x0 + x1) / 2
-    curve = f"M{x0:.1f} {y0:.1f}C{middle:.1f} {y0 - bend:.1f} {middle:.1f} {y1 - bend:.1f} {x1:.1f} {y1:.1f}"
+    x0, x1 = to_x(entry.seconds), to_x(reading.started_seconds if reading else pull.seconds) + 2
+    edge, above_mark = BAR_HEIGHT / 2 + 2, BAR_HEIGHT / 2 + 12
+    y0 = _center(entry.team) + (edge if pull.reader > entry.team else -above_mark)
+    y1 = _center(pull.reader) + (edge if pull.reader < entry.team else -edge)
+    bend = min(y0, y1) - 18 if pull.reader == entry.team else (y0 + y1) / 2
+    curve = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
     tip = quote(
         f"Team {pull.reader} pulls entry {entry.entry} of team {pull.writer} before its step {pull.step}, "
         f"at {pull.seconds:.0f} s\n\nKey: {excerpt(entry.key, 200)}"
     )
     return (
         f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}"><path d="{curve}" class="reach"/>'
+        f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="1.8" fill="{INK}"/>'
         f'<path d="{curve}" class="arrow" stroke="{INK}" fill="none" marker-end="url(#arrow)"/></g>'
     )

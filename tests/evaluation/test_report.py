@@ -1,0 +1,144 @@
+"""The report record, its JSON form and its text form."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from fake_rollouts import make_metrics, make_rollout, make_rollouts
+
+from lts_jax.evaluation.curves import learning_curves
+from lts_jax.evaluation.report import build_report, find_row, headline, report_json
+from lts_jax.evaluation.table import report_text, short_count
+from lts_jax.records import Rollout
+
+
+def timed(policy: str, task: int, seed: int, seconds: float, score: float) -> Rollout:
+    rollout = make_rollout(policy, task, seed)
+    return dataclasses.replace(rollout, seconds=seconds, reward_agg=score)
+
+
+REFERENCE = [
+    timed("m1_parallel", 0, 0, 100, 0.0),
+    timed("m1_parallel", 0, 1, 100, 1.0),
+    timed("m1_parallel", 1, 0, 200, 0.0),
+]
+LEARNED = [timed("lts", 0, 0, 60, 1.0), timed("lts", 0, 1, 80, 1.0), timed("lts", 1, 0, 160, math.nan)]
+
+
+def test_a_row_by_hand() -> None:
+    row = find_row(build_report({"m1_parallel": REFERENCE, "lts": LEARNED}), "lts")
+    assert (row.num_rollouts, row.num_tasks, row.num_pairs, row.num_unscored) == (3, 2, 3, 1)
+    assert row.score.estimate == 1.0
+    assert row.score_difference.estimate == 0.5  # the unscored rollout takes its partner with it
+    assert math.isnan(row.score_difference.low)  # one task is left
+    assert row.runtime_seconds.estimate == 100.0
+    assert row.runtime_reduction_percent.estimate == 25.0
+    assert row.speed_up == pytest.approx(4 / 3)
+    assert row.completion_seconds == (60, 80, 160)
+
+
+def test_ratios_are_pooled_over_rollouts() -> None:
+    rollouts = [make_rollout("lts", 0, 0), make_rollout("lts", 1, 0)]
+    row = find_row(build_report({"lts": rollouts}, reference="lts"), "lts")
+    admitted, decided = (sum(len(getattr(one, name)) for one in rollouts) for name in ("entries", "decisions"))
+    assert row.admission_fraction == admitted / decided
+    pulled = sum(len({pull.entry for pull in one.pulls}) for one in rollouts)
+    assert row.read_rate == pulled / admitted
+    assert 0 < row.read_rate_chance < 1
+    assert row.cross_share_chance == pytest.approx(2 / 3)
+
+
+def test_only_shared_cells_are_paired() -> None:
+    rollouts = {"m1_parallel": REFERENCE, "lts": [*LEARNED, timed("lts", 7, 0, 10_000, 1.0)]}
+    row = find_row(build_report(rollouts), "lts")
+    assert (row.num_rollouts, row.num_pairs) == (4, 3)
+    assert row.runtime_reduction_percent.estimate == 25.0
+
+
+def test_wrong_input_is_named() -> None:
+    with pytest.raises(ValueError, match="expected one of the policies"):
+        build_report({"lts": LEARNED})
+    with pytest.raises(ValueError, match="expected one of the policies"):
+        build_report({"m1_parallel": REFERENCE}, highlight="nobody")
+    with pytest.raises(ValueError, match="at least one rollout of policy 'lts'"):
+        build_report({"m1_parallel": REFERENCE, "lts": []})
+    with pytest.raises(ValueError, match="two rollouts of task 'task-000', seed 0"):
+        build_report({"m1_parallel": [*REFERENCE, REFERENCE[0]]})
+
+
+def test_json_round_trips_without_nan() -> None:
+    report = build_report(
+        make_rollouts(4, 2), metrics=make_metrics(5), header={"run": "demo"}, example=make_rollout("lts", 2, 1)
+    )
+    document = report_json(report)
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    rows = {row["policy"]: row for row in document["rows"]}
+    assert rows["m1_parallel"]["read_rate"] is None
+    assert rows["m1_parallel"]["score_difference"] == {"estimate": None, "low": None, "high": None}
+    assert rows["lts"]["runtime_seconds"]["estimate"] == find_row(report, "lts").runtime_seconds.estimate
+    assert document["example"] == {"policy": "lts", "seed": 1, "iteration": 0, "task": "task-002", "rollout": 0}
+    assert [row["group"] for row in document["breakdown"][:3]] == ["easy", "medium", "hard"]
+    assert len(document["versus"]) == len(rows) - 1
+
+
+def test_versus_is_the_reference_comparison_seen_from_the_other_side() -> None:
+    report = build_report({"m1_parallel": REFERENCE, "lts": LEARNED})
+    (against,) = report.versus
+    assert against.policy == "m1_parallel"
+    assert against.runtime_reduction_percent == find_row(report, "lts").runtime_reduction_percent
+
+
+def test_headline_says_what_is_not_resolved() -> None:
+    same = [dataclasses.replace(one, policy="lts") for one in REFERENCE]
+    words = headline(build_report({"m1_parallel": REFERENCE, "lts": same}))
+    assert words.startswith("lts needs 0.0 % less time than m1_parallel (unresolved;")
+    assert "score 0.000 higher (unresolved;" in words
+    assert "nothing to compare" in headline(build_report({"m1_parallel": REFERENCE}))
+    assert "at least two" in headline(build_report({"m1_parallel": REFERENCE[:1], "lts": LEARNED[:1]}))
+
+
+def test_the_order_of_rollouts_does_not_matter() -> None:
+    rollouts = make_rollouts(5, 2)
+    shuffled = {policy: list(reversed(some)) for policy, some in rollouts.items()}
+    first, second = find_row(build_report(rollouts), "lts"), find_row(build_report(shuffled), "lts")
+    assert first.runtime_reduction_percent.low == pytest.approx(second.runtime_reduction_percent.low)
+    assert first.reach_chance == pytest.approx(second.reach_chance)
+
+
+def test_text_fits_a_terminal() -> None:
+    rollouts = make_rollouts(6, 2)
+    rollouts["a policy with a very long name indeed, so long"] = rollouts.pop("random_0.5")
+    slow = {
+        policy: [dataclasses.replace(one, seconds=one.seconds * 40, clock="real") for one in some]
+        for policy, some in rollouts.items()
+    }
+    for some in (rollouts, slow):
+        lines = report_text(build_report(some)).splitlines()
+        assert max(map(len, lines)) <= 100
+    assert any(line.startswith("Clock: real. Seconds are wall time.") for line in lines)
+
+
+def test_text_of_a_known_comparison() -> None:
+    lines = report_text(build_report({"m1_parallel": REFERENCE, "lts": LEARNED})).splitlines()
+    tables = [line.split() for line in lines if line.startswith(("m1_parallel", "lts "))]
+    assert ["m1_parallel", "0.333", "[0.00,", "0.50]", "reference", "133", "[100,", "200]", "reference"] in tables
+    assert any(line.startswith("Clock: virtual. Latencies are drawn from a model") for line in lines)
+    assert "1 rollouts have no score and stay out of every score." in lines
+
+
+def test_short_counts() -> None:
+    assert [short_count(one) for one in (0, 950, 12_345, 1_240_000, math.nan)] == ["0", "950", "12.3k", "1.24M", "-"]
+
+
+def test_learning_curves_are_ranked_and_finite() -> None:
+    lines = [
+        {"iteration": 3, "learning/loss": 0.5, "credit/return_mean": math.nan, "seed": 1, "note": "x"},
+        {"iteration": 1, "learning/loss": 0.9, "credit/return_mean": 0.2, "seed": 1},
+        {"iteration": 2, "credit/return_mean": 0.4, "learning/num_skipped": True},
+    ]
+    first, second = learning_curves(lines)
+    assert (first.name, first.x, first.y) == ("credit/return_mean", (1.0, 2.0), (0.2, 0.4))
+    assert (second.name, second.x, second.y) == ("learning/loss", (1.0, 3.0), (0.9, 0.5))
+    assert learning_curves([]) == ()
+    assert len(learning_curves(make_metrics(), max_curves=2)) == 2

@@ -1,0 +1,186 @@
+"""The page is well formed, asks the network for nothing, and shows hostile texts as texts."""
+
+import dataclasses
+import math
+import re
+from html.parser import HTMLParser
+
+import pytest
+from fake_rollouts import make_metrics, make_rollout, make_rollouts
+
+from lts_jax.evaluation.figures import Dot, Series, cumulative_chart, dot_plot, line_chart, policy_colors
+from lts_jax.evaluation.html import report_html
+from lts_jax.evaluation.report import build_report
+from lts_jax.evaluation.statistics import UNKNOWN, Interval
+from lts_jax.evaluation.svg import Scale, number_label, quote, ticks
+from lts_jax.evaluation.timeline import excerpt, timeline
+from lts_jax.records import Rollout
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
+VOID = {"meta", "br"}
+
+
+class Walker(HTMLParser):
+    """Checks that every element is closed in order, and keeps what was seen."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def walk(markup: str) -> Walker:
+    walker = Walker()
+    walker.feed(markup)
+    walker.close()
+    assert walker.open == []
+    return walker
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    rollouts = make_rollouts(6, 2)
+    return report_html(
+        build_report(rollouts, metrics=make_metrics(), header={"run": "demo"}, example=rollouts["lts"][0])
+    )
+
+
+def test_page_is_well_formed_and_whole(page: str) -> None:
+    walker = walk(page)
+    words = " ".join(walker.texts)
+    for title in ("Comparison", "Completion times", "Read rate", "Cross share", "Reach", "By difficulty", "Learning"):
+        assert title in words
+    assert sum(tag == "svg" for tag, _ in walker.elements) == 2 + 2 + 1 + 4 + 6 + 1
+    assert "virtual (simulated latencies)" in words
+
+
+def test_page_asks_the_network_for_nothing(page: str) -> None:
+    assert not re.search(r"https?://|@import|//[a-z]", page)
+    assert set(re.findall(r"url\((.*?)\)", page)) == {"#failed", "#arrow"}
+    for tag, attributes in walk(page).elements:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "a")
+        assert not {"src", "href", "xlink:href", "onclick", "onerror"} & attributes.keys()
+
+
+def hostile_rollout() -> Rollout:
+    rollout = make_rollout("lts")
+    steps = [
+        dataclasses.replace(one, agent=HOSTILE, instruction=HOSTILE, action=HOSTILE, output=HOSTILE, summary=HOSTILE)
+        for one in rollout.steps
+    ]
+    return dataclasses.replace(
+        rollout,
+        task=dataclasses.replace(rollout.task, question=HOSTILE, difficulty=HOSTILE),
+        steps=tuple(steps),
+        entries=tuple(dataclasses.replace(one, key=HOSTILE, value=HOSTILE) for one in rollout.entries),
+        answers=tuple(dataclasses.replace(one, text=HOSTILE) for one in rollout.answers),
+        final=dataclasses.replace(rollout.final, text=HOSTILE),
+        policy=HOSTILE,
+        clock=HOSTILE,
+    )
+
+
+def test_hostile_texts_stay_texts() -> None:
+    rollouts = make_rollouts(3, 1)
+    rollouts[HOSTILE] = [hostile_rollout()]
+    report = build_report(
+        rollouts,
+        highlight=HOSTILE,
+        metrics=[{"iteration": number, "loss" + HOSTILE: 1.0} for number in range(3)],
+        header={HOSTILE: HOSTILE},
+        example=hostile_rollout(),
+    )
+    markup = report_html(report)
+    walker = walk(markup)
+    assert sum(tag == "script" for tag, _ in walker.elements) == 1
+    assert not any(tag == "img" for tag, _ in walker.elements)
+    assert all(not name.startswith("on") for _, attributes in walker.elements for name in attributes)
+    tips = [attributes["data-tip"] or "" for _, attributes in walker.elements if "data-tip" in attributes]
+    assert any("<script>alert(1)</script>" in tip for tip in tips)  # shown as it was said
+    markup.encode("utf-8")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", markup)
+
+
+def test_a_reference_alone_makes_a_page() -> None:
+    rollouts = {"m1_parallel": [make_rollout("m1_parallel")]}
+    words = " ".join(walk(report_html(build_report(rollouts))).texts)
+    assert "nothing to compare" in words
+    assert "What was shared" not in words
+    assert "Learning curves" not in words
+
+
+def test_timeline_draws_every_step_admission_and_pull() -> None:
+    rollout = make_rollout("lts")
+    elements = walk(timeline(rollout)).elements
+    tips = [attributes.get("data-tip") or "" for _, attributes in elements]
+    assert sum("Instruction:" in tip for tip in tips) == len(rollout.steps)
+    assert sum("Pulled by:" in tip for tip in tips) == len(rollout.entries) > 0
+    assert sum(" pulls entry " in tip for tip in tips) == len(rollout.pulls) > 0
+    failed = [attributes for tag, attributes in elements if tag == "rect" and attributes["fill"] == "url(#failed)"]
+    assert len(failed) == sum(step.failed for step in rollout.steps) + 1  # and one in the legend
+
+
+def test_timeline_places_a_bar_by_its_seconds() -> None:
+    rollout = make_rollout("lts")
+    first = dataclasses.replace(rollout.steps[0], started_seconds=25.0, finished_seconds=50.0, failed=False)
+    alone = dataclasses.replace(rollout, steps=(first,), entries=(), pulls=(), seconds=100.0)
+    bars = [attributes for tag, attributes in walk(timeline(alone)).elements if attributes.get("height") == "28.0"]
+    # the time axis is 62 to 1076: 25 s at 315.5, 25 s long less one pixel of air
+    assert [(bar["x"], bar["width"]) for bar in bars] == [("315.5", "252.5")]
+
+
+def test_a_rollout_of_nothing_is_drawn() -> None:
+    empty = dataclasses.replace(make_rollout("lts"), steps=(), entries=(), pulls=(), answers=(), seconds=0.0)
+    walk(timeline(empty))
+
+
+def test_charts_survive_flat_and_missing_values() -> None:
+    walk(line_chart([0.0, 1.0], [0.5, 0.5], title="flat", x_title="x"))
+    walk(cumulative_chart([Series("one", (3.0,), ())], x_title="seconds"))
+    walk(
+        dot_plot([Dot("nothing", UNKNOWN), Dot("point", Interval(0.0, math.nan, math.nan))], title="t", zero_line=True)
+    )
+
+
+def test_a_cumulative_line_steps_at_its_values() -> None:
+    (line,) = re.findall(
+        r'<g data-series="a"><path d="(.*?)"', cumulative_chart([Series("a", (50.0, 100.0), ())], x_title="")
+    )
+    # x: 46 to 804 for 0 to 100 s; y: 360 to 16 for 0 to 1
+    assert line == "M46.0 360.0L425.0 360.0L425.0 188.0L804.0 188.0L804.0 16.0L804.0 16.0"
+
+
+def test_ticks_are_round_and_cover() -> None:
+    assert ticks(0, 100, 5) == [0, 20, 40, 60, 80, 100]
+    assert ticks(-0.13, 0.31, 4) == [-0.2, 0.0, 0.2, 0.4]
+    assert ticks(3.0, 3.0, 2)[0] < 3.0 < ticks(3.0, 3.0, 2)[-1]
+    assert number_label(0.25, [0, 0.25, 0.5], percent=True) == "25%"
+    assert [number_label(one, [0, 0.05]) for one in (0, 0.05)] == ["0.00", "0.05"]
+    assert Scale(0, 10, 100, 200)(2.5) == 125.0
+
+
+def test_colors_set_apart_the_reference_and_the_highlight() -> None:
+    names = ["m1_parallel", "lts", "a", "b", "c", "d", "e", "f", "g"]
+    colors = policy_colors(names, reference="m1_parallel", highlight="lts")
+    assert len(set(colors.values())) == len(names)
+
+
+def test_texts_are_cut_and_quoted() -> None:
+    assert excerpt("a" * 340) == "a" * 340
+    assert excerpt("a" * 1400) == "a" * 320 + "… (1,080 more characters)"
+    assert quote('<a b="c">\x00\n') == "&lt;a b=&quot;c&quot;&gt;\N{REPLACEMENT CHARACTER}\n"
