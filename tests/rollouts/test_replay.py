@@ -16,6 +16,7 @@ from lts_jax.rollouts.importers.recorded import RecordedRun, RecordedStep, Recor
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.replay import replay_task, unshared_seconds
 from lts_jax.rollouts.replay_bank import call_identifiers
+from lts_jax.rollouts.replay_groups import replay_groups
 from lts_jax.rollouts.replay_measures import replay_measures
 from lts_jax.rollouts.replay_settings import ReplaySettings
 from lts_jax.seeds import uniform
@@ -272,3 +273,32 @@ def test_laws(recorded, policy):
 
     free = replay(recorded, policy, replace(NOISY, keys_cost_tokens=False, pull_seconds=0.0))
     assert all(answer.seconds <= alone_ + 1e-9 for answer, alone_ in zip(free.answers, unshared, strict=True))
+
+
+def test_groups_are_the_same_however_many_replays_are_in_flight():
+    other = replace(TWO, task=replace(TWO.task, task_id="u"))
+    recorded = [TWO, other]
+    together, one_by_one = (
+        replay_groups(recorded, RANDOM, NOISY, num_rollouts=3, seed=4, iteration=2, num_in_flight=width)
+        for width in (64, 1)
+    )
+    assert together == one_by_one and [group.task.task_id for group in together] == ["t", "u"]
+    assert [rollout.coordinates for rollout in together[1].rollouts] == [Coordinates(4, 2, "u", n) for n in range(3)]
+    assert len({rollout.seconds for rollout in together[0].rollouts}) == 3
+
+
+def test_replays_in_flight_wait_for_each_other():
+    active, most = 0, 0
+
+    class Counter:
+        def rollout_started(self):
+            nonlocal active, most
+            active += 1
+            most = max(most, active)
+
+        def rollout_ended(self):
+            nonlocal active
+            active -= 1
+
+    replay_groups([TWO], NONE, EXACT, num_rollouts=5, seed=0, iteration=0, num_in_flight=4, counter=Counter())
+    assert (active, most) == (0, 4)

@@ -72,6 +72,7 @@ async def _side_by_side(
         for recorded, coordinates in waiting:
             if counter is not None:
                 counter.rollout_started()
+            await asyncio.sleep(0)  # a replay itself never waits for time: let the others start and be counted
             try:
                 keep(await replay_task(recorded, policy, coordinates, settings))
             finally:
