@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import blake2b
 
 import jax
 
@@ -23,6 +24,7 @@ from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.plain import to_plain
 from lts_jax.records import Rollout, RolloutGroup, Task
 from lts_jax.rollouts.collate import CollateSettings, collate, stack
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
@@ -86,7 +88,7 @@ def train_controller(folder: RunFolder, settings: TrainSettings, progress: Progr
     """Train in `folder`, going on from its last checkpoint if there is one. Returns the final state."""
     network = set_transformer(settings.network)
     fresh = init_state(network, settings.learning, jax.random.key(settings.seed))
-    state, first = _resume(folder, fresh)
+    state, first = _resume(folder, fresh, settings)
     update = make_update(network, _credit(settings), settings.learning)
     tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
@@ -95,7 +97,7 @@ def train_controller(folder: RunFolder, settings: TrainSettings, progress: Progr
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
         line = {"iteration": iteration} | as_floats(metrics)
         append_json_line(folder.metrics, line)
-        save(folder.checkpoints, state, {"iteration": iteration + 1})
+        save(folder.checkpoints, state, {"iteration": iteration + 1}, _digest(settings))
         if progress.on_iteration is not None:
             progress.on_iteration(iteration, line)
 
@@ -109,7 +111,7 @@ def trained_params(folder: RunFolder, settings: TrainSettings) -> Params:
         UserError: the run was never trained to its end.
     """
     fresh = init_state(set_transformer(settings.network), settings.learning, jax.random.key(settings.seed))
-    state, iteration = _resume(folder, fresh)
+    state, iteration = _resume(folder, fresh, settings)
     if iteration < settings.num_iterations:
         raise UserError(
             f"{folder.path}: trained for {iteration} of {settings.num_iterations} iterations; "
@@ -186,18 +188,22 @@ def _arrays(
     return stack([collate(group, decider.texts, settings.padding) for group in groups])
 
 
-def _resume(folder: RunFolder, fresh: TrainState) -> tuple[TrainState, int]:
+def _resume(folder: RunFolder, fresh: TrainState, settings: TrainSettings) -> tuple[TrainState, int]:
     """The last checkpoint and the iteration to go on with. Metric lines written after it are taken back."""
     if latest(folder.checkpoints) is None:
         state, iteration = fresh, 0
     else:
-        state, cursor = restore(folder.checkpoints, fresh)
+        state, cursor = restore(folder.checkpoints, fresh, config_digest=_digest(settings))
         iteration = int(cursor["iteration"])
     lines = read_json_lines(folder.metrics)
     kept = [line for line in lines if line["iteration"] < iteration]
     if len(kept) != len(lines):
         write_text(folder.metrics, "".join(json.dumps(line) + "\n" for line in kept))
     return state, iteration
+
+
+def _digest(settings: TrainSettings) -> str:
+    return blake2b(json.dumps(to_plain(settings)).encode(), digest_size=16).hexdigest()
 
 
 def _credit(settings: TrainSettings) -> Callable[[Trajectory], jax.Array]:
