@@ -23,18 +23,20 @@ def test_cells_are_paired_and_unscored_ones_left_out() -> None:
 
 
 def test_mean_weighs_rows_and_leaves_out_nan() -> None:
-    got = stats.mean_interval([1.0, 3.0, math.nan, 8.0], ["a", "a", "b", "b"])
+    got = stats.mean_interval([1.0, 3.0, math.nan, 8.0, 3.0, 5.0, 4.0], ["a", "a", "b", "b", "c", "d", "e"])
     assert got.estimate == 4.0
     assert got.low < 4.0 < got.high
 
 
 def test_bootstrap_against_enumeration() -> None:
-    # three tasks: all 27 resamples, at the expanded percentile of B = 3 (t_{0.975, 2} = 4.302653)
-    means = [np.mean(draw) for draw in itertools.product([1.0, 2.0, 6.0], repeat=3)]
-    tail = 0.5 * math.erfc(math.sqrt(3 / 2) * 4.302653 / math.sqrt(2))
-    low, high = np.quantile(means, [tail, 1 - tail], method="inverted_cdf")
-    got = stats.mean_interval([1.0, 2.0, 6.0], ["a", "b", "c"], num_resamples=20_000)
-    assert (got.estimate, got.low, got.high) == (3.0, low, high) == (3.0, 1.0, 6.0)
+    # five tasks: all 3125 resamples, at the expanded percentile of B = 5 (t_{0.975, 4} = 2.776445)
+    values = [1.0, 2.0, 6.0, 7.0, 9.0]
+    means = [np.mean(draw) for draw in itertools.product(values, repeat=5)]
+    tail = 0.5 * math.erfc(math.sqrt(5 / 4) * 2.776445 / math.sqrt(2))  # 0.00095 against 0.025
+    low, high = np.quantile(means, [tail, 1 - tail])
+    got = stats.mean_interval(values, list("abcde"), num_resamples=100_000)
+    assert got.estimate == 5.0
+    assert (got.low, got.high) == pytest.approx((low, high), abs=0.21)  # one step of the resampled means is 0.2
 
 
 def test_seeds_of_a_task_are_not_independent_rows() -> None:
@@ -62,11 +64,13 @@ def test_coverage_on_few_tasks() -> None:
     assert 0.92 <= covered / 400 <= 0.98  # plain percentiles reach 0.89
 
 
-def test_one_task_gives_no_bounds() -> None:
+def test_few_tasks_give_no_bounds() -> None:
     got = stats.mean_interval([1.0, 2.0], ["a", "a"])
     assert got.estimate == 1.5
     assert math.isnan(got.low)
     assert math.isnan(got.high)
+    assert math.isnan(stats.mean_interval([1.0, 2.0, 3.0, 4.0], list("abcd")).low)
+    assert math.isfinite(stats.mean_interval([1.0, 2.0, 3.0, 4.0, 5.0], list("abcde")).low)
     assert math.isnan(stats.mean_interval([], []).estimate)
     assert math.isnan(stats.minimum_detectable_effect([1.0], ["a"]))
     with pytest.raises(ValueError, match="one value per task label"):
@@ -76,13 +80,13 @@ def test_one_task_gives_no_bounds() -> None:
 def test_reduction_is_relative_to_the_reference() -> None:
     got = stats.reduction_interval(paired(["a", "b"], [100.0, 200.0], [50.0, 150.0]))
     assert got.estimate == pytest.approx(100 / 3)  # the symmetric difference would say 40
-    constant = stats.reduction_interval(paired(list("abcd"), [10.0, 70.0, 30.0, 500.0], [8.0, 56.0, 24.0, 400.0]))
+    constant = stats.reduction_interval(paired(list("abcde"), [10, 70, 30, 500, 20], [8, 56, 24, 400, 16]))
     assert (constant.estimate, constant.low, constant.high) == pytest.approx((20.0, 20.0, 20.0))
     assert math.isnan(stats.reduction_interval(paired(["a"], [0.0], [1.0])).estimate)
 
 
 def test_difference_is_policy_minus_reference() -> None:
-    got = stats.difference_interval(paired(["a", "b", "c"], [1.0, 1.0, 1.0], [1.5, 1.5, 1.5]))
+    got = stats.difference_interval(paired(list("abcde"), [1.0] * 5, [1.5] * 5))
     assert (got.estimate, got.low, got.high) == (0.5, 0.5, 0.5)
 
 

@@ -19,7 +19,7 @@ from lts_jax.evaluation.comparison import (
     versus,
 )
 from lts_jax.evaluation.curves import Curve, learning_curves
-from lts_jax.evaluation.statistics import Interval
+from lts_jax.evaluation.statistics import MIN_TASKS, Interval
 from lts_jax.records import Rollout
 
 
@@ -115,7 +115,7 @@ def headline(report: Report) -> str:
         return f"Only the reference, {report.reference}, was run: there is nothing to compare it with."
     reduction, difference = row.runtime_reduction_percent, row.score_difference
     if not math.isfinite(reduction.low):
-        return "Too few paired tasks to compare: an interval needs at least two."
+        return f"Too few paired tasks to compare: an interval needs at least {MIN_TASKS}."
     faster = "less" if reduction.estimate >= 0 else "more"
     higher = "higher" if difference.estimate >= 0 else "lower"
     return (

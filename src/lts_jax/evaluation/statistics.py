@@ -2,7 +2,8 @@
 
 Tasks are the sampled units; seeds and rollouts of one task share its difficulty and stay together in every resample.
 All functions take flat arrays with one row per rollout and a task label per row. Randomness is a NumPy generator made
-from `seed`. Fewer than two tasks say nothing about other tasks: bounds are then NaN, never a zero-width interval.
+from `seed`. A resample never leaves the range of the tasks it has, so fewer than `MIN_TASKS` tasks give no bounds
+(NaN), never a narrow interval.
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 
 LEVEL = 0.95  # of every interval
 NUM_RESAMPLES = 4000
+MIN_TASKS = 5
 
 Cell = tuple[str, int, int]  # (task id, seed, rollout): what two policies have in common
 
@@ -190,7 +192,7 @@ def _interval(estimate: float, resampled: np.ndarray, num_tasks: int, level: flo
     """
     from scipy.special import ndtr, stdtrit
 
-    if num_tasks < 2:
+    if num_tasks < MIN_TASKS:
         return Interval(estimate, math.nan, math.nan)
     quantile = stdtrit(num_tasks - 1, 0.5 + level / 2)
     tail = float(ndtr(-math.sqrt(num_tasks / (num_tasks - 1)) * quantile))
