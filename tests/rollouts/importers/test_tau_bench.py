@@ -132,6 +132,8 @@ def test_missing_fields_and_other_spellings_are_read(tmp_path):
             {"role": "function", "name": "get_a", "content": None},
             {"role": "assistant", "content": 'Thought: x\nAction:\n{"name": "get_b", "arguments": {"k": 1}}'},
             {"role": "user", "content": "API output: 42"},
+            {"role": "assistant", "tool_calls": [{"id": "z", "name": "get_c", "arguments": {}}, None, {"id": 1}]},
+            {"role": "tool", "id": "z", "content": "flat"},
             {"role": "assistant", "content": None, "tool_calls": None},
             {},
         ],
@@ -139,8 +141,8 @@ def test_missing_fields_and_other_spellings_are_read(tmp_path):
     (recorded,) = import_tau_bench(write(tmp_path / "log.json", [run])).tasks
     steps = recorded.runs[0].steps
     assert recorded.task.question == "Hello\nyou"
-    assert [item.step.action for item in steps] == ["get_a({bad)", 'get_b({"k":1})', ""]
-    assert [item.step.output for item in steps] == ["", "42", ""]
+    assert [item.step.action for item in steps] == ["get_a({bad)", 'get_b({"k":1})', "get_c({})", ""]
+    assert [item.step.output for item in steps] == ["", "42", "flat", ""]
     assert math.isnan(recorded.runs[0].outcome.score) and math.isnan(recorded_rollout(recorded).reward_agg)
     assert "no reward" in recorded.runs[0].notes and any("'critic'" in note for note in recorded.runs[0].notes)
 

@@ -62,7 +62,16 @@ def test_a_log_read_by_hand(tmp_path):
 
 @pytest.mark.parametrize(
     ("where", "message", "step"),
-    [("4", 4, 0), (7, 7, 1), ("Step 6", 6, 1), ("1", 1, -1), ("none", -1, -1), ("99", 99, -1)],
+    [
+        ("4", 4, 0),
+        (7, 7, 1),
+        ("Step 6", 6, 1),
+        ("1", 1, -1),
+        ("none", -1, -1),
+        ("99", 99, -1),
+        ("-1", -1, -1),
+        (4, 4, 0),
+    ],
 )
 def test_the_label_points_at_a_step(tmp_path, where, message, step):
     mistake = read(tmp_path, mistake_step=where).mistake
@@ -116,7 +125,6 @@ def test_odd_messages_are_read_and_noted(tmp_path):
     ]  # fmt: skip
     assert steps[0].failed
     assert recorded.runs[0].notes == (
-        "message 1: Coder_1 speaks without a new instruction",
         "message 5: WebSurfer speaks without a new instruction",
         "1 instructions have no reply",
     )
@@ -142,3 +150,19 @@ def test_a_folder_is_read_in_order_of_its_numbers_and_never_by_half(tmp_path):
         import_who_and_when(tmp_path)
     imported = import_who_and_when(tmp_path, skip_bad=True)
     assert len(imported.tasks) == 3 and len(imported.problems) == 1
+
+
+def test_a_log_without_an_orchestrator_is_a_conversation(tmp_path):
+    history = [
+        {"role": "human", "content": "Q"},
+        {"role": "assistant", "name": "Excel_Expert", "content": "Run it."},
+        {"role": "user", "name": "Computer_terminal", "content": "exitcode: 0"},
+        {"role": "assistant", "name": "Excel_Expert", "content": "It is 4."},
+    ]
+    run = read(tmp_path, history=history).runs[0]
+    assert [(item.step.agent, item.step.instruction) for item in run.steps] == [
+        ("Excel_Expert", "Q"),
+        ("Computer_terminal", "Run it."),
+        ("Excel_Expert", "exitcode: 0"),
+    ]
+    assert run.notes == ()

@@ -84,7 +84,7 @@ class ChatReader:
         self.steps.append(RecordedStep(step, tool, prompt, reply, asks_model=asks_model))
 
     def _read_result(self, index: int, message: dict[str, Any], text: str) -> None:
-        call_id, name = message.get("tool_call_id"), message.get("name")
+        call_id, name = message.get("tool_call_id") or message.get("id"), message.get("name")
         call = next((call for call in self.open_calls if call_id and call.call_id == call_id), None)
         if call is None:  # no id, or one that fits no call: the first unanswered call of this tool in the last message
             latest = [call for call in self.open_calls if call.position >= self.latest]

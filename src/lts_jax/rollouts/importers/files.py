@@ -36,7 +36,7 @@ def find_logs(path: Path | str) -> list[Path]:
 
 def log_format(value: Any) -> str | None:
     """Name of the format that a parsed JSON value looks like by its outermost shape, or None."""
-    if isinstance(value, list) and value and all(isinstance(run, dict) and "traj" in run for run in value):
+    if isinstance(value, list) and any(isinstance(run, dict) and "traj" in run for run in value):
         return TAU_BENCH
     if isinstance(value, dict) and "history" in value:
         return WHO_AND_WHEN

@@ -32,8 +32,8 @@ def message_calls(message: dict[str, Any], following: dict[str, Any] | None) -> 
         listed = [{"function": message["function_call"]}]
     calls = []
     for call in listed:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if isinstance(function, dict) and "name" in function:
             calls.append((str(call.get("id") or ""), str(function.get("name") or ""), function.get("arguments")))
     if calls or following is None:
         return calls

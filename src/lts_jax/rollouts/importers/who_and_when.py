@@ -83,7 +83,7 @@ def _mistake(value: dict[str, Any], step_of_message: dict[int, int]) -> Mistake 
     agent, where, reason = (message_text(value.get(f"mistake_{part}")) for part in ("agent", "step", "reason"))
     if not (agent or where or reason):
         return None
-    number = re.search(r"\d+", where)
+    number = re.search(r"(?<![-\d.])\d+", where)
     message = int(number.group()) if number else -1
     return Mistake(agent, message, step_of_message.get(message, -1), reason)
 
@@ -109,6 +109,7 @@ class _HistoryReader:
     notes: list[str] = field(default_factory=list)
     step_of_message: dict[int, int] = field(default_factory=dict)
     request: str = ""
+    previous: str = ""  # the message before; what an agent answers in logs without an orchestrator
     instruction: str = ""  # the last one given, to whomever
     instructions: dict[str, tuple[str, list[int]]] = field(default_factory=dict)  # agent -> text, its messages
     characters: int = 0
@@ -127,6 +128,7 @@ class _HistoryReader:
         else:
             self._read_reply(index, speaker, text)
         self.characters += len(text)
+        self.previous = text
 
     def answer(self) -> Answer:
         """The run's final answer and how it ended. A log that just stops counts as crashed."""
@@ -158,12 +160,14 @@ class _HistoryReader:
             self.stalls += _is_stalled(text)
 
     def _read_reply(self, index: int, speaker: str, text: str) -> None:
-        instruction, asking = self.instructions.get(speaker, (self.instruction or self.request, []))
-        if not asking:
+        asked = self.instruction or self.previous or self.request
+        instruction, asking = self.instructions.get(speaker, (asked, []))
+        if self.instruction and not asking:
             self.notes.append(f"message {index}: {speaker} speaks without a new instruction")
         for message in (*asking, index):
             self.step_of_message[message] = len(self.steps)
-        self.instructions[speaker] = (instruction, [])
+        if self.instruction:
+            self.instructions[speaker] = (instruction, [])
         step = Step(
             team=0,
             step=len(self.steps),
