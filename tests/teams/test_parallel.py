@@ -67,6 +67,21 @@ def test_the_first_answer_stops_the_others_in_that_moment(kit):
     assert [len(result.thread) for result in results] == [1, 3, 2]
 
 
+def test_the_stop_does_not_wait_for_the_waiter(kit):
+    """A clock that moves on before `run_teams` is told finds the others cancelled already."""
+
+    class HastyClock(kit.TinyClock):
+        async def join(self, futures):
+            await super().join(futures)
+            await super().join([self.spawn(self.sleep(20.0))])
+
+    clock = HastyClock()
+    benches = [bench_of(kit, clock, seconds) for seconds in (3.0, 1.0, 2.0)]
+    race(kit, benches, mode="first")
+    assert (clock.now(), sorted(set(clock.wakes))) == (27.0, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 27.0])
+    assert [len(bench.model.requests) for bench in benches] == [2, 7, 3]
+
+
 def test_what_a_stopped_team_did_stays(kit):
     clock = kit.TinyClock()
     benches = [bench_of(kit, clock, 1.0, num_steps=2), bench_of(kit, clock, 1.5, num_steps=5)]

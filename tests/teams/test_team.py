@@ -222,7 +222,10 @@ def test_cancelling_stops_at_the_next_await(kit, seconds):
 
 @pytest.mark.parametrize("port", ["use_tool", "select_values", "finish_step"])
 def test_a_team_stops_even_if_its_cancellation_is_swallowed(kit, port):
-    bench = kit.Bench(kit.ScriptedModel(ledger=[kit.ledger_text()]))
+    failing = (
+        {"web_search": ToolResult("refused", failed=True)} if port == "use_tool" else {}
+    )  # then no report is asked
+    bench = kit.Bench(kit.ScriptedModel(ledger=[kit.ledger_text()]), tools=failing)
     original = getattr(bench, port)
 
     async def swallow(*arguments):

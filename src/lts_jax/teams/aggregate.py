@@ -48,15 +48,12 @@ def thread_excerpts(
     waiting = [[each for each in thread if not _is_task_ledger(each)] for thread in threads]
     taken: list[list[str]] = [[] for _ in threads]
     left = max_characters
-    while any(waiting):
-        for lines, messages in zip(taken, waiting, strict=True):
-            if not messages:
-                continue
-            line = _line(messages.pop(), max_message_characters)
-            left -= len(line) + 1
-            if left < 0:
-                return ["\n".join(reversed(each)) for each in taken]
-            lines.append(line)
+    for team in _round_robin([len(messages) for messages in waiting]):
+        line = _line(waiting[team].pop(), max_message_characters)
+        left -= len(line) + 1
+        if left < 0:
+            break
+        taken[team].append(line)
     return ["\n".join(reversed(each)) for each in taken]
 
 
@@ -98,6 +95,11 @@ def _in_order(answers: Sequence[Answer]) -> list[Answer]:
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".")
+
+
+def _round_robin(sizes: Sequence[int]) -> list[int]:
+    """Whose message comes next: (2, 1) gives 0, 1, 0."""
+    return [team for place in range(max(sizes, default=0)) for team, size in enumerate(sizes) if place < size]
 
 
 def _is_task_ledger(message: Message) -> bool:

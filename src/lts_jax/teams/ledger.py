@@ -102,7 +102,7 @@ def _read(found: Mapping[str, Any]) -> Ledger | LedgerProblem:
 def _read_order(speaker: object, asked: object, is_in_loop: bool, is_progress: bool) -> Ledger | LedgerProblem:
     if not isinstance(speaker, str):
         return LedgerProblem("wrong_type", f"the answer of {_SPEAKER} must be text, not {_shown(speaker)}")
-    agent = _SPEAKERS.get(re.sub(r"[\W_]+", "", speaker).lower())
+    agent = speaker if speaker in AGENTS else _SPEAKERS.get(re.sub(r"[\W_]+", "", speaker).lower())
     if agent is None:
         return LedgerProblem("unknown_speaker", f"{_SPEAKER} must be one of {', '.join(AGENTS)}, not {_shown(speaker)}")
     if not isinstance(asked, str):

@@ -79,10 +79,9 @@ async def _run_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerReply:
 def last_code(thread: Sequence[Message]) -> str:
     """The last Python block that the Coder wrote, or "". Pages and pulled values are never run."""
     for message in reversed(thread):
-        if message.name == "Coder" and "```" in message.content:
-            blocks = _CODE_BLOCK.findall(message.content)
-            if blocks:
-                return str(blocks[-1]).strip()
+        blocks = _CODE_BLOCK.findall(message.content) if message.name == "Coder" else ()
+        if blocks:
+            return str(blocks[-1]).strip()
     return ""
 
 
