@@ -1,0 +1,237 @@
+"""Whole rollouts: a scripted model whose right answer must score 1.0, and laws over simulated teams."""
+
+import asyncio
+import json
+import math
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from lts_jax import prompts
+from lts_jax.controller.policy import Admission
+from lts_jax.controller.rules import RULES
+from lts_jax.llm.budget import Budget, BudgetSettings
+from lts_jax.llm.chat import Completion, ModelFailure
+from lts_jax.records import Coordinates, StopReason, Task, ToolResult
+from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
+from lts_jax.teams.settings import ParallelSettings, TeamSettings
+
+TASK = Task("t", "How tall is the tower?", "42", "test")
+PLACE = Coordinates(3, 0, "t", 0)
+
+
+def ledger(satisfied: bool, agent: str = "WebSurfer", told: str = "Find the height.") -> str:
+    answers = (satisfied, False, True, agent, told)
+    return json.dumps(
+        {name: {"reason": "r", "answer": value} for name, value in zip(prompts.LEDGER_FIELDS, answers, strict=True)}
+    )
+
+
+@dataclass
+class ScriptedModel:
+    """Searches once, then answers; pulls every key it is shown. Never sees a seed."""
+
+    name: str = "scripted"
+    purposes: list[str] = field(default_factory=list)
+
+    async def complete(self, messages, *, seed, json_reply=False):
+        asked = messages[-1].content.split("\n", 1)[0]
+        purpose = next(name for name, opening in prompts.OPENINGS.items() if opening == asked)
+        self.purposes.append(purpose)
+        thread = "\n".join(message.content for message in messages)
+        found = "42 m" in thread
+        replies = {
+            "ledger": ledger(found),
+            "act": '{"tool": "web_search", "arguments": {"query": "tower height"}}',
+            "report": "The tower is 42 m tall.",
+            "summarize": "WebSurfer looked for the height of the tower and found that it is 42 m tall.",
+            "select": "SELECTED_KEYS = [0]",
+            "answer": "FINAL ANSWER: 42",
+            "aggregate": "Both agree.\nFINAL ANSWER: 42",
+        }
+        return Completion(replies.get(purpose, "- look it up"), len(thread) // 4, 10, self.name)
+
+
+def use_tool(tool, arguments):
+    return ToolResult(f"1. Tower, 42 m ({arguments})", tool=tool)
+
+
+def parts(policy="all", model=None, **changes):
+    return RolloutParts(model or ScriptedModel(), use_tool, RULES[policy](), **changes)
+
+
+def run(task=TASK, made=None, settings=None, place=PLACE):
+    return asyncio.run(run_rollout(task, place, made or parts(), settings or RolloutSettings(num_teams=2)))
+
+
+def test_a_right_answer_scores_one_all_the_way_through():
+    rollout = run()
+    assert (rollout.reward_agg, rollout.reward_first) == (1.0, 1.0)
+    assert rollout.final.text == "42"
+    assert [answer.stop_reason for answer in rollout.answers] == [StopReason.SATISFIED] * 2
+    assert [step.agent for step in rollout.steps] == ["WebSurfer", "WebSurfer"]
+    assert [decision.action for decision in rollout.decisions] == [1, 1]
+    assert [(entry.entry, entry.team, entry.step) for entry in rollout.entries] == [
+        (number, step.team, 0) for number, step in enumerate(rollout.steps)
+    ]
+    assert rollout.seconds == pytest.approx(max(call.started_seconds + call.seconds for call in rollout.calls))
+
+
+def test_a_wrong_answer_scores_nothing():
+    assert run(replace(TASK, answer="4200")).reward_agg == 0.0
+
+
+def test_without_memory_nothing_is_summarised_decided_or_selected():
+    model = ScriptedModel()
+    rollout = run(made=parts("none", model))
+    assert not rollout.decisions and not rollout.entries and not rollout.pulls
+    assert not {"summarize", "select", "judge"} & set(model.purposes)
+
+
+def test_a_withheld_answer_gives_no_reward():
+    rollout = run(replace(TASK, answer=None))
+    assert math.isnan(rollout.reward_agg) and math.isnan(rollout.reward_first)
+    assert rollout.outcome.answered
+
+
+def test_a_model_that_always_fails_is_a_value_in_the_record():
+    class Failing(ScriptedModel):
+        async def complete(self, messages, *, seed, json_reply=False):
+            raise ModelFailure("503 after 4 attempts")
+
+    rollout = run(made=parts("all", Failing()), settings=RolloutSettings(2, TeamSettings(max_rounds=3)))
+    assert rollout.reward_agg == 0.0
+    assert all(call.error.startswith("model:") for call in rollout.calls)
+
+
+def test_no_call_is_made_after_the_budget_is_gone():
+    model = ScriptedModel()
+    rollout = run(made=parts("all", model, budget=Budget(BudgetSettings(max_tokens=300))))
+    assert rollout.tokens <= 300 + 2 * max(call.prompt_tokens + call.completion_tokens for call in rollout.calls)
+    assert len(model.purposes) == sum(not call.error for call in rollout.calls)
+    assert any(answer.stop_reason == StopReason.BUDGET for answer in rollout.answers)
+
+
+def test_the_first_answer_stops_the_others_at_that_moment():
+    settings = RolloutSettings(num_teams=3, parallel=ParallelSettings(mode="first"))
+    rollout = run(settings=settings)
+    first = min(answer.seconds for answer in rollout.answers if answer.stop_reason == StopReason.SATISFIED)
+    stopped = [answer for answer in rollout.answers if answer.stop_reason == StopReason.CANCELLED]
+    assert len(stopped) == 2 and all(answer.seconds == first for answer in stopped)
+    assert all(step.finished_seconds <= first for step in rollout.steps)
+    assert rollout.reward_first == 1.0
+
+
+def test_a_decision_sees_exactly_the_entries_committed_before_it():
+    tasks, made, settings = simulated("all", 2)
+    for group in collect_groups(tasks, made, settings, CollectSettings(2, 4), seed=1, iteration=0):
+        for rollout in group.rollouts:
+            for decision in rollout.decisions:
+                committed = [entry for entry in rollout.entries if entry.seconds < decision.seconds]
+                later = [entry for entry in rollout.entries if entry.seconds > decision.seconds]
+                assert len(committed) <= decision.num_keys <= len(rollout.entries) - len(later)
+
+
+def test_nobody_pulls_before_the_entry_is_there():
+    tasks, made, settings = simulated("all", 3)
+    groups = collect_groups(tasks, made, settings, CollectSettings(1, 4), seed=1, iteration=0)
+    pulls = [
+        (pull, rollout.entries[pull.entry]) for group in groups for rollout in group.rollouts for pull in rollout.pulls
+    ]
+    assert pulls
+    assert all(pull.seconds >= entry.seconds and pull.writer == entry.team for pull, entry in pulls)
+
+
+def simulated(policy, num_tasks):
+    made = RolloutParts(make_model(ModelSettings()), almanac_tools(0), RULES[policy]())
+    return almanac_tasks(0, "train", num_tasks), made, RolloutSettings()
+
+
+def test_results_do_not_depend_on_how_many_rollouts_share_the_process():
+    tasks, made, settings = simulated("random", 3)
+    alone, crowd = (
+        collect_groups(tasks, made, settings, CollectSettings(2, num_in_flight), seed=5, iteration=1)
+        for num_in_flight in (1, 6)
+    )
+    assert alone == crowd
+
+
+def test_other_coordinates_give_another_rollout():
+    tasks, made, settings = simulated("all", 1)
+    task = tasks[0]
+    rollouts = [
+        asyncio.run(run_rollout(task, place, made, settings))
+        for place in (
+            Coordinates(0, 0, task.task_id, 0),
+            Coordinates(0, 0, task.task_id, 1),
+            Coordinates(0, 1, task.task_id, 0),
+        )
+    ]
+    assert len({rollout.seconds for rollout in rollouts}) == 3
+
+
+def test_without_memory_a_team_does_not_depend_on_how_many_others_there_are():
+    tasks, made, settings = simulated("none", 1)
+    task = tasks[0]
+    one, three = (
+        asyncio.run(run_rollout(task, Coordinates(0, 0, task.task_id, 0), made, replace(settings, num_teams=count)))
+        for count in (1, 3)
+    )
+    assert [step for step in three.steps if step.team == 0] == list(one.steps)
+
+
+@dataclass
+class Forced:
+    """Admits all but one step."""
+
+    left_out: tuple[int, int] | None
+    name: str = "forced"
+    listing_window: int | None = None
+
+    async def decide(self, request, ask):
+        admit = (request.step.team, request.step.step) != self.left_out
+        return Admission(int(admit), 0.0, float(admit))
+
+
+def test_flipping_one_admission_replays_the_same_world_until_then():
+    tasks, made, settings = simulated("all", 1)
+    task = tasks[0]
+    place = Coordinates(0, 0, task.task_id, 0)
+    base = asyncio.run(run_rollout(task, place, replace(made, policy=Forced(None)), settings))
+    flipped = base.decisions[len(base.decisions) // 2]
+    other = asyncio.run(run_rollout(task, place, replace(made, policy=Forced((flipped.team, flipped.step))), settings))
+    before = [step for step in base.steps if step.finished_seconds <= flipped.seconds]
+    assert before == [step for step in other.steps if step.finished_seconds <= flipped.seconds]
+    assert other.decisions[flipped.sequence].action == 0
+
+
+def test_no_reference_answer_reaches_a_prompt_unless_a_tool_returned_it():
+    """Search every prompt of several runs for answers that no page, file or program showed and no model guessed."""
+    tasks = almanac_tasks(0, "train", 14)
+    seen: list[str] = []
+    tool_texts: list[str] = []
+    model = make_model(ModelSettings())
+
+    class Listening:
+        name = "listening"
+
+        async def complete(self, messages, *, seed, json_reply=False):
+            seen.extend(message.content for message in messages)
+            return await model.complete(messages, seed=seed, json_reply=json_reply)
+
+    def listening_tool(tool, arguments):
+        result = almanac_tools(0)(tool, arguments)
+        tool_texts.append(result.text)
+        return result
+
+    for task in tasks:
+        if len(task.answer) < 5:  # a short number may stand in a prompt by chance
+            continue
+        seen.clear(), tool_texts.clear()
+        made = RolloutParts(Listening(), listening_tool, RULES["none"]())
+        rollout = asyncio.run(run_rollout(task, Coordinates(0, 0, task.task_id, 0), made, RolloutSettings(num_teams=1)))
+        shown = "\n".join(tool_texts) + task.question + "".join(call.reply for call in rollout.calls)
+        for line in task.answer.splitlines():
+            assert line in shown or not any(line in text for text in seen), task.task_id
