@@ -94,9 +94,11 @@ def make_rollout(policy: str = "lts", task: int = 0, seed: int = 0, *, num_steps
                 MemoryEntry(len(entries), step.summary, step.output, step.team, step.step, step.finished_seconds + 0.5)
             )
     for step in steps:
-        listed = [entry for entry in entries if entry.seconds < step.started_seconds - 1]
+        held = {pull.entry for pull in pulls if pull.reader == step.team}
+        others = [entry for entry in entries if entry.team != step.team and entry.entry not in held]
+        listed = [entry for entry in others if entry.seconds < step.started_seconds - 1]
         if listed and choice.random() < naming:
-            entry = choice.choice([entry for entry in listed if entry.team != step.team] or listed)
+            entry = choice.choice(listed)
             pulls.append(Pull(entry.entry, step.team, entry.team, step.step, step.started_seconds - 1))
     seconds = max(answer.seconds for answer in answers) + 5
     score = float(luck * 0.8 + choice.random() * 0.2 < score_probability)

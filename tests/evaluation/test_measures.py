@@ -98,21 +98,22 @@ def test_a_rollout_measured_by_hand() -> None:
 
 def test_chance_levels_by_hand() -> None:
     # At 25 s entries 0, 1 are listed and one is named; at 35 s and at 45 s one of three.
-    got = measure(ROLLOUT)
+    got = measure(ROLLOUT, own_listed=True)
     assert got.cross_share_chance == 0.5
     # unread: e0 1/2 * 2/3 * 2/3, e1 the same, e2 2/3 * 2/3
     assert got.expected_entries_pulled == pytest.approx(3 - 2 / 9 - 2 / 9 - 4 / 9)
     # reader 1 of e0: 1 - 1/2 * 2/3; of e2: 1/3; reader 0 of e1: 1/3
     assert got.expected_readers == pytest.approx(2 / 3 + 1 / 3 + 1 / 3)
-    hidden = measure(ROLLOUT, own_listed=False)
+    hidden = measure(ROLLOUT)
     assert hidden.cross_share_chance == 1.0
     # reader 1 sees e0 alone at 25 s and names it for sure; reader 0 sees e1 alone; e2 is half of what 1 sees at 45 s
     assert hidden.expected_entries_pulled == pytest.approx(2.5)
     assert hidden.expected_readers == pytest.approx(2.5)
 
 
-def test_the_indifferent_reader_against_enumeration() -> None:
-    # reader 1 names two of the first three and later one of four; reader 2 names one of four
+@pytest.mark.parametrize("pulled_listed", [True, False])
+def test_the_indifferent_reader_against_enumeration(pulled_listed: bool) -> None:
+    # reader 1 names two of the first three entries and later one of four; reader 2 names one of four
     entries = [MemoryEntry(number, "", "", team=number % 3, step=0, seconds=float(number)) for number in range(4)]
     pulls = [
         Pull(0, reader=1, writer=0, step=5, seconds=2.5),
@@ -122,21 +123,30 @@ def test_the_indifferent_reader_against_enumeration() -> None:
     ]
     pulled, readers, count = 0, 0, 0
     for first, second, third in itertools.product(itertools.combinations(range(3), 2), range(4), range(4)):
+        if third in first and not pulled_listed:
+            continue  # its value is already there
         by_one, by_two = {*first, third}, {second}
         pulled += len(by_one | by_two)
         readers += sum(number % 3 != 1 for number in by_one) + sum(number % 3 != 2 for number in by_two)
         count += 1
-    assert indifferent_reader(entries, pulls, own_listed=True) == pytest.approx((pulled / count, readers / count))
+    got = indifferent_reader(entries, pulls, own_listed=True, pulled_listed=pulled_listed)
+    assert got == pytest.approx((pulled / count, readers / count))
+
+
+def test_keys_committed_during_a_selection_were_not_listed() -> None:
+    late = dataclasses.replace(ROLLOUT, pulls=PULLS[:1], calls=(ModelCall("select", "", 1, 1, "", 1, 1, 15.0, 10.0),))
+    assert measure(late, own_listed=True).expected_entries_pulled == 1.0
+    assert measure(late, own_listed=True).expected_readers == 1.0  # entry 1 came at 20 s: entry 0 for sure
 
 
 def test_nothing_to_measure_is_nan() -> None:
     empty = dataclasses.replace(ROLLOUT, decisions=(), entries=(), pulls=(), answers=(), calls=(), num_teams=1)
-    got = measure(empty)
+    got = measure(empty, own_listed=True)
     assert all(math.isnan(one) for one in (got.admission_fraction, got.read_rate, got.cross_share, got.reach))
     assert math.isnan(got.first_seconds)
     assert got.first_team == -1
     assert got.cross_share_chance == 0.0
-    assert math.isnan(measure(empty, own_listed=False).cross_share_chance)
+    assert math.isnan(measure(empty).cross_share_chance)
     assert measure(dataclasses.replace(ROLLOUT, reward_agg=math.nan)).score != measure(ROLLOUT).score
 
 

@@ -40,7 +40,7 @@ def test_a_row_by_hand() -> None:
 
 def test_ratios_are_pooled_over_rollouts() -> None:
     rollouts = [make_rollout("lts", 0, 0), make_rollout("lts", 1, 0)]
-    row = find_row(build_report({"lts": rollouts}, reference="lts"), "lts")
+    row = find_row(build_report({"lts": rollouts}, reference="lts", own_listed=True), "lts")
     admitted, decided = (sum(len(getattr(one, name)) for one in rollouts) for name in ("entries", "decisions"))
     assert row.admission_fraction == admitted / decided
     pulled = sum(len({pull.entry for pull in one.pulls}) for one in rollouts)

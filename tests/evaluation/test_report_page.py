@@ -175,7 +175,7 @@ def test_ticks_are_round_and_cover() -> None:
 
 
 def test_colors_set_apart_the_reference_and_the_highlight() -> None:
-    names = ["m1_parallel", "lts", "a", "b", "c", "d", "e", "f", "g"]
+    names = ["m1_parallel", "lts", *"abcdefghi"]
     colors = policy_colors(names, reference="m1_parallel", highlight="lts")
     assert len(set(colors.values())) == len(names)
 

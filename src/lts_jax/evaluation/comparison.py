@@ -80,7 +80,9 @@ class Versus:
     runtime_reduction_percent: Interval  # 100 * (policy - highlighted) / policy
 
 
-def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = True) -> Measured:
+def measure_policy(
+    policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = False, pulled_listed: bool = False
+) -> Measured:
     """Measures of a policy's rollouts by (task, seed, rollout).
 
     Raises ValueError without rollouts, and for two rollouts with the same coordinates.
@@ -92,7 +94,7 @@ def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool
         cell = (rollout.task.task_id, rollout.coordinates.seed, rollout.coordinates.rollout)
         if cell in measured:
             raise ValueError(f"policy {policy!r}: two rollouts of task {cell[0]!r}, seed {cell[1]}, number {cell[2]}")
-        measured[cell] = measure(rollout, own_listed=own_listed)
+        measured[cell] = measure(rollout, own_listed=own_listed, pulled_listed=pulled_listed)
     return measured
 
 

@@ -26,7 +26,7 @@ from lts_jax.evaluation.svg import (
     ticks,
 )
 
-PALETTE = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7f3c8d", "#5f6b6d")
+PALETTE = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d00", "#7f3c8d", "#5f6b6d", "#b3a5d6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def dot_plot(
     `text_title` stands over these values. `zero_line` marks no difference; `resolution` shades the band around it
     inside which effects stay unseen.
     """
-    left, right, top, row_height = 116, 84, 34, 24
+    left, right, top, row_height = 130, 84, 34, 24
     height = top + row_height * len(dots) + 30
     low, high = bounds or _span(dots, zero_line=zero_line)
     x_ticks = [tick for tick in ticks(low, high, 4) if low <= tick <= high]
@@ -162,7 +162,7 @@ def _dot_row(dot: Dot, y: float, to_x: Scale, width: int) -> str:
     tip = quote(dot.tip or f"{dot.label}: {dot.text}")
     parts = [f'<g data-tip="{tip}">' + rect(0, y - 12, width, 24, "transparent")]
     bold = 700 if dot.color == ACCENT else 400
-    parts.append(text(0, y + 4, shorten(dot.label, 17), color=ACCENT if bold == 700 else INK, weight=bold))
+    parts.append(text(0, y + 4, shorten(dot.label, 18), color=ACCENT if bold == 700 else INK, weight=bold))
     if math.isfinite(dot.level):
         x = to_x(dot.level)
         parts.append(path([x, x], [y - 8, y + 8], SOFT, 2, dash="3 2.5"))

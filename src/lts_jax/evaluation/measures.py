@@ -141,12 +141,24 @@ class RolloutMeasures:
         return ratio(self.num_stalls, self.num_steps)
 
 
-def measure(rollout: Rollout, *, own_listed: bool = True) -> RolloutMeasures:
-    """Measure one rollout. `own_listed` says whether a team's own keys were listed to it (it sets chance levels)."""
+def measure(rollout: Rollout, *, own_listed: bool = False, pulled_listed: bool = False) -> RolloutMeasures:
+    """Measure one rollout.
+
+    Two things set its chance levels: `own_listed` says whether a team's own keys were listed to it, `pulled_listed`
+    whether keys were listed again while their value stood in the team's context.
+    """
     first = first_finisher(rollout.answers)
     pulled = {pull.entry for pull in rollout.pulls}
     readers = {(pull.entry, pull.reader) for pull in rollout.pulls if pull.reader != pull.writer}
-    expected_pulled, expected_readers = indifferent_reader(rollout.entries, rollout.pulls, own_listed=own_listed)
+    expected_pulled, expected_readers = indifferent_reader(
+        rollout.entries,
+        rollout.pulls,
+        own_listed=own_listed,
+        pulled_listed=pulled_listed,
+        listing_seconds={
+            (call.team, call.step): call.started_seconds for call in rollout.calls if call.purpose == "select"
+        },
+    )
     return RolloutMeasures(
         score=rollout.reward_agg,
         answered=float(rollout.outcome.answered),
@@ -194,31 +206,44 @@ def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
 
 
 def indifferent_reader(
-    entries: Sequence[MemoryEntry], pulls: Sequence[Pull], *, own_listed: bool
+    entries: Sequence[MemoryEntry],
+    pulls: Sequence[Pull],
+    *,
+    own_listed: bool,
+    pulled_listed: bool = False,
+    listing_seconds: Mapping[tuple[int, int], float] | None = None,
 ) -> tuple[float, float]:
     """Expected (entries pulled at least once, distinct other readers summed over entries) of the indifferent reader.
 
-    A selection is all pulls of one reader before one step: m distinct keys out of the n listed at that time. It names
-    a given listed entry with probability m/n. So an entry stays unread by reader k with probability
-    prod (1 - m/n) over k's selections at which it was listed, and selections are independent. Entries count as listed
-    from their commit on; a limit on the number of listed keys is not modelled.
+    A selection is all pulls of one reader before one step: m distinct keys out of the n listed. It names a listed key
+    with probability m/n, so a key stays unread by a reader with probability prod (1 - m/n) over the reader's
+    selections at which it was listed. Keys whose value the reader holds are listed again only with `pulled_listed`;
+    without it they leave n, until the reader pulls one of them again, which shows that it forgot them all.
+    `listing_seconds` says when the keys of a selection (reader, step) were listed; without it, when they were pulled.
+    Limits on the length of a listing are not modelled.
     """
     selections: dict[tuple[int, int], list[Pull]] = defaultdict(list)
-    for pull in pulls:
+    for pull in sorted(pulls, key=lambda pull: (pull.seconds, pull.step)):
         selections[pull.reader, pull.step].append(pull)
-    unread: dict[tuple[int, int], float] = {}  # (entry, reader) -> probability that this reader never names it
-    for (reader, _), selected in selections.items():
-        seconds = max(pull.seconds for pull in selected)
-        num_named = len({pull.entry for pull in selected})
-        listed = [entry for entry in entries if entry.seconds <= seconds and (own_listed or entry.team != reader)]
-        stays = 1.0 - min(1.0, ratio(num_named, len(listed)))
-        for entry in listed:
-            unread[entry.entry, reader] = unread.get((entry.entry, reader), 1.0) * stays
     writers = {entry.entry: entry.team for entry in entries}
-    by_all = dict.fromkeys(writers, 1.0)
+    committed = {entry.entry: entry.seconds for entry in entries}
+    held: dict[int, set[int]] = defaultdict(set)
+    unread: dict[tuple[int, int], float] = {}  # (entry, reader) -> probability that this reader never names it
+    for (reader, step), selected in selections.items():
+        named = {pull.entry for pull in selected}
+        listed_at = (listing_seconds or {}).get((reader, step), max(pull.seconds for pull in selected))
+        seconds = max([listed_at, *(committed[entry] for entry in named if entry in committed)])
+        listed = [entry.entry for entry in entries if entry.seconds <= seconds and (own_listed or entry.team != reader)]
+        if pulled_listed or named & held[reader]:
+            held[reader].clear()
+        stays = 1.0 - min(1.0, ratio(len(named), len(listed) - len(held[reader].intersection(listed))))
+        for entry_id in listed:
+            unread[entry_id, reader] = unread.get((entry_id, reader), 1.0) * stays
+        held[reader] |= named
+    unread_by_all = dict.fromkeys(writers, 1.0)
     for (entry_id, _), probability in unread.items():
-        by_all[entry_id] *= probability
-    expected_pulled = math.fsum(1.0 - probability for probability in by_all.values())
+        unread_by_all[entry_id] *= probability
+    expected_pulled = math.fsum(1.0 - probability for probability in unread_by_all.values())
     expected_readers = math.fsum(1.0 - p for (entry_id, reader), p in unread.items() if writers[entry_id] != reader)
     return expected_pulled, expected_readers
 

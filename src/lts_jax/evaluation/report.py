@@ -50,20 +50,23 @@ def build_report(
     metrics: Sequence[Mapping[str, Any]] = (),
     header: Mapping[str, str] | None = None,
     example: Rollout | None = None,
-    own_listed: bool = True,
+    own_listed: bool = False,
+    pulled_listed: bool = False,
     seed: int = 0,
 ) -> Report:
     """Compare policies on the rollouts of the same tasks and seeds.
 
     `metrics` are the lines of a training run's metrics file; `header` says what was run, when and with which model.
-    `highlight` defaults to the first policy whose name starts with "lts" or "learned", else to the last one. Raises
-    ValueError for an unknown reference or highlight, an empty policy, or two rollouts with the same coordinates.
+    `own_listed` and `pulled_listed` say which keys teams were shown, and set chance levels; the defaults are those of
+    the memory's reading settings. `highlight` defaults to the first policy whose name starts with "lts" or "learned",
+    else to the last one. Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two
+    rollouts of one policy with the same task, seed and number.
     """
     for name in [reference] if highlight is None else [reference, highlight]:
         if name not in rollouts_by_policy:
             raise ValueError(f"expected one of the policies {sorted(rollouts_by_policy)}, got {name!r}")
     measured = {
-        policy: measure_policy(policy, rollouts, own_listed=own_listed)
+        policy: measure_policy(policy, rollouts, own_listed=own_listed, pulled_listed=pulled_listed)
         for policy, rollouts in rollouts_by_policy.items()
     }
     everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
