@@ -169,7 +169,7 @@ def test_threads_may_add_and_search_at_once(backend: str) -> None:
     assert not problems
     assert len(index) == 2000
     _, scores = index.search(rows[2, 7], 2000)
-    np.testing.assert_allclose(np.sort(scores), np.sort((rows.reshape(-1, 8) @ rows[2, 7])), atol=1e-4)
+    np.testing.assert_allclose(np.sort(scores), np.sort(rows.reshape(-1, 8) @ rows[2, 7]), atol=1e-4)
 
 
 class _FakeGpuFaiss:

@@ -1,6 +1,8 @@
 """Texts to unit vectors: the `Encoder` protocol, the hashing encoder that needs no download, and a cache for any."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 from zlib import crc32
@@ -35,7 +37,7 @@ _WORD_SALT = np.uint64(1 << 63)
 _HALF = np.uint64(32)
 _OPENING_WORDS = 24
 _OPENING_WEIGHT = 2.0  # a reply says in its first words whether it worked
-_PAIR_WEIGHT = 0.7
+_PAIR_LENGTH = 0.7
 _LAYOUT = 1  # raise when the vectors of the same settings change
 
 
@@ -43,10 +45,9 @@ class HashingEncoder:
     """Signed feature hashing (Weinberger et al., arXiv 0902.2206) of characters, words and word pairs.
 
     Three kinds of features share the D coordinates: runs of n bytes of the lower-case text for n in `ngrams`, words,
-    and pairs of neighbouring words. A feature's hash picks a coordinate and a sign. Each kind is weighted by one over
-    the root of its count, so that words weigh as much as the far more numerous runs, and words near the start count
-    double: the few words that say whether a step worked are not drowned in a page. Only the first `max_characters` are
-    read.
+    and pairs of neighbouring words. A feature's hash picks a coordinate and a sign. Runs count as often as they occur,
+    words and pairs once, those near the start double; each kind is scaled to unit length (runs, words) or 0.7 (pairs).
+    So the few words that say whether a step worked are not drowned in a page. Only the first `max_characters` are read.
 
     The vectors depend on the text and the settings alone, not on process, platform or library version.
     """
@@ -84,35 +85,26 @@ class HashingEncoder:
         characters = b" ".join(raw.translate(_CHARACTERS).split())
         if not characters:
             return
-        features, weights = self._features(characters)
-        counts = np.bincount(_buckets(features, 2 * self._dim), weights, 2 * self._dim)
-        signed = counts[: self._dim] - counts[self._dim :]
-        norm = np.sqrt(signed.dot(signed))
+        signed = self._signed_counts(self._runs(characters), None)
+        signed /= _norm(signed) or 1.0
+        features, weights = _words_and_pairs(characters)
+        signed += self._signed_counts(features, weights)
+        norm = _norm(signed)
         if norm == 0.0:  # the few features of a tiny text cancelled out
             row[0] = 1.0
         else:
             np.divide(signed, norm, row, casting="same_kind")
 
-    def _features(self, characters: bytes) -> tuple[np.ndarray, np.ndarray]:
-        """Unhashed features uint64[F] and their weights float64[F]."""
+    def _runs(self, characters: bytes) -> np.ndarray:
+        """Runs of n bytes as integers, uint64[F]."""
         padded = b" " + characters + b" "
         # Every 8-byte window of the text as one little-endian integer; a run of n bytes is its n low bytes.
         windows = np.ndarray(len(padded), "<u8", padded + bytes(8), strides=(1,))
-        parts = [windows[: len(padded) + 1 - n] & low_bytes for n, low_bytes in self._ngrams if n <= len(padded)]
-        words = np.array([*map(crc32, characters.translate(_WORD_CHARACTERS).split())], np.uint64)
-        num_words, num_runs = len(words), sum(map(len, parts))
-        pairs = words[:-1] * _MULTIPLIERS[2] + words[1:]
-        features = np.concatenate([*parts, words | _WORD_SALT, pairs])
-        weights = np.empty(len(features))
-        weights[:num_runs] = (num_runs or 1) ** -0.5
-        if num_words:
-            unit = num_words**-0.5
-            split = num_runs + num_words
-            weights[num_runs:split] = unit
-            weights[num_runs : num_runs + min(num_words, _OPENING_WORDS)] = unit * _OPENING_WEIGHT
-            weights[split:] = unit * _PAIR_WEIGHT
-            weights[split : split + _OPENING_WORDS] = unit * _PAIR_WEIGHT * _OPENING_WEIGHT
-        return features, weights
+        return np.concatenate([windows[: max(0, len(padded) + 1 - n)] & low_bytes for n, low_bytes in self._ngrams])
+
+    def _signed_counts(self, features: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        counts = np.bincount(_buckets(features, 2 * self._dim), weights, 2 * self._dim)
+        return np.subtract(counts[: self._dim], counts[self._dim :], dtype=np.float64)
 
 
 class CachedEncoder:
@@ -161,6 +153,30 @@ class CachedEncoder:
         if len(self._rows) >= self._max_entries:
             self._rows.pop(next(iter(self._rows)), None)
         self._rows[text] = row.copy()
+
+
+def _words_and_pairs(characters: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct words and pairs of neighbouring words, in order: features uint64[F], weights float64[F]."""
+    in_order = [*map(crc32, characters.translate(_WORD_CHARACTERS).split())]
+    hashed = np.array(in_order, np.uint64)
+    words = np.array([*dict.fromkeys(in_order)], np.uint64) | _WORD_SALT
+    pairs = np.array([*dict.fromkeys((hashed[:-1] * _MULTIPLIERS[2] + hashed[1:]).tolist())], np.uint64)
+    weights = np.empty(len(words) + len(pairs))
+    weights[: len(words)] = _weights(len(words), 1.0)
+    weights[len(words) :] = _weights(len(pairs), _PAIR_LENGTH)
+    return np.concatenate([words, pairs]), weights
+
+
+@lru_cache(maxsize=4096)
+def _weights(num_features: int, length: float) -> np.ndarray:
+    """Weights of one kind of features: the opening ones double, all together of L2 norm `length`."""
+    weights = np.ones(num_features)
+    weights[:_OPENING_WORDS] = _OPENING_WEIGHT
+    return weights * (length / (_norm(weights) or 1.0))
+
+
+def _norm(vector: np.ndarray) -> float:
+    return math.sqrt(vector.dot(vector))
 
 
 def _buckets(features: np.ndarray, num_buckets: int) -> np.ndarray:

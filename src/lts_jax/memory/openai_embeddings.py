@@ -94,12 +94,11 @@ class OpenAIEncoder:
         found = sorted(reply.data or (), key=lambda item: item.index)
         if [item.index for item in found] != list(range(len(texts))):
             raise ModelFailure(f"embeddings of {self._model}: sent {len(texts)} texts, got {len(found)} vectors")
-        if any(len(item.embedding) != self._dim for item in found):
-            raise ModelFailure(
-                f"embeddings of {self._model}: expected width {self._dim}, got {len(found[0].embedding)}: set dim"
-            )
-        rows = np.array([item.embedding for item in found], np.float32)
+        widths = {len(item.embedding) for item in found}
+        if widths != {self._dim}:
+            raise ModelFailure(f"embeddings of {self._model}: expected width {self._dim}, got {widths}: set dim")
+        rows = np.array([item.embedding for item in found], np.float64)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise ModelFailure(f"embeddings of {self._model}: got numbers that are not finite")
-        return rows / np.maximum(norms, 1e-12)
+        return (rows / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -1,0 +1,93 @@
+"""The embeddings endpoint behind a stub transport: what is sent, what comes back, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lts_jax.errors import UserError
+from lts_jax.llm.chat import ModelFailure
+from lts_jax.memory.openai_embeddings import OpenAIEncoder
+
+httpx = pytest.importorskip("httpx2")
+
+
+class _Endpoint:
+    """Answers [length of the text, 1], in reverse order; keeps the requests."""
+
+    def __init__(self, width: int = 2, drop: int = 0, status: int = 200, number: float | None = 1.0) -> None:
+        self.width, self.drop, self.status, self.number = width, drop, status, number
+        self.requests: list[tuple[str, dict[str, object]]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        self.requests.append((request.url.path, body))
+        if self.status != 200:
+            return httpx.Response(self.status, json={"error": {"message": "not\ntoday"}})
+        rows = [
+            {"object": "embedding", "index": place, "embedding": [float(len(text))] + [self.number] * (self.width - 1)}
+            for place, text in enumerate(body["input"])
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        reply = {"object": "list", "data": rows[::-1][self.drop :], "model": body["model"], "usage": usage}
+        return httpx.Response(200, json=reply)
+
+
+def _encoder(endpoint: _Endpoint, **settings: int) -> OpenAIEncoder:
+    client = httpx.Client(transport=httpx.MockTransport(endpoint))
+    return OpenAIEncoder("small", 2, "http://127.0.0.1:1/v1", "none", max_retries=0, http_client=client, **settings)
+
+
+def test_texts_go_in_batches_and_vectors_come_back_in_order() -> None:
+    endpoint = _Endpoint()
+    vectors = _encoder(endpoint, batch_size=2).encode(["abc", "", "a", "abcd" * 10, " \n"])
+    expected = np.array([[3, 1], [0, 0], [1, 1], [40, 1], [0, 0]], np.float32)
+    expected[[0, 2, 3]] /= np.linalg.norm(expected[[0, 2, 3]], axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, expected, rtol=1e-6)
+    assert vectors.dtype == np.float32
+    assert [body["input"] for _, body in endpoint.requests] == [["abc", "a"], ["abcd" * 10]]
+    assert {path for path, _ in endpoint.requests} == {"/v1/embeddings"}
+    assert {body["model"] for _, body in endpoint.requests} == {"small"}
+
+
+def test_blank_texts_alone_send_nothing_and_long_ones_are_cut() -> None:
+    endpoint = _Endpoint()
+    encoder = _encoder(endpoint, max_characters=4)
+    assert encoder.encode(["", " "]).tolist() == [[0, 0], [0, 0]]
+    assert encoder.encode([]).shape == (0, 2)
+    assert not endpoint.requests
+    encoder.encode(["abcdefgh"])
+    assert endpoint.requests[0][1]["input"] == ["abcd"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "problem"),
+    [
+        (_Endpoint(width=3), "expected width 2, got {3}: set dim"),
+        (_Endpoint(drop=1), "sent 2 texts, got 1 vectors"),
+        (_Endpoint(status=400), "embeddings of small: .*not today"),
+        (_Endpoint(status=500), "embeddings of small: "),
+        (_Endpoint(number=None), "not finite"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_other_answers_are_failures_of_one_line(endpoint: _Endpoint, problem: str) -> None:
+    with pytest.raises(ModelFailure, match=problem) as caught:
+        _encoder(endpoint).encode(["a", "b"])
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="expected at least 1"):
+        OpenAIEncoder("small", 0, api_key="none")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UserError, match="embeddings endpoint: ") as caught:
+        OpenAIEncoder("small", 2)
+    assert "\n" not in str(caught.value)
+
+
+def test_names_tell_endpoints_apart() -> None:
+    one = OpenAIEncoder("small", 2, "http://127.0.0.1:1/v1", "a").name
+    assert one == OpenAIEncoder("small", 2, "http://127.0.0.1:1/v1", "b").name
+    assert one != OpenAIEncoder("small", 2, "http://127.0.0.1:2/v1", "a").name
+    assert one.startswith("openai-small-2-")
