@@ -63,7 +63,7 @@ def test_blank_texts_alone_send_nothing_and_long_ones_are_cut() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "problem"),
     [
-        (_Endpoint(width=3), "expected width 2, got {3}: set dim"),
+        (_Endpoint(width=3), r"expected width 2, got \{3\}: set dim"),
         (_Endpoint(drop=1), "sent 2 texts, got 1 vectors"),
         (_Endpoint(status=400), "embeddings of small: .*not today"),
         (_Endpoint(status=500), "embeddings of small: "),
