@@ -82,6 +82,26 @@ def test_json_round_trips_without_nan() -> None:
     assert len(document["versus"]) == len(rows) - 1
 
 
+def test_groups_by_difficulty_and_by_family() -> None:
+    def of_family(policy: str, task: int, family: str) -> Rollout:
+        rollout = timed(policy, task, 0, 100.0, float(family == "rivers"))
+        return dataclasses.replace(rollout, task=dataclasses.replace(rollout.task, family=family, difficulty="easy"))
+
+    rollouts = {"m1_parallel": [of_family("m1_parallel", task, "rivers" if task else "lines") for task in range(4)]}
+    groups = {row.group: row for row in build_report(rollouts, new_families=["rivers"]).breakdown}
+    assert {name: row.num_tasks for name, row in groups.items()} == {"seen families": 1, "new families": 3}
+    assert groups["new families"].score.estimate == 1.0
+    assert groups["seen families"].score.estimate == 0.0
+    assert build_report(rollouts).breakdown == ()
+
+
+def test_runs_of_a_task_are_counted_by_seed_and_number() -> None:
+    again = dataclasses.replace(REFERENCE[0].coordinates, rollout=1)
+    rollouts = {"m1_parallel": [*REFERENCE, dataclasses.replace(REFERENCE[0], coordinates=again)]}
+    report = build_report(rollouts)
+    assert (report.num_tasks, report.num_seeds) == (2, 3)
+
+
 def test_versus_is_the_reference_comparison_seen_from_the_other_side() -> None:
     report = build_report({"m1_parallel": REFERENCE, "lts": LEARNED})
     (against,) = report.versus

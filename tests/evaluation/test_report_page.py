@@ -63,7 +63,7 @@ def page() -> str:
 def test_page_is_well_formed_and_whole(page: str) -> None:
     walker = walk(page)
     words = " ".join(walker.texts)
-    for title in ("Comparison", "Completion times", "Read rate", "Cross share", "Reach", "By difficulty", "Learning"):
+    for title in ("Comparison", "Completion times", "Read rate", "Cross share", "Reach", "By kind of task", "Learning"):
         assert title in words
     assert sum(tag == "svg" for tag, _ in walker.elements) == 2 + 2 + 1 + 4 + 6 + 1
     assert "virtual (simulated latencies)" in words
@@ -142,6 +142,16 @@ def test_timeline_places_a_bar_by_its_seconds() -> None:
     bars = [attributes for tag, attributes in walk(timeline(alone)).elements if attributes.get("height") == "28.0"]
     # the time axis is 62 to 1076: 25 s at 315.5, 25 s long less one pixel of air
     assert [(bar["x"], bar["width"]) for bar in bars] == [("315.5", "252.5")]
+
+
+def test_work_after_the_final_answer_stays_on_the_axis() -> None:
+    rollout = make_rollout("lts")
+    late = dataclasses.replace(rollout.steps[0], started_seconds=150.0, finished_seconds=200.0, failed=False)
+    first_answer = dataclasses.replace(rollout, steps=(late,), entries=(), pulls=(), seconds=100.0)
+    (bar,) = [
+        attributes for _, attributes in walk(timeline(first_answer)).elements if attributes.get("height") == "28.0"
+    ]
+    assert (bar["x"], bar["width"]) == ("822.5", "252.5")  # 62 to 1076 is now 200 s
 
 
 def test_a_rollout_of_nothing_is_drawn() -> None:

@@ -1,7 +1,7 @@
 """One policy against the reference: means, paired differences with intervals, and sharing beside its chance level."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True)
 class BreakdownRow:
-    """One policy on the tasks of one group (a difficulty)."""
+    """One policy on the tasks of one group: a difficulty, or families seen or not seen in training."""
 
     policy: str
     group: str
@@ -196,25 +196,34 @@ def _pair(own: Measured, other: Measured, value: Callable[[RolloutMeasures], flo
 
 
 def break_down(
-    rollouts_by_policy: Mapping[str, Sequence[Rollout]], measured: Mapping[str, Measured], *, seed: int = 0
+    rollouts_by_policy: Mapping[str, Sequence[Rollout]],
+    measured: Mapping[str, Measured],
+    *,
+    new_families: Collection[str] = (),
+    seed: int = 0,
 ) -> tuple[BreakdownRow, ...]:
-    """Rows by difficulty, easy first; none where all tasks have the same one."""
+    """Rows by difficulty (easy first), then by whether the family was kept out of training; no group of all tasks."""
+    tasks = {one.task.task_id: one.task for rollouts in rollouts_by_policy.values() for one in rollouts}
     order = {"easy": 0, "medium": 1, "hard": 2}
-    groups = {one.task.task_id: one.task.difficulty for rollouts in rollouts_by_policy.values() for one in rollouts}
-    names = sorted(set(groups.values()), key=lambda name: (order.get(name.lower(), 3), name))
-    rows = []
-    for policy, group in [(policy, group) for policy in measured for group in names] if len(names) > 1 else []:
-        cells = [cell for cell in measured[policy] if groups[cell[0]] == group]
-        tasks = [cell[0] for cell in cells]
-        scores = [measured[policy][cell].score for cell in cells]
-        seconds = [measured[policy][cell].runtime_seconds for cell in cells]
-        rows.append(
-            BreakdownRow(
-                policy=policy,
-                group=group or "other",
-                num_tasks=len(set(tasks)),
-                score=stats.mean_interval(scores, tasks, seed=seed),
-                runtime_seconds=stats.mean_interval(seconds, tasks, seed=seed),
-            )
-        )
-    return tuple(rows)
+    difficulties = sorted({one.difficulty for one in tasks.values()}, key=lambda one: (order.get(one.lower(), 3), one))
+    groups = {one or "other": {name for name in tasks if tasks[name].difficulty == one} for one in difficulties}
+    groups["seen families"] = {name for name in tasks if tasks[name].family not in new_families}
+    groups["new families"] = tasks.keys() - groups["seen families"]
+    return tuple(
+        _group_row(policy, group, members, measured[policy], seed)
+        for policy in measured
+        for group, members in groups.items()
+        if 0 < len(members) < len(tasks)
+    )
+
+
+def _group_row(policy: str, group: str, members: Collection[str], measured: Measured, seed: int) -> BreakdownRow:
+    cells = [cell for cell in measured if cell[0] in members]
+    names = [cell[0] for cell in cells]
+    return BreakdownRow(
+        policy=policy,
+        group=group,
+        num_tasks=len(set(names)),
+        score=stats.mean_interval([measured[cell].score for cell in cells], names, seed=seed),
+        runtime_seconds=stats.mean_interval([measured[cell].runtime_seconds for cell in cells], names, seed=seed),
+    )

@@ -93,8 +93,8 @@ def cumulative_chart(series: Sequence[Series], *, x_title: str, width: int = 100
     """
     left, right, top, bottom = 46, 196, 16, 40
     end = max(one.x[-1] for one in series)
-    x_ticks = ticks(0, end, 6)
-    to_x, to_y = Scale(0, max(end, x_ticks[-1]), left, width - right), Scale(0, 1, height - bottom, top)
+    x_ticks = [tick for tick in ticks(0, end, 6) if tick <= end]
+    to_x, to_y = Scale(0, end, left, width - right), Scale(0, 1, height - bottom, top)
     parts = _y_grid([0, 0.25, 0.5, 0.75, 1], to_y, left, width - right, percent=True)
     parts += [
         text(to_x(tick), height - bottom + 17, number_label(tick, x_ticks), anchor="middle", soft=True)
@@ -134,7 +134,7 @@ def dot_plot(
     `text_title` stands over these values. `zero_line` marks no difference; `resolution` shades the band around it
     inside which effects stay unseen.
     """
-    left, right, top, row_height = 130, 84, 34, 24
+    left, right, top, row_height = 130, 98, 34, 24
     height = top + row_height * len(dots) + 30
     low, high = bounds or _span(dots, zero_line=zero_line)
     x_ticks = [tick for tick in ticks(low, high, 4) if low <= tick <= high]

@@ -53,7 +53,7 @@ def _comparison_row(row: ComparisonRow, report: Report) -> str:
 
 
 def breakdown(report: Report) -> str:
-    """Score and runtime by difficulty; nothing where all tasks have the same one."""
+    """Score and runtime by kind of task; nothing where all tasks are of one kind."""
     if not report.breakdown:
         return ""
     groups = list(dict.fromkeys(row.group for row in report.breakdown))
@@ -69,10 +69,10 @@ def breakdown(report: Report) -> str:
         texts = [_stacked(cell.score, ".3f", ".2f") for cell in cells]
         texts += [_stacked(cell.runtime_seconds, ",.0f") for cell in cells]
         texts = [_cell(one, "group" if column in first else "") for column, one in enumerate(texts)]
-        own = ' class="own"' if policy == report.highlight != report.reference else ""
+        own = ' class="own"' if policy == report.highlight and policy != report.reference else ""
         lines.append(f"<tr{own}>{_cell(quote(policy))}{''.join(texts)}</tr>")
     return (
-        '<h2>By difficulty</h2><p class="soft">Means with 95 % intervals; fewer tasks, wider intervals.</p>'
+        '<h2>By kind of task</h2><p class="soft">Means with 95 % intervals; no interval below five tasks.</p>'
         + _table(heads, "".join(lines))
     )
 

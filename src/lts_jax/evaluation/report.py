@@ -5,7 +5,7 @@ terminal and `html.py` writes the page.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,7 +33,7 @@ class Report:
     notes: tuple[str, ...]
     clock: str
     num_tasks: int
-    num_seeds: int
+    num_seeds: int  # distinct (seed, rollout number): how often a task was run
     num_teams: int
     rows: tuple[ComparisonRow, ...]
     versus: tuple[Versus, ...]  # the highlighted policy against each of the others
@@ -52,15 +52,17 @@ def build_report(
     example: Rollout | None = None,
     own_listed: bool = False,
     pulled_listed: bool = False,
+    new_families: Collection[str] = (),
     seed: int = 0,
 ) -> Report:
     """Compare policies on the rollouts of the same tasks and seeds.
 
     `metrics` are the lines of a training run's metrics file; `header` says what was run, when and with which model.
     `own_listed` and `pulled_listed` say which keys teams were shown, and set chance levels; the defaults are those of
-    the memory's reading settings. `highlight` defaults to the first policy whose name starts with "lts" or "learned",
-    else to the last one. Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two
-    rollouts of one policy with the same task, seed and number.
+    the memory's reading settings. `new_families` are task families kept out of training, shown apart. `highlight`
+    defaults to the first policy whose name starts with "lts" or "learned", else to the last one. Raises ValueError for
+    an unknown reference or highlight, a policy without rollouts, or two rollouts of one policy with the same task,
+    seed and number.
     """
     for name in [reference] if highlight is None else [reference, highlight]:
         if name not in rollouts_by_policy:
@@ -80,11 +82,11 @@ def build_report(
         notes=(),
         clock=" and ".join(clocks),
         num_tasks=len({rollout.task.task_id for rollout in everything}),
-        num_seeds=len({rollout.coordinates.seed for rollout in everything}),
+        num_seeds=len({(rollout.coordinates.seed, rollout.coordinates.rollout) for rollout in everything}),
         num_teams=max(rollout.num_teams for rollout in everything),
         rows=rows,
         versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
-        breakdown=break_down(rollouts_by_policy, measured, seed=seed),
+        breakdown=break_down(rollouts_by_policy, measured, new_families=new_families, seed=seed),
         curves=learning_curves(metrics),
         example=example,
     )
@@ -142,11 +144,11 @@ def _best_alternatives(report: Report) -> str:
         return ""
     fastest = max(others, key=lambda row: row.runtime_reduction_percent.estimate)
     best = max(others, key=lambda row: row.score.estimate)
-    return (
-        f" Among the other ways to share, {fastest.policy} saves most time "
-        f"({fastest.runtime_reduction_percent.estimate:.1f} %) and {best.policy} scores highest "
-        f"({best.score.estimate:.3f}, against {find_row(report, report.highlight).score.estimate:.3f})."
-    )
+    saves = f"saves most time ({fastest.runtime_reduction_percent.estimate:.1f} %)"
+    own = find_row(report, report.highlight).score.estimate
+    scores = f"scores highest ({best.score.estimate:.3f}, against {own:.3f})"
+    subject = "" if best is fastest else f"{best.policy} "
+    return f" Among the other ways to share, {fastest.policy} {saves} and {subject}{scores}."
 
 
 def _verdict(interval: Interval) -> str:
@@ -170,8 +172,8 @@ def _with_notes(report: Report, *, own_listed: bool) -> Report:
     )
     notes = [
         clock,
-        f"{report.num_tasks} tasks, {report.num_seeds} seeds, {report.num_teams} teams at most. Brackets: 95 % "
-        "intervals; tasks are resampled with all their seeds.",
+        f"{report.num_tasks} tasks, {report.num_seeds} runs of each (seeds), up to {report.num_teams} teams. Brackets: "
+        "95 % intervals; tasks are resampled with all their seeds.",
         f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
         "100 * (reference - policy) / reference.",
         f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}. Read "

@@ -21,7 +21,8 @@ HATCH = (
 def timeline(rollout: Rollout) -> str:
     """Draw a rollout against its clock, in seconds. Texts show while pointing at a bar, a mark or an arrow."""
     height = TOP + LANE_HEIGHT * rollout.num_teams + 40
-    to_x = Scale(0, max(rollout.seconds, 1e-9), LEFT, WIDTH - RIGHT)
+    end = max([rollout.seconds, 1e-9, *(step.finished_seconds for step in rollout.steps)])
+    to_x = Scale(0, end, LEFT, WIDTH - RIGHT)
     steps = {(step.team, step.step): step for step in rollout.steps}
     entries = {entry.entry: entry for entry in rollout.entries}
     parts = [HATCH, _legend(rollout), _axis(rollout, to_x)]
@@ -79,7 +80,7 @@ def _legend(rollout: Rollout) -> str:
 
 def _axis(rollout: Rollout, to_x: Scale) -> str:
     bottom = TOP + LANE_HEIGHT * rollout.num_teams
-    x_ticks = [tick for tick in ticks(0, rollout.seconds, 8) if tick <= rollout.seconds]
+    x_ticks = [tick for tick in ticks(0, to_x.high, 8) if tick <= to_x.high]
     parts = [line(to_x(tick), TOP, to_x(tick), bottom, FAINT) for tick in x_ticks]
     parts += [
         text(to_x(tick), bottom + 16, number_label(tick, x_ticks), anchor="middle", soft=True) for tick in x_ticks
@@ -99,7 +100,7 @@ def _lane(rollout: Rollout, team: int, to_x: Scale) -> str:
     y = _center(team)
     parts = [text(0, y + 4, f"team {team}", weight=600)]
     for answer in (answer for answer in rollout.answers if answer.team == team):
-        x = to_x(min(answer.seconds, rollout.seconds))
+        x = to_x(min(answer.seconds, to_x.high))
         tip = quote(f"Team {team}: {answer.stop_reason.value} after {answer.seconds:.0f} s\n\n{excerpt(answer.text)}")
         parts.append(line(LEFT, y, x, y, "#b9c0c7", 2))
         parts.append(f'<g data-tip="{tip}">{line(x, y - BAR_HEIGHT / 2, x, y + BAR_HEIGHT / 2, INK, 3)}')
