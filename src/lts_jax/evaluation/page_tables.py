@@ -58,8 +58,8 @@ def breakdown(report: Report) -> str:
         return ""
     groups = list(dict.fromkeys(row.group for row in report.breakdown))
     sizes = {row.group: row.num_tasks for row in report.breakdown}
-    blocks = [f"score<br>{quote(group)}, {sizes[group]} tasks" for group in groups]
-    blocks += [f"seconds<br>{quote(group)}" for group in groups]
+    blocks = [f"score<br>{_two_lines(group)}<small>{sizes[group]} tasks</small>" for group in groups]
+    blocks += [f"seconds<br>{_two_lines(group)}<small>{sizes[group]} tasks</small>" for group in groups]
     first = (0, len(groups))  # columns that begin a block
     heads = [("policy", "")] + [(block, "group" if column in first else "") for column, block in enumerate(blocks)]
     by_cell = {(row.policy, row.group): row for row in report.breakdown}
@@ -125,3 +125,7 @@ def _stacked(value: Interval, form: str, bounds_form: str | None = None) -> str:
     estimate = number(value.estimate, form, "–")
     bounds = interval(value, form, bounds_form).removeprefix(number(value.estimate, form)).strip()
     return quote(estimate) + (f"<small>{quote(bounds)}</small>" if bounds else "")
+
+
+def _two_lines(name: str) -> str:
+    return quote(name).replace(" ", "<br>", 1)
