@@ -85,19 +85,19 @@ def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
 
 
 def _one_line(box: str) -> str:
-    """The first statement inside a boxed, wrapped error message, and the first suggestion if there is one."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    lines = [line.strip("│ ").strip() for line in plain.splitlines() if line.startswith("│")]
-    said: list[str] = []
-    for line in lines:
-        if set(line) <= {"─"}:
-            break
-        said.append(line)
-    hint = next((line for line in lines if line.startswith("--")), "")
-    suggestion = f" (did you mean {hint.split()[0]}?)" if "Perhaps" in plain and hint else ""
-    return " ".join(said) + suggestion
+    """What a boxed, wrapped error message says first, and the first suggestion if there is one."""
+    lines = [line.strip("│| ") for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()]
+    rules = [place for place, line in enumerate(lines) if re.match(r"[╭╰+]|[─-]{3}", line)]
+    first, second = (*rules, len(lines), len(lines))[:2]
+    hint = next((line for line in lines if re.match(r"--\w", line)), "")
+    suggestion = f" (did you mean {hint.split()[0]}?)" if "Perhaps" in box and hint else ""
+    return " ".join(lines[first + 1 : second]).rstrip(".") + suggestion
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
     print(f"lts: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from lts_jax.storage import read_json, read_json_lines, write_json, write_text
 from lts_jax.systems.comparison import LEARNED, POLICIES
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.tasks.almanac.world import HELD_OUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def write_report(folder: RunFolder) -> str:
         header=_header(folder, settings),
         example=example_rollout(rollouts),
         own_listed=settings.rollout.reading.include_own,
+        pulled_listed=settings.rollout.reading.list_pulled_again,
+        new_families=HELD_OUT,
     )
     write_json(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
