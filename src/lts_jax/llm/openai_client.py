@@ -4,6 +4,7 @@ The `openai` package speaks the protocol; waiting, retrying and giving up are ou
 """
 
 import asyncio
+import importlib
 import os
 import re
 from collections.abc import Sequence
@@ -98,6 +99,7 @@ class OpenAIChatModel:
         self._connection: _Connection | None = None
         self._json_is_refused = False
         self._key()
+        importlib.import_module("openai.resources.chat")  # half a second: here, not inside the first call's deadline
 
     @property
     def name(self) -> str:

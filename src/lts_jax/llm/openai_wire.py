@@ -76,7 +76,9 @@ def error_text(body: object) -> str:
     """What an error body says: its `message` if there is one."""
     inner = _get(body, "error") or body
     message = _get(inner, "message") or inner
-    return message if isinstance(message, str) else repr(message) if message else "no explanation"
+    if not message:
+        return "no explanation"
+    return message if isinstance(message, str) else repr(message)
 
 
 def one_line(text: str, num_characters: int) -> str:
