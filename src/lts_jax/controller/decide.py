@@ -1,9 +1,9 @@
 """THE BRIDGE back: an array decision becomes a record.
 
 Decisions of all teams and rollouts that wait at the same moment are answered by one call of one compiled function. Its
-shape depends only on a request's own number of keys, never on its company: requests are grouped by key bucket and
-every call has the same batch size. A request therefore gets the same bits whichever batch it rides in, and at most
-`len(key_buckets)` programs are compiled.
+shape depends only on a request's own number of keys, never on its company: requests are grouped by key bucket, every
+call has the same batch size, and inside the call rows are computed one after the other by one loop body. A request
+therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ class DeciderSettings:
     greedy: bool = False  # True takes the likeliest action; the paper does so at evaluation
     batch_size: int = 16  # rows of one compiled call
     key_buckets: tuple[int, ...] = (8, 32, 96)  # padded numbers of keys, rising; the last is the network's key window
+    exact_rows: bool = True  # False computes all rows at once: faster on accelerators, rows then agree to about 1e-6
     max_wait_seconds: float | None = None  # wall seconds; None waits for all rollouts, as virtual clocks allow
 
     def __post_init__(self) -> None:
@@ -174,7 +175,16 @@ class BatchedDecider:
             query[row], step[row], num_keys[row] = features.query_d, features.step_sd, len(features.key_nd)
             key[row, : num_keys[row]] = features.key_nd
         log_prob_ba = np.asarray(
-            decision_log_probs(self.network, self._params, query, key, num_keys, step, self.settings.temperature),
+            decision_log_probs(
+                self.network,
+                self._params,
+                query,
+                key,
+                num_keys,
+                step,
+                self.settings.temperature,
+                self.settings.exact_rows,
+            ),
             np.float64,
         )[: len(batch)]
         if not np.isfinite(log_prob_ba).all():
@@ -185,7 +195,7 @@ class BatchedDecider:
         ]
 
 
-@partial(jax.jit, static_argnames="network")
+@partial(jax.jit, static_argnames=("network", "exact_rows"))
 def decision_log_probs(
     network: PolicyNetwork,
     params: Params,
@@ -194,9 +204,15 @@ def decision_log_probs(
     num_keys_b: Array | np.ndarray,
     step_bsd: Array | np.ndarray,
     temperature: float,
+    exact_rows: bool,
 ) -> Array:
     """log softmax(logits / temperature) of a batch of decisions, f32[B, A]."""
-    logits_ba = network.decision_logits(params, query_bd, key_bnd, num_keys_b, step_bsd)  # type: ignore[arg-type]
+    rows = (query_bd, key_bnd, num_keys_b, step_bsd)
+    if exact_rows:
+        # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
+        logits_ba = jax.lax.map(lambda row: network.decision_logits(params, *row), rows)
+    else:
+        logits_ba = network.decision_logits(params, *rows)  # type: ignore[arg-type]
     return jax.nn.log_softmax(logits_ba / temperature, axis=-1)
 
 

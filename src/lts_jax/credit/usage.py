@@ -41,7 +41,7 @@ def usage_aware(
     """LTS Eq. 7 (arXiv 2602.05965): a = (R - mean) / (std + epsilon) + usage_weight * 1[used and R > 0].
 
     With `bonus_on` "return" the bonus is part of the return before the baseline is taken: R' = R + bonus and
-    a = (R' - mean') / (std' + epsilon), mean' and std' over the rollouts' means of R', so that the bonus is centred too.
+    a = (R' - mean') / (std' + epsilon), mean' and std' over the rollouts' means of R', so the bonus is centred too.
     A group of one, and equal returns, leave the bonus alone. With "return" and equal means of R' there is no spread to
     divide by, and a = R' - mean'.
 

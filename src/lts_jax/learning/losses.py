@@ -1,7 +1,7 @@
 """The objective of LTS (arXiv 2602.05965, Eq. 8-10), term by term, on arrays with any leading axes.
 
-With d = logit of ADMIT - logit of REJECT, p = sigmoid(d / temperature), credit c and sparsity weight lambda, the gradient
-of one decision is dL/dd = (-c (1 - p) + lambda p (1 - p)) / temperature after ADMIT, and (c p + lambda p (1 - p)) /
+With d = logit of ADMIT - logit of REJECT, p = sigmoid(d / temperature), credit c and sparsity weight lambda, one
+decision's gradient is dL/dd = (-c (1 - p) + lambda p (1 - p)) / temperature after ADMIT, and (c p + lambda p (1 - p)) /
 temperature after REJECT; so on average admission grows where E[c | ADMIT] - E[c | REJECT] > lambda.
 """
 

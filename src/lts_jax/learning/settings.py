@@ -1,4 +1,4 @@
-"""Every choice of the objective and the optimiser. Defaults are the paper's (LTS, arXiv 2602.05965) where it has one."""
+"""Every choice of objective and optimiser. Defaults are the paper's (LTS, arXiv 2602.05965) where it has one."""
 
 from dataclasses import dataclass
 from typing import Literal

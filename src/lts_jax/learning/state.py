@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -18,14 +19,14 @@ class TrainState:
     """A pytree; an update returns a new one."""
 
     params: Params
-    opt_state: Any
+    opt_state: Any  # of the raveled parameters
     num_updates: Array  # i32[], optimiser steps taken
     num_skipped: Array  # i32[], updates left out because a gradient was not finite
     prng_key: Array  # typed key the run began with; all other randomness is derived from coordinates
 
 
 def optimizer(settings: LearningSettings) -> optax.GradientTransformation:
-    """AdamW after clipping by global norm. Moments are kept of the clipped gradient."""
+    """AdamW after clipping by global norm, on all parameters as one vector: far less to compile, same numbers."""
     return optax.chain(
         optax.clip_by_global_norm(settings.max_gradient_norm),
         optax.adamw(_learning_rate(settings), b1=settings.beta1, b2=settings.beta2, weight_decay=settings.weight_decay),
@@ -37,7 +38,7 @@ def init_state(network: PolicyNetwork, settings: LearningSettings, prng_key: Arr
     params = network.init(prng_key)
     return TrainState(
         params=params,
-        opt_state=optimizer(settings).init(params),
+        opt_state=optimizer(settings).init(ravel_pytree(params)[0]),
         num_updates=jnp.zeros((), jnp.int32),
         num_skipped=jnp.zeros((), jnp.int32),
         prng_key=prng_key,

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from lts_jax.controller.policy import ADMIT
 from lts_jax.credit.contract import CreditFn
@@ -36,20 +36,20 @@ def make_update(network: PolicyNetwork, credit: CreditFn, settings: LearningSett
     def update(state: TrainState, trajectory: Trajectory, context: DecisionContext) -> tuple[TrainState, Metrics]:
         credit_bgkt = jax.vmap(credit)(trajectory)
         (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt)
-        is_finite = jnp.isfinite(loss) & _all_finite(gradient)
-        change, opt_state = transformation.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, change)
-        # An overflow can also arise inside the optimiser.
-        is_finite &= _all_finite(params) & _all_finite(opt_state)
+        gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
+        change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
+        new_x = optax.apply_updates(old_x, change_x)
+        # An overflow can also arise inside the optimiser, so its state is looked at too.
+        is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
         new = TrainState(
-            params=_select(is_finite, params, state.params),
-            opt_state=_select(is_finite, opt_state, state.opt_state),
+            params=ravel_pytree(state.params)[1](jnp.where(is_finite, new_x, old_x)),
+            opt_state=jax.tree.map(partial(jnp.where, is_finite), opt_state, state.opt_state),
             num_updates=state.num_updates + is_finite,
             num_skipped=state.num_skipped + ~is_finite,
             prng_key=state.prng_key,
         )
         metrics |= {
-            "learning/gradient_norm": optax.tree.norm(gradient),
+            "learning/gradient_norm": optax.tree.norm(gradient_x),
             "learning/num_updates": new.num_updates,
             "learning/num_skipped": new.num_skipped,
         }
@@ -128,7 +128,3 @@ def _mean(value: Array, where: Array) -> Array:
 def _all_finite(tree: object) -> Array:
     leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.all(jnp.stack(leaves))
-
-
-def _select(condition: Array, first: Any, second: Any) -> Any:
-    return jax.tree.map(lambda one, other: jnp.where(condition, one, other), first, second)

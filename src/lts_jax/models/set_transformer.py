@@ -4,9 +4,9 @@ Inputs as in LTS (arXiv 2602.05965, section on the controller): each text is one
 linear map (W_q, W_m, W_s) into the controller's width; the last position's state is read out as logits over (NO, YES).
 The paper's body is Qwen3-0.6B with LoRA; this one is two small layers.
 
-Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the query,
-the keys committed before the decision and each other. There are no positions, so logits do not depend on the order of
-keys; and no context token depends on a decision, so all decisions of a rollout share one pass over its keys, exactly.
+Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the
+query, the keys committed before the decision and each other. There are no positions, so logits do not depend on the
+order of keys; and no context token depends on a decision, so the decisions of a rollout share one pass over its keys, exactly.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,53 @@
+"""Schemes by name, and their sums."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lts_jax.credit.group_relative import group_relative
+from lts_jax.credit.schemes import SCHEMES, add, scheme
+from lts_jax.credit.usage import usage_aware, usage_bonus
+from lts_jax.errors import UserError
+from lts_jax.trajectory import Trajectory
+
+
+def group() -> Trajectory:
+    shape = (2, 1, 2)
+    return Trajectory(
+        reward_agg_g=np.array([1.0, 0.0], np.float32),
+        reward_first_g=np.array([1.0, 0.5], np.float32),
+        runtime_g=np.ones(2, np.float32),
+        finish_seconds_gk=np.ones((2, 1), np.float32),
+        action_gkt=np.ones(shape, np.int32),
+        behavior_log_prob_gkt=np.zeros(shape, np.float32),
+        decision_seconds_gkt=np.zeros(shape, np.float32),
+        used_gkt=np.array([[[True, False]], [[True, True]]]),
+        num_other_readers_gkt=np.ones(shape, np.int32),
+        first_pull_seconds_gkt=np.ones(shape, np.float32),
+        step_mask_gkt=np.ones(shape, bool),
+        decision_mask_gkt=np.ones(shape, bool),
+        rollout_mask_g=np.ones(2, bool),
+    )
+
+
+def test_the_schemes_of_the_comparison_are_there() -> None:
+    assert {"reinforce", "group_relative", "leave_one_out", "usage_aware", "return_to_go"} <= set(SCHEMES)
+
+
+def test_a_named_scheme_takes_what_concerns_it() -> None:
+    plain = scheme("group_relative", usage_weight=9.0, first_weight=0.0)(group())
+    np.testing.assert_array_equal(plain, group_relative(group(), first_weight=0.0))
+    bound = scheme("usage_aware", usage_weight=0.25, first_weight=0.0)(group())
+    np.testing.assert_array_equal(bound, usage_aware(group(), usage_weight=0.25, first_weight=0.0))
+    assert not np.array_equal(bound, plain)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"expected one of reinforce, .* got 'grpo'"):
+        scheme("grpo")
+
+
+def test_the_credit_of_lts_is_a_sum() -> None:
+    total = add(group_relative, partial(usage_bonus, usage_weight=0.25))(group())
+    np.testing.assert_array_equal(total, usage_aware(group(), usage_weight=0.25))

@@ -1,0 +1,151 @@
+"""The controller's network: visibility, packing, padding, and what an untrained policy does."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.trajectory import DecisionContext
+
+SMALL = SetTransformerSettings(embedding_width=8, width=12, num_layers=2, num_heads=3, key_window=5)
+
+
+NETWORK = set_transformer(SMALL)
+PACKED = jax.jit(NETWORK.packed_logits)
+DECISION = jax.jit(NETWORK.decision_logits)
+
+
+def moved_params() -> dict:
+    """Parameters whose zero output layer and biases were moved away from zero, so that everything shows."""
+    leaves, structure = jax.tree.flatten(NETWORK.init(jax.random.key(0)))
+    rng = np.random.default_rng(1)
+    return jax.tree.unflatten(structure, [leaf + rng.normal(0, 0.3, leaf.shape).astype(np.float32) for leaf in leaves])
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    vectors = rng.normal(size=shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def context_of(seed: int, num_rollouts: int = 2, num_teams: int = 3, num_steps: int = 4) -> DecisionContext:
+    rng = np.random.default_rng(seed)
+    shape = (num_rollouts, num_teams, num_steps)
+    return DecisionContext(
+        query_d=jnp.asarray(unit(rng, 8)),
+        key_gnd=jnp.asarray(unit(rng, num_rollouts, 7, 8)),
+        num_keys_gkt=jnp.asarray(rng.integers(0, 8, shape), jnp.int32),
+        step_gktsd=jnp.asarray(unit(rng, *shape, 3, 8)),
+    )
+
+
+def one_by_one(params: dict, context: DecisionContext) -> jax.Array:
+    """Logits of every decision on its own, each with its own copy of query and keys: f32[G, K, T, A]."""
+    num_rollouts, num_teams, num_steps = context.num_keys_gkt.shape
+    per_rollout = num_teams * num_steps
+    key = jnp.repeat(context.key_gnd, per_rollout, axis=0)
+    query = jnp.broadcast_to(context.query_d, (len(key), 8))
+    step = context.step_gktsd.reshape(-1, 3, 8)
+    logits = jax.vmap(NETWORK.decision_logits, in_axes=(None, 0, 0, 0, 0))(
+        params, query, key, context.num_keys_gkt.reshape(-1), step
+    )
+    return logits.reshape(num_rollouts, num_teams, num_steps, -1)
+
+
+def test_packed_equals_one_by_one_with_gradients() -> None:
+    params = moved_params()
+    weight = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
+
+    def weighted(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jnp.sum(logits * weight), logits
+
+    packed = jax.jit(jax.grad(lambda p, c: weighted(NETWORK.packed_logits(p, c)), has_aux=True))
+    single = jax.jit(jax.grad(lambda p, c: weighted(one_by_one(p, c)), has_aux=True))
+    for seed in range(5):
+        context = context_of(seed)
+        (gradient, logits), (slow_gradient, slow_logits) = packed(params, context), single(params, context)
+        np.testing.assert_allclose(logits, slow_logits, atol=1e-5)
+        for left, right in zip(jax.tree.leaves(gradient), jax.tree.leaves(slow_gradient), strict=True):
+            np.testing.assert_allclose(left, right, atol=1e-5, rtol=1e-4)
+        assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)) > 0.1
+
+
+def test_a_leading_task_axis_changes_nothing() -> None:
+    params = moved_params()
+    contexts = [context_of(seed) for seed in (4, 5)]
+    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *contexts)
+    together = PACKED(params, stacked)
+    apart = jnp.stack([PACKED(params, context) for context in contexts])
+    np.testing.assert_allclose(together, apart, atol=1e-6)
+
+
+def test_logits_do_not_depend_on_the_order_of_keys_but_on_the_keys() -> None:
+    params = moved_params()
+    rng = np.random.default_rng(7)
+    query, key, step = unit(rng, 8), unit(rng, 7, 8), unit(rng, 3, 8)
+    num_keys = jnp.asarray(5)
+    straight = DECISION(params, query, key, num_keys, step)
+    np.testing.assert_allclose(DECISION(params, query, key[[4, 2, 0, 1, 3, 5, 6]], num_keys, step), straight, atol=1e-5)
+    other = DECISION(params, query, unit(rng, 7, 8), num_keys, step)
+    assert float(jnp.abs(other - straight).max()) > 1e-3
+
+
+def test_every_input_matters_and_the_step_texts_are_told_apart() -> None:
+    params = moved_params()
+    rng = np.random.default_rng(8)
+    query, key, step = unit(rng, 8), unit(rng, 7, 8), unit(rng, 3, 8)
+    straight = DECISION(params, query, key, jnp.asarray(3), step)
+    for changed in (
+        DECISION(params, unit(rng, 8), key, jnp.asarray(3), step),
+        DECISION(params, query, key, jnp.asarray(2), step),
+        DECISION(params, query, key, jnp.asarray(3), step[[1, 0, 2]]),
+        DECISION(params, query, key, jnp.asarray(3), step[[0, 2, 1]]),
+    ):
+        assert float(jnp.abs(changed - straight).max()) > 1e-3
+
+
+def test_keys_beyond_the_count_are_invisible_and_only_the_newest_of_the_window_are_seen() -> None:
+    params = moved_params()
+    rng = np.random.default_rng(9)
+    query, key, step = unit(rng, 8), unit(rng, 7, 8), unit(rng, 3, 8)
+    seen = DECISION(params, query, key, jnp.asarray(3), step)
+    garbage = key.copy()
+    garbage[3:] = 100.0
+    np.testing.assert_array_equal(DECISION(params, query, garbage, jnp.asarray(3), step), seen)
+    # The window is 5: of 7 keys the first two are out of sight.
+    newest = DECISION(params, query, np.roll(key, -2, axis=0), jnp.asarray(5), step)
+    np.testing.assert_allclose(DECISION(params, query, key, jnp.asarray(7), step), newest, atol=1e-5)
+
+
+def test_padded_decisions_and_keys_get_no_gradient() -> None:
+    params = moved_params()
+    context = context_of(10)
+
+    def one_decision(key_gnd: jax.Array, step_gktsd: jax.Array) -> jax.Array:
+        moved = DecisionContext(context.query_d, key_gnd, jnp.full((2, 3, 4), 2), step_gktsd)
+        return PACKED(params, moved)[0, 1, 2, 1]
+
+    by_key, by_step = jax.jit(jax.grad(one_decision, argnums=(0, 1)))(context.key_gnd, context.step_gktsd)
+    assert float(jnp.abs(by_key[0, :2]).min(axis=-1).max()) > 0
+    np.testing.assert_array_equal(by_key[0, 2:], 0.0)
+    np.testing.assert_array_equal(by_key[1], 0.0)
+    assert float(jnp.abs(by_step[0, 1, 2]).max()) > 0
+    np.testing.assert_array_equal(by_step.at[0, 1, 2].set(0.0), 0.0)
+
+
+def test_equal_settings_share_one_network() -> None:
+    assert set_transformer(SetTransformerSettings()) is set_transformer(SetTransformerSettings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"width": 10, "num_heads": 4}, "multiple of num_heads = 4"),
+        ({"num_layers": 0}, "num_layers: expected at least 1, got 0"),
+        ({"num_actions": 1}, "num_actions: expected at least 2"),
+        ({"matmul_precision": "low"}, '"default" or "highest"'),
+    ],
+)
+def test_impossible_shapes_are_refused(changes: dict, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        SetTransformerSettings(**changes)
