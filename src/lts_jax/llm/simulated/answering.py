@@ -8,7 +8,7 @@ from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude, values_of
 from lts_jax.llm.simulated.findings import scan
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
-from lts_jax.llm.simulated.slips import invented
+from lts_jax.llm.simulated.slips import far_off
 from lts_jax.llm.simulated.thread import CURRENT_YEAR, Survey, question_in
 from lts_jax.llm.simulated.understanding import Understanding
 from lts_jax.prompts import ANSWER_MARKER
@@ -22,8 +22,8 @@ def answer(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     """A team's answer after the marker on the last line."""
     survey = Survey(messages[:-1], settings)
     _, missing = values_of(survey)
-    declines = chances.happens(settings.declines_to_guess)
-    slips = chances.happens(settings.slips_in_arithmetic)
+    declines = survey.is_marked(settings.declines_to_guess, "declines")
+    slips = survey.is_marked(settings.slips_in_arithmetic, "slips")
     concluded = None if missing and declines else conclude(survey, chances)
     if concluded is None:
         return f"The thread does not hold what the answer needs.\n{ANSWER_MARKER} {UNABLE}"
@@ -31,7 +31,7 @@ def answer(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     if survey.computed:
         text = survey.computed
     elif concluded.expression and slips:
-        text = invented(text, chances)
+        text = far_off(text, chances)
     reason = f"{len(missing)} values are guesses." if missing else "All values were found."
     return f"{reason}\n{ANSWER_MARKER} {text}"
 

@@ -4,7 +4,7 @@ They are the only memory it has: a reply's report, a pulled value and a fact she
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lts_jax.llm.simulated.understanding import Need
@@ -21,6 +21,10 @@ _OTHER = re.compile(r"The page <([^>\n]+)> is about ([^\n]+?), not about ")
 _FAILED = re.compile(r"The page <([^>\n]+)> could not be opened: ([^\n]*?)\.(?: |$)", re.MULTILINE)
 _LISTED = re.compile(r"The search for the ([^\n:]+?) of ([^\n:]+?) lists (?:no page\.|\d+ pages: ([^\n]*))")
 _PAGE = re.compile(r"([^;\n]+?) <([^>\n]+)>")
+_STATED = re.compile(
+    r"\b(?:(found)|(searched) for|read a page for|could not open a page for|looked for) "
+    r"the ([^\n:]+?) of ([^\n:]+?)(?:: |, which| and listed (no )?| without|$)"
+)
 _BROKEN = re.compile(r"\w+ failed\.")
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+")
 _ASKED = re.compile(r"find the ([^\n:]+?) of ([^\n:]+?)\.?$")
@@ -71,6 +75,7 @@ class Note:
     useless_urls: tuple[str, ...] = ()  # pages that could not be opened, or are about something else
     failure: str = ""  # why a page could not be opened
     searches: tuple[Search, ...] = ()
+    absent: Need | None = None  # what a pulled value is said not to give
 
 
 def missed(need: Need, url: str, extent: str) -> str:
@@ -118,8 +123,11 @@ def read_note(text: str) -> Note:
 
 @lru_cache(maxsize=16384)
 def read_pulled(text: str) -> Note:
-    """Read the value in a shared-memory message."""
-    return scan(text.partition("<<<\n")[2].partition("\n\n")[0])
+    """Read the key and the value in a shared-memory message."""
+    head, _, value = text.partition("\n<<<\n")
+    note = scan(value.partition("\n\n")[0])
+    said = stated(head.partition("): ")[2])
+    return replace(note, absent=said[0]) if said is not None and said[1] == "nothing" else note
 
 
 def scan(text: str) -> Note:
@@ -154,3 +162,13 @@ def asked_need(text: str) -> Need | None:
     """The need that an instruction names, or None."""
     found = _ASKED.search(text)
     return Need(*found.groups()) if found else None
+
+
+@lru_cache(maxsize=16384)
+def stated(key: str) -> tuple[Need, str] | None:
+    """The need that a memory key is about, and what it offers: a "value", fitting "pages", or "nothing"."""
+    found = _STATED.search(key)
+    if found is None:
+        return None
+    offers = "value" if found[1] else "pages" if found[2] and not found[5] else "nothing"
+    return Need(found[3], found[4]), offers

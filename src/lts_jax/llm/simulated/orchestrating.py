@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
+from lts_jax.llm.simulated.concluding import conclude
 from lts_jax.llm.simulated.findings import Finding
 from lts_jax.llm.simulated.malformed import malformed
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
@@ -94,8 +95,7 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     speaker, told = _next_step(survey, open_needs, settings, checks_again=stops_late)
     is_satisfied = (not told and not open_needs) or stops_early
     is_progressing = survey.last_new != misjudges
-    repeated = survey.asked.get(survey.need, 0) if survey.need is not None else 0
-    is_looping = imagines or (repeated > 3 and not survey.last_new)
+    is_looping = imagines or survey.stalled > 1
     if is_satisfied:
         speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
     length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
@@ -113,13 +113,18 @@ def _next_step(
         return _told(survey, need)
     if survey.agent == "Coder" and survey.coded and not survey.computed:
         return "ComputerTerminal", "Run the program that Coder wrote last."
-    if not survey.coded and understanding.readings and survey.is_marked(settings.uses_coder, "coder"):
+    if not survey.coded and survey.is_marked(settings.uses_coder, "coder") and _is_arithmetic(survey):
         return "Coder", "Write a short Python program that works out the answer from the values found."
     if checks_again and not survey.coded and survey.needs():
         need = survey.need or survey.needs()[0]
         agent = "FileSurfer" if understanding.reading(need).in_file is not None else "WebSurfer"
         return agent, f"Check once more and find {need}."
     return "", ""
+
+
+def _is_arithmetic(survey: Survey) -> bool:
+    concluded = conclude(survey, Chances(0, "coder"))
+    return concluded is not None and bool(concluded.expression)
 
 
 def _told(survey: Survey, need: Need) -> tuple[str, str]:

@@ -5,39 +5,51 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class SimulatedModelSettings:
-    """Weaknesses of `SimulatedModel`. Unless said otherwise each is a probability in [0, 1] per occasion.
+    """Weaknesses of `SimulatedModel`. All but `fresh_steps` lie in [0, 1]: probabilities per occasion, unless said
+    otherwise.
 
-    Acting. `mistypes_query`: a search query has a spelling error. `repeats_action`: the last tool call for the same
-    need is made again (a loop). `fatigue_per_step`: added to `repeats_action` and `mistypes_query` for every worker
-    step that already stands in the thread (at most 0.6 in all), so that long threads go stale. `takes_near_miss`: the
-    page of a near-miss name is opened although the right one is listed. `ignores_dates`: a listing is followed in rank
-    order instead of trying the subject's own site first.
+    What is called lasting below is drawn once per team and occasion instead of per call, anew after a re-plan.
+    `common_mistakes` is the share of lasting weaknesses that all teams on a question have in common, since the same
+    model errs alike: the higher it is, the less a vote among teams helps.
 
-    Reading. `accepts_near_miss`: a page about a near-miss name is reported as the subject's. `follows_stale_page`: a
-    team settles for an outdated page instead of comparing it with another page of the same title (drawn once per team
-    and subject). `misreads`: another number of the same shape is taken, such as the neighbouring cell, or a row is skipped.
-    `overlooks_value`: a value that is on the page is not seen. `overlooks_footnote`: the unit in a footnote is dropped.
+    Acting. `mistypes`: a search query, an address or a file name has a spelling error. `repeats_action`: the last
+    tool call for the same need is made again (a loop). `fatigue_per_step`: added to both for every worker step and
+    pulled value in the thread beyond the first `fresh_steps` (at most `max_fatigue` in all), so that long and
+    cluttered threads go astray until a re-plan clears them. `takes_near_miss`: the page of a near-miss name is
+    opened although the right one is listed. `ignores_dates`: a listing is followed in rank order instead of trying
+    the subject's own site first.
+
+    Reading. `accepts_near_miss`: a page about a near-miss name is reported as the subject's. `follows_stale_page`:
+    a team settles for an outdated page instead of comparing it with another page of the same title (drawn once per
+    team and subject). `misreads`: another number of the same shape is taken, such as the neighbouring cell, or a
+    row is skipped. `overlooks_value`: a value that is on the page is not seen, however often the team comes back
+    (drawn once per team and page, anew after a re-plan). `overlooks_footnote`: the unit in a footnote is dropped.
     `hallucinates`: a value is made up for a page that does not give it.
 
-    Orchestrating. `gives_up`: a need is dropped for good after a second and each further fruitless step (drawn once per
-    team, need and count; also a second page that is never read). `stops_early`: per ledger call, an unfinished job is
-    called finished once something was found. `stops_late`: a finished job is called unfinished, a need checked again.
-    `misjudges_progress`: the ledger's progress answer is the wrong way round. `imagines_loop`: a loop is seen where
-    there is none. `malformed_ledger`: the ledger reply cannot be used as it is.
+    Orchestrating. `gives_up`: a need is dropped for good after a second and each further fruitless step, one's own
+    or one read in the shared memory (drawn once per team, need and count; also a second page that is never read).
+    `stops_early`: per ledger call, an unfinished job is called finished once something was found. `stops_late`: a
+    finished job is called unfinished, a need checked again. `misjudges_progress`: the ledger's progress answer is
+    the wrong way round. `imagines_loop`: a loop is seen where there is none. `malformed_ledger`: the ledger reply
+    cannot be used as it is.
 
-    Calculating. `uses_coder`: share of teams that have arithmetic done by Coder and Terminal (a habit, not a weakness).
-    `slips_in_arithmetic`: the answer of an arithmetic question is off where no program was run. `declines_to_guess`:
-    "unable to determine" instead of an educated guess when values are missing.
+    Calculating. `uses_coder`: share of teams that have arithmetic done by Coder and Terminal (a habit, not a
+    weakness). `slips_in_arithmetic`: the answer of an arithmetic question is far off where no program was run.
+    `declines_to_guess`: "unable to determine" instead of an educated guess when values are missing.
 
-    Sharing. `overlooks_key`: a useful key is passed over; `clutter_per_key` is added for each listed key (at most 0.9
-    in all). `pulls_useless`: a useless key is pulled, per selection. `trusts_pulled`: a pulled value is believed over the
+    Sharing. `overlooks_key`: a useful key is passed over; `clutter_per_key` is added for each listed key (at most
+    0.9 in all). `pulls_useless`: a key is pulled, per key, that is about an open need but holds no value for it;
+    and once per selection, one that is about nothing open. `trusts_pulled`: a pulled value is believed over the
     team's own and not checked even when it is outdated (drawn once per team and need). `misjudges_admission`: the
     admission judge answers the wrong way round. `aggregates_wrongly`: the aggregator takes a worse team's answer.
     """
 
-    mistypes_query: float = 0.06
+    common_mistakes: float = 0.6
+    mistypes: float = 0.06
     repeats_action: float = 0.03
-    fatigue_per_step: float = 0.012
+    fatigue_per_step: float = 0.06
+    fresh_steps: int = 5
+    max_fatigue: float = 0.4
     takes_near_miss: float = 0.08
     ignores_dates: float = 0.5
     accepts_near_miss: float = 0.35
@@ -63,10 +75,12 @@ class SimulatedModelSettings:
     aggregates_wrongly: float = 0.1
 
     def __post_init__(self) -> None:
+        if self.fresh_steps < 0:
+            raise ValueError(f"fresh_steps must be at least 0, got {self.fresh_steps}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0.0 <= value <= 1.0:
+            if field.name != "fresh_steps" and not 0.0 <= value <= 1.0:
                 raise ValueError(f"{field.name} must be in [0, 1], got {value}")
 
 
-PERFECT = SimulatedModelSettings(**{field.name: 0.0 for field in fields(SimulatedModelSettings)})
+PERFECT = SimulatedModelSettings(**{field.name: 0 for field in fields(SimulatedModelSettings)})

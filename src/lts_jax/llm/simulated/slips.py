@@ -56,5 +56,12 @@ def invented(value: str, chances: Chances) -> str:
     return _TOKEN.sub(off, value)
 
 
+def far_off(number: str, chances: Chances) -> str:
+    """A number after a slip in arithmetic: a factor forgotten or taken twice, or a digit too many or too few."""
+    factor = (0.1, 0.4, 0.6, 1.7, 2.5, 10.0)[chances.below(6)]
+    digits = len(number.partition(".")[2])
+    return f"{float(number) * factor:.{digits}f}"
+
+
 def _shape(token: str) -> tuple[str, int]:
     return "".join(each for each in token if not each.isdigit()), len(token) if ":" in token else 0

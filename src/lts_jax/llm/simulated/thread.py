@@ -33,11 +33,15 @@ def question_in(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """The task ledger of a team: question, plan order, findings kept on the fact sheet. `team` tells teams apart."""
+    """The task ledger of a team: question, plan order, findings kept on the fact sheet.
+
+    `team` tells teams apart; `model` is the same for all teams on a question.
+    """
 
     question: str
     understanding: Understanding
     team: int
+    model: int
     order: dict[Need, int]
     note: Note
 
@@ -49,7 +53,7 @@ def read_task_ledger(text: str) -> TaskView:
     facts, _, plan = text.partition("\n\nFacts:\n")[2].rpartition("\n\nPlan:\n")
     bullets = [Need(attribute, subject) for attribute, subject in _BULLET.findall(plan)]
     order = {need: place for place, need in reversed(list(enumerate(bullets)))}
-    return TaskView(question, understand(question), digest_of(text), order, scan(facts))
+    return TaskView(question, understand(question), digest_of(text), digest_of(question), order, scan(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Survey:
         "_known",
         "_settings",
         "_view",
+        "absent",
         "agent",
         "asked",
         "coded",
@@ -89,8 +94,10 @@ class Survey:
         "fruitless",
         "last_new",
         "need",
+        "num_pulled",
         "num_steps",
         "searches",
+        "stalled",
         "titles",
         "unread",
         "visits",
@@ -107,11 +114,14 @@ class Survey:
         self.unread: dict[tuple[Need, str], int] = {}  # long pages: how often they were searched for the need
         self.searches: dict[Need, int] = {}
         self.fruitless: dict[Need, int] = {}
+        self.absent: set[Need] = set()  # what a parallel team is said not to have found
         self.asked: dict[Need, int] = {}
         self.need: Need | None = None  # what the last instruction asks for
         self.agent = ""
         self.last_new = True  # whether the last reply brought something new
         self.num_steps = 0
+        self.num_pulled = 0
+        self.stalled = 0  # how many steps in a row brought nothing new
         self.coded = False
         self.computed = ""
         for message in messages:
@@ -134,18 +144,25 @@ class Survey:
                 self._view = read_task_ledger(content)
                 self._take(self._view.note, pulled=False)
         elif name == "SharedMemory":
-            self._take(read_pulled(content), pulled=True)
+            self.num_pulled += 1
+            note = read_pulled(content)
+            self._take(note, pulled=True)
+            if note.absent is not None:
+                self.absent.add(note.absent)
         elif name == "Coder":
-            self.num_steps += 1
-            self.coded, self.last_new = True, True
+            self.coded = True
+            self._step_brought(True)
         elif name == "ComputerTerminal":
-            self.num_steps += 1
             printed = _PRINTED.findall(content)
             self.computed = printed[-1] if printed and "Traceback" not in content else ""
-            self.last_new = bool(self.computed)
+            self._step_brought(bool(self.computed))
         elif name in AGENTS:
-            self.num_steps += 1
-            self.last_new = self._take(read_note(content), pulled=False)
+            self._step_brought(self._take(read_note(content), pulled=False))
+
+    def _step_brought(self, is_new: bool) -> None:
+        self.num_steps += 1
+        self.last_new = is_new
+        self.stalled = 0 if is_new else self.stalled + 1
 
     def _take(self, note: Note, *, pulled: bool) -> bool:
         """Take in a note; tell whether it brought a value or a fitting page that was not known."""
@@ -204,8 +221,12 @@ class Survey:
                 urls.append(url)
 
     def is_marked(self, probability: float, *labels: str) -> bool:
-        """Whether a lasting trait of this team holds."""
-        return probability > 0.0 and trait(self._view.team, *labels) < probability
+        """Whether a lasting trait holds: one of this team, or one of the model that every team on the question has."""
+        if probability <= 0.0:
+            return False
+        common = self._settings.common_mistakes
+        is_common = common > 0.0 and trait(self._view.model, "common", *labels) < common
+        return trait(self._view.model if is_common else self._view.team, *labels) < probability
 
     def held(self, need: Need) -> Held | None:
         """The value that the team goes by: the newest date, unless it trusts what it pulled; None if there is none."""
@@ -269,7 +290,7 @@ class Survey:
         if held is not None and settled and (held.complete or self._leaves_parts(need)):
             return None
         fruitless = self.fruitless.get(need, 0)
-        if held is None and fruitless > 1 and self._drops(need, fruitless):
+        if held is None and self._drops(need, fruitless):
             return None
         texts = self._view.understanding.reading(need).look_for
         for (other, url), num_searched in self.unread.items():
@@ -298,7 +319,9 @@ class Survey:
         return self.is_marked(self._settings.follows_stale_page, "stale", need.subject)
 
     def _drops(self, need: Need, fruitless: int) -> bool:
-        return self.is_marked(self._settings.gives_up, "give up", str(need), str(fruitless))
+        if need in self.absent and self.is_marked(self._settings.trusts_pulled, "absent", str(need)):
+            return True
+        return fruitless > 1 and self.is_marked(self._settings.gives_up, "give up", str(need), str(fruitless))
 
     def _leaves_parts(self, need: Need) -> bool:
         return self.is_marked(self._settings.gives_up, "parts", need.subject)
@@ -309,4 +332,4 @@ def _next_part(held: Held) -> Action:
     return Action("visit", first if held.missing_part == 1 else f"{first}/page-{held.missing_part}")
 
 
-_NO_TASK = TaskView("", understand(""), 0, {}, Note())
+_NO_TASK = TaskView("", understand(""), 0, 0, {}, Note())

@@ -38,12 +38,12 @@ def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelS
             return _call("list_files")
         return _call("web_search", query=survey.view.question[:200] or "help")
     action = survey.next_action(need) or _again(survey, need)
-    fatigue = min(0.6, settings.fatigue_per_step * survey.num_steps)
-    repeats = chances.happens(_raised(settings.repeats_action, fatigue))
-    mistypes = chances.happens(_raised(settings.mistypes_query, fatigue))
+    fatigue = _fatigue(survey, settings)
+    repeats = chances.happens(min(1.0, settings.repeats_action + fatigue))
+    mistypes = chances.happens(min(1.0, settings.mistypes + fatigue / 2))
     strays = chances.happens(settings.takes_near_miss)
     if action.kind == "open":
-        return _call("open_file", name=action.target)
+        return _call("open_file", name=mistyped(action.target, chances) if mistypes else action.target)
     if repeats:
         action = _again(survey, need)
     if action.kind == "search":
@@ -51,11 +51,14 @@ def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelS
     if action.kind == "find":
         return _call("find_on_page", url=action.target, text=action.text)
     near = _near_misses(survey, need) if strays else []
-    return _call("visit_url", url=near[0] if near else action.target)
+    if near:
+        return _call("visit_url", url=near[0])
+    return _call("visit_url", url=mistyped(action.target, chances) if mistypes else action.target)
 
 
-def _raised(probability: float, more: float) -> float:
-    return min(1.0, probability + more) if probability > 0.0 else 0.0
+def _fatigue(survey: Survey, settings: SimulatedModelSettings) -> float:
+    excess = survey.num_steps + survey.num_pulled - settings.fresh_steps
+    return min(settings.max_fatigue, settings.fatigue_per_step * excess) if excess > 0 else 0.0
 
 
 def _again(survey: Survey, need: Need) -> Action:
@@ -95,7 +98,7 @@ def report(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     understanding = survey.view.understanding
     document = read_document(result)
     if document is not None:
-        return _on_page(document, need, understanding, chances, settings, is_extract="find_on_page" in action)
+        return _on_page(document, survey, need, chances, settings, is_extract="find_on_page" in action)
     if result.startswith("Search results for:"):
         return listed(need, _quoted(read_results(result), understanding.title(need)))
     if result.startswith("No results found"):
@@ -104,7 +107,7 @@ def report(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     where = address[0] if address else need.subject
     in_file = understanding.reading(need).in_file
     if result.startswith("File: ") and in_file is not None:
-        return _in_file(result, need, understanding, chances, settings)
+        return _in_file(result, survey, need, chances, settings)
     if result.startswith("No match for"):
         return missed(need, where, 'searched for "a text"')
     return failed(where, result.partition("\n")[0].strip().rstrip(".")[:80] or "empty result")
@@ -118,17 +121,20 @@ def _quoted(results: tuple[tuple[str, str], ...], wanted: str) -> list[tuple[str
 
 def _on_page(
     document: Document,
+    survey: Survey,
     need: Need,
-    understanding: Understanding,
     chances: Chances,
     settings: SimulatedModelSettings,
     *,
     is_extract: bool,
 ) -> str:
+    understanding = survey.view.understanding
     wanted = understanding.title(need)
-    if document.title != wanted and not (_resembles(document.title, wanted) and _accepts(chances, settings)):
-        return about_other(document.url, document.title, need.subject)
-    overlooks = chances.happens(settings.overlooks_value)
+    if document.title != wanted:
+        accepts = survey.is_marked(settings.accepts_near_miss, "accepts", document.url)
+        if not (accepts and _resembles(document.title, wanted)):
+            return about_other(document.url, document.title, need.subject)
+    overlooks = survey.is_marked(settings.overlooks_value, "overlooks", document.url)
     value = None if overlooks else understanding.reading(need).read(document)
     if value is None:
         if chances.happens(settings.hallucinates) and (guess := _imagined(document, chances)):
@@ -138,26 +144,25 @@ def _on_page(
         else:
             extent = 'searched for "a text"' if is_extract else "seen in full"
         return missed(need, document.url, extent)
-    findings = [_finding(document, need, _as_read(value, document.text, chances, settings))]
-    for other in _also_on(understanding, need):
-        value = understanding.reading(other).read(document)
+    findings = []
+    for each in (need, *_also_on(understanding, need)):
+        value = understanding.reading(each).read(document)
         if value is not None:
-            findings.append(_finding(document, other, _as_read(value, document.text, chances, settings)))
+            read = _as_read(value, document.text, each, survey, chances, settings)
+            findings.append(_finding(document, each, read))
     return " ".join(map(str, findings))
-
-
-def _accepts(chances: Chances, settings: SimulatedModelSettings) -> bool:
-    return chances.happens(settings.accepts_near_miss)
 
 
 def _resembles(title: str, wanted: str) -> bool:
     return all(word in title.lower() for word in wanted.lower().split())
 
 
-def _as_read(value: str, text: str, chances: Chances, settings: SimulatedModelSettings) -> str:
-    if "k$" in value and chances.happens(settings.overlooks_footnote):
+def _as_read(
+    value: str, text: str, need: Need, survey: Survey, chances: Chances, settings: SimulatedModelSettings
+) -> str:
+    if "k$" in value and survey.is_marked(settings.overlooks_footnote, "footnote", need.subject):
         value = value.replace(" k$", "")
-    return misread(value, text, chances) if chances.happens(settings.misreads) else value
+    return misread(value, text, chances) if survey.is_marked(settings.misreads, "misreads", str(need)) else value
 
 
 def _finding(document: Document, need: Need, value: str) -> Finding:
@@ -181,15 +186,13 @@ def _also_on(understanding: Understanding, need: Need) -> list[Need]:
     ]
 
 
-def _in_file(
-    result: str, need: Need, understanding: Understanding, chances: Chances, settings: SimulatedModelSettings
-) -> str:
-    in_file = understanding.reading(need).in_file
+def _in_file(result: str, survey: Survey, need: Need, chances: Chances, settings: SimulatedModelSettings) -> str:
+    in_file = survey.view.understanding.reading(need).in_file
     overlooks = chances.happens(settings.overlooks_value)
     value = None if overlooks or in_file is None else in_file(result)
     if value is None:
         return missed(need, need.subject, "seen in full")
-    return str(Finding(need, _as_read(value, result, chances, settings), 1, 1, "", need.subject))
+    return str(Finding(need, _as_read(value, result, need, survey, chances, settings), 1, 1, "", need.subject))
 
 
 def code(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
