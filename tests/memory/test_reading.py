@@ -222,20 +222,20 @@ def test_the_window_limits_what_is_listed() -> None:
 
 
 class _DigitEncoder:
-    """A text's vector has a one where the text names that digit."""
+    """A text's vector counts its digits."""
 
     dim = 10
     name = "digits"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        return np.array([[float(str(digit) in text) for digit in range(10)] for text in texts], np.float32)
+        return np.array([[text.count(str(digit)) for digit in range(10)] for text in texts], np.float32)
 
 
 def test_beyond_the_limit_the_nearest_keys_are_listed_in_order() -> None:
     bank = _bank(1, 1, 0, 1, 1, 1)
     nearest = NearestKeys(bank.keys, _DigitEncoder(), "numpy")
     reader = TeamReader(0, bank, QUESTION, ReadingSettings(max_listed=2), nearest=nearest)
-    assert [e.entry for e in reader.listing("about 4 and 1")] == [1, 4]
+    assert [e.entry for e in reader.listing("about 1 and 4, but more 4")] == [1, 4]
     assert [e.entry for e in reader.listing("about 2 and 0, then 5")] == [0, 5]  # 2 is its own
     _add(bank, 2)
     assert [e.entry for e in reader.listing("6 or 3")] == [3, 6]

@@ -14,8 +14,8 @@ from lts_jax.records import MemoryEntry, Pull
 ENTRIES = [MemoryEntry(n, f"k{n}", f"v{n}", team, 0, 0.0) for n, team in enumerate([0, 1, 2, 0])]
 PULLS = [
     Pull(0, 1, 0, 3, 50.0),
-    Pull(0, 1, 0, 5, 90.0),
     Pull(0, 2, 0, 1, 20.0),
+    Pull(0, 1, 0, 5, 90.0),
     Pull(1, 1, 1, 6, 95.0),
     Pull(2, 0, 2, 2, 40.0),
 ]

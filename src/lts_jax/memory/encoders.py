@@ -159,17 +159,20 @@ def _words_and_pairs(characters: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Distinct words and pairs of neighbouring words, in order: features uint64[F], weights float64[F]."""
     in_order = [*map(crc32, characters.translate(_WORD_CHARACTERS).split())]
     hashed = np.array(in_order, np.uint64)
-    words = np.array([*dict.fromkeys(in_order)], np.uint64) | _WORD_SALT
-    pairs = np.array([*dict.fromkeys((hashed[:-1] * _MULTIPLIERS[2] + hashed[1:]).tolist())], np.uint64)
-    weights = np.empty(len(words) + len(pairs))
-    weights[: len(words)] = _weights(len(words), 1.0)
-    weights[len(words) :] = _weights(len(pairs), _PAIR_LENGTH)
-    return np.concatenate([words, pairs]), weights
+    words = dict.fromkeys(in_order)
+    pairs = dict.fromkeys((hashed[:-1] * _MULTIPLIERS[2] + hashed[1:]).tolist())
+    features = np.array([*words, *pairs], np.uint64)
+    features[: len(words)] |= _WORD_SALT
+    return features, _weights(len(words), len(pairs))
 
 
 @lru_cache(maxsize=4096)
-def _weights(num_features: int, length: float) -> np.ndarray:
-    """Weights of one kind of features: the opening ones double, all together of L2 norm `length`."""
+def _weights(num_words: int, num_pairs: int) -> np.ndarray:
+    """Weights of words, then pairs: the opening ones double, each kind scaled to its length."""
+    return np.concatenate([_scaled_weights(num_words, 1.0), _scaled_weights(num_pairs, _PAIR_LENGTH)])
+
+
+def _scaled_weights(num_features: int, length: float) -> np.ndarray:
     weights = np.ones(num_features)
     weights[:_OPENING_WORDS] = _OPENING_WEIGHT
     return weights * (length / (_norm(weights) or 1.0))
