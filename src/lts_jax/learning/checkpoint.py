@@ -1,8 +1,9 @@
 """Checkpoints that are whole or refused: Orbax for the arrays, a manifest of digests as the mark of completion.
 
-A checkpoint is a folder `state_00000012` (Orbax, v1 API, readable without our code) and beside it `state_00000012.json`:
-cursor, config digest, and shape, type and BLAKE2b digest of every array. The manifest is written last and atomically, so
-a folder without one is an unfinished save; and bits that changed on disk, which Orbax reads without complaint, are found.
+A checkpoint is a folder `state_00000012` (Orbax, v1 API, readable without our code) and, beside it,
+`state_00000012.json`: cursor, config digest, and shape, type and BLAKE2b digest of every array. The manifest is written
+last and atomically, so a folder without one is an unfinished save; and bits that changed on disk, which Orbax reads
+without complaint, are found.
 """
 
 import json

@@ -6,7 +6,7 @@ The paper's body is Qwen3-0.6B with LoRA; this one is two small layers.
 
 Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the
 query, the keys committed before the decision and each other. There are no positions, so logits do not depend on the
-order of keys; and no context token depends on a decision, so the decisions of a rollout share one pass over its keys, exactly.
+order of keys; and no context token depends on a decision, so all decisions of a rollout share one pass over its keys.
 """
 
 from dataclasses import dataclass
