@@ -1,7 +1,7 @@
 """Checkpoints that are whole or refused: Orbax for the arrays, a manifest of digests as the mark of completion.
 
 A checkpoint is a folder `state_00000012` (Orbax, v1 API, readable without our code) and, beside it,
-`state_00000012.json`: cursor, config digest, and shape, type and BLAKE2b digest of every array. The manifest is written
+`state_00000012.json`: cursor, config digest, and BLAKE2b digests of every file and every array. The manifest is written
 last and atomically, so a folder without one is an unfinished save; and bits that changed on disk, which Orbax reads
 without complaint, are found.
 """
@@ -29,7 +29,7 @@ State = TypeVar("State")
 _MANIFEST_NAME = re.compile(r"state_(\d{8})\.json")
 
 
-class CorruptCheckpoint(Exception):
+class CorruptCheckpoint(UserError):
     """A checkpoint is damaged or incomplete: one line that says which, and what is wrong."""
 
 
@@ -54,6 +54,7 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
         "config_digest": config_digest,
         "cursor": dict(cursor),
         "arrays": {name: _description(array) for name, array in arrays.items()},
+        "files": _file_digests(_state_path(folder, number)),
     }
     write_json(_manifest_path(folder, number), manifest | {"digest": _manifest_digest(manifest)})
     for old in sorted(_numbers(folder))[:-NUM_KEPT]:
@@ -107,6 +108,8 @@ def restore_number(
             f"{path}: written by configuration {manifest['config_digest']}, expected {config_digest}; "
             "use the settings of that run, or another run folder"
         )
+    if _file_digests(path) != manifest["files"]:  # before Orbax sees them: it logs at length, or reads on
+        raise CorruptCheckpoint(f"{path}: cannot be read, its files are not what was written")
     named = {name: _plain(leaf) for name, leaf in _named_leaves(like).items()}
     wanted = {name: (list(array.shape), str(array.dtype)) for name, array in named.items()}
     stored = {name: (entry["shape"], entry["dtype"]) for name, entry in manifest["arrays"].items()}
@@ -116,7 +119,7 @@ def restore_number(
     try:
         # Asked for as NumPy arrays: no devices or shardings are involved.
         arrays = {name: np.asarray(array) for name, array in _orbax().load(path.absolute(), named).items()}
-    except Exception as error:  # Orbax raises many kinds on damaged files
+    except Exception as error:  # Orbax raises many kinds
         reason = str(error).partition("\n")[0][:200]
         raise CorruptCheckpoint(f"{path}: cannot be read ({type(error).__name__}: {reason})") from error
     for name, array in arrays.items():
@@ -160,6 +163,11 @@ def _is_prng_key(leaf: Any) -> bool:
 def _description(array: np.ndarray) -> dict[str, Any]:
     digest = blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
     return {"shape": list(array.shape), "dtype": str(array.dtype), "digest": digest}
+
+
+def _file_digests(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): blake2b(file.read_bytes(), digest_size=16).hexdigest() for file in files}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
