@@ -15,19 +15,15 @@ def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollo
         MofNCompleteColumn,
         Progress,
         TextColumn,
-        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
     columns = (
         TextColumn("{task.description:<10}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TextColumn("rollouts"),
-        TextColumn("{task.fields[rate]:>5} steps/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]} steps/s"),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[news]}"),
     )
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
@@ -39,6 +35,6 @@ def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollo
             num_steps += len(rollout.steps)
             elapsed = progress.tasks[0].elapsed or 0.0
             rate = f"{num_steps / elapsed:.0f}" if elapsed > 0.2 else "-"
-            progress.update(bar, advance=1, rate=rate, **({"news": news} if news else {}))
+            progress.update(bar, advance=1, rate=rate, news=news)
 
         yield count

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from lts_jax.errors import UserError
-from lts_jax.llm.serving import serve_chat
+from lts_jax.llm.serving import ChatServer, serve_forever
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
 
 
@@ -24,11 +24,9 @@ class Command:
 
 def run(command: Command) -> None:
     """Serve until interrupted."""
-    asyncio.run(_serve(command))
+    model = SimulatedModel(command.simulated)
+    asyncio.run(serve_forever(model, host=command.host, port=command.port, on_ready=_tell))
 
 
-async def _serve(command: Command) -> None:
-    server = await serve_chat(SimulatedModel(command.simulated), host=command.host, port=command.port)
-    port = server.sockets[0].getsockname()[1]
-    print(f"serving the simulated model at http://{command.host}:{port}/v1 (stop with Ctrl-C)", flush=True)
-    await server.serve_forever()
+def _tell(server: ChatServer) -> None:
+    print(f"serving the simulated model at {server.base_url} (stop with Ctrl-C)", flush=True)

@@ -13,11 +13,11 @@ from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.controller.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
+from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout
-from lts_jax.rollouts.rollout import RolloutParts
-from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.lts import TrainSettings, rollout_parts
 from lts_jax.systems.run_folder import RunFolder
-from lts_jax.systems.world import almanac_tasks, almanac_tools, make_encoder, make_model
+from lts_jax.systems.world import almanac_tasks, make_encoder
 
 LEARNED = "lts"
 SINGLE = "magentic_one"
@@ -59,25 +59,20 @@ def run_comparison(
 ) -> dict[str, list[Rollout]]:
     """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again."""
     tasks = almanac_tasks(training.world_seed, "test", settings.evaluation.num_tasks)
+    budget = Budget(training.model.budget)
     finished: dict[str, list[Rollout]] = {}
     for name in [name for name in POLICIES if name in settings.policies]:
         policy = learned if name == LEARNED else make_policy(name, training, settings, finished.get(LEARNED, ()))
         if policy is None:
             raise UserError(f"policies: {LEARNED!r} needs a trained controller")
-        arm = make_arm(name, training, policy)
+        arm = make_arm(name, training, policy, budget)
         finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
     return finished
 
 
-def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy) -> Arm:
+def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy, budget: Budget | None = None) -> Arm:
     """One line of the comparison: the training run's world, model and teams under another policy."""
-    parts = RolloutParts(
-        model=make_model(training.model),
-        use_tool=almanac_tools(training.world_seed),
-        policy=policy,
-        virtual_time=training.model.is_simulated,
-        price=training.model.price,
-    )
+    parts = rollout_parts(training, policy, budget or Budget(training.model.budget))
     rollout = replace(training.rollout, num_teams=1) if name == SINGLE else training.rollout
     return Arm(name, parts, rollout, _decider(policy))
 

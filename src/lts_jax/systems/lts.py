@@ -14,6 +14,7 @@ import jax
 
 from lts_jax.controller.decide import BatchedDecider, DeciderSettings
 from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import latest, restore, save
@@ -22,6 +23,7 @@ from lts_jax.learning.metrics import as_floats
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
+from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.plain import to_plain
@@ -92,7 +94,7 @@ def train_controller(folder: RunFolder, settings: TrainSettings, progress: Progr
     update = make_update(network, _credit(settings), settings.learning)
     tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
-    collect = partial(_collect, folder, settings, tasks, decider, progress)
+    collect = partial(_collect, folder, settings, tasks, decider, Budget(settings.model.budget), progress)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
         line = {"iteration": iteration} | as_floats(metrics)
@@ -137,13 +139,14 @@ def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params
     return BatchedDecider(network, params, make_encoder(settings.network.embedding_width), deciding)
 
 
-def rollout_parts(settings: TrainSettings, policy: LearnedPolicy) -> RolloutParts:
-    """The world, the model and a policy, for rollouts."""
+def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
+    """The world, the model and a policy, for rollouts that share a budget."""
     return RolloutParts(
         model=make_model(settings.model),
         use_tool=almanac_tools(settings.world_seed),
         policy=policy,
         virtual_time=settings.model.is_simulated,
+        budget=budget,
         price=settings.model.price,
     )
 
@@ -153,6 +156,7 @@ def _collect(
     settings: TrainSettings,
     tasks: Sequence[Task],
     decider: BatchedDecider,
+    budget: Budget,
     progress: Progress,
     iteration: int,
     params: Params,
@@ -161,7 +165,7 @@ def _collect(
     policy = LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}")
     groups = collect_groups(
         tasks_of_iteration(tasks, settings, iteration),
-        rollout_parts(settings, policy),
+        rollout_parts(settings, policy, budget),
         settings.rollout,
         settings.collect,
         seed=settings.seed,

@@ -19,8 +19,14 @@ class ModelSettings:
     """The language model behind every agent."""
 
     name: str = "simulated"  # "simulated", or the model's name at an OpenAI-compatible endpoint
-    base_url: str | None = None  # of the endpoint; None is OpenAI's own. The key comes from OPENAI_API_KEY
-    record_folder: str | None = None  # keep every call there and never repeat one, for paid endpoints
+    base_url: str | None = None  # of the endpoint; None is OpenAI's own, or no endpoint for the simulated model
+    api_key_variable: str = "OPENAI_API_KEY"  # environment variable that holds the key
+    temperature: float | None = None  # None: the endpoint's default
+    max_completion_tokens: int | None = None  # None: the endpoint's default
+    call_deadline_seconds: float = 600.0  # of one call with all its retries
+    max_retries: int = 5
+    max_in_flight: int = 64  # calls at one time
+    record_folder: str | None = None  # keep every finished call there and never repeat one
     simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
     price: Price = field(default_factory=Price)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
@@ -31,17 +37,26 @@ class ModelSettings:
         return self.name == "simulated"
 
 
+@lru_cache(maxsize=8)
 def make_model(settings: ModelSettings) -> ChatModel:
-    """The model that the settings name."""
+    """The model that the settings name; one object for equal settings, so that its connections are shared."""
     if settings.is_simulated and settings.base_url is None:
         return SimulatedModel(settings.simulated)
     from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
-    from lts_jax.llm.recorded import RecordingModel, ReplayModel
+    from lts_jax.llm.recorded import ReplayModel
 
-    client = OpenAIChatModel(OpenAIChatSettings(model=settings.name, base_url=settings.base_url))
-    if settings.record_folder is None:
-        return client
-    return ReplayModel(settings.record_folder, fallback=RecordingModel(client, settings.record_folder))
+    endpoint = OpenAIChatSettings(
+        model=settings.name,
+        base_url=settings.base_url,
+        api_key_variable=settings.api_key_variable,
+        temperature=settings.temperature,
+        max_completion_tokens=settings.max_completion_tokens,
+        call_deadline_seconds=settings.call_deadline_seconds,
+        max_retries=settings.max_retries,
+        max_in_flight=settings.max_in_flight,
+    )
+    client = OpenAIChatModel(endpoint)
+    return client if settings.record_folder is None else ReplayModel(settings.record_folder, fallback=client)
 
 
 def make_encoder(dim: int) -> CachedEncoder:
@@ -53,7 +68,7 @@ def make_encoder(dim: int) -> CachedEncoder:
 def almanac_tools(seed: int) -> Callable[[str, Mapping[str, Any]], ToolResult]:
     """The offline world's tools by name. A call that does not fit a tool is a failed result, as a real tool's is."""
     tools = AlmanacTools(build_almanac(seed))
-    by_name = {
+    by_name: dict[str, Callable[..., ToolResult]] = {
         "web_search": tools.web_search,
         "visit_url": tools.visit_url,
         "find_on_page": tools.find_on_page,
