@@ -109,8 +109,7 @@ def test_a_429_is_waited_out_as_long_as_the_server_asks():
     script = Script(refusal(429, headers={"retry-after": "0.15"}), body())
     completion = ask(make(script))
     assert completion.attempts == 2
-    waited = script.times[1] - script.times[0]
-    assert 0.15 <= waited < 0.6
+    assert script.times[1] - script.times[0] >= 0.15  # the back-off alone would be 0.004
 
 
 @pytest.mark.parametrize(
@@ -178,10 +177,10 @@ def test_a_slow_attempt_is_given_up_and_tried_again():
 def test_the_deadline_holds_over_all_attempts():
     script = Script(30.0)
     started = time.perf_counter()
-    text = failure(make(script, attempt_deadline_seconds=0.06, call_deadline_seconds=0.15, max_retries=50))
-    assert time.perf_counter() - started < 0.5
-    assert "0.15 seconds" in text or "after the deadline" in text
-    assert 2 <= len(script.requests) <= 3
+    text = failure(make(script, attempt_deadline_seconds=0.1, call_deadline_seconds=0.35, max_retries=50))
+    assert time.perf_counter() - started < 2.0
+    assert "0.35 seconds" in text or "after the deadline" in text
+    assert 2 <= len(script.requests) <= 4
 
 
 def test_back_off_doubles_with_seeded_jitter_and_keeps_its_cap():
