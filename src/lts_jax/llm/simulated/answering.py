@@ -44,7 +44,7 @@ def aggregate(messages: Sequence[Message], chances: Chances, settings: Simulated
     written: dict[str, str] = {}
     heads = list(_SECTION.finditer(text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, ends, strict=False):
         given = head[3].strip()
         if given in ("", "(no answer)") or UNABLE in given.lower():
             continue

@@ -6,42 +6,44 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True, slots=True)
 class SimulatedModelSettings:
     """Weaknesses of `SimulatedModel`. All but `fresh_steps` lie in [0, 1]: probabilities per occasion, unless said
-    otherwise.
+    otherwise. The defaults were set once on runs without shared memory (steps, progress answers, re-plans and
+    scores of recorded Magentic-One runs).
 
     What is called lasting below is drawn once per team and occasion instead of per call, anew after a re-plan.
     `common_mistakes` is the share of lasting weaknesses that all teams on a question have in common, since the same
     model errs alike: the higher it is, the less a vote among teams helps.
 
     Acting. `mistypes`: a search query, an address or a file name has a spelling error. `repeats_action`: the last
-    tool call for the same need is made again (a loop). `fatigue_per_step`: added to both for every worker step and
-    pulled value in the thread beyond the first `fresh_steps` (at most `max_fatigue` in all), so that long and
-    cluttered threads go astray until a re-plan clears them. `takes_near_miss`: the page of a near-miss name is
-    opened although the right one is listed. `ignores_dates`: a listing is followed in rank order instead of trying
-    the subject's own site first.
+    tool call for the same need is made again (a loop). `fatigue_per_step`: added to `repeats_action`, and half of
+    it to `mistypes`, for every worker step and pulled value in the thread beyond the first `fresh_steps` (at most
+    `max_fatigue` in all), so that long and cluttered threads go astray until a re-plan clears them.
+    `takes_near_miss`: the page of a near-miss name is opened although the right one is listed. `ignores_dates`: a
+    listing is followed in rank order instead of trying the subject's own site first (lasting).
 
-    Reading. `accepts_near_miss`: a page about a near-miss name is reported as the subject's. `follows_stale_page`:
-    a team settles for an outdated page instead of comparing it with another page of the same title (drawn once per
-    team and subject). `misreads`: another number of the same shape is taken, such as the neighbouring cell, or a
-    row is skipped. `overlooks_value`: a value that is on the page is not seen, however often the team comes back
-    (drawn once per team and page, anew after a re-plan). `overlooks_footnote`: the unit in a footnote is dropped.
-    `hallucinates`: a value is made up for a page that does not give it.
+    Reading. `accepts_near_miss`: a page about a near-miss name is reported as the subject's (lasting).
+    `follows_stale_page`: a team settles for an outdated page instead of comparing it with another page of the same
+    title (lasting). `misreads`: another number of the same shape is taken, such as the neighbouring cell, or a row
+    is skipped (lasting). `overlooks_value`: a value that is on the page is not seen, however often the team comes
+    back (lasting). `overlooks_footnote`: the unit in a footnote is dropped (lasting). `hallucinates`: a value is
+    made up for a page that does not give it.
 
-    Orchestrating. `gives_up`: a need is dropped for good after a second and each further fruitless step, one's own
-    or one read in the shared memory (drawn once per team, need and count; also a second page that is never read).
-    `stops_early`: per ledger call, an unfinished job is called finished once something was found. `stops_late`: a
-    finished job is called unfinished, a need checked again. `misjudges_progress`: the ledger's progress answer is
-    the wrong way round. `imagines_loop`: a loop is seen where there is none. `malformed_ledger`: the ledger reply
-    cannot be used as it is.
+    Orchestrating. `gives_up`: a need is dropped for good after a second and each further fruitless step (lasting;
+    also a second page that is never read). `stops_early`: per ledger call, an unfinished job is called finished
+    once something was found. `stops_late`: a finished job is called unfinished, a need checked again.
+    `misjudges_progress`: the ledger's progress answer is the wrong way round. `imagines_loop`: a loop is seen where
+    there is none. `malformed_ledger`: the ledger reply cannot be used as it is.
 
     Calculating. `uses_coder`: share of teams that have arithmetic done by Coder and Terminal (a habit, not a
-    weakness). `slips_in_arithmetic`: the answer of an arithmetic question is far off where no program was run.
-    `declines_to_guess`: "unable to determine" instead of an educated guess when values are missing.
+    weakness; lasting). `slips_in_arithmetic`: the answer of an arithmetic question is far off where no program was
+    run (lasting). `declines_to_guess`: "unable to determine" instead of an educated guess when values are missing
+    (lasting).
 
     Sharing. `overlooks_key`: a useful key is passed over; `clutter_per_key` is added for each listed key (at most
     0.9 in all). `pulls_useless`: a key is pulled, per key, that is about an open need but holds no value for it;
     and once per selection, one that is about nothing open. `trusts_pulled`: a pulled value is believed over the
-    team's own and not checked even when it is outdated (drawn once per team and need). `misjudges_admission`: the
-    admission judge answers the wrong way round. `aggregates_wrongly`: the aggregator takes a worse team's answer.
+    team's own and not checked even when it is outdated, and a pulled failure is taken to mean that the value cannot
+    be found (lasting). `misjudges_admission`: the admission judge answers the wrong way round.
+    `aggregates_wrongly`: the aggregator takes a worse team's answer.
     """
 
     common_mistakes: float = 0.6

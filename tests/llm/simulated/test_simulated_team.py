@@ -1,0 +1,72 @@
+"""A team of a flawless simulated model solves every kind of question, from what stands in its messages alone."""
+
+import re
+
+from lts_jax.llm.simulated import PERFECT, SimulatedModel
+from lts_jax.llm.simulated.findings import read_note, scan
+from lts_jax.llm.simulated.understanding import items
+from lts_jax.prompts import OPENINGS
+from lts_jax.tasks.scoring.assistantbench import score
+
+_NUMBER = re.compile(r"\d[\d,.:]*\d|\d")
+
+
+def chosen(tasks, per_kind):
+    """The first tasks of every family and difficulty."""
+    kinds = {}
+    for task in tasks:
+        kinds.setdefault((task.family, task.difficulty), []).append(task)
+    return [task for each in kinds.values() for task in each[:per_kind]]
+
+
+def test_a_flawless_model_scores_one_on_every_family_and_difficulty(world, hand_team):
+    tasks = chosen(world[0].tasks, 3)
+    assert len({task.family for task in tasks}) >= 12
+    assert len(tasks) >= 60
+    scores = {}
+    for seed, task in enumerate(tasks):
+        team = hand_team(task, SimulatedModel(PERFECT), seed)
+        scores[task.task_id] = score(team.run(), task.answer).score
+    assert {name: each for name, each in scores.items() if each < 1.0} == {}
+
+
+def test_reports_hold_only_values_that_stand_in_the_result(world, hand_team):
+    checked = 0
+    for task in chosen(world[0].tasks, 1):
+        team = hand_team(task, SimulatedModel(PERFECT))
+        team.run()
+        for messages, reply in team.calls:
+            request = messages[-1].content
+            if not request.startswith(OPENINGS["report"]):
+                continue
+            for finding in read_note(reply).findings:
+                for item in items(finding.value):
+                    numbers = _NUMBER.findall(item)
+                    assert all(number in request for number in numbers) or finding.value == "0"
+                    checked += len(numbers)
+    assert checked > 200
+
+
+def test_nothing_is_found_that_no_tool_returned(world, hand_team):
+    task = next(task for task in world[0].tasks if task.family == "ticket_total" and task.difficulty == "easy")
+    team = hand_team(task, SimulatedModel(PERFECT))
+    answer = team.run()
+    for messages, reply in team.calls:
+        known = any(scan(message.content).findings for message in messages)
+        is_answer = messages[-1].content.startswith(OPENINGS["answer"])
+        assert is_answer == (f"FINAL ANSWER: {answer}" in reply)
+        if not known and not messages[-1].content.startswith(OPENINGS["report"]):
+            assert scan(reply).findings == ()
+
+
+def test_teams_differ_by_their_seed(world, hand_team):
+    task = next(task for task in world[0].tasks if task.family == "league_total" and task.difficulty == "hard")
+    orders = {tuple(team.tool_calls[0][1].items()) for team in _ran(task, hand_team, range(6))}
+    assert len(orders) > 1
+
+
+def _ran(task, hand_team, seeds):
+    for seed in seeds:
+        team = hand_team(task, SimulatedModel(PERFECT), seed)
+        team.run()
+        yield team
