@@ -1,0 +1,126 @@
+"""`lts replay`: recorded runs of real agents as parallel teams with a shared memory: what would sharing have saved?"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lts_jax.controller.policy import AdmissionPolicy
+from lts_jax.controller.rules import RULES
+from lts_jax.errors import UserError
+from lts_jax.records import Rollout
+from lts_jax.rollouts.importers import ImportedRuns, import_recorded
+from lts_jax.rollouts.replay_groups import RolloutCounter, replay_groups
+from lts_jax.rollouts.replay_measures import replay_measures
+from lts_jax.rollouts.replay_settings import ReplaySettings
+from lts_jax.rollouts.store import write_rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Replay recorded runs under each admission rule, and print what sharing would have saved.
+
+    Takes tau-bench result files (several runs of each task become parallel teams) and Who&When logs (one run a
+    question: they are read, counted and can be stored, but have no parallel teams to replay).
+    """
+
+    runs: Path
+    """A log, or a folder of logs of one format."""
+    run: Path | None = None
+    """Run folder of a trained controller, to replay it too."""
+    num_rollouts: int = 5
+    """Replays of each task; they differ in the noise of the latencies."""
+    seed: int = 0
+    random_rate: float = 0.5
+    recency_window: int = 10
+    similarity_threshold: float = 0.8
+    skip_bad: bool = False
+    """Pass over logs that cannot be read, and name them, instead of stopping."""
+    out: Path | None = None
+    """Also store the imported runs as rollouts in this Parquet file."""
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+
+    def __post_init__(self) -> None:
+        if self.num_rollouts < 1:
+            raise UserError(f"num_rollouts must be at least 1, got {self.num_rollouts}")
+
+
+def run(command: Command) -> None:
+    """Import, replay, print."""
+    imported = import_recorded(command.runs, skip_bad=command.skip_bad)
+    for problem in imported.problems:
+        print(f"passed over: {problem}")
+    if command.out is not None:
+        write_rollouts(command.out, imported.rollouts)
+        print(f"stored {len(imported.rollouts)} rollouts in {command.out}")
+    if not imported.tasks:
+        print(_describe(imported))
+        return
+    baseline: list[Rollout] = []
+    print(f"{len(imported.tasks)} tasks, {sum(len(task.runs) for task in imported.tasks)} recorded runs")
+    print(
+        f"{'policy':24}{'stored':>8}{'read':>7}{'wrong':>7}{'runtime':>10}{'saved':>9}{'saved %':>9}{'team-s saved %':>16}"
+    )
+    for policy, counter in _policies(command):
+        groups = replay_groups(
+            imported.tasks,
+            policy,
+            command.replay,
+            num_rollouts=command.num_rollouts,
+            seed=command.seed,
+            iteration=0,
+            counter=counter,
+        )
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        baseline = baseline or rollouts
+        print(_row(policy.name, replay_measures(rollouts, baseline)))
+    print("Times come from a latency model: the logs hold none. Saved: against the same runs without sharing (none).")
+
+
+def _policies(command: Command) -> list[tuple[AdmissionPolicy, RolloutCounter | None]]:
+    from lts_jax.systems.world import make_encoder
+
+    encoder = make_encoder(256)
+    rules = [
+        RULES["none"](),
+        RULES["all"](),
+        RULES["random"](rate=command.random_rate),
+        RULES["recency"](window=command.recency_window),
+        RULES["similarity"](encoder, threshold=command.similarity_threshold),
+    ]
+    chosen: list[tuple[AdmissionPolicy, RolloutCounter | None]] = [(rule, None) for rule in rules]
+    if command.run is not None:
+        from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+        from lts_jax.systems.run_folder import RunFolder, read_settings
+
+        training = read_settings(command.run, TrainSettings)
+        policy = learned_policy(training, trained_params(RunFolder(command.run), training))
+        chosen.append((policy, policy.decider))
+    return chosen
+
+
+def _row(name: str, measures: dict[str, float]) -> str:
+    shares = [_percent(measures[part]) for part in ("admission_fraction", "read_fraction", "wrong_value_fraction")]
+    return (
+        f"{name:24}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{measures['seconds']:8.1f} s{measures['saved_seconds']:7.2f} s"
+        f"{measures['reduction_percent']:9.2f}{measures['team_reduction_percent']:16.2f}"
+    )
+
+
+def _percent(share: float) -> str:
+    return "-" if share != share else f"{100 * share:.0f}%"  # NaN: nothing to divide by
+
+
+def _describe(imported: ImportedRuns) -> str:
+    steps = [step for rollout in imported.rollouts for step in rollout.steps]
+    agents = Counter(step.agent for step in steps)
+    return (
+        f"{len(imported.rollouts)} logs, {len(steps)} worker steps ({_counts(agents)}), "
+        f"{sum(step.failed for step in steps)} failed, {len(imported.mistakes)} labelled mistakes.\n"
+        "Each log is the only run of its question, so there are no parallel teams to replay; --out stores them as rollouts."
+    )
+
+
+def _counts(agents: Counter[str]) -> str:
+    ordered: Sequence[tuple[str, int]] = agents.most_common()
+    return ", ".join(f"{name} {count}" for name, count in ordered)
