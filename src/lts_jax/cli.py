@@ -45,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         module.run(_parse(module.Command, name, rest))
     except UserError as error:
         _fail(str(error))
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stdout = None  # type: ignore[assignment]
+        sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", code=130)
-    except BrokenPipeError:
-        sys.exit(0)
 
 
 def _usage() -> str:

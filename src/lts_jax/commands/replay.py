@@ -1,7 +1,7 @@
 """`lts replay`: recorded runs of real agents as parallel teams with a shared memory: what would sharing have saved?"""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.controller.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout
-from lts_jax.rollouts.importers import ImportedRuns, import_recorded
+from lts_jax.rollouts.importers import ImportedRuns, import_recorded, recorded_rollout
 from lts_jax.rollouts.replay_groups import RolloutCounter, replay_groups
 from lts_jax.rollouts.replay_measures import replay_measures
 from lts_jax.rollouts.replay_settings import ReplaySettings
@@ -51,16 +51,14 @@ def run(command: Command) -> None:
     for problem in imported.problems:
         print(f"passed over: {problem}")
     if command.out is not None:
-        write_rollouts(command.out, imported.rollouts)
-        print(f"stored {len(imported.rollouts)} rollouts in {command.out}")
-    if not imported.tasks:
-        print(_describe(imported))
+        write_rollouts(command.out, [recorded_rollout(task) for task in imported.tasks])
+        print(f"stored {len(imported.tasks)} rollouts in {command.out}")
+    print(_describe(imported))
+    if all(len(task.runs) < 2 for task in imported.tasks):
+        print("No task has two runs, so there are no parallel teams to replay; --out stores them as rollouts.")
         return
     baseline: list[Rollout] = []
-    print(f"{len(imported.tasks)} tasks, {sum(len(task.runs) for task in imported.tasks)} recorded runs")
-    print(
-        f"{'policy':24}{'stored':>8}{'read':>7}{'wrong':>7}{'runtime':>10}{'saved':>9}{'saved %':>9}{'team-s saved %':>16}"
-    )
+    print(f"{'policy':24}  stored   read  wrong   runtime    saved  saved %  team-seconds saved %")
     for policy, counter in _policies(command):
         groups = replay_groups(
             imported.tasks,
@@ -101,26 +99,22 @@ def _policies(command: Command) -> list[tuple[AdmissionPolicy, RolloutCounter | 
 
 def _row(name: str, measures: dict[str, float]) -> str:
     shares = [_percent(measures[part]) for part in ("admission_fraction", "read_fraction", "wrong_value_fraction")]
-    return (
-        f"{name:24}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{measures['seconds']:8.1f} s{measures['saved_seconds']:7.2f} s"
-        f"{measures['reduction_percent']:9.2f}{measures['team_reduction_percent']:16.2f}"
-    )
+    seconds = f"{measures['seconds']:8.1f} s{measures['saved_seconds']:7.2f} s"
+    reductions = f"{measures['reduction_percent']:9.2f}{measures['team_reduction_percent']:22.2f}"
+    return f"{name:24}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{seconds}{reductions}"
 
 
 def _percent(share: float) -> str:
-    return "-" if share != share else f"{100 * share:.0f}%"  # NaN: nothing to divide by
+    return "-" if math.isnan(share) else f"{100 * share:.0f}%"
 
 
 def _describe(imported: ImportedRuns) -> str:
-    steps = [step for rollout in imported.rollouts for step in rollout.steps]
-    agents = Counter(step.agent for step in steps)
+    runs = [run for task in imported.tasks for run in task.runs]
+    agents = Counter(item.step.agent for run in runs for item in run.steps)
+    counts = ", ".join(f"{name} {count}" for name, count in agents.most_common())
+    num_failed = sum(item.step.failed for run in runs for item in run.steps)
+    num_mistakes = sum(task.mistake is not None for task in imported.tasks)
     return (
-        f"{len(imported.rollouts)} logs, {len(steps)} worker steps ({_counts(agents)}), "
-        f"{sum(step.failed for step in steps)} failed, {len(imported.mistakes)} labelled mistakes.\n"
-        "Each log is the only run of its question, so there are no parallel teams to replay; --out stores them as rollouts."
+        f"{len(imported.tasks)} tasks, {len(runs)} recorded runs, {sum(agents.values())} steps ({counts}), "
+        f"{num_failed} failed steps, {num_mistakes} labelled mistakes"
     )
-
-
-def _counts(agents: Counter[str]) -> str:
-    ordered: Sequence[tuple[str, int]] = agents.most_common()
-    return ", ".join(f"{name} {count}" for name, count in ordered)
