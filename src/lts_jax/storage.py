@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lts_jax.errors import UserError
 
@@ -57,26 +57,44 @@ def read_json(path: Path) -> Any:
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Append one record to a JSON-lines file and sync it. A torn last line is left by a kill at worst."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    """Append one record to a JSON-lines file and sync it. A line torn by an earlier kill is cut off first."""
+    line = json.dumps(value, allow_nan=False).encode() + b"\n"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("ab+") as file:
+        _cut_torn_line(file)
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Read a JSON-lines file, leaving out a torn last line; an absent file is empty."""
+    """Read a JSON-lines file, leaving out a torn last line; an absent file is empty.
+
+    Raises:
+        UserError: a whole line that is not JSON, naming it.
+    """
     path = Path(path)
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
             records.append(json.loads(line))
+        except ValueError as error:
+            raise UserError(f"{path}: line {number} is not JSON ({error})") from None
     return records
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.seek(0, os.SEEK_END)
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,109 @@
+"""The whole road in small: train, compare, report; what is lost is made again, and made the same."""
+
+import json
+import shutil
+
+import pytest
+
+from lts_jax.commands.evaluate import evaluate_in
+from lts_jax.commands.report import stored_evaluation, write_report
+from lts_jax.commands.train import train_in
+from lts_jax.errors import UserError
+from lts_jax.evaluation.evaluate import EvaluationSettings
+from lts_jax.models.set_transformer import SetTransformerSettings
+from lts_jax.rollouts.collect import CollectSettings
+from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.systems.comparison import ComparisonSettings, matched_threshold
+from lts_jax.systems.lts import TrainSettings, tasks_of_iteration, trained_params
+from lts_jax.systems.run_folder import open_run
+from lts_jax.systems.world import almanac_tasks
+from lts_jax.teams.settings import TeamSettings
+
+TRAINING = TrainSettings(
+    num_tasks=2,
+    num_epochs=1,
+    tasks_per_update=1,
+    rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=8)),
+    collect=CollectSettings(num_rollouts=2),
+    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+)
+COMPARISON = ComparisonSettings(
+    policies=("magentic_one", "m1_parallel", "all", "lts", "random_matched", "similarity_matched"),
+    num_matching_tasks=2,
+    evaluation=EvaluationSettings(num_tasks=5, num_seeds=2),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = open_run(tmp_path_factory.mktemp("runs") / "small", TRAINING)
+    train_in(folder, TRAINING)
+    evaluate_in(folder, TRAINING, COMPARISON)
+    write_report(folder)
+    return folder
+
+
+def test_the_run_folder_holds_what_it_promises(finished):
+    names = {path.name for path in finished.path.iterdir()}
+    assert names == {
+        "config.json",
+        "metrics.jsonl",
+        "rollouts",
+        "checkpoints",
+        "evaluation",
+        "report.json",
+        "report.html",
+    }
+    assert {path.name for path in finished.evaluation.iterdir()} == set(COMPARISON.policies)
+    report = json.loads(finished.report_json.read_text())
+    assert report["num_tasks"] == 5 and report["num_seeds"] == 2
+    assert not list(finished.path.rglob("*.tmp"))
+
+
+def test_every_line_met_the_same_tasks_and_seeds(finished):
+    rollouts = stored_evaluation(finished)
+    places = {name: {one.coordinates for one in group} for name, group in rollouts.items()}
+    assert len({frozenset(group) for group in places.values()}) == 1
+    assert {one.num_teams for one in rollouts["magentic_one"]} == {1}
+    assert all(not one.decisions for one in rollouts["m1_parallel"])
+    assert all(decision.entry >= 0 for one in rollouts["all"] for decision in one.decisions)
+
+
+def test_what_is_lost_is_made_again_and_made_the_same(finished):
+    before = finished.report_json.read_text()
+    shutil.rmtree(finished.evaluation / "all")
+    victim = next((finished.evaluation / "lts").glob("*.parquet"))
+    victim.unlink()
+    evaluate_in(finished, TRAINING, COMPARISON)
+    write_report(finished)
+    assert finished.report_json.read_text() == before
+
+
+def test_an_unfinished_training_cannot_be_evaluated(tmp_path):
+    folder = open_run(tmp_path / "r", TRAINING)
+    with pytest.raises(UserError, match="trained for 0 of 2 iterations"):
+        trained_params(folder, TRAINING)
+
+
+def test_an_epoch_goes_through_every_task_once():
+    settings = TrainSettings(num_tasks=12, num_epochs=2, tasks_per_update=4)
+    tasks = almanac_tasks(0, "train", 12)
+    batches = [tasks_of_iteration(tasks, settings, iteration) for iteration in range(6)]
+    for epoch in (batches[:3], batches[3:]):
+        assert sorted(task.task_id for batch in epoch for task in batch) == sorted(task.task_id for task in tasks)
+    assert batches[:3] != batches[3:]
+
+
+def test_any_number_of_tasks_is_balanced():
+    tasks = almanac_tasks(0, "train", 36)
+    by_difficulty = {name: sum(task.difficulty == name for task in tasks) for name in ("easy", "medium", "hard")}
+    by_family = [sum(task.family == family for task in tasks) for family in {task.family for task in tasks}]
+    assert max(by_difficulty.values()) - min(by_difficulty.values()) <= 4
+    assert max(by_family) - min(by_family) <= 1
+    with pytest.raises(UserError, match="100000 were asked for"):
+        almanac_tasks(0, "train", 100000)
+
+
+def test_the_matched_threshold_admits_as_much_as_asked():
+    low, high = (matched_threshold(TRAINING, COMPARISON, wanted) for wanted in (0.2, 0.9))
+    assert low < high
