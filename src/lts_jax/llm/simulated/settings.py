@@ -14,7 +14,7 @@ class SimulatedModelSettings:
     model errs alike: the higher it is, the less a vote among teams helps.
 
     Acting. `mistypes`: a search query, an address or a file name has a spelling error. `repeats_action`: the last
-    tool call for the same need is made again (a loop). `fatigue_per_step`: added to `repeats_action`, and half of
+    tool call for the same need is made again (a loop). `fatigue_per_step`: added to `repeats_action`, and a quarter of
     it to `mistypes`, for every worker step and pulled value in the thread beyond the first `fresh_steps` (at most
     `max_fatigue` in all), so that long and cluttered threads go astray until a re-plan clears them.
     `takes_near_miss`: the page of a near-miss name is opened although the right one is listed. `ignores_dates`: a
@@ -46,33 +46,33 @@ class SimulatedModelSettings:
     `aggregates_wrongly`: the aggregator takes a worse team's answer.
     """
 
-    common_mistakes: float = 0.6
-    mistypes: float = 0.06
-    repeats_action: float = 0.03
-    fatigue_per_step: float = 0.06
-    fresh_steps: int = 5
-    max_fatigue: float = 0.4
-    takes_near_miss: float = 0.08
-    ignores_dates: float = 0.5
-    accepts_near_miss: float = 0.35
-    follows_stale_page: float = 0.3
-    misreads: float = 0.03
-    overlooks_value: float = 0.1
+    common_mistakes: float = 0.35
+    mistypes: float = 0.02
+    repeats_action: float = 0.02
+    fatigue_per_step: float = 0.25
+    fresh_steps: int = 4
+    max_fatigue: float = 0.7
+    takes_near_miss: float = 0.1
+    ignores_dates: float = 0.85
+    accepts_near_miss: float = 0.5
+    follows_stale_page: float = 0.45
+    misreads: float = 0.16
+    overlooks_value: float = 0.09
     overlooks_footnote: float = 0.05
-    hallucinates: float = 0.03
-    gives_up: float = 0.25
-    stops_early: float = 0.02
-    stops_late: float = 0.15
-    misjudges_progress: float = 0.08
-    imagines_loop: float = 0.08
+    hallucinates: float = 0.08
+    gives_up: float = 0.2
+    stops_early: float = 0.03
+    stops_late: float = 0.05
+    misjudges_progress: float = 0.03
+    imagines_loop: float = 0.2
     malformed_ledger: float = 0.01
-    uses_coder: float = 0.3
-    slips_in_arithmetic: float = 0.1
-    declines_to_guess: float = 0.25
+    uses_coder: float = 0.7
+    slips_in_arithmetic: float = 0.3
+    declines_to_guess: float = 0.8
     overlooks_key: float = 0.1
     clutter_per_key: float = 0.012
-    pulls_useless: float = 0.1
-    trusts_pulled: float = 0.6
+    pulls_useless: float = 0.3
+    trusts_pulled: float = 0.9
     misjudges_admission: float = 0.1
     aggregates_wrongly: float = 0.1
 

@@ -40,7 +40,7 @@ def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelS
     action = survey.next_action(need) or _again(survey, need)
     fatigue = _fatigue(survey, settings)
     repeats = chances.happens(min(1.0, settings.repeats_action + fatigue))
-    mistypes = chances.happens(min(1.0, settings.mistypes + fatigue / 2))
+    mistypes = chances.happens(min(1.0, settings.mistypes + fatigue / 4))
     strays = chances.happens(settings.takes_near_miss)
     if action.kind == "open":
         return _call("open_file", name=mistyped(action.target, chances) if mistypes else action.target)
