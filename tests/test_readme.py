@@ -1,0 +1,152 @@
+"""What the documents promise holds: commands parse and run, code blocks run, links lead somewhere."""
+
+import importlib
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import tyro
+
+from lts_jax.cli import COMMANDS, main
+from lts_jax.credit.schemes import SCHEMES
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# Added to a command of the README so that it takes seconds; nothing else about it changes.
+SMALL_TRAINING = "--num-tasks 3 --num-epochs 1 --collect.num-rollouts 2 --network.width 32 --network.num-layers 1"
+SMALL_EVALUATION = "--evaluation.num-tasks 5 --evaluation.num-seeds 1 --policies m1_parallel all lts"
+SMALLER = {
+    "demo": f"{SMALL_TRAINING} {SMALL_EVALUATION}".replace("--eval", "--compare.eval")
+    .replace("--policies", "--compare.policies")
+    .replace("--num", "--train.num")
+    .replace("--collect", "--train.collect")
+    .replace("--network", "--train.network"),
+    "train": SMALL_TRAINING,
+    "evaluate": SMALL_EVALUATION,
+}
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """The fenced blocks of these languages, in order."""
+    return re.findall(rf"^```(?:{'|'.join(languages)})\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(text: str) -> list[list[str]]:
+    """The commands of the shell blocks as lists of words, comments and prompts left out."""
+    lines = "".join(blocks(text, "sh", "console")).splitlines()
+    return [words for line in lines if (words := shlex.split(line.removeprefix("$ "), comments=True))]
+
+
+def inline_commands(text: str) -> list[list[str]]:
+    """Commands of `lts` with settings that are named within a sentence."""
+    return [shlex.split(found) for found in re.findall(r"`(lts [a-z-]+ [^`\n]+)`", text)]
+
+
+BLOCK = [words for words in shell_lines(README) if words[0] == "lts"]
+SENTENCES = [words for name in DOCUMENTS for words in inline_commands((ROOT / name).read_text(encoding="utf-8"))]
+
+
+def test_the_first_screen_has_both_commands():
+    first_screen = README.splitlines()[:12]
+    assert any(line.startswith("make demo") for line in first_screen)
+    assert any(line.startswith("make test") for line in first_screen)
+    assert len(README.splitlines()) <= 200
+
+
+def test_the_demo_table_has_its_place():
+    assert README.count("<!-- demo table -->") == README.count("<!-- end of demo table -->") == 1
+
+
+def test_every_command_is_shown():
+    assert {words[1] for words in BLOCK} == set(COMMANDS)
+    assert len(SENTENCES) >= 4  # else the search for commands in sentences has gone blind
+
+
+@pytest.mark.parametrize("words", BLOCK + SENTENCES, ids=" ".join)
+def test_a_command_takes_the_settings_shown(words, capsys, monkeypatch):
+    monkeypatch.setitem(SCHEMES, "paid_by_readers", SCHEMES["reinforce"])  # the README lists its example
+    command = importlib.import_module(f"lts_jax.commands.{words[1].replace('-', '_')}").Command
+    if "--help" in words:
+        with pytest.raises(SystemExit) as stopped:
+            tyro.cli(command, args=words[2:])
+        assert stopped.value.code == 0 and "usage:" in capsys.readouterr().out
+    else:
+        assert isinstance(tyro.cli(command, args=words[2:]), command)
+
+
+@pytest.mark.slow
+def test_the_commands_run_in_the_order_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("logs.json").write_text(json.dumps([recorded_run(trial) for trial in range(2)]), encoding="utf-8")
+    for _, name, *settings in BLOCK:
+        if name == "serve-simulated":
+            continue  # serves until it is stopped
+        main([name, *settings, *shlex.split(SMALLER.get(name, ""))])
+        assert capsys.readouterr().out.strip(), f"lts {name} printed nothing"
+    for path in ("runs/demo/report.html", "runs/lts/report.json", "one.parquet"):
+        assert (tmp_path / path).stat().st_size > 1000
+
+
+def recorded_run(trial: int) -> dict:
+    """A run of one read-only call in the format of tau-bench."""
+    call = {"id": "c", "type": "function", "function": {"name": "get_user_details", "arguments": '{"user_id": "mia"}'}}
+    messages = [
+        {"role": "system", "content": "Policy."},
+        {"role": "user", "content": "Hello, I am mia."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "name": "get_user_details", "content": "mia, gold member"},
+        {"role": "assistant", "content": "You are a gold member."},
+        {"role": "user", "content": "###STOP###"},
+    ]
+    return {"task_id": 0, "trial": trial, "reward": 1.0, "traj": messages}
+
+
+@pytest.mark.slow
+def test_the_python_blocks_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    listed = dict(SCHEMES)
+    try:
+        for block in blocks(README, "python"):
+            exec(compile(block, "README.md", "exec"), namespace)
+        added = set(SCHEMES) - set(listed)
+    finally:
+        for name in set(SCHEMES) - set(listed):
+            del SCHEMES[name]
+    assert added == {"paid_by_readers"}
+    assert int(namespace["state"].num_updates) == 1
+    assert (tmp_path / "runs/mine/config.json").exists()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_make_target_and_extra_exists(name):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for words in shell_lines((ROOT / name).read_text(encoding="utf-8")):
+        if words[0] == "make":
+            assert f"\n{words[1]}:" in makefile
+        if words[0] == "pip":
+            assert set(re.findall(r"\w+", words[-1])) <= set(extras)
+        if "pytest" in words:
+            assert all((ROOT / word).exists() for word in words if word.startswith("tests"))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_relative_link_leads_somewhere(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?://|#|mailto:", link)]
+    assert links or name == "CHANGELOG.md"
+    for link in links:
+        assert not link.startswith("/")
+        assert (ROOT / link.split("#")[0]).exists(), f"{name}: {link}"
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *(f"notebooks/{path.name}" for path in ROOT.glob("notebooks/*.ipynb"))])
+def test_no_document_knows_a_place_on_one_machine(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert re.findall(r"""(?:^|[\s"'`(=])(/[A-Za-z]\w*/[\w./-]*|[A-Z]:\\\\\w+|~/\w+)""", text, re.MULTILINE) == []
