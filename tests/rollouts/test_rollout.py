@@ -12,6 +12,8 @@ from lts_jax.controller.policy import Admission
 from lts_jax.controller.rules import RULES
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import Completion, ModelFailure
+from lts_jax.memory.encoders import HashingEncoder
+from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Coordinates, StopReason, Task, ToolResult
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -235,3 +237,13 @@ def test_no_reference_answer_reaches_a_prompt_unless_a_tool_returned_it():
         shown = "\n".join(tool_texts) + task.question + "".join(call.reply for call in rollout.calls)
         for line in task.answer.splitlines():
             assert line in shown or not any(line in text for text in seen), task.task_id
+
+
+def test_a_listing_that_must_be_short_shows_the_nearest_keys():
+    tasks, made, settings = simulated("all", 1)
+    settings = replace(settings, reading=ReadingSettings(max_listed=2))
+    place = Coordinates(0, 0, tasks[0].task_id, 0)
+    newest = asyncio.run(run_rollout(tasks[0], place, made, settings))
+    nearest = asyncio.run(run_rollout(tasks[0], place, replace(made, encoder=HashingEncoder()), settings))
+    assert len(newest.entries) > 4
+    assert newest.pulls != nearest.pulls

@@ -75,14 +75,18 @@ async def select_entries(
 
 
 class NearestKeys:
-    """The keys of one bank as vectors, for listings that must be short. Shared by all readers of the bank."""
+    """The keys of one bank as vectors, for listings that must be short. Shared by all readers of the bank.
 
-    __slots__ = ("_encoder", "_index", "_keys")
+    The index is made on first use: most banks stay below the listing's limit.
+    """
+
+    __slots__ = ("_backend", "_encoder", "_index", "_keys")
 
     def __init__(self, keys: Sequence[str], encoder: Encoder, backend: str = "auto") -> None:
         self._keys = keys
         self._encoder = encoder
-        self._index = KeyIndex(encoder.dim, backend)
+        self._backend = backend
+        self._index: KeyIndex | None = None
 
     def nearest(self, text: str, entries: Sequence[MemoryEntry], num_neighbors: int) -> list[MemoryEntry]:
         """The `num_neighbors` of `entries` whose keys have the largest inner product with `text`.
@@ -90,6 +94,8 @@ class NearestKeys:
         They come in order of admission, as every listing does. Encoding and searching block; both are short, except
         for encoders that call an endpoint.
         """
+        if self._index is None:
+            self._index = KeyIndex(self._encoder.dim, self._backend)
         if len(self._index) < len(self._keys):
             self._index.extend(self._encoder.encode(self._keys[len(self._index) :]))
         query = self._encoder.encode([text])[0]

@@ -17,7 +17,8 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import MemoryBank
-from lts_jax.memory.reading import ReadingSettings, TeamReader
+from lts_jax.memory.encoders import Encoder
+from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
 from lts_jax.memory.summarize import SummarySettings, summarize_step
 from lts_jax.records import (
     Answer,
@@ -67,6 +68,7 @@ class RolloutParts:
     model: ChatModel
     use_tool: Callable[[str, Mapping[str, Any]], ToolResult]
     policy: AdmissionPolicy
+    encoder: Encoder | None = None  # for listings that must be short; without one the newest keys are listed
     virtual_time: bool = True  # False: real models on the real clock
     budget: Budget = field(default_factory=Budget)
     price: Price = field(default_factory=Price)
@@ -97,6 +99,7 @@ class _Execution:
         self.calls: list[ModelCall] = []
         self._seed = rollout_coordinates(coordinates)
         self._has_memory = parts.policy.listing_window != 0
+        self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
 
     def ports(self, team: int) -> TeamPorts:
         """What team number `team` may do to the world."""
@@ -235,6 +238,7 @@ class _TeamSide:
             execution.bank,
             execution.task.question,
             execution.settings.reading,
+            nearest=execution.nearest,
             window=execution.parts.policy.listing_window,
         )
 

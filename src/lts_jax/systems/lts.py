@@ -145,6 +145,7 @@ def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budg
         model=make_model(settings.model),
         use_tool=almanac_tools(settings.world_seed),
         policy=policy,
+        encoder=make_encoder(settings.network.embedding_width),
         virtual_time=settings.model.is_simulated,
         budget=budget,
         price=settings.model.price,

@@ -59,8 +59,9 @@ def make_model(settings: ModelSettings) -> ChatModel:
     return client if settings.record_folder is None else ReplayModel(settings.record_folder, fallback=client)
 
 
+@lru_cache(maxsize=4)
 def make_encoder(dim: int) -> CachedEncoder:
-    """The default text encoder: signed hashing, no download, cached by content."""
+    """The default text encoder: signed hashing, no download, cached by content; one object per width."""
     return CachedEncoder(HashingEncoder(dim=dim))
 
 
