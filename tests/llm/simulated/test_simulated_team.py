@@ -65,6 +65,16 @@ def test_teams_differ_by_their_seed(world, hand_team):
     assert len(orders) > 1
 
 
+def test_what_is_kept_between_calls_changes_no_reply(world, hand_team):
+    for task in chosen(world[0].tasks, 1)[::6]:
+        model = SimulatedModel()
+        team = hand_team(task, model)
+        team.run()
+        replies = [(messages, reply, number) for number, (messages, reply) in enumerate(team.calls)]
+        for messages, reply, number in reversed(replies):
+            assert model.reply(messages, number) == reply
+
+
 def _ran(task, hand_team, seeds):
     for seed in seeds:
         team = hand_team(task, SimulatedModel(PERFECT), seed)

@@ -9,7 +9,8 @@ from lts_jax.llm.simulated.concluding import conclude, values_of
 from lts_jax.llm.simulated.findings import scan
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.slips import far_off
-from lts_jax.llm.simulated.thread import CURRENT_YEAR, Survey, question_in
+from lts_jax.llm.simulated.task_view import question_in
+from lts_jax.llm.simulated.thread import CURRENT_YEAR, survey_of
 from lts_jax.llm.simulated.understanding import Understanding
 from lts_jax.prompts import ANSWER_MARKER
 from lts_jax.records import Message
@@ -20,7 +21,7 @@ _SECTION = re.compile(r"^## Team (\d+) \(ended: ([^)\n]*)\)\nAnswer: (.*?)\nTran
 
 def answer(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """A team's answer after the marker on the last line."""
-    survey = Survey(messages[:-1], settings)
+    survey = survey_of(messages[:-1], settings)
     _, missing = values_of(survey)
     declines = survey.is_marked(settings.declines_to_guess, "declines")
     slips = survey.is_marked(settings.slips_in_arithmetic, "slips")

@@ -9,7 +9,8 @@ from lts_jax.llm.simulated.concluding import conclude
 from lts_jax.llm.simulated.findings import Finding
 from lts_jax.llm.simulated.malformed import malformed
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
-from lts_jax.llm.simulated.thread import Survey, question_in
+from lts_jax.llm.simulated.task_view import question_in
+from lts_jax.llm.simulated.thread import Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
 from lts_jax.records import Message
 
@@ -62,7 +63,7 @@ def _bullets(understanding: Understanding, needs: list[Need], chances: Chances) 
 
 def facts_update(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """The revised fact sheet. Findings are kept as sentences, so that they outlive the thread."""
-    survey = Survey(messages[:-1], settings)
+    survey = survey_of(messages[:-1], settings)
     found = [finding for known in survey.findings.values() for finding in _newest(known)]
     open_needs = [need for need in survey.needs() if survey.held(need) is None]
     return _sheet(survey.view.understanding, found, open_needs, chances)
@@ -76,7 +77,7 @@ def _newest(known: list[tuple[Finding, bool]]) -> list[Finding]:
 
 def plan_update(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """What went wrong, and a plan in a new order."""
-    survey = Survey(messages[:-1], settings)
+    survey = survey_of(messages[:-1], settings)
     needs = [need for need in survey.needs() if survey.next_action(need) is not None] or survey.needs()
     wrong = "The last steps brought nothing new; other pages or another order may help."
     return f"{wrong}\n{_bullets(survey.view.understanding, needs, chances)}"
@@ -85,7 +86,7 @@ def plan_update(messages: Sequence[Message], chances: Chances, settings: Simulat
 def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """The progress ledger as JSON, now and then malformed."""
     is_retry = messages[-1].content.startswith("Progress check.\nThe last reply could not be used")
-    survey = Survey(messages, settings)
+    survey = survey_of(messages[:-3] if is_retry and len(messages) > 3 else messages[:-1], settings)
     open_needs = [need for need in survey.needs() if survey.next_action(need) is not None]
     breaks = chances.happens(settings.malformed_ledger) and not is_retry
     stops_early = chances.happens(settings.stops_early) and bool(survey.findings)

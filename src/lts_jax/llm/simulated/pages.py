@@ -11,7 +11,7 @@ from typing import Any
 _HEADING = re.compile(r"<(\S+)> \| updated (\d{4}-\d\d-\d\d) \| page (\d+) of (\d+)")
 _VIEWPORT = re.compile(r"\[viewport (\d+) of (\d+)\]\s*$")
 _RESULT = re.compile(r"^\d+\. (.+)\n\s*<(\S+)>", re.MULTILINE)
-_FIELD = re.compile(r"^([A-Z][^:|\n]{0,40}): (.+)$", re.MULTILINE)
+_FIELD = re.compile(r"([A-Z][^:|]{0,40}): (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +42,26 @@ class Document:
 @lru_cache(maxsize=8192)
 def read_document(text: str) -> Document | None:
     """Parse a page or a viewport; None for anything else."""
-    lines = text.split("\n", 2)
-    heading = _HEADING.match(lines[1]) if len(lines) > 2 else None
+    title, _, rest = text.partition("\n")
+    second, _, body = rest.partition("\n")
+    heading = _HEADING.match(second)
     if heading is None:
         return None
     url, updated, part, num_parts = heading.groups()
-    body = lines[2]
     foot = _VIEWPORT.search(body)
     viewport, num_viewports = (int(foot[1]), int(foot[2])) if foot else (1, 1)
-    fields = {name: value for name, value in _FIELD.findall(body) if name not in ("See also", "Next page")}
-    table, complete = _table(body, viewport, num_viewports)
+    lines = body.split("\n")
+    stated = (_FIELD.fullmatch(line) for line in lines if ": " in line)
+    fields = {found[1]: found[2] for found in stated if found and found[1] not in ("See also", "Next page")}
+    table, complete = _table(lines, viewport, num_viewports)
     return Document(
-        lines[0], url, updated, int(part), int(num_parts), body, fields, table, complete, viewport, num_viewports
+        title, url, updated, int(part), int(num_parts), body, fields, table, complete, viewport, num_viewports
     )
 
 
-def _table(body: str, viewport: int, num_viewports: int) -> tuple[tuple[tuple[str, ...], ...], bool]:
+def _table(lines: list[str], viewport: int, num_viewports: int) -> tuple[tuple[tuple[str, ...], ...], bool]:
     """The first table with a header, and whether both its ends are in sight."""
     rows: list[tuple[str, ...]] = []
-    lines = body.split("\n")
     ends_early = False
     for place, line in enumerate(lines):
         if line.startswith("| "):

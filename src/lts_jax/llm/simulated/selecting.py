@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.findings import read_note, stated
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
-from lts_jax.llm.simulated.thread import Survey
+from lts_jax.llm.simulated.thread import Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need
 from lts_jax.prompts import SELECTION_MARKER
 from lts_jax.records import Message
@@ -13,7 +13,7 @@ from lts_jax.records import Message
 
 def select(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """The numbers of the keys to pull: those that state an open need."""
-    survey = Survey(messages[:-1], settings)
+    survey = survey_of(messages[:-1], settings)
     lines = [line[1:].partition("] ") for line in messages[-1].content.split("\n") if line.startswith("[")]
     overlook = min(0.9, settings.overlooks_key + settings.clutter_per_key * len(lines))
     wanted: list[str] = []

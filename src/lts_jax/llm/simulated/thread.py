@@ -3,57 +3,19 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from lts_jax.llm.simulated.chances import digest_of, trait
-from lts_jax.llm.simulated.comprehension import understand
-from lts_jax.llm.simulated.findings import Finding, Miss, Note, Search, asked_need, read_note, read_pulled, scan
+from lts_jax.llm.simulated.chances import trait
+from lts_jax.llm.simulated.findings import Finding, Miss, Note, Search, asked_need, read_note, read_pulled
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
-from lts_jax.llm.simulated.understanding import Need, Understanding, joined
+from lts_jax.llm.simulated.task_view import NO_TASK, TaskView, read_task_ledger
+from lts_jax.llm.simulated.understanding import Need, joined
 from lts_jax.prompts import AGENTS
 from lts_jax.records import Message
 
 CURRENT_YEAR = "2025"  # the model's idea of what is up to date
 _MAX_SEARCHES = 3
 _READ = 1 << 20  # searches of a long page that has given its value: more than any need has texts to look for
-_REQUEST = re.compile(
-    r"Request: (.*?)\n(?:Files at hand: |\n?Team:|Before work begins|Work has ended|Teams working|Agent: |Stored:|"
-    r"Progress has stalled|Independent teams)",
-    re.DOTALL,
-)
-_BULLET = re.compile(r"^- .*?find the ([^\n:]+?) of ([^\n:]+?)\.?$", re.MULTILINE | re.IGNORECASE)
 _PRINTED = re.compile(r"^-?\d+(?:\.\d+)?$", re.MULTILINE)
-
-
-def question_in(text: str) -> str:
-    """The question that a request of `lts_jax.prompts` states, or "" if it states none."""
-    found = _REQUEST.search(text)
-    return found[1] if found else ""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """The task ledger of a team: question, plan order, findings kept on the fact sheet.
-
-    `team` tells teams apart; `model` is the same for all teams on a question.
-    """
-
-    question: str
-    understanding: Understanding
-    team: int
-    model: int
-    order: dict[Need, int]
-    note: Note
-
-
-@lru_cache(maxsize=4096)
-def read_task_ledger(text: str) -> TaskView:
-    """Read the first message of a team's thread."""
-    question = question_in(text)
-    facts, _, plan = text.partition("\n\nFacts:\n")[2].rpartition("\n\nPlan:\n")
-    bullets = [Need(attribute, subject) for attribute, subject in _BULLET.findall(plan)]
-    order = {need: place for place, need in reversed(list(enumerate(bullets)))}
-    return TaskView(question, understand(question), digest_of(text), digest_of(question), order, scan(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +43,11 @@ class Survey:
     """A thread read from the first message to the last."""
 
     __slots__ = (
+        "_actions",
         "_held",
         "_known",
+        "_marks",
+        "_messages",
         "_settings",
         "_view",
         "absent",
@@ -105,9 +70,12 @@ class Survey:
 
     def __init__(self, messages: Sequence[Message], settings: SimulatedModelSettings) -> None:
         self._settings = settings
-        self._view = _NO_TASK
+        self._view = NO_TASK
         self._held: dict[Need, Held | None] = {}
         self._known: list[Need] | None = None
+        self._actions: dict[Need, Action | None] = {}
+        self._marks: dict[tuple[str, ...], bool] = {}
+        self._messages: list[Message] = []
         self.findings: dict[Need, list[tuple[Finding, bool]]] = {}  # with whether it was pulled from shared memory
         self.titles: dict[str, list[str]] = {}  # title -> addresses in order of appearance
         self.visits: dict[tuple[Need, str], int] = {}
@@ -124,8 +92,21 @@ class Survey:
         self.stalled = 0  # how many steps in a row brought nothing new
         self.coded = False
         self.computed = ""
-        for message in messages:
-            self._read(message)
+        self.read_on(messages)
+
+    def continues_into(self, messages: Sequence[Message], settings: SimulatedModelSettings) -> bool:
+        """Whether what was read so far is how these messages begin."""
+        read = self._messages
+        return self._settings is settings and len(read) <= len(messages) and list(messages[: len(read)]) == read
+
+    def read_on(self, messages: Sequence[Message]) -> None:
+        """Read what follows on the messages read so far."""
+        new = messages[len(self._messages) :]
+        if new:
+            self._actions.clear()
+            for message in new:
+                self._read(message)
+            self._messages.extend(new)
 
     @property
     def view(self) -> TaskView:
@@ -142,6 +123,8 @@ class Survey:
                     self.asked[self.need] = self.asked.get(self.need, 0) + 1
             elif content.startswith("Task ledger."):
                 self._view = read_task_ledger(content)
+                self._marks.clear()
+                self._known = None
                 self._take(self._view.note, pulled=False)
         elif name == "SharedMemory":
             self.num_pulled += 1
@@ -170,6 +153,8 @@ class Survey:
         title_of = self._view.understanding.title
         for finding in note.findings:
             held = self.findings.setdefault(finding.need, [])
+            self._held.pop(finding.need, None)
+            self._known = None
             is_new |= all(finding.updated != other.updated or finding.part != other.part for other, _ in held)
             held.append((finding, pulled))
             if (finding.need, finding.url) in self.unread:
@@ -224,9 +209,11 @@ class Survey:
         """Whether a lasting trait holds: one of this team, or one of the model that every team on the question has."""
         if probability <= 0.0:
             return False
-        common = self._settings.common_mistakes
-        is_common = common > 0.0 and trait(self._view.model, "common", *labels) < common
-        return trait(self._view.model if is_common else self._view.team, *labels) < probability
+        if labels not in self._marks:
+            common = self._settings.common_mistakes
+            is_common = common > 0.0 and trait(self._view.model, "common", *labels) < common
+            self._marks[labels] = trait(self._view.model if is_common else self._view.team, *labels) < probability
+        return self._marks[labels]
 
     def held(self, need: Need) -> Held | None:
         """The value that the team goes by: the newest date, unless it trusts what it pulled; None if there is none."""
@@ -280,6 +267,11 @@ class Survey:
 
     def next_action(self, need: Need) -> Action | None:
         """What a flawless worker would do next for a need; None if it is found, given up or out of reach."""
+        if need not in self._actions:
+            self._actions[need] = self._choose_action(need)
+        return self._actions[need]
+
+    def _choose_action(self, need: Need) -> Action | None:
         held = self.held(need)
         if self._view.understanding.reading(need).in_file is not None:
             out_of_reach = held is not None or self.fruitless.get(need, 0) >= _MAX_SEARCHES
@@ -332,4 +324,23 @@ def _next_part(held: Held) -> Action:
     return Action("visit", first if held.missing_part == 1 else f"{first}/page-{held.missing_part}")
 
 
-_NO_TASK = TaskView("", understand(""), 0, 0, {}, Note())
+_surveys: dict[str, Survey] = {}  # by task ledger: a thread only grows, so the next call reads on from here
+_MAX_SURVEYS = 1024
+
+
+def survey_of(messages: Sequence[Message], settings: SimulatedModelSettings) -> Survey:
+    """Read a thread, going on from where an earlier call on the same thread stopped.
+
+    What is kept is a cache: a survey depends on the messages and settings alone. It is taken out while it is in use.
+    """
+    thread = messages[1:] if messages and messages[0].role == "system" else messages
+    name = thread[0].content if thread else ""
+    survey = _surveys.pop(name, None)
+    if survey is not None and survey.continues_into(thread, settings):
+        survey.read_on(thread)
+    else:
+        survey = Survey(thread, settings)
+    while len(_surveys) >= _MAX_SURVEYS:
+        _surveys.pop(next(iter(_surveys)), None)
+    _surveys[name] = survey
+    return survey

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lts_jax.llm.simulated.pages import Document
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """One thing to find: "the `attribute` of `subject`". No attribute holds " of " or a colon, no subject a colon."""
 
     attribute: str

@@ -19,7 +19,7 @@ from lts_jax.llm.simulated.findings import (
 from lts_jax.llm.simulated.pages import Document, read_document, read_results
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.slips import invented, misread, mistyped
-from lts_jax.llm.simulated.thread import Action, Survey
+from lts_jax.llm.simulated.thread import Action, Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
 from lts_jax.records import Message
 
@@ -31,7 +31,7 @@ _FILLER = ("as", "one", "of", "the", "values", "that", "the", "whole", "request"
 
 def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """One tool call as JSON."""
-    survey = Survey(messages[:-1], settings)
+    survey = survey_of(messages[:-1], settings)
     need = survey.need
     if need is None:
         if survey.agent == "FileSurfer":
@@ -197,7 +197,7 @@ def _in_file(result: str, survey: Survey, need: Need, chances: Chances, settings
 
 def code(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """One program that prints the result, from the values found."""
-    concluded = conclude(Survey(messages[:-1], settings), chances)
+    concluded = conclude(survey_of(messages[:-1], settings), chances)
     expression = concluded.expression if concluded is not None else ""
     if not expression:
         return "The values found so far do not allow a calculation."
