@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import CorruptCheckpoint, latest, restore, restore_number, save
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.learning.state import TrainState, init_state
+from lts_jax.learning.state import TrainState, init_state, optimizer
 from lts_jax.models.policy_network import PolicyNetwork
 
 
@@ -53,6 +54,25 @@ def test_what_is_restored_is_what_was_saved_to_the_bit(tmp_path: Path) -> None:
     assert restored_cursor == cursor
     # The restored random key goes on as the saved one would.
     np.testing.assert_array_equal(jax.random.uniform(state.prng_key), jax.random.uniform(saved.prng_key))
+
+
+def test_resumed_updates_equal_uninterrupted_ones_to_the_bit(tmp_path: Path) -> None:
+    @jax.jit
+    def update(state: TrainState, gradient: jax.Array) -> TrainState:
+        vector, unravel = ravel_pytree(state.params)
+        change, opt_state = optimizer(LearningSettings()).update(gradient, state.opt_state, vector)
+        return replace(state, params=unravel(vector + change), opt_state=opt_state, num_updates=state.num_updates + 1)
+
+    plain = PolicyNetwork(
+        lambda prng_key: jax.random.normal(prng_key, (50,)), *[lambda *_: jnp.zeros(2)] * 2, 1, "plain"
+    )
+    gradients = [jax.random.normal(jax.random.key(number), (50,)) for number in range(6)]
+    straight = stopped = init_state(plain, LearningSettings(), jax.random.key(0))
+    for gradient in gradients:
+        straight = update(straight, gradient)
+        save(tmp_path, update(stopped, gradient), {}, "digest")
+        stopped, _ = restore(tmp_path, init_state(plain, LearningSettings(), jax.random.key(99)))
+    assert bits(stopped) == bits(straight)
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from jax import Array
 
 from lts_jax.controller.features import DecisionFeatures, EncodedTexts, TextEncoder, decision_features
 from lts_jax.controller.policy import ADMIT, Admission, AdmissionRequest
+from lts_jax.errors import UserError
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.seeds import rollout_coordinates, uniform
 
@@ -35,13 +36,13 @@ class DeciderSettings:
     def __post_init__(self) -> None:
         """Refuse settings that cannot be run."""
         if not self.temperature > 0:
-            raise ValueError(f"DeciderSettings.temperature: expected more than 0, got {self.temperature}")
+            raise UserError(f"DeciderSettings.temperature: expected more than 0, got {self.temperature}")
         if self.batch_size < 1:
-            raise ValueError(f"DeciderSettings.batch_size: expected at least 1, got {self.batch_size}")
+            raise UserError(f"DeciderSettings.batch_size: expected at least 1, got {self.batch_size}")
         if not self.key_buckets or self.key_buckets[0] < 1 or list(self.key_buckets) != sorted(set(self.key_buckets)):
-            raise ValueError(f"DeciderSettings.key_buckets: expected rising positive numbers, got {self.key_buckets}")
+            raise UserError(f"DeciderSettings.key_buckets: expected rising positive numbers, got {self.key_buckets}")
         if self.max_wait_seconds is not None and self.max_wait_seconds < 0:
-            raise ValueError(f"DeciderSettings.max_wait_seconds: expected None or >= 0, got {self.max_wait_seconds}")
+            raise UserError(f"DeciderSettings.max_wait_seconds: expected None or >= 0, got {self.max_wait_seconds}")
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class BatchedDecider:
     ) -> None:
         self.settings = settings or DeciderSettings()
         if self.settings.key_buckets[-1] != network.key_window:
-            raise ValueError(
+            raise UserError(
                 f"DeciderSettings.key_buckets: expected the last to be the network's key window {network.key_window}, "
                 f"got {self.settings.key_buckets}"
             )

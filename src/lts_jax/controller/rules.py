@@ -13,6 +13,7 @@ import numpy as np
 
 from lts_jax.controller.features import EncodedTexts, TextEncoder
 from lts_jax.controller.policy import ADMIT, REJECT, Admission, AdmissionRequest
+from lts_jax.errors import UserError
 from lts_jax.llm.chat import Ask
 from lts_jax.prompts import judge_request
 from lts_jax.records import Message
@@ -51,7 +52,7 @@ def admit_all() -> RulePolicy:
 def admit_random(rate: float = 0.5) -> RulePolicy:
     """Admit each step with probability `rate`, independently. The log-probability is log(rate) or log(1 - rate)."""
     if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"admit_random(rate): expected a probability in [0, 1], got {rate}")
+        raise UserError(f"admit_random(rate): expected a probability in [0, 1], got {rate}")
 
     async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
         step = request.step
@@ -65,7 +66,7 @@ def admit_random(rate: float = 0.5) -> RulePolicy:
 def recency(window: int = 10) -> RulePolicy:
     """Admit every step, but list only the newest `window` keys: a first-in first-out memory of that size."""
     if window < 1:
-        raise ValueError(f"recency(window): expected at least 1, got {window}")
+        raise UserError(f"recency(window): expected at least 1, got {window}")
     return RulePolicy(f"recency({window})", _admit, listing_window=window)
 
 
@@ -75,7 +76,7 @@ def similarity(encoder: TextEncoder, threshold: float = 0.8) -> RulePolicy:
     The first step is always admitted, and so is a summary without any feature (a zero vector has cosine 0).
     """
     if not -1.0 <= threshold <= 1.0:
-        raise ValueError(f"similarity(threshold): expected a cosine in [-1, 1], got {threshold}")
+        raise UserError(f"similarity(threshold): expected a cosine in [-1, 1], got {threshold}")
     texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
 
     async def choose(request: AdmissionRequest, ask: Ask) -> Admission:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lts_jax.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
@@ -30,15 +32,15 @@ class LearningSettings:
         """Refuse values that cannot be meant."""
         for name in ("usage_weight", "sparsity_weight", "first_weight", "entropy_weight", "weight_decay"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
+                raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
         for name in ("num_warmup_updates", "num_decay_updates"):
             if getattr(self, name) < 0:
-                raise ValueError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
+                raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
         for name in ("temperature", "learning_rate", "max_gradient_norm"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"LearningSettings.{name}: expected more than 0, got {getattr(self, name)}")
+                raise UserError(f"LearningSettings.{name}: expected more than 0, got {getattr(self, name)}")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"LearningSettings.{name}: expected a number in [0, 1), got {getattr(self, name)}")
+                raise UserError(f"LearningSettings.{name}: expected a number in [0, 1), got {getattr(self, name)}")
         if self.step_reduction not in ("sum", "mean"):
-            raise ValueError(f'LearningSettings.step_reduction: expected "sum" or "mean", got {self.step_reduction!r}')
+            raise UserError(f'LearningSettings.step_reduction: expected "sum" or "mean", got {self.step_reduction!r}')

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from lts_jax.errors import UserError
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
@@ -43,15 +44,15 @@ class SetTransformerSettings:
         """Refuse shapes that cannot be built."""
         for name in ("embedding_width", "width", "num_layers", "num_heads", "mlp_ratio", "key_window"):
             if getattr(self, name) < 1:
-                raise ValueError(f"SetTransformerSettings.{name}: expected at least 1, got {getattr(self, name)}")
+                raise UserError(f"SetTransformerSettings.{name}: expected at least 1, got {getattr(self, name)}")
         if self.num_actions < 2:
-            raise ValueError(f"SetTransformerSettings.num_actions: expected at least 2, got {self.num_actions}")
+            raise UserError(f"SetTransformerSettings.num_actions: expected at least 2, got {self.num_actions}")
         if self.width % self.num_heads:
-            raise ValueError(
+            raise UserError(
                 f"SetTransformerSettings.width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
             )
         if self.matmul_precision not in ("default", "highest"):
-            raise ValueError(
+            raise UserError(
                 f'SetTransformerSettings.matmul_precision: expected "default" or "highest", '
                 f"got {self.matmul_precision!r}"
             )
@@ -169,16 +170,21 @@ class _Layer(nnx.Module):
 
     def _step_attention(self, context: Array, step: Array, visible_rcs: Array) -> Array:
         """Each step token over the visible context and the three tokens of its own decision."""
-        q = step[:, :, :, 0]  # [R, C, 3, H, F]
-        scale = q.shape[-1] ** -0.5
+        num_rows, num_decisions = step.shape[:2]
+        num_context, head_width = context.shape[1], step.shape[-1]
         einsum = partial(jnp.einsum, precision=self.precision)
-        to_context = einsum("rcjhf,rshf->rchjs", q, context[:, :, 1]) * scale
-        to_context = jnp.where(visible_rcs[:, :, None, None, :], to_context, -jnp.inf)
-        to_own = einsum("rcjhf,rcihf->rchji", q, step[:, :, :, 1]) * scale
-        weight = jax.nn.softmax(jnp.concatenate([to_context, to_own], axis=-1), axis=-1)
-        num_context = context.shape[1]
-        from_context = einsum("rchjs,rshf->rcjhf", weight[..., :num_context], context[:, :, 2])
-        return from_context + einsum("rchji,rcihf->rcjhf", weight[..., num_context:], step[:, :, :, 2])
+        # All step tokens of a row are one axis against the context (two large products a head, not one per decision).
+        q = step[:, :, :, 0].reshape(num_rows, -1, self.num_heads, head_width)
+        to_context = einsum("rqhf,rshf->rhqs", q, context[:, :, 1]).reshape(
+            num_rows, self.num_heads, num_decisions, STEP_TOKENS, num_context
+        )
+        to_context = jnp.where(visible_rcs[:, None, :, None, :], to_context, -jnp.inf)
+        to_own = einsum("rcjhf,rcihf->rhcji", step[:, :, :, 0], step[:, :, :, 1])
+        scores = jnp.concatenate([to_context, to_own], axis=-1) * head_width**-0.5
+        weight = jax.nn.softmax(scores, axis=-1)
+        to_values = weight[..., :num_context].reshape(num_rows, self.num_heads, -1, num_context)
+        from_context = einsum("rhqs,rshf->rqhf", to_values, context[:, :, 2]).reshape(step[:, :, :, 0].shape)
+        return from_context + einsum("rhcji,rcihf->rcjhf", weight[..., num_context:], step[:, :, :, 2])
 
 
 class _SetTransformer(nnx.Module):
