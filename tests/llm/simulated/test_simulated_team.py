@@ -1,6 +1,11 @@
 """A team of a flawless simulated model solves every kind of question, from what stands in its messages alone."""
 
 import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lts_jax.llm.simulated import PERFECT, SimulatedModel
 from lts_jax.llm.simulated.findings import read_note, scan
@@ -73,6 +78,33 @@ def test_what_is_kept_between_calls_changes_no_reply(world, hand_team):
         replies = [(messages, reply, number) for number, (messages, reply) in enumerate(team.calls)]
         for messages, reply, number in reversed(replies):
             assert model.reply(messages, number) == reply
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False))
+def test_spoilt_chats_are_answered_too(broken_chats, random):
+    messages = list(random.choice(broken_chats))
+    for _ in range(random.randrange(1, 4)):
+        place = random.randrange(len(messages))
+        content = messages[place].content
+        first, last = sorted(random.randrange(len(content) + 1) for _ in range(2))
+        noise = random.choice(("", "| ", ": ", "; ", "9" * 400, "None", "\x00", "<https://a.example>", "\n\n"))
+        opening, _, rest = content.partition("\n")
+        spoilt = rest[:first] + noise + rest[last:] if place == len(messages) - 1 else content[:first] + noise
+        spoilt = f"{opening}\n{spoilt}" if place == len(messages) - 1 else spoilt + content[last:]
+        messages[place] = replace(messages[place], content=spoilt)
+    assert isinstance(SimulatedModel().reply(messages, random.randrange(1000)), str)
+
+
+@pytest.fixture(scope="module")
+def broken_chats(world, hand_team):
+    """All chats of a team on one question of every kind, to be spoilt."""
+    chats = []
+    for task in chosen(world[0].tasks, 1):
+        team = hand_team(task, SimulatedModel(replace(PERFECT, uses_coder=1.0)))
+        team.run()
+        chats += [messages for messages, _ in team.calls]
+    return chats
 
 
 def _ran(task, hand_team, seeds):

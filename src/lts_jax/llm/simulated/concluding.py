@@ -30,5 +30,5 @@ def conclude(survey: Survey, chances: Chances, *, guessing: bool = True) -> Conc
             values[need] = invented(alike[chances.below(len(alike))], chances)
     try:
         return survey.view.understanding.conclude(values)
-    except (LookupError, ValueError, ZeroDivisionError):
+    except (LookupError, ValueError, ArithmeticError):
         return None

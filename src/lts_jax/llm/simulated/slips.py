@@ -1,12 +1,12 @@
 """How values go wrong: spelling errors, neighbouring cells, skipped rows, inventions."""
 
 import re
+from functools import lru_cache
 
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.understanding import items, joined
 
 _TOKEN = re.compile(r"\d[\d,.:]*\d|\d")
-_FACT_LINE = re.compile(r"^\|.*$|^[A-Z][^:|\n]{0,40}: .*$|[^.\n]*\d[^\n]*?\.(?= |$)", re.MULTILINE)
 
 
 def mistyped(query: str, chances: Chances) -> str:
@@ -31,14 +31,15 @@ def misread(value: str, page: str, chances: Chances) -> str:
     if not tokens:
         return value
     token = tokens[chances.below(len(tokens))]
-    others = [
-        each
-        for line in _FACT_LINE.findall(page)
-        for each in _TOKEN.findall(line)
-        if each != token[0] and _shape(each) == _shape(token[0])
-    ]
+    shape = _shape(token[0])
+    others = [each for each in _numbers_on(page) if each != token[0] and _shape(each) == shape]
     other = others[chances.below(len(others))] if others else invented(token[0], chances)
     return value[: token.start()] + other + value[token.end() :]
+
+
+@lru_cache(maxsize=4096)
+def _numbers_on(page: str) -> tuple[str, ...]:
+    return tuple(_TOKEN.findall(page))
 
 
 def invented(value: str, chances: Chances) -> str:

@@ -1,5 +1,6 @@
 """What it means to have understood a question: what to find, how to read it off a page, how to conclude."""
 
+import csv
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,20 @@ class Reading:
     title: str = "{}"
     gathered: bool = False
     in_file: Callable[[str], str | None] | None = None
+
+    def value_on(self, document: Document) -> str | None:
+        """The value on a page, or None; a page that is not formed as expected does not give it."""
+        try:
+            return self.read(document)
+        except (LookupError, ValueError):
+            return None
+
+    def value_in(self, text: str) -> str | None:
+        """The value in the text of a file, or None; as for pages."""
+        try:
+            return self.in_file(text) if self.in_file is not None else None
+        except (LookupError, ValueError, AttributeError, csv.Error):
+            return None
 
 
 @dataclass(frozen=True, slots=True)

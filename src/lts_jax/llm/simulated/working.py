@@ -105,8 +105,7 @@ def report(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
         return listed(need, [])
     address = _URL.search(action)
     where = address[0] if address else need.subject
-    in_file = understanding.reading(need).in_file
-    if result.startswith("File: ") and in_file is not None:
+    if result.startswith("File: ") and understanding.reading(need).in_file is not None:
         return _in_file(result, survey, need, chances, settings)
     if result.startswith("No match for"):
         return missed(need, where, 'searched for "a text"')
@@ -135,7 +134,7 @@ def _on_page(
         if not (accepts and _resembles(document.title, wanted)):
             return about_other(document.url, document.title, need.subject)
     overlooks = survey.is_marked(settings.overlooks_value, "overlooks", document.url)
-    value = None if overlooks else understanding.reading(need).read(document)
+    value = None if overlooks else understanding.reading(need).value_on(document)
     if value is None:
         if chances.happens(settings.hallucinates) and (guess := _imagined(document, chances)):
             return str(_finding(document, need, guess))
@@ -146,7 +145,7 @@ def _on_page(
         return missed(need, document.url, extent)
     findings = []
     for each in (need, *_also_on(understanding, need)):
-        value = understanding.reading(each).read(document)
+        value = understanding.reading(each).value_on(document)
         if value is not None:
             read = _as_read(value, document.text, each, survey, chances, settings)
             findings.append(_finding(document, each, read))
@@ -187,9 +186,8 @@ def _also_on(understanding: Understanding, need: Need) -> list[Need]:
 
 
 def _in_file(result: str, survey: Survey, need: Need, chances: Chances, settings: SimulatedModelSettings) -> str:
-    in_file = survey.view.understanding.reading(need).in_file
     overlooks = chances.happens(settings.overlooks_value)
-    value = None if overlooks or in_file is None else in_file(result)
+    value = None if overlooks else survey.view.understanding.reading(need).value_in(result)
     if value is None:
         return missed(need, need.subject, "seen in full")
     return str(Finding(need, _as_read(value, result, need, survey, chances, settings), 1, 1, "", need.subject))
