@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True, slots=True)
 class SimulatedModelSettings:
     """Weaknesses of `SimulatedModel`. All but `fresh_steps` lie in [0, 1]: probabilities per occasion, unless said
-    otherwise. The defaults were set once on runs without shared memory (steps, progress answers, re-plans and
-    scores of recorded Magentic-One runs).
+    otherwise. The defaults make single teams without shared memory resemble recorded Magentic-One runs (steps per
+    run, share of ledgers without progress and by position, loops, failing calls, re-plans) at a middling score; how
+    much teams err alike and how they deal with shared values are assumptions.
 
     What is called lasting below is drawn once per team and occasion instead of per call, anew after a re-plan.
     `common_mistakes` is the share of lasting weaknesses that all teams on a question have in common, since the same
