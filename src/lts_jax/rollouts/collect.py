@@ -1,10 +1,11 @@
 """Many rollouts side by side in one process, grouped by task, stored as they finish, skipped where they are on disk."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
@@ -83,8 +84,19 @@ def collect_groups(
         for rollout in group.rollouts:
             if on_rollout is not None:
                 on_rollout(rollout)
-    asyncio.run(run_side_by_side(places, parts, settings, collecting.num_in_flight, counter, keep))
+    run_to_end(run_side_by_side(places, parts, settings, collecting.num_in_flight, counter, keep))
     return [done[task.task_id] for task in tasks]
+
+
+def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on a new event loop; in a thread of its own where a loop already runs, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(coroutine)
+        return
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        threads.submit(asyncio.run, coroutine).result()
 
 
 async def run_side_by_side(

@@ -2,25 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.records import Coordinates, Rollout, RolloutGroup
+from lts_jax.rollouts.collect import RolloutCounter, run_to_end
 from lts_jax.rollouts.importers.recorded import RecordedTask
 from lts_jax.rollouts.replay import replay_task
 from lts_jax.rollouts.replay_settings import ReplaySettings
-
-
-class RolloutCounter(Protocol):
-    """Told when a rollout starts and ends, so that a batched decider knows how many may still ask."""
-
-    def rollout_started(self) -> None:
-        """One more rollout may ask."""
-        ...
-
-    def rollout_ended(self) -> None:
-        """One fewer rollout may ask."""
-        ...
 
 
 def replay_groups(
@@ -51,7 +39,7 @@ def replay_groups(
         if on_rollout is not None:
             on_rollout(rollout)
 
-    asyncio.run(_side_by_side(places, policy, settings, num_in_flight, counter, keep))
+    run_to_end(_side_by_side(places, policy, settings, num_in_flight, counter, keep))
     return [
         RolloutGroup(item.task, iteration, tuple(finished[item.task.task_id, number] for number in range(num_rollouts)))
         for item in recorded

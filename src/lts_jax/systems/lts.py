@@ -1,7 +1,7 @@
 """LTS (Learning to Share, arXiv 2602.05965): parallel teams, a shared bank, a learned admission controller.
 
-Wiring only: the offline world's tasks, Magentic-One teams, the small set transformer, usage-aware credit, stepwise
 Wiring only: the tasks of the offline world, Magentic-One teams, the small set transformer, usage-aware credit, stepwise
+policy gradient. `train_controller` trains in a run folder, resumably; `learned_policy` is the controller as a policy.
 """
 
 import json
@@ -15,6 +15,7 @@ import jax
 from lts_jax.controller.decide import BatchedDecider, DeciderSettings
 from lts_jax.controller.learned import LearnedPolicy
 from lts_jax.controller.policy import AdmissionPolicy
+from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import latest, restore, save
@@ -42,10 +43,10 @@ from lts_jax.trajectory import DecisionContext, Trajectory
 class TrainSettings:
     """Everything a training run depends on. Defaults are the paper's where it gives one."""
 
-    seed: int = 0
+    seed: int = 0  # of every random number of the run
     world_seed: int = 0  # of the offline world
     num_tasks: int = 33  # training tasks; the paper has the 33 of AssistantBench's development split
-    num_epochs: int = 5  # the paper
+    num_epochs: int = 5  # passes over the training tasks; the paper
     tasks_per_update: int = 3  # task groups per optimiser step; the paper does not say, ours
     credit: str = "usage_aware"  # a name of lts_jax.credit.schemes.SCHEMES
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
@@ -86,12 +87,17 @@ class Progress:
     on_iteration: Callable[[int, dict[str, float]], None] | None = None
 
 
-def train_controller(folder: RunFolder, settings: TrainSettings, progress: Progress) -> TrainState:
-    """Train in `folder`, going on from its last checkpoint if there is one. Returns the final state."""
+def train_controller(
+    folder: RunFolder, settings: TrainSettings, progress: Progress, *, credit: CreditFn | None = None
+) -> TrainState:
+    """Train in `folder`, going on from its last checkpoint if there is one. Returns the final state.
+
+    `credit` is a scheme of your own, in place of the one that the settings name.
+    """
     network = set_transformer(settings.network)
     fresh = init_state(network, settings.learning, jax.random.key(settings.seed))
     state, first = _resume(folder, fresh, settings)
-    update = make_update(network, _credit(settings), settings.learning)
+    update = make_update(network, credit or _credit(settings), settings.learning)
     tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
     collect = partial(_collect, folder, settings, tasks, decider, Budget(settings.model.budget), progress)
@@ -211,7 +217,7 @@ def _digest(settings: TrainSettings) -> str:
     return blake2b(json.dumps(to_plain(settings)).encode(), digest_size=16).hexdigest()
 
 
-def _credit(settings: TrainSettings) -> Callable[[Trajectory], jax.Array]:
+def _credit(settings: TrainSettings) -> CreditFn:
     learning = settings.learning
     return scheme(settings.credit, usage_weight=learning.usage_weight, first_weight=learning.first_weight)
 
