@@ -44,11 +44,11 @@ def contenders(settings: TrainSettings) -> list[Contender]:
     """Rules, the batched controller, and the same network asked one decision at a time by one rollout at a time."""
     network = set_transformer(settings.network)
     params = network.init(jax.random.key(0))
-    batched = BatchedDecider(network, params, make_encoder(settings.network.embedding_width), DeciderSettings())
+    batched = BatchedDecider(network, params, make_encoder(settings.encoder), DeciderSettings())
     single = BatchedDecider(
         network,
         params,
-        make_encoder(settings.network.embedding_width),
+        make_encoder(settings.encoder),
         DeciderSettings(batch_size=1, key_buckets=(network.key_window,)),
     )
     return [

@@ -77,9 +77,9 @@ def run(command: Command) -> None:
 
 
 def _policies(command: Command) -> list[tuple[AdmissionPolicy, RolloutCounter | None]]:
-    from lts_jax.systems.world import make_encoder
+    from lts_jax.systems.world import EncoderSettings, make_encoder
 
-    encoder = make_encoder(256)
+    encoder = make_encoder(EncoderSettings())
     rules = [
         RULES["none"](),
         RULES["all"](),

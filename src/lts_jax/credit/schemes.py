@@ -29,7 +29,7 @@ SCHEMES: dict[str, Callable[..., Array]] = {
 """Schemes by the name that the command line uses."""
 
 
-def scheme(name: str, **hyperparameters: float) -> CreditFn:
+def scheme(name: str, **hyperparameters: float | str) -> CreditFn:
     """The named scheme with those of the `hyperparameters` that it takes; the rest do not concern it.
 
     Raises:

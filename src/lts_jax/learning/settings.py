@@ -14,12 +14,12 @@ class LearningSettings:
     sparsity_weight: float = 0.05  # lambda_sparse of Eq. 10; ours. Only its ratio to beta sets the admission threshold
     first_weight: float = 1.0  # lambda_first of the return; the paper, appendix B
     entropy_weight: float = 0.0  # the paper has no entropy term; 0 leaves it out
-    temperature: float = (
-        1.2  # of the sampling policy, the paper; used inside the loss too (ours), so that it is on-policy
-    )
-    step_reduction: Literal["sum", "mean"] = (
-        "sum"  # over a rollout's decisions; Eq. 8 sums, which favours long rollouts
-    )
+    advantage_divisor: Literal["population", "sample", "none"] = "population"  # of the group's deviation; ours
+    advantage_epsilon: float = 1e-6  # added to that deviation; ours
+    bonus_on: Literal["advantage", "return"] = "advantage"  # where the usage bonus is added; Eq. 7 has the advantage
+    temperature: float = 1.2  # of the sampling policy while training; the paper
+    loss_temperature: float | None = None  # of log pi in the loss; None is the sampling one, which is on-policy; ours
+    step_reduction: Literal["sum", "mean"] = "sum"  # over a rollout's decisions; Eq. 8 sums, which favours long ones
     learning_rate: float = 1e-3  # ours; the paper fine-tunes a far larger network
     num_warmup_updates: int = 0  # linear rise of the learning rate; ours
     num_decay_updates: int = 0  # cosine fall to zero over this many updates; 0 keeps it constant; ours
@@ -30,12 +30,28 @@ class LearningSettings:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
-        for name in ("usage_weight", "sparsity_weight", "first_weight", "entropy_weight", "weight_decay"):
+        for name in (
+            "usage_weight",
+            "sparsity_weight",
+            "first_weight",
+            "entropy_weight",
+            "weight_decay",
+            "advantage_epsilon",
+        ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
         for name in ("num_warmup_updates", "num_decay_updates"):
             if getattr(self, name) < 0:
                 raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
+        for name, choices in (
+            ("advantage_divisor", ("population", "sample", "none")),
+            ("bonus_on", ("advantage", "return")),
+        ):
+            if getattr(self, name) not in choices:
+                expected = ", ".join(choices)
+                raise UserError(f"LearningSettings.{name}: expected one of {expected}, got {getattr(self, name)!r}")
+        if self.loss_temperature is not None and not self.loss_temperature > 0:
+            raise UserError(f"LearningSettings.loss_temperature: expected more than 0, got {self.loss_temperature}")
         for name in ("temperature", "learning_rate", "max_gradient_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"LearningSettings.{name}: expected more than 0, got {getattr(self, name)}")

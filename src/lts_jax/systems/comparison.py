@@ -107,7 +107,7 @@ def make_policy(
 
 
 def _similarity(training: TrainSettings, threshold: float) -> AdmissionPolicy:
-    return RULES["similarity"](make_encoder(training.network.embedding_width), threshold=threshold)
+    return RULES["similarity"](make_encoder(training.encoder), threshold=threshold)
 
 
 def admission_fraction(rollouts: Sequence[Rollout]) -> float:

@@ -35,7 +35,7 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.seeds import uniform
 from lts_jax.storage import append_json_line, read_json_lines, write_text
 from lts_jax.systems.run_folder import RunFolder
-from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
+from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 
@@ -53,6 +53,7 @@ class TrainSettings:
     collect: CollectSettings = field(default_factory=CollectSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     network: SetTransformerSettings = field(default_factory=SetTransformerSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
     model: ModelSettings = field(default_factory=ModelSettings)
 
@@ -65,6 +66,11 @@ class TrainSettings:
                 f"num_tasks must be a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
             )
         scheme(self.credit)
+        if self.network.embedding_width != self.encoder.width:
+            raise UserError(
+                f"network.embedding_width must equal encoder.width = {self.encoder.width}, "
+                f"got {self.network.embedding_width}"
+            )
 
     @property
     def num_iterations(self) -> int:
@@ -142,7 +148,7 @@ def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params
         key_buckets=(8, 32, network.key_window),
         max_wait_seconds=None if settings.model.is_simulated else 0.01,
     )
-    return BatchedDecider(network, params, make_encoder(settings.network.embedding_width), deciding)
+    return BatchedDecider(network, params, make_encoder(settings.encoder), deciding)
 
 
 def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
@@ -151,7 +157,7 @@ def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budg
         model=make_model(settings.model),
         use_tool=almanac_tools(settings.world_seed),
         policy=policy,
-        encoder=make_encoder(settings.network.embedding_width),
+        encoder=make_encoder(settings.encoder),
         virtual_time=settings.model.is_simulated,
         budget=budget,
         price=settings.model.price,
@@ -219,7 +225,14 @@ def _digest(settings: TrainSettings) -> str:
 
 def _credit(settings: TrainSettings) -> CreditFn:
     learning = settings.learning
-    return scheme(settings.credit, usage_weight=learning.usage_weight, first_weight=learning.first_weight)
+    return scheme(
+        settings.credit,
+        usage_weight=learning.usage_weight,
+        first_weight=learning.first_weight,
+        divisor=learning.advantage_divisor,
+        epsilon=learning.advantage_epsilon,
+        bonus_on=learning.bonus_on,
+    )
 
 
 def _shuffle(seed: int, epoch: int, task_id: str) -> float:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
-from lts_jax.memory.encoders import CachedEncoder, HashingEncoder
+from lts_jax.memory.encoders import CachedEncoder, Encoder, HashingEncoder
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 
@@ -59,10 +60,48 @@ def make_model(settings: ModelSettings) -> ChatModel:
     return client if settings.record_folder is None else ReplayModel(settings.record_folder, fallback=client)
 
 
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What turns texts into vectors. The default needs no download; the paper uses a frozen Qwen3-0.6B."""
+
+    kind: Literal["hashing", "minilm", "openai"] = "hashing"
+    width: int = 256  # D; of all-MiniLM-L6-v2 it is 384
+    max_characters: int = 1000  # of a text that hashing reads
+    folder: str | None = None  # of MiniLM: config.json, model.safetensors, tokenizer.json
+    model: str = "text-embedding-3-small"  # of an OpenAI-compatible embeddings endpoint
+    base_url: str | None = None  # of that endpoint; None is OpenAI's own
+
+    def __post_init__(self) -> None:
+        for name in ("width", "max_characters"):
+            if getattr(self, name) < 1:
+                raise UserError(f"encoder.{name} must be at least 1, got {getattr(self, name)}")
+        if self.kind == "minilm" and self.folder is None:
+            raise UserError("encoder.folder must name the folder of the MiniLM weights")
+
+
 @lru_cache(maxsize=4)
-def make_encoder(dim: int) -> CachedEncoder:
-    """The default text encoder: signed hashing, no download, cached by content; one object per width."""
-    return CachedEncoder(HashingEncoder(dim=dim))
+def make_encoder(settings: EncoderSettings) -> CachedEncoder:
+    """The encoder that the settings name, cached by content; one object for equal settings.
+
+    Raises:
+        UserError: an encoder of another width than `settings.width`, or whatever its files lack.
+    """
+    made = _encoder(settings)
+    if made.dim != settings.width:
+        raise UserError(f"encoder.width is {settings.width}, but {made.name} gives vectors of width {made.dim}")
+    return CachedEncoder(made)
+
+
+def _encoder(settings: EncoderSettings) -> Encoder:
+    if settings.kind == "minilm":
+        from lts_jax.memory.minilm import MiniLMEncoder
+
+        return MiniLMEncoder(Path(str(settings.folder)))
+    if settings.kind == "openai":
+        from lts_jax.memory.openai_embeddings import OpenAIEncoder
+
+        return OpenAIEncoder(settings.model, settings.width, settings.base_url)
+    return HashingEncoder(dim=settings.width, max_characters=settings.max_characters)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,40 @@
+"""The encoder that the settings name, and their contradictions."""
+
+import pytest
+
+from lts_jax.errors import UserError
+from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.world import EncoderSettings, almanac_tools, make_encoder
+
+
+def test_equal_settings_share_one_encoder_and_its_cache():
+    one, other = make_encoder(EncoderSettings()), make_encoder(EncoderSettings())
+    assert one is other and one.dim == 256
+    assert make_encoder(EncoderSettings(width=64)).dim == 64
+
+
+def test_contradicting_widths_are_refused_before_anything_runs():
+    with pytest.raises(UserError, match=r"network\.embedding_width must equal encoder\.width = 384, got 256"):
+        TrainSettings(encoder=EncoderSettings(width=384))
+    with pytest.raises(UserError, match=r"encoder\.folder must name the folder"):
+        EncoderSettings(kind="minilm")
+
+
+def test_a_missing_folder_of_weights_is_one_line(tmp_path):
+    with pytest.raises(UserError) as raised:
+        make_encoder(EncoderSettings(kind="minilm", folder=str(tmp_path / "absent"), width=384))
+    assert "absent" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_tool_call_that_does_not_fit_is_an_observation():
+    use_tool = almanac_tools(0)
+    for tool, arguments in [
+        ("fly", {}),
+        ("web_search", {}),
+        ("web_search", {"query": ["a", "list"]}),
+        ("visit_url", {"url": "x", "page": "two"}),
+        ("open_file", {"name": None}),
+        ("run_python", {"code": 3}),
+    ]:
+        result = use_tool(tool, arguments)
+        assert result.failed and result.text, (tool, arguments)
