@@ -1,9 +1,10 @@
 """Many rollouts side by side in one process, grouped by task, stored as they finish, skipped where they are on disk."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,8 +62,8 @@ def collect_groups(
         if path and path.exists():
             done[task.task_id] = _stored(path, task, seed, collecting.num_rollouts)
     missing = [task for task in tasks if task.task_id not in done]
-    places = [
-        (task, Coordinates(seed, iteration, task.task_id, rollout))
+    runs = [
+        partial(run_rollout, task, Coordinates(seed, iteration, task.task_id, rollout), parts, settings)
         for task in missing
         for rollout in range(collecting.num_rollouts)
     ]
@@ -84,7 +85,7 @@ def collect_groups(
         for rollout in group.rollouts:
             if on_rollout is not None:
                 on_rollout(rollout)
-    run_to_end(run_side_by_side(places, parts, settings, collecting.num_in_flight, counter, keep))
+    run_to_end(run_side_by_side(runs, collecting.num_in_flight, counter, keep))
     return [done[task.task_id] for task in tasks]
 
 
@@ -100,25 +101,24 @@ def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def run_side_by_side(
-    places: Iterable[tuple[Task, Coordinates]],
-    parts: RolloutParts,
-    settings: RolloutSettings,
+    runs: Iterable[Callable[[], Awaitable[Rollout]]],
     num_in_flight: int,
     counter: RolloutCounter | None,
     keep: Callable[[Rollout], None],
 ) -> None:
-    """Run a rollout at each place, at most `num_in_flight` at a time; `keep` gets each as it ends.
+    """Start and await each of `runs`, at most `num_in_flight` at a time; `keep` gets each rollout as it ends.
 
     An exception of one rollout is a programming error: the others are cancelled and it is raised.
     """
-    waiting = iter(places)
+    waiting = iter(runs)
 
     async def work() -> None:
-        for task, coordinates in waiting:
+        for run in waiting:
             if counter is not None:
                 counter.rollout_started()
             try:
-                keep(await run_rollout(task, coordinates, parts, settings))
+                await asyncio.sleep(0)  # let the others start, so that their decisions ride in one batch
+                keep(await run())
             finally:
                 if counter is not None:
                     counter.rollout_ended()
