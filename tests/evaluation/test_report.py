@@ -174,3 +174,11 @@ def test_learning_curves_are_ranked_and_finite() -> None:
     assert (second.name, second.x, second.y) == ("learning/loss", (1.0, 3.0), (0.9, 0.5))
     assert learning_curves([]) == ()
     assert len(learning_curves(make_metrics(), max_curves=2)) == 2
+
+
+def test_policies_that_came_out_the_same_are_said_to_be_one() -> None:
+    rollouts = make_rollouts(6, 1)
+    rollouts["twin"] = rollouts["lts"]
+    notes = " ".join(build_report(rollouts, highlight="lts").notes)
+    assert "lts and twin came out the same in every rollout" in notes
+    assert notes.count("came out the same") == 1

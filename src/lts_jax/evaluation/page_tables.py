@@ -1,5 +1,6 @@
 """Tables of the report page. Every text is escaped; a wide table scrolls inside its own box."""
 
+import math
 from collections.abc import Sequence
 
 from lts_jax.evaluation.comparison import BreakdownRow, ComparisonRow
@@ -45,7 +46,7 @@ def _comparison_row(row: ComparisonRow, report: Report) -> str:
         _cell(number(row.answered, ".2f", "–"), "group"),
         _cell(number(row.steps_per_team, ".1f", "–")),
         _cell(short_count(row.tokens)),
-        _cell(number(row.usd, ".3f", "–")),
+        _cell(number(row.usd or math.nan, ".3f", "–")),
         _cell(number(row.overhead_seconds, ".1f", "–")),
     ]
     own = ' class="own"' if row.policy == report.highlight and not is_reference else ""

@@ -172,8 +172,8 @@ def _with_notes(report: Report, *, own_listed: bool) -> Report:
     )
     notes = [
         clock,
-        f"{report.num_tasks} tasks, {report.num_seeds} runs of each (seeds), up to {report.num_teams} teams. Brackets: "
-        "95 % intervals; tasks are resampled with all their seeds.",
+        f"{report.num_tasks} tasks, {report.num_seeds} rollout{'s' * (report.num_seeds > 1)} of each (seeds), up to "
+        f"{report.num_teams} teams. Brackets: 95 % intervals; tasks are resampled with all their seeds.",
         f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
         "100 * (reference - policy) / reference.",
         f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}. Read "
@@ -184,10 +184,21 @@ def _with_notes(report: Report, *, own_listed: bool) -> Report:
             f"Smallest effect this comparison finds with 80 % power ({row.policy}): score {row.score_resolution:.3f}, "
             f"runtime {row.runtime_resolution_percent:.1f} %. Smaller ones may exist unseen."
         )
+    notes += [
+        f"{' and '.join(same)} came out the same in every rollout: here they are one policy." for same in _same(report)
+    ]
     unscored = sum(one.num_unscored for one in report.rows)
     if unscored:
         notes.append(f"{unscored} rollouts have no score and stay out of every score.")
     return replace(report, notes=tuple(notes))
+
+
+def _same(report: Report) -> list[list[str]]:
+    """Names of policies whose rollouts took the same time, score and tokens throughout."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for row in report.rows:
+        groups.setdefault((row.completion_seconds, row.score.estimate, row.tokens), []).append(row.policy)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def _plain(value: Any) -> Any:

@@ -79,7 +79,7 @@ def _sharing_cells(row: ComparisonRow) -> tuple[str, ...]:
         _with_chance(row.reach, row.reach_chance),
         number(row.steps_per_team, ".1f"),
         short_count(row.tokens),
-        number(row.usd, ".3f"),
+        number(row.usd or math.nan, ".3f"),
         number(row.answered),
     )
 
