@@ -4,21 +4,19 @@ from dataclasses import replace
 
 import tyro
 from config import Config
-from run import handwritten, none_if_nan
+from policies import EVALUATION, handwritten, replays
+from table import rounded
 
 from lts_jax.controller.rules import admit_all, admit_none
-from lts_jax.records import Rollout
-from lts_jax.rollouts.importers import RecordedTask, import_tau_bench
-from lts_jax.rollouts.replay_groups import replay_groups
+from lts_jax.rollouts.importers import import_tau_bench
 from lts_jax.rollouts.replay_measures import replay_measures
-from lts_jax.rollouts.replay_settings import ReplaySettings
 from lts_jax.storage import write_json
 
 SHOWN = ("admission_fraction", "pulls", "wrong_value_fraction", "reduction_percent", "team_reduction_percent")
 
 
 def main(config: Config) -> None:
-    """Replay all tasks under each variant; print a table and write variants.json."""
+    """Replay all tasks under each variant, two latency draws a seed; print a table and write variants.json."""
     tasks = import_tau_bench(config.runs).tasks
     default = config.replay
     variants = {"default": default}
@@ -30,23 +28,15 @@ def main(config: Config) -> None:
     rows = []
     print(f"{'variant':28} {'policy':12} " + " ".join(f"{name:>22}" for name in SHOWN))
     for name, settings in variants.items():
-        baseline = replays(config, tasks, admit_none(), settings)
-        for policy in (admit_all(), handwritten(config)):
-            measured = replay_measures(replays(config, tasks, policy, settings), baseline)
-            row = {"variant": name, "policy": policy.name} | {key: none_if_nan(measured[key]) for key in SHOWN}
+        variant = replace(config, replay=settings, num_evaluation_rollouts=2)
+        baseline = replays(variant, tasks, admit_none(), config.seeds, EVALUATION)
+        for policy in (admit_all(), handwritten(variant)):
+            rollouts = replays(variant, tasks, policy, config.seeds, EVALUATION)
+            measured = replay_measures(rollouts, baseline)
+            row = {"variant": name, "policy": policy.name} | {key: rounded(measured[key]) for key in SHOWN}
             rows.append(row)
             print(f"{name:28} {policy.name:12} " + " ".join(f"{row[key]!s:>22}" for key in SHOWN))
     write_json(config.results / "variants.json", rows)
-
-
-def replays(config: Config, tasks: tuple[RecordedTask, ...], policy, settings: ReplaySettings) -> list[Rollout]:
-    """Replay all tasks, each seed with its own latencies."""
-    groups = [
-        group
-        for seed in config.seeds
-        for group in replay_groups(tasks, policy, settings, num_rollouts=2, seed=seed, iteration=-1)
-    ]
-    return [rollout for group in groups for rollout in group.rollouts]
 
 
 if __name__ == "__main__":
