@@ -11,7 +11,10 @@ class LearningSettings:
     """Objective and optimiser of the controller."""
 
     usage_weight: float = 0.5  # beta of Eq. 7, in units of advantage; not in the paper, ours
-    sparsity_weight: float = 0.05  # lambda_sparse of Eq. 10; ours. Only its ratio to beta sets the admission threshold
+    sparsity_weight: float = (
+        0.25  # lambda_sparse of Eq. 10; ours, chosen in experiments/sparsity_choice: only its ratio
+    )
+    # to usage_weight matters, as a step is worth admitting where Pr(used and R > 0) exceeds it
     first_weight: float = 1.0  # lambda_first of the return; the paper, appendix B
     entropy_weight: float = 0.0  # the paper has no entropy term; 0 leaves it out
     advantage_divisor: Literal["population", "sample", "none"] = "population"  # of the group's deviation; ours
