@@ -24,7 +24,7 @@ class Trajectory:
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
     reward_first_g: Array  # f32[G] score of the first finisher's answer; NaN where missing
     runtime_g: Array  # f32[G] seconds to the aggregated answer
-    finish_seconds_gk: Array  # f32[G, K] seconds to the team's answer
+    finish_seconds_gk: Array  # f32[G, K] seconds to the team's answer; +inf if it gave none of its own
     action_gkt: Array  # i32[G, K, T] 0 = reject, 1 = admit
     behavior_log_prob_gkt: Array  # f32[G, K, T] log-probability of the action when it was taken
     decision_seconds_gkt: Array  # f32[G, K, T] when the decision was taken; +inf where none was

@@ -172,12 +172,19 @@ def test_threads_may_add_and_search_at_once(backend: str) -> None:
     np.testing.assert_allclose(np.sort(scores), np.sort(rows.reshape(-1, 8) @ rows[2, 7]), atol=1e-4)
 
 
+class _FakeGpuResources:
+    bytes = -1
+
+    def setTempMemory(self, num_bytes: int) -> None:
+        self.bytes = num_bytes
+
+
 class _FakeGpuFaiss:
     """The surface of a GPU build: a flat index that only exists once it was moved to the device."""
 
     def __init__(self, num_gpus: int) -> None:
         self.get_num_gpus = lambda: num_gpus
-        self.StandardGpuResources = lambda: "resources"
+        self.StandardGpuResources = _FakeGpuResources
         self.IndexFlatIP = lambda dim: SimpleNamespace(place="host")
         self.index_cpu_to_gpu = lambda resources, device, flat: SimpleNamespace(place=(resources, device, flat.place))
 
@@ -186,8 +193,10 @@ def test_the_gpu_is_used_when_the_build_and_a_gpu_are_there(monkeypatch: pytest.
     monkeypatch.setattr(index_module, "load_faiss", lambda: _FakeGpuFaiss(1))
     index = KeyIndex(3)
     assert index.backend == "faiss-gpu"
-    assert index._store.place == ("resources", 0, "host")
-    assert index._store.referenced_objects == ["resources"]
+    resources, device, place = index._store.place
+    assert (device, place) == (0, "host")
+    assert index._store.referenced_objects == [resources]
+    assert resources.bytes == index_module.GPU_SCRATCH_BYTES
     assert KeyIndex(3, "faiss-cpu")._store.place == "host"
 
 

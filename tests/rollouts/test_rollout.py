@@ -4,18 +4,23 @@ import asyncio
 import json
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 
 from lts_jax import prompts
 from lts_jax.controller.policy import Admission
 from lts_jax.controller.rules import RULES
+from lts_jax.errors import UserError
+from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import Completion, ModelFailure
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.memory.reading import ReadingSettings
-from lts_jax.records import Coordinates, StopReason, Task, ToolResult
+from lts_jax.records import Answer, Coordinates, StopReason, Task, ToolResult
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.outcomes import first_finisher
+from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
@@ -66,6 +71,16 @@ def parts(policy="all", model=None, **changes):
 
 def run(task=TASK, made=None, settings=None, place=PLACE):
     return asyncio.run(run_rollout(task, place, made or parts(), settings or RolloutSettings(num_teams=2)))
+
+
+def test_a_decision_takes_its_time_on_the_clock():
+    slow, instant = (
+        run(settings=RolloutSettings(num_teams=1, latency=LatencySettings(decision_seconds=seconds)))
+        for seconds in (7.0, 0.0)
+    )
+    [decision], [entry] = slow.decisions, slow.entries
+    assert entry.seconds - decision.seconds == pytest.approx(7.0)
+    assert slow.seconds - instant.seconds == pytest.approx(7.0)  # one team, one step, else the same world
 
 
 def test_a_right_answer_scores_one_all_the_way_through():
@@ -151,6 +166,20 @@ def simulated(policy, num_tasks):
     return almanac_tasks(0, "train", num_tasks), made, RolloutSettings()
 
 
+def test_a_stored_group_of_another_seed_or_size_is_refused(tmp_path):
+    tasks, made, settings = simulated("none", 1)
+    settings = replace(settings, num_teams=1, team=TeamSettings(max_rounds=2))
+    collect = partial(collect_groups, tasks, made, settings, iteration=0, folder=tmp_path)
+    stored = collect(CollectSettings(2), seed=5)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=r"seed 5\D+6"):
+        collect(CollectSettings(2), seed=6)
+    with pytest.raises(UserError, match=r"num_rollouts 2\D+3"):
+        collect(CollectSettings(3), seed=5)
+    assert collect(CollectSettings(2), seed=5) == stored
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
 def test_results_do_not_depend_on_how_many_rollouts_share_the_process():
     tasks, made, settings = simulated("random", 3)
     alone, crowd = (
@@ -209,36 +238,6 @@ def test_flipping_one_admission_replays_the_same_world_until_then():
     assert other.decisions[flipped.sequence].action == 0
 
 
-def test_no_reference_answer_reaches_a_prompt_unless_a_tool_returned_it():
-    """Search every prompt of several runs for answers that no page, file or program showed and no model guessed."""
-    tasks = almanac_tasks(0, "train", 14)
-    seen: list[str] = []
-    tool_texts: list[str] = []
-    model = make_model(ModelSettings())
-
-    class Listening:
-        name = "listening"
-
-        async def complete(self, messages, *, seed, json_reply=False):
-            seen.extend(message.content for message in messages)
-            return await model.complete(messages, seed=seed, json_reply=json_reply)
-
-    def listening_tool(tool, arguments):
-        result = almanac_tools(0)(tool, arguments)
-        tool_texts.append(result.text)
-        return result
-
-    for task in tasks:
-        if len(task.answer) < 5:  # a short number may stand in a prompt by chance
-            continue
-        seen.clear(), tool_texts.clear()
-        made = RolloutParts(Listening(), listening_tool, RULES["none"]())
-        rollout = asyncio.run(run_rollout(task, Coordinates(0, 0, task.task_id, 0), made, RolloutSettings(num_teams=1)))
-        shown = "\n".join(tool_texts) + task.question + "".join(call.reply for call in rollout.calls)
-        for line in task.answer.splitlines():
-            assert line in shown or not any(line in text for text in seen), task.task_id
-
-
 def test_a_listing_that_must_be_short_shows_the_nearest_keys():
     tasks, made, settings = simulated("all", 1)
     settings = replace(settings, reading=ReadingSettings(max_listed=2))
@@ -247,3 +246,49 @@ def test_a_listing_that_must_be_short_shows_the_nearest_keys():
     nearest = asyncio.run(run_rollout(tasks[0], place, replace(made, encoder=HashingEncoder()), settings))
     assert len(newest.entries) > 4
     assert newest.pulls != nearest.pulls
+
+
+def test_the_first_answer_needs_no_aggregator():
+    model = ScriptedModel()
+    rollout = run(made=parts("all", model), settings=RolloutSettings(3, parallel=ParallelSettings(mode="first")))
+    assert "aggregate" not in model.purposes
+    assert rollout.final.text == "42"
+    assert rollout.seconds == min(answer.seconds for answer in rollout.answers)
+
+
+def test_a_spent_budget_stops_a_collection_and_stores_no_half_truth(tmp_path):
+    tasks, made, settings = simulated("all", 2)
+    poor = replace(made, budget=Budget(BudgetSettings(max_tokens=60_000)))
+    with pytest.raises(UserError, match="the budget of the run is used up"):
+        collect_groups(tasks, poor, settings, CollectSettings(1, 1), seed=1, iteration=0, folder=tmp_path)
+    stored = list(tmp_path.glob("*.parquet"))
+    rich = replace(made, budget=Budget(BudgetSettings(max_tokens=10**9)))
+    groups = collect_groups(tasks, rich, settings, CollectSettings(1, 1), seed=1, iteration=0, folder=tmp_path)
+    assert all(answer.stop_reason != StopReason.BUDGET for group in groups for answer in group.rollouts[0].answers)
+    # What lies on disk was paid for before: a restart does not grant the budget again.
+    assert rich.budget.tokens == sum(rollout.tokens for group in groups for rollout in group.rollouts)
+    assert len(stored) < 2
+
+
+def test_stored_groups_of_another_policy_or_size_are_refused(tmp_path):
+    tasks, made, settings = simulated("all", 1)
+    collect_groups(tasks, made, settings, CollectSettings(1), seed=1, iteration=0, folder=tmp_path)
+    other = replace(made, policy=RULES["random"](rate=1.0))
+    with pytest.raises(UserError, match="made with policy 'all', now 'random"):
+        collect_groups(tasks, other, settings, CollectSettings(1), seed=1, iteration=0, folder=tmp_path)
+    with pytest.raises(UserError, match="made with num_teams 3, now 2"):
+        collect_groups(
+            tasks, made, replace(settings, num_teams=2), CollectSettings(1), seed=1, iteration=0, folder=tmp_path
+        )
+
+
+def test_one_definition_of_the_first_finisher():
+    answers = [
+        Answer(0, "", 3.0, StopReason.SATISFIED),
+        Answer(1, "cut", 4.0, StopReason.BUDGET),
+        Answer(2, "late", 9.0, StopReason.ROUND_LIMIT),
+        Answer(3, "early", 9.0, StopReason.SATISFIED),
+        Answer(4, "", 1.0, StopReason.CRASHED),
+    ]
+    assert first_finisher(answers) == answers[2]
+    assert first_finisher(answers[:2]) is None

@@ -47,6 +47,7 @@ def test_the_run_folder_holds_what_it_promises(finished):
     names = {path.name for path in finished.path.iterdir()}
     assert names == {
         "config.json",
+        "credit.json",
         "metrics.jsonl",
         "rollouts",
         "checkpoints",

@@ -86,6 +86,6 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "world": f"almanac, seed {settings.world_seed}",
         "training": f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, "
         f"{settings.num_epochs} epochs",
-        "credit": settings.credit,
+        "credit": read_json(folder.credit)["function"] if folder.credit.exists() else settings.credit,
         "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     }

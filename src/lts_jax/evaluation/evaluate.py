@@ -24,13 +24,13 @@ class Arm:
 class EvaluationSettings:
     """What is evaluated. Every policy meets the same tasks and the same random numbers."""
 
-    num_tasks: int = 60
-    num_seeds: int = 3
+    num_tasks: int = 60  # held-out tasks, balanced over families and difficulties
+    num_seeds: int = 3  # rollouts of each task
     seed: int = 1000  # of the evaluation; apart from the training seed
     num_in_flight: int = 64  # rollouts that run side by side; changes speed, never results
 
     def __post_init__(self) -> None:
-        for name in ("num_tasks", "num_seeds"):
+        for name in ("num_tasks", "num_seeds", "num_in_flight"):
             if getattr(self, name) < 1:
                 raise UserError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
 

@@ -50,6 +50,11 @@ class Budget:
         self.usd = 0.0
         self.seconds = 0.0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any limit."""
+        return any(getattr(self.settings, name) is not None for name in BudgetSettings.__slots__)
+
     def check(self) -> None:
         """Raise `BudgetExhausted`, naming the limit, once anything is used up."""
         for unit in ("tokens", "usd", "seconds"):

@@ -16,6 +16,7 @@ import numpy as np
 from lts_jax.errors import UserError
 
 BACKENDS = ("auto", "faiss-gpu", "faiss-cpu", "numpy")
+GPU_SCRATCH_BYTES = 16 * 2**20  # of one index; FAISS would reserve up to 1.5 GiB for each
 MAX_GPU_NEIGHBORS = 2048  # FAISS's limit on a GPU; it raises beyond
 
 _FLOAT32 = np.dtype(np.float32)
@@ -166,7 +167,8 @@ def _empty_store(dim: int, backend: str) -> Any:
     flat = faiss.IndexFlatIP(dim)
     if backend != "faiss-gpu":
         return flat
-    resources = faiss.StandardGpuResources()
+    resources = faiss.StandardGpuResources()  # not to be shared between threads, so one for each index
+    resources.setTempMemory(GPU_SCRATCH_BYTES)
     index = faiss.index_cpu_to_gpu(resources, 0, flat)
     index.referenced_objects = [resources]  # they must live as long as the index
     return index

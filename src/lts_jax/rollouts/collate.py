@@ -11,7 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from lts_jax.errors import UserError
+from lts_jax.memory.usage import first_pull_seconds, readers_of_entries
 from lts_jax.records import Rollout, RolloutGroup, StopReason
+from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 
@@ -118,7 +120,8 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
     arrays["runtime_g"][index] = rollout.seconds
     arrays["rollout_mask_g"][index] = _counts(rollout)
     for answer in rollout.answers:
-        arrays["finish_seconds_gk"][index, answer.team] = answer.seconds
+        if has_own_end(answer):  # a team that was stopped or broke down has not finished
+            arrays["finish_seconds_gk"][index, answer.team] = answer.seconds
     for step in rollout.steps:
         arrays["step_mask_gkt"][index, step.team, step.step] = True
     for decision in rollout.decisions:
@@ -134,26 +137,20 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
 
 
 def _counts(rollout: Rollout) -> bool:
-    # A crash of every team, or no reward at all, is the infrastructure's failure and says nothing of the policy.
-    crashed = all(answer.stop_reason in {StopReason.CRASHED, StopReason.MODEL_ERROR} for answer in rollout.answers)
-    return not crashed and bool(np.isfinite(rollout.reward_agg))
+    # A crash of every team, a spent budget, or no reward is no fault of the policy, and teaches it nothing.
+    broken = {StopReason.CRASHED, StopReason.MODEL_ERROR}
+    crashed = all(answer.stop_reason in broken for answer in rollout.answers)
+    return not crashed and not ran_out_of_budget(rollout.answers) and bool(np.isfinite(rollout.reward_agg))
 
 
 def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
-    others: dict[int, set[int]] = {}
-    for pull in rollout.pulls:
-        other = pull.reader != pull.writer
-        if other:
-            others.setdefault(pull.entry, set()).add(pull.reader)
-        if other or settings.own_pulls_count:
-            entry = rollout.entries[pull.entry]
-            place = (index, entry.team, entry.step)
-            arrays["used_gkt"][place] = True
-            first = arrays["first_pull_seconds_gkt"]
-            first[place] = min(first[place], pull.seconds)
-    for entry_id, readers in others.items():
-        read = rollout.entries[entry_id]
-        arrays["num_other_readers_gkt"][index, read.team, read.step] = len(readers)
+    places = {entry.entry: (index, entry.team, entry.step) for entry in rollout.entries}
+    first_pulls = first_pull_seconds(rollout.pulls, include_writer=settings.own_pulls_count)
+    for entry, seconds in first_pulls.items():
+        arrays["used_gkt"][places[entry]] = True
+        arrays["first_pull_seconds_gkt"][places[entry]] = seconds
+    for entry, readers in readers_of_entries(rollout.pulls).items():
+        arrays["num_other_readers_gkt"][places[entry]] = len(readers)
 
 
 def _fill_steps(steps: np.ndarray, rollout: Rollout, encoder: TextEncoder) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lts_jax.errors import UserError
+from lts_jax.llm.budget import Budget
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
+from lts_jax.rollouts.outcomes import ran_out_of_budget
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, write_group
 
@@ -55,12 +57,17 @@ def collect_groups(
 
     With a `folder`, groups that lie there are read instead of run, and each new group is written as soon as its last
     rollout ends, so that a killed collection goes on where it stopped.
+
+    Raises:
+        UserError: a stored group was made otherwise, or the budget is used up (unfinished groups are not stored).
     """
     done: dict[str, RolloutGroup] = {}
     for task in tasks:
         path = folder and group_path(folder, iteration, task.task_id)
         if path and path.exists():
-            done[task.task_id] = _stored(path, task, seed, collecting.num_rollouts)
+            expected = _Expected(task, seed, collecting.num_rollouts, parts.policy.name, settings.num_teams)
+            done[task.task_id] = _stored(path, expected)
+            spend(parts.budget, done[task.task_id].rollouts)
     missing = [task for task in tasks if task.task_id not in done]
     runs = [
         partial(run_rollout, task, Coordinates(seed, iteration, task.task_id, rollout), parts, settings)
@@ -70,6 +77,8 @@ def collect_groups(
     finished: dict[str, list[Rollout]] = {task.task_id: [] for task in missing}
 
     def keep(rollout: Rollout) -> None:
+        if ran_out_of_budget(rollout.answers):
+            raise UserError("the budget of the run is used up; raise --model.budget and give the same command again")
         siblings = finished[rollout.task.task_id]
         siblings.append(rollout)
         if on_rollout is not None:
@@ -123,17 +132,39 @@ async def run_side_by_side(
                 if counter is not None:
                     counter.rollout_ended()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(num_in_flight):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(num_in_flight):
+                group.create_task(work())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # the others were cancelled because of it
 
 
-def _stored(path: Path, task: Task, seed: int, num_rollouts: int) -> RolloutGroup:
+def spend(budget: Budget, rollouts: Iterable[Rollout]) -> None:
+    """Count what stored rollouts have cost, so that a restart does not grant the budget again."""
+    for rollout in rollouts:
+        for call in rollout.calls:
+            budget.spend(call.prompt_tokens, call.completion_tokens, call.usd, call.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    task: Task
+    seed: int
+    num_rollouts: int
+    policy: str
+    num_teams: int
+
+
+def _stored(path: Path, expected: _Expected) -> RolloutGroup:
     group = read_group(path)
-    where = group.rollouts[0].coordinates
-    if group.task != task or where.seed != seed or len(group.rollouts) != num_rollouts:
-        raise UserError(
-            f"{path}: holds {len(group.rollouts)} rollouts of {group.task.task_id} with seed {where.seed}, "
-            f"expected {num_rollouts} of {task.task_id} with seed {seed}"
-        )
+    first = group.rollouts[0]
+    found = _Expected(group.task, first.coordinates.seed, len(group.rollouts), first.policy, first.num_teams)
+    for name in _Expected.__slots__:
+        stored, wanted = getattr(found, name), getattr(expected, name)
+        if stored != wanted:
+            shown = (stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)
+            raise UserError(
+                f"{path}: made with {name} {shown[0]!r}, now {shown[1]!r}; use another run folder, or delete it"
+            )
     return group

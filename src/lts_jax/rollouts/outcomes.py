@@ -1,4 +1,4 @@
-"""Which answers of a rollout count, and for what. One definition of the first finisher, for rewards and reports alike."""
+"""Which answers of a rollout count, and for what. One first finisher, for rewards and reports alike."""
 
 from collections.abc import Sequence
 

@@ -35,6 +35,7 @@ from lts_jax.records import (
 )
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
+from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
@@ -59,6 +60,8 @@ class RolloutSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
             raise UserError(f"num_teams must be from 1 to 64, got {self.num_teams}")
+        if self.excerpt_characters < 1:
+            raise UserError(f"excerpt_characters must be at least 1, got {self.excerpt_characters}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class _Execution:
             error = f"budget: {exhausted}"
         except ModelFailure as failure:
             error = f"model: {failure}"
+            completion = replace(completion, attempts=failure.attempts, prompt_tokens=failure.prompt_tokens)
         if self.parts.virtual_time and not error:
             await self.clock.sleep(
                 model_seconds(
@@ -140,6 +144,8 @@ class _Execution:
                     uniform(*where, "seconds"),
                 )
             )
+        elif not error:  # a replayed call takes the time that it took when it was made
+            await self.clock.sleep(completion.seconds - (self.clock.now() - started))
         seconds = self.clock.now() - started
         usd = self.parts.price.usd(completion)
         self.parts.budget.spend(completion.prompt_tokens, completion.completion_tokens, usd, seconds)
@@ -168,7 +174,7 @@ class _Execution:
         self.decisions.append(decision)
 
     async def final_answer(self, results: Sequence[TeamResult]) -> Answer:
-        """Aggregate the teams' answers, as M1-Parallel does."""
+        """M1-Parallel's answer: the aggregated one, or the first finisher's where the first stops the others."""
         attempts: Counter[str] = Counter()
 
         async def ask(purpose: str, messages: Sequence[Message]) -> ModelCall:
@@ -176,18 +182,18 @@ class _Execution:
             return await self.call_model(messages, purpose=purpose, team=-1, step=0, attempt=attempts[purpose])
 
         answers = [result.answer for result in results]
-        excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
-        text = await aggregate_answers(self.task, answers, excerpts, ask)
+        if self.settings.parallel.mode == "first":
+            first = first_finisher(answers)
+            text = first.text if first else ""
+        else:
+            excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
+            text = await aggregate_answers(self.task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)
 
     def record(self, answers: Sequence[Answer], final: Answer) -> Rollout:
         """The rollout as a frozen record, scored where the reference answer is known."""
-        first = min(
-            (answer for answer in answers if answer.stop_reason in _OWN_END),
-            key=lambda answer: (answer.seconds, answer.team),
-            default=None,
-        )
+        first = first_finisher(answers)
         outcome = self._score(final.text)
         first_outcome = self._score(first.text) if first else Outcome(0.0, False, "no team answered")
         return Rollout(
@@ -220,9 +226,6 @@ class _Execution:
 def no_key_lines(step: int) -> Sequence[str]:
     """Keys are shown in the selection request alone, not in the ledger's."""
     return ()
-
-
-_OWN_END = {StopReason.SATISFIED, StopReason.ROUND_LIMIT, StopReason.REPLAN_LIMIT, StopReason.BUDGET}
 
 
 class _TeamSide:

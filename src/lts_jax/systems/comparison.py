@@ -33,14 +33,21 @@ POLICIES = (
 class ComparisonSettings:
     """Which lines, and how the rules among them are set."""
 
-    policies: tuple[str, ...] = POLICIES
-    random_rate: float = 0.5
-    recency_window: int = 10
-    similarity_threshold: float = 0.8
+    policies: tuple[str, ...] = POLICIES  # lines to run; m1_parallel, the reference, must be among them
+    random_rate: float = 0.5  # probability that the line "random" admits a step
+    recency_window: int = 10  # newest keys that the line "recency" lists
+    similarity_threshold: float = 0.8  # cosine from which the line "similarity" takes a summary for a repeat
     num_matching_tasks: int = 12  # validation tasks on which the matched similarity threshold is found
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.random_rate <= 1.0:
+            raise UserError(f"random_rate must be in [0, 1], got {self.random_rate}")
+        if not -1.0 <= self.similarity_threshold <= 1.0:
+            raise UserError(f"similarity_threshold must be a cosine in [-1, 1], got {self.similarity_threshold}")
+        for count in ("recency_window", "num_matching_tasks"):
+            if getattr(self, count) < 1:
+                raise UserError(f"{count} must be at least 1, got {getattr(self, count)}")
         unknown = [name for name in self.policies if name not in POLICIES]
         if unknown:
             raise UserError(f"policies: expected some of {', '.join(POLICIES)}, got {unknown[0]!r}")
@@ -62,7 +69,9 @@ def run_comparison(
     budget = Budget(training.model.budget)
     finished: dict[str, list[Rollout]] = {}
     for name in [name for name in POLICIES if name in settings.policies]:
-        policy = learned if name == LEARNED else make_policy(name, training, settings, finished.get(LEARNED, ()))
+        policy = (
+            learned if name == LEARNED else make_policy(name, training, settings, finished.get(LEARNED, ()), budget)
+        )
         if policy is None:
             raise UserError(f"policies: {LEARNED!r} needs a trained controller")
         arm = make_arm(name, training, policy, budget)
@@ -82,7 +91,11 @@ def _decider(policy: AdmissionPolicy) -> BatchedDecider | None:
 
 
 def make_policy(
-    name: str, training: TrainSettings, settings: ComparisonSettings, learned: Sequence[Rollout] = ()
+    name: str,
+    training: TrainSettings,
+    settings: ComparisonSettings,
+    learned: Sequence[Rollout] = (),
+    budget: Budget | None = None,
 ) -> AdmissionPolicy:
     """The policy of a line without learning; `learned` are the learned line's rollouts, for the matched ones.
 
@@ -100,7 +113,7 @@ def make_policy(
     if name == "random_matched":
         return RULES["random"](rate=admission_fraction(learned))
     if name == "similarity_matched":
-        return _similarity(training, matched_threshold(training, settings, admission_fraction(learned)))
+        return _similarity(training, matched_threshold(training, settings, admission_fraction(learned), budget))
     if name not in RULES:
         raise UserError(f"policy: expected one of {', '.join(POLICIES)}, got {name!r}")
     return RULES[name]()
@@ -116,7 +129,9 @@ def admission_fraction(rollouts: Sequence[Rollout]) -> float:
     return sum(decision.entry >= 0 for decision in decisions) / max(1, len(decisions))
 
 
-def matched_threshold(training: TrainSettings, settings: ComparisonSettings, wanted_fraction: float) -> float:
+def matched_threshold(
+    training: TrainSettings, settings: ComparisonSettings, wanted_fraction: float, budget: Budget | None = None
+) -> float:
     """The similarity threshold whose admission fraction on validation tasks is nearest to `wanted_fraction`.
 
     Found by bisection, since a higher threshold admits more. Rates outside what the rule can reach get its limit.
@@ -127,7 +142,7 @@ def matched_threshold(training: TrainSettings, settings: ComparisonSettings, wan
     tried: list[tuple[float, float]] = []
     for _ in range(6):
         threshold = (low + high) / 2
-        arm = make_arm("similarity", training, _similarity(training, threshold))
+        arm = make_arm("similarity", training, _similarity(training, threshold), budget)
         found = admission_fraction(evaluate([arm], tasks, evaluation)["similarity"])
         tried.append((abs(found - wanted_fraction), threshold))
         low, high = (threshold, high) if found < wanted_fraction else (low, threshold)

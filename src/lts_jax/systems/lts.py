@@ -30,11 +30,12 @@ from lts_jax.models.set_transformer import SetTransformerSettings, set_transform
 from lts_jax.plain import to_plain
 from lts_jax.records import Rollout, RolloutGroup, Task
 from lts_jax.rollouts.collate import CollateSettings, collate, stack
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, collect_groups, spend
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
-from lts_jax.storage import append_json_line, read_json_lines, write_text
-from lts_jax.systems.run_folder import RunFolder
+from lts_jax.storage import append_json_line, read_json, read_json_lines, write_json, write_text
+from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
 from lts_jax.trajectory import DecisionContext, Trajectory
 
@@ -101,12 +102,18 @@ def train_controller(
     `credit` is a scheme of your own, in place of the one that the settings name.
     """
     network = set_transformer(settings.network)
-    fresh = init_state(network, settings.learning, jax.random.key(settings.seed))
-    state, first = _resume(folder, fresh, settings)
-    update = make_update(network, credit or _credit(settings), settings.learning)
+    credit = credit or _credit(settings)
+    name_credit(folder, credit)
+    state, first = _resume(folder, settings)
+    cut_metrics(folder, first)
+    update = make_update(network, credit, settings.learning)
     tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
-    collect = partial(_collect, folder, settings, tasks, decider, Budget(settings.model.budget), progress)
+    budget = Budget(settings.model.budget)
+    if first and budget.is_limited:
+        for group in read_folder(folder.rollouts):
+            spend(budget, group.rollouts)
+    collect = partial(_collect, folder, settings, tasks, decider, budget, progress)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
         line = {"iteration": iteration} | as_floats(metrics)
@@ -124,8 +131,7 @@ def trained_params(folder: RunFolder, settings: TrainSettings) -> Params:
     Raises:
         UserError: the run was never trained to its end.
     """
-    fresh = init_state(set_transformer(settings.network), settings.learning, jax.random.key(settings.seed))
-    state, iteration = _resume(folder, fresh, settings)
+    state, iteration = _resume(folder, settings)
     if iteration < settings.num_iterations:
         raise UserError(
             f"{folder.path}: trained for {iteration} of {settings.num_iterations} iterations; "
@@ -145,7 +151,7 @@ def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params
     deciding = DeciderSettings(
         temperature=settings.learning.temperature,
         greedy=greedy,
-        key_buckets=(8, 32, network.key_window),
+        key_buckets=(*(size for size in (8, 32) if size < network.key_window), network.key_window),
         max_wait_seconds=None if settings.model.is_simulated else 0.01,
     )
     return BatchedDecider(network, params, make_encoder(settings.encoder), deciding)
@@ -205,22 +211,40 @@ def _arrays(
     return stack([collate(group, decider.texts, settings.padding) for group in groups])
 
 
-def _resume(folder: RunFolder, fresh: TrainState, settings: TrainSettings) -> tuple[TrainState, int]:
-    """The last checkpoint and the iteration to go on with. Metric lines written after it are taken back."""
+def _resume(folder: RunFolder, settings: TrainSettings) -> tuple[TrainState, int]:
+    """The state of the last checkpoint and the iteration to go on with; a fresh state and 0 without one."""
+    fresh = init_state(set_transformer(settings.network), settings.learning, jax.random.key(settings.seed))
     if latest(folder.checkpoints) is None:
-        state, iteration = fresh, 0
-    else:
-        state, cursor = restore(folder.checkpoints, fresh, config_digest=_digest(settings))
-        iteration = int(cursor["iteration"])
+        return fresh, 0
+    state, cursor = restore(folder.checkpoints, fresh, config_digest=_digest(settings))
+    return state, int(cursor["iteration"])
+
+
+def cut_metrics(folder: RunFolder, first: int) -> None:
+    """Take back the metric lines of iterations that will be run again, from `first` on."""
     lines = read_json_lines(folder.metrics)
-    kept = [line for line in lines if line["iteration"] < iteration]
+    kept = [line for line in lines if line["iteration"] < first]
     if len(kept) != len(lines):
         write_text(folder.metrics, "".join(json.dumps(line) + "\n" for line in kept))
-    return state, iteration
+
+
+def name_credit(folder: RunFolder, credit: CreditFn) -> None:
+    """Write down which credit function trains this run, with its bound settings.
+
+    Raises:
+        UserError: the run was begun with another one.
+    """
+    function, bound = (credit.func, credit.keywords) if isinstance(credit, partial) else (credit, {})
+    name = f"{function.__module__}.{function.__qualname__}"
+    named = {"function": name, "settings": {key: bound[key] for key in sorted(bound)}}
+    if not folder.credit.exists():
+        write_json(folder.credit, named)
+    elif read_json(folder.credit) != named:
+        raise UserError(f"{folder.path}: trained with other credit than {name}; choose another run folder")
 
 
 def _digest(settings: TrainSettings) -> str:
-    return blake2b(json.dumps(to_plain(settings)).encode(), digest_size=16).hexdigest()
+    return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
 def _credit(settings: TrainSettings) -> CreditFn:

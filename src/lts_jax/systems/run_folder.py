@@ -35,6 +35,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def credit(self) -> Path:
+        """Which credit function trained the run."""
+        return self.path / "credit.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON line per iteration."""
         return self.path / "metrics.jsonl"
@@ -76,7 +81,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
     wanted = to_plain(settings)
     if folder.config.exists():
         stored = _settings(folder, name)
-        difference = _first_difference(stored, wanted)
+        difference = _first_difference(identity(stored), identity(wanted))
         if difference:
             raise UserError(f"{folder.path}: made with other settings ({difference}); choose another run folder")
         return folder
@@ -101,6 +106,20 @@ def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
         UserError: no run folder, another schema version, or fields that this program does not know.
     """
     return from_plain(record, _settings(RunFolder(Path(path)), name), name)
+
+
+FREE_SETTINGS = ("model.budget", "model.max_in_flight", "collect.num_in_flight")
+"""Settings that change how fast or how far a run goes, never its results; they may differ when it goes on."""
+
+
+def identity(settings: Any) -> Any:
+    """Plain settings without the `FREE_SETTINGS`: what makes a run this run."""
+    kept = {**settings}
+    for place in FREE_SETTINGS:
+        room, name = place.split(".")
+        if isinstance(kept.get(room), dict):
+            kept[room] = {key: value for key, value in kept[room].items() if key != name}
+    return kept
 
 
 def _settings(folder: RunFolder, name: str) -> Any:

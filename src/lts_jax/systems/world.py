@@ -1,5 +1,6 @@
 """What teams work on and with: the offline world and its tools, a language model, a text encoder."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +12,7 @@ from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
 from lts_jax.memory.encoders import CachedEncoder, Encoder, HashingEncoder
+from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 
@@ -28,9 +30,22 @@ class ModelSettings:
     max_retries: int = 5
     max_in_flight: int = 64  # calls at one time
     record_folder: str | None = None  # keep every finished call there and never repeat one
+    replay_only: bool = False  # answer from the record folder alone; a call that is not there fails
     simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
     price: Price = field(default_factory=Price)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+
+    def __post_init__(self) -> None:
+        if not self.call_deadline_seconds > 0:
+            raise UserError(f"model.call_deadline_seconds must be more than 0, got {self.call_deadline_seconds}")
+        if self.max_retries < 0 or self.max_in_flight < 1:
+            raise UserError("model.max_retries must be at least 0 and model.max_in_flight at least 1")
+        if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
+            raise UserError(f"model.temperature must be from 0 to 2, got {self.temperature}")
+        if self.max_completion_tokens is not None and self.max_completion_tokens < 1:
+            raise UserError(f"model.max_completion_tokens must be at least 1, got {self.max_completion_tokens}")
+        if self.replay_only and self.record_folder is None:
+            raise UserError("model.replay_only needs model.record_folder, the folder of recorded calls")
 
     @property
     def is_simulated(self) -> bool:
@@ -41,10 +56,21 @@ class ModelSettings:
 @lru_cache(maxsize=8)
 def make_model(settings: ModelSettings) -> ChatModel:
     """The model that the settings name; one object for equal settings, so that its connections are shared."""
+    from lts_jax.llm.recorded import ReplayModel
+
+    options = _request_options(settings)
+    if settings.replay_only:
+        return ReplayModel(str(settings.record_folder), name=settings.name, options=options)
+    model = _endpoint_or_simulated(settings)
+    if settings.record_folder is None:
+        return model
+    return ReplayModel(settings.record_folder, fallback=model, options=options)
+
+
+def _endpoint_or_simulated(settings: ModelSettings) -> ChatModel:
     if settings.is_simulated and settings.base_url is None:
         return SimulatedModel(settings.simulated)
     from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
-    from lts_jax.llm.recorded import ReplayModel
 
     endpoint = OpenAIChatSettings(
         model=settings.name,
@@ -56,8 +82,14 @@ def make_model(settings: ModelSettings) -> ChatModel:
         max_retries=settings.max_retries,
         max_in_flight=settings.max_in_flight,
     )
-    client = OpenAIChatModel(endpoint)
-    return client if settings.record_folder is None else ReplayModel(settings.record_folder, fallback=client)
+    return OpenAIChatModel(endpoint)
+
+
+def _request_options(settings: ModelSettings) -> str:
+    """What a reply depends on beside messages and seed; a recorded call is used only under the same options."""
+    weaknesses = to_plain(settings.simulated) if settings.is_simulated else None
+    options = [settings.base_url, settings.temperature, settings.max_completion_tokens, weaknesses]
+    return json.dumps(options)
 
 
 @dataclass(frozen=True, slots=True)
