@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -72,6 +73,18 @@ def make(script, **changes):
     settings = {"first_backoff_seconds": 0.004, "max_backoff_seconds": 0.01, "max_retries": 3} | changes
     http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(script))
     return OpenAIChatModel(OpenAIChatSettings("tiny", "https://models.test/v1", **settings), http_client=http_client)
+
+
+OPTIONS_OF = {  # what a call depends on beside its messages
+    '{"base_url":"https://models.test/v1","max_completion_tokens":null,"temperature":null}': {},
+    '{"base_url":"https://models.test/v1","max_completion_tokens":99,"temperature":0.0}': {
+        "temperature": 0,
+        "max_completion_tokens": 99,
+    },
+    '{"base_url":"http://localhost:8000/V1","max_completion_tokens":null,"temperature":null}': {
+        "base_url": "http://LOCALHOST:8000/V1/?api-key=hunter2#hunter2"
+    },
+}
 
 
 def ask(model, messages=ASKED, seed=7, json_reply=False):
@@ -167,6 +180,34 @@ def test_a_wait_past_the_deadline_is_not_begun():
     assert "after the deadline" in failure(make(script, call_deadline_seconds=5.0))
     assert time.perf_counter() - started < 2.0
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "responses, changes, attempts, prompt_tokens",
+    [
+        ([refusal(404)], {}, 1, 0),
+        ([refusal(503), refusal(500), refusal(404)], {}, 3, 0),
+        ([refusal(500)], {"max_retries": 2}, 3, 0),
+        ([refusal(500), refusal(429, headers={"retry-after": "3600"})], {"call_deadline_seconds": 5.0}, 2, 0),
+        ([refusal(500), 30.0], {"call_deadline_seconds": 0.6}, 2, 0),
+        ([refusal(500), body(None)], {}, 2, 12),
+        ([httpx2.Response(200, content=b"<html>sign in</html>")], {}, 1, 0),
+    ],
+    ids=["refused", "refused at last", "retries", "wait", "deadline", "no text", "no JSON"],
+)
+def test_a_failure_says_what_was_tried_and_counted(responses, changes, attempts, prompt_tokens):
+    script = Script(*responses)
+    with pytest.raises(ModelFailure) as caught:
+        ask(make(script, **changes))
+    assert (caught.value.attempts, caught.value.prompt_tokens) == (attempts, prompt_tokens)
+    assert len(script.requests) == attempts
+
+
+def test_a_failure_travels_between_processes_with_its_counts():
+    sent = ModelFailure("overloaded", attempts=4, prompt_tokens=12)
+    received = pickle.loads(pickle.dumps(sent))
+    assert (str(received), received.attempts, received.prompt_tokens) == ("overloaded", 4, 12)
+    assert (ModelFailure("once").attempts, ModelFailure("once").prompt_tokens) == (1, 0)
 
 
 def test_a_slow_attempt_is_given_up_and_tried_again():
@@ -280,6 +321,16 @@ def test_the_key_is_nowhere_to_be_read():
     assert "sk-test" not in failure(make(script))
     script = Script(refusal(400, "x" * 190 + KEY))
     assert "sk-test" not in failure(make(script))
+
+
+@pytest.mark.parametrize("options, changes", OPTIONS_OF.items())
+def test_options_say_what_a_reply_depends_on_and_no_secret(options, changes, monkeypatch):
+    settings = {"model": "tiny", "base_url": "https://models.test/v1"} | changes
+    assert OpenAIChatModel(OpenAIChatSettings(**settings)).options == options
+    patience = {"max_retries": 1, "max_in_flight": 2, "call_deadline_seconds": 9.0}
+    assert OpenAIChatModel(OpenAIChatSettings(**settings | patience)).options == options
+    monkeypatch.setenv("OPENAI_BASE_URL", settings.pop("base_url"))
+    assert OpenAIChatModel(OpenAIChatSettings(**settings)).options == options
 
 
 def test_a_missing_key_is_fine_for_this_machine_only(monkeypatch):

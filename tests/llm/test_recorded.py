@@ -15,6 +15,10 @@ from lts_jax.records import Message
 ASKED = (Message("system", "You are Coder."), Message("user", "Write code.\nGo.", "Orchestrator"))
 
 
+COOL = '{"temperature":0.0}'
+WARM = '{"temperature":1.0}'
+
+
 class Counter:
     """A model that numbers its replies, so that a repeated call shows."""
 
@@ -53,6 +57,7 @@ def test_the_journal_is_readable_without_our_code_and_its_digests_are_pinned(tmp
     assert json.loads(line) == {
         "call": "aed2b3e7dff5c990869d7ea8f56a090c",
         "asked_model": "counter",
+        "options": "",
         "opening": "Write code.",
         "seed": 5,
         "reply": "1",
@@ -76,9 +81,33 @@ def test_anything_that_may_change_the_reply_changes_the_digest():
         ((ASKED[0], Message("user", "Write code.\nGo.")), 1, False, "m"),
         ((ASKED[0], Message("user", "Write code.\nGo. ", "Orchestrator")), 1, False, "m"),
         ((ASKED[0], Message("user", "\ud800", "Orchestrator")), 1, False, "m"),
+        (ASKED, 1, False, "m", COOL),
+        (ASKED, 1, False, "m", WARM),
     ]
     assert len({call_digest(*call) for call in calls}) == len(calls)
     assert call_digest(ASKED, 1, False, "m") == call_digest(list(ASKED), 1, False, "m")
+
+
+def test_a_call_made_under_other_options_is_no_answer(tmp_path):
+    assert ask(RecordingModel(Counter(suffix=" cool"), tmp_path, options=COOL)).reply == "1 cool"
+    assert ask(ReplayModel(tmp_path, options=COOL)).reply == "1 cool"
+    with pytest.raises(ModelFailure, match=r"with seed 1 and options \{\"temperature\":1\.0\}$"):
+        ask(ReplayModel(tmp_path, options=WARM))
+    with pytest.raises(ModelFailure, match=r"with seed 1$"):
+        ask(ReplayModel(tmp_path))
+    assert ask(ReplayModel(tmp_path, Counter(suffix=" warm"), options=WARM)).reply == "1 warm"
+    assert [ask(ReplayModel(tmp_path, options=options)).reply for options in (COOL, WARM)] == ["1 cool", "1 warm"]
+    assert [json.loads(line)["options"] for line in (tmp_path / JOURNAL).open()] == [COOL, WARM]
+
+
+def test_a_recording_fallback_has_the_options_of_its_replay(tmp_path):
+    inner = Counter()
+    recording = RecordingModel(inner, tmp_path, options=COOL)
+    with pytest.raises(UserError, match="expected those of the recording fallback"):
+        ReplayModel(tmp_path, recording, options=WARM)
+    for _ in range(2):
+        assert ask(ReplayModel(tmp_path, recording, options=COOL)).reply == "1"
+    assert inner.num_calls == 1
 
 
 def test_a_call_that_is_not_recorded_fails_and_says_which(tmp_path):

@@ -20,7 +20,15 @@ class Completion:
 
 
 class ModelFailure(Exception):
-    """A call failed for good: retries are used up, or a retry cannot help. The message is one line."""
+    """A call failed for good: retries are used up, or a retry cannot help. The message is one line.
+
+    `attempts` were made, and `prompt_tokens` counted by the endpoint although no reply came of them.
+    """
+
+    def __init__(self, message: str = "", *, attempts: int = 1, prompt_tokens: int = 0) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+        self.prompt_tokens = prompt_tokens
 
 
 class BudgetExhausted(ModelFailure):

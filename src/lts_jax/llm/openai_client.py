@@ -5,6 +5,7 @@ The `openai` package speaks the protocol; waiting, retrying and giving up are ou
 
 import asyncio
 import importlib
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +16,14 @@ from urllib.parse import urlsplit
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import Completion, ModelFailure
-from lts_jax.llm.openai_wire import error_text, one_line, read_completion, retry_after_seconds, wire_messages
+from lts_jax.llm.openai_wire import (
+    error_text,
+    one_line,
+    read_completion,
+    retry_after_seconds,
+    stated_prompt_tokens,
+    wire_messages,
+)
 from lts_jax.records import Message
 from lts_jax.seeds import uniform
 
@@ -66,6 +74,13 @@ class _Problem:
     retry_after_seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class _Tally:
+    """Attempts begun in one call. Kept outside the coroutine that makes them, which a deadline cancels."""
+
+    attempts: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection:
     """Client and call slots of one event loop: sockets and semaphores do not outlive the loop they were made in."""
@@ -106,6 +121,21 @@ class OpenAIChatModel:
         """Model name, as it appears in records."""
         return self._settings.model
 
+    @property
+    def options(self) -> str:
+        """What else than name, messages, seed and JSON mode decides a reply, as canonical JSON, for records of calls.
+
+        The address is without query and fragment: they may hold a credential.
+        """
+        address = urlsplit(self._base_url)
+        temperature = self._settings.temperature
+        options = {
+            "base_url": f"{address.scheme}://{address.netloc.lower()}{address.path.rstrip('/')}",
+            "max_completion_tokens": self._settings.max_completion_tokens,
+            "temperature": None if temperature is None else float(temperature),
+        }
+        return json.dumps(options, sort_keys=True, separators=(",", ":"))
+
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """Answer the messages. `seed` goes to the endpoint, which may or may not heed it.
 
@@ -114,17 +144,19 @@ class OpenAIChatModel:
 
         Raises:
             ModelFailure: retries or the deadline are used up, or a retry cannot help (400, 401, 403, 404, a used-up
-                quota, a reply without a usable choice).
+                quota, a reply without a usable choice). It says how many attempts were made.
         """
         connection = self._connect()
         async with connection.slots:
             started = connection.loop.time()
+            tally = _Tally()
             try:
                 async with asyncio.timeout(self._settings.call_deadline_seconds):
-                    completion = await self._with_retries(connection.client, messages, seed, json_reply)
+                    completion = await self._with_retries(connection.client, messages, seed, json_reply, tally)
             except TimeoutError:
                 limit = self._settings.call_deadline_seconds
-                raise ModelFailure(f"{self._where}: the call took more than {limit:g} seconds") from None
+                text = f"{self._where}: the call took more than {limit:g} seconds"
+                raise ModelFailure(text, attempts=tally.attempts) from None
             return replace(completion, seconds=connection.loop.time() - started)
 
     async def close(self) -> None:
@@ -133,14 +165,15 @@ class OpenAIChatModel:
         if connection is not None and connection.loop is asyncio.get_running_loop():
             await connection.client.close()
 
-    async def _with_retries(self, client: Any, messages: Sequence[Message], seed: int, json_reply: bool) -> Completion:
+    async def _with_retries(
+        self, client: Any, messages: Sequence[Message], seed: int, json_reply: bool, tally: _Tally
+    ) -> Completion:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.call_deadline_seconds
         request = self._request(messages, seed, json_reply)
         num_failures = 0
-        attempts = 0
         while True:
-            attempts += 1
+            tally.attempts += 1
             outcome = await self._attempt(client, request)
             if isinstance(outcome, bytes):
                 break
@@ -149,20 +182,25 @@ class OpenAIChatModel:
             num_failures += 1
             problem = f"{self._where}: {outcome.text}"
             if not outcome.may_retry:
-                raise ModelFailure(problem)
+                raise ModelFailure(problem, attempts=tally.attempts)
             if num_failures > self._settings.max_retries:
-                raise ModelFailure(f"{problem} (attempts: {attempts})")
+                raise ModelFailure(f"{problem} (attempts: {tally.attempts})", attempts=tally.attempts)
             seconds = self._backoff_seconds(outcome, num_failures, seed)
             if loop.time() + seconds >= deadline:
-                raise ModelFailure(f"{problem} (attempts: {attempts}; the next would come after the deadline)")
+                problem = f"{problem} (attempts: {tally.attempts}; the next would come after the deadline)"
+                raise ModelFailure(problem, attempts=tally.attempts)
             await asyncio.sleep(seconds)
         if json_reply and "response_format" not in request:
             self._json_is_refused = True
         try:
             completion = read_completion(outcome, messages, self.name)
         except ValueError as error:
-            raise ModelFailure(f"{self._where}: {self._redact(str(error))}") from None
-        return replace(completion, attempts=attempts)
+            raise ModelFailure(
+                f"{self._where}: {self._redact(str(error))}",
+                attempts=tally.attempts,
+                prompt_tokens=stated_prompt_tokens(outcome),
+            ) from None
+        return replace(completion, attempts=tally.attempts)
 
     def _request(self, messages: Sequence[Message], seed: int, json_reply: bool) -> dict[str, Any]:
         request: dict[str, Any] = {"model": self.name, "messages": wire_messages(messages), "seed": seed}

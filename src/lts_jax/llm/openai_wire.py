@@ -53,6 +53,15 @@ def read_completion(body: bytes, messages: Sequence[Message], model: str) -> Com
     )
 
 
+def stated_prompt_tokens(body: bytes) -> int:
+    """Prompt tokens that the body of a response states, 0 if it states none: what an unusable reply cost."""
+    try:
+        usage = _get(json.loads(body), "usage")
+    except (ValueError, RecursionError):
+        return 0
+    return _count(_get(usage, "prompt_tokens"), [])
+
+
 def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float:
     """Seconds that a response asks to wait (`retry-after-ms`, or `retry-after` as seconds or date); 0 if it does not.
 

@@ -1,7 +1,8 @@
 """Calls of a model kept on disk and given again by content: a cache for paid endpoints, and replay without a model.
 
 A folder holds one JSON-lines journal, `calls.jsonl`, with a line for every finished call. A call is found by what was
-asked: messages, seed, JSON mode and model name. Failures are not kept, so a restart tries them again.
+asked: messages, seed, JSON mode, model name and request options (temperature, limits, endpoint). Failures are not kept,
+so a restart tries them again.
 """
 
 import json
@@ -23,9 +24,14 @@ JOURNAL = "calls.jsonl"
 class RecordingModel:
     """ChatModel that asks another one and appends each finished call to the journal. One writer a folder."""
 
-    def __init__(self, inner: ChatModel, folder: Path | str) -> None:
-        """Nothing is written before the first call is finished."""
+    def __init__(self, inner: ChatModel, folder: Path | str, *, options: str = "") -> None:
+        """Nothing is written before the first call is finished.
+
+        `options` says what else decides the inner model's replies, e.g. `OpenAIChatModel.options`; without credentials,
+        as it is written to the journal.
+        """
         self._inner = inner
+        self.options = options
         self.journal = Path(folder) / JOURNAL
         self._is_whole = False  # whether the journal is known to end with a whole line
 
@@ -46,8 +52,9 @@ class RecordingModel:
             _cut_torn_line(self.journal)
             self._is_whole = True
         line = {
-            "call": call_digest(messages, seed, json_reply, self.name),
+            "call": call_digest(messages, seed, json_reply, self.name, self.options),
             "asked_model": self.name,
+            "options": self.options,
             "opening": opening(messages),
             "seed": seed,
         }
@@ -63,13 +70,22 @@ class ReplayModel:
     once, the last one counts.
     """
 
-    def __init__(self, folder: Path | str, fallback: ChatModel | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        fallback: ChatModel | None = None,
+        *,
+        name: str | None = None,
+        options: str = "",
+    ) -> None:
         """Read the journal; a torn last line is left out.
 
-        `name` is the recorded model's; by default the fallback's, or else the only one in the journal.
+        `name` is the recorded model's; by default the fallback's, or else the only one in the journal. `options` are
+        those that the calls were recorded with; a call with others is another call.
 
         Raises:
-            UserError: a journal that cannot be read, or no way to know the model's name.
+            UserError: a journal that cannot be read, no way to know the model's name, or a fallback that records in
+                this folder with other options.
         """
         self._journal = Path(folder) / JOURNAL
         self._completions, names = _read_journal(self._journal)
@@ -77,8 +93,15 @@ class ReplayModel:
             found = f"calls of {len(names)} models: say which" if names else "no recorded calls"
             raise UserError(f"{self._journal}: {found}")
         self._name = name or (fallback.name if fallback else names.pop())
-        keeps_itself = isinstance(fallback, RecordingModel) and fallback.journal == self._journal
-        self._fallback = fallback if fallback is None or keeps_itself else RecordingModel(fallback, folder)
+        self._options = options
+        self._fallback = fallback
+        if isinstance(fallback, RecordingModel) and fallback.journal == self._journal:
+            if fallback.options != options:
+                raise UserError(
+                    f"options: expected those of the recording fallback, {fallback.options!r}, got {options!r}"
+                )
+        elif fallback is not None:
+            self._fallback = RecordingModel(fallback, folder, options=options)
 
     @property
     def name(self) -> str:
@@ -91,17 +114,19 @@ class ReplayModel:
         Raises:
             ModelFailure: the call is not recorded and there is no fallback, or the fallback failed.
         """
-        digest = call_digest(messages, seed, json_reply, self._name)
+        digest = call_digest(messages, seed, json_reply, self._name, self._options)
         if digest not in self._completions:
             if self._fallback is None:
-                raise ModelFailure(f"not recorded in {self._journal}: {opening(messages)!r} with seed {seed}")
+                under = f" and options {self._options}" if self._options else ""
+                raise ModelFailure(f"not recorded in {self._journal}: {opening(messages)!r} with seed {seed}{under}")
             self._completions[digest] = await self._fallback.complete(messages, seed=seed, json_reply=json_reply)
         return self._completions[digest]
 
 
-def call_digest(messages: Sequence[Message], seed: int, json_reply: bool, model: str) -> str:
+def call_digest(messages: Sequence[Message], seed: int, json_reply: bool, model: str, options: str = "") -> str:
     """Content hash of a call: BLAKE2b (128 bits, hexadecimal) of canonical JSON of all that the reply depends on."""
-    content = [model, seed, json_reply, [[message.role, message.name, message.content] for message in messages]]
+    asked = [[message.role, message.name, message.content] for message in messages]
+    content = [model, seed, json_reply, asked, *([options] if options else [])]
     return blake2b(json.dumps(content, separators=(",", ":")).encode(), digest_size=16).hexdigest()
 
 
