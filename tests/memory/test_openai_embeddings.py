@@ -1,6 +1,8 @@
 """The embeddings endpoint behind a stub transport: what is sent, what comes back, what is refused."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -70,11 +72,36 @@ def test_blank_texts_alone_send_nothing_and_long_ones_are_cut() -> None:
         (_Endpoint(number=None), "not finite"),
     ],
 )
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # of numpy; sockets of other tests may be collected here
 def test_other_answers_are_failures_of_one_line(endpoint: _Endpoint, problem: str) -> None:
     with pytest.raises(ModelFailure, match=problem) as caught:
         _encoder(endpoint).encode(["a", "b"])
     assert "\n" not in str(caught.value)
+
+
+def test_no_redirect_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = []
+
+    class Redirect(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(307)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        encoder = OpenAIEncoder("small", 2, f"http://127.0.0.1:{server.server_port}/v1", "none", max_retries=0)
+        with pytest.raises(ModelFailure, match="307"):
+            encoder.encode(["a"])
+        server.shutdown()
+    assert paths == ["/v1/embeddings"]
 
 
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

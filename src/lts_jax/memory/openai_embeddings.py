@@ -34,7 +34,8 @@ class OpenAIEncoder:
 
         `dim` is the width that the model answers with. `base_url` and `api_key` default to OPENAI_BASE_URL and
         OPENAI_API_KEY of the environment. `batch_size`: texts in one request. `max_characters`: longer texts are cut.
-        `http_client` replaces the HTTP client of the openai package.
+        `http_client` (an `httpx2.Client`) replaces the one made here, which follows no redirects: texts and key go to
+        `base_url` alone.
 
         Raises:
             UserError: a size below 1, or no API key anywhere.
@@ -51,7 +52,7 @@ class OpenAIEncoder:
                 api_key=api_key,
                 timeout=timeout_seconds,
                 max_retries=max_retries,
-                http_client=http_client,
+                http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),
             )
         except openai.OpenAIError as error:
             raise UserError(f"embeddings endpoint: {one_line(str(error))}") from None
