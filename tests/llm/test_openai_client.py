@@ -13,7 +13,7 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import Completion, ModelFailure
-from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
+from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings, request_options
 from lts_jax.records import Message
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
@@ -331,6 +331,11 @@ def test_options_say_what_a_reply_depends_on_and_no_secret(options, changes, mon
     assert OpenAIChatModel(OpenAIChatSettings(**settings | patience)).options == options
     monkeypatch.setenv("OPENAI_BASE_URL", settings.pop("base_url"))
     assert OpenAIChatModel(OpenAIChatSettings(**settings)).options == options
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert request_options(OpenAIChatSettings(**settings)) == options  # a replay needs no key
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://me:hunter2@models.test/v1")
+    with pytest.raises(UserError, match="without a user name"):
+        request_options(OpenAIChatSettings(**settings))
 
 
 def test_a_missing_key_is_fine_for_this_machine_only(monkeypatch):

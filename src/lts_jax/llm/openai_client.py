@@ -108,7 +108,8 @@ class OpenAIChatModel:
         self._settings = settings
         self._http_client = http_client
         self._prng_seed = prng_seed
-        self._base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
+        self._base_url = _find_base_url(settings)
+        self._options = request_options(settings)
         self._is_local = _check_url(self._base_url)
         self._where = f"{settings.model} at {urlsplit(self._base_url).netloc}"
         self._connection: _Connection | None = None
@@ -123,18 +124,8 @@ class OpenAIChatModel:
 
     @property
     def options(self) -> str:
-        """What else than name, messages, seed and JSON mode decides a reply, as canonical JSON, for records of calls.
-
-        The address is without query and fragment: they may hold a credential.
-        """
-        address = urlsplit(self._base_url)
-        temperature = self._settings.temperature
-        options = {
-            "base_url": f"{address.scheme}://{address.netloc.lower()}{address.path.rstrip('/')}",
-            "max_completion_tokens": self._settings.max_completion_tokens,
-            "temperature": None if temperature is None else float(temperature),
-        }
-        return json.dumps(options, sort_keys=True, separators=(",", ":"))
+        """What else decides a reply, see `request_options`."""
+        return self._options
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """Answer the messages. `seed` goes to the endpoint, which may or may not heed it.
@@ -315,6 +306,26 @@ class OpenAIChatModel:
         """The text on one short line, without the key. A stand-in such as "EMPTY" is too short to be one."""
         key = os.environ.get(self._settings.api_key_variable, "").strip()
         return one_line(text.replace(key, "[key]") if len(key) >= 16 else text, 200)
+
+
+def request_options(settings: OpenAIChatSettings) -> str:
+    """What else than name, messages, seed and JSON mode decides a reply, as canonical JSON, for records of calls.
+
+    It needs no key. The address is without query and fragment: they may hold a credential.
+    """
+    url = _find_base_url(settings)
+    _check_url(url)
+    address = urlsplit(url)
+    options = {
+        "base_url": f"{address.scheme}://{address.netloc.lower()}{address.path.rstrip('/')}",
+        "max_completion_tokens": settings.max_completion_tokens,
+        "temperature": None if settings.temperature is None else float(settings.temperature),
+    }
+    return json.dumps(options, sort_keys=True, separators=(",", ":"))
+
+
+def _find_base_url(settings: OpenAIChatSettings) -> str:
+    return settings.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL
 
 
 def _check_url(url: str) -> bool:
