@@ -1,12 +1,11 @@
-"""Measures of a two-team rollout written out by hand, and the indifferent reader against enumeration."""
+"""Measures of a two-team rollout written out by hand."""
 
 import dataclasses
-import itertools
 import math
 
 import pytest
 
-from lts_jax.evaluation.measures import MEASURES, RolloutMeasures, first_finisher, indifferent_reader, measure
+from lts_jax.evaluation.measures import MEASURES, RolloutMeasures, measure, num_rounds
 from lts_jax.records import (
     Answer,
     Coordinates,
@@ -91,52 +90,9 @@ def test_a_rollout_measured_by_hand() -> None:
     assert got.overhead_seconds_by_purpose == {"summarize": 2.5, "select": 0.5}
     assert got.overhead_tokens_by_purpose == {"summarize": 110, "select": 35}
     assert (got.overhead_seconds, got.overhead_tokens) == (3.0, 145)
-    assert (got.failed_step_fraction, got.stalled_fraction) == (0.25, 0.25)
+    assert (got.failed_step_fraction, got.stalled_fraction) == (0.25, 1 / 6)  # each team: two steps and the end
     assert got.steps_by_agent == {"Coder": 1, "FileSurfer": 1, "WebSurfer": 2}
     assert got.stop_reasons == {"crashed": 1, "satisfied": 1}
-
-
-def test_chance_levels_by_hand() -> None:
-    # At 25 s entries 0, 1 are listed and one is named; at 35 s and at 45 s one of three.
-    got = measure(ROLLOUT, own_listed=True)
-    assert got.cross_share_chance == 0.5
-    # unread: e0 1/2 * 2/3 * 2/3, e1 the same, e2 2/3 * 2/3
-    assert got.expected_entries_pulled == pytest.approx(3 - 2 / 9 - 2 / 9 - 4 / 9)
-    # reader 1 of e0: 1 - 1/2 * 2/3; of e2: 1/3; reader 0 of e1: 1/3
-    assert got.expected_readers == pytest.approx(2 / 3 + 1 / 3 + 1 / 3)
-    hidden = measure(ROLLOUT)
-    assert hidden.cross_share_chance == 1.0
-    # reader 1 sees e0 alone at 25 s and names it for sure; reader 0 sees e1 alone; e2 is half of what 1 sees at 45 s
-    assert hidden.expected_entries_pulled == pytest.approx(2.5)
-    assert hidden.expected_readers == pytest.approx(2.5)
-
-
-@pytest.mark.parametrize("pulled_listed", [True, False])
-def test_the_indifferent_reader_against_enumeration(pulled_listed: bool) -> None:
-    # reader 1 names two of the first three entries and later one of four; reader 2 names one of four
-    entries = [MemoryEntry(number, "", "", team=number % 3, step=0, seconds=float(number)) for number in range(4)]
-    pulls = [
-        Pull(0, reader=1, writer=0, step=5, seconds=2.5),
-        Pull(1, reader=1, writer=1, step=5, seconds=2.5),
-        Pull(3, reader=2, writer=0, step=1, seconds=9.0),
-        Pull(2, reader=1, writer=2, step=7, seconds=9.0),
-    ]
-    pulled, readers, count = 0, 0, 0
-    for first, second, third in itertools.product(itertools.combinations(range(3), 2), range(4), range(4)):
-        if third in first and not pulled_listed:
-            continue  # its value is already there
-        by_one, by_two = {*first, third}, {second}
-        pulled += len(by_one | by_two)
-        readers += sum(number % 3 != 1 for number in by_one) + sum(number % 3 != 2 for number in by_two)
-        count += 1
-    got = indifferent_reader(entries, pulls, own_listed=True, pulled_listed=pulled_listed)
-    assert got == pytest.approx((pulled / count, readers / count))
-
-
-def test_keys_committed_during_a_selection_were_not_listed() -> None:
-    late = dataclasses.replace(ROLLOUT, pulls=PULLS[:1], calls=(ModelCall("select", "", 1, 1, "", 1, 1, 15.0, 10.0),))
-    assert measure(late, own_listed=True).expected_entries_pulled == 1.0
-    assert measure(late, own_listed=True).expected_readers == 1.0  # entry 1 came at 20 s: entry 0 for sure
 
 
 def test_nothing_to_measure_is_nan() -> None:
@@ -150,11 +106,36 @@ def test_nothing_to_measure_is_nan() -> None:
     assert measure(dataclasses.replace(ROLLOUT, reward_agg=math.nan)).score != measure(ROLLOUT).score
 
 
-def test_first_finisher_ties_go_to_the_lower_team() -> None:
-    answers = [Answer(team, " x ", 5.0, StopReason.SATISFIED) for team in (1, 0)]
-    first = first_finisher(answers)
-    assert first is not None
-    assert first.team == 0
+def test_the_first_answer_is_of_a_team_that_worked_to_its_own_end() -> None:
+    stopped = Answer(1, "8", 50.0, StopReason.TIME_LIMIT, num_steps=2)
+    got = measure(dataclasses.replace(ROLLOUT, answers=(ROLLOUT.answers[0], stopped)))
+    assert (got.first_team, got.first_seconds) == (0, 60.0)
+    assert measure(dataclasses.replace(ROLLOUT, answers=(stopped,))).first_team == -1
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "rounds"),
+    [
+        (StopReason.SATISFIED, 6),  # five rounds ended in steps or re-plans, the sixth found the request satisfied
+        (StopReason.REPLAN_LIMIT, 6),
+        (StopReason.BUDGET, 6),  # cut short
+        (StopReason.ROUND_LIMIT, 5),
+    ],
+)
+def test_rounds_by_hand(stop_reason: StopReason, rounds: int) -> None:
+    assert num_rounds(Answer(0, "7", 1.0, stop_reason, num_steps=3, num_replans=2)) == rounds
+
+
+def test_stalled_rounds_never_outnumber_rounds() -> None:
+    # stuck from its first round on, a team re-plans without a single step
+    stuck = Answer(0, "7", 60.0, StopReason.REPLAN_LIMIT, num_steps=0, num_replans=3, num_stalls=4)
+    assert measure(dataclasses.replace(ROLLOUT, answers=(stuck,))).stalled_fraction == 1.0
+
+
+def test_a_team_stopped_by_the_budget_marks_its_rollout() -> None:
+    spent = Answer(1, "", 50.0, StopReason.BUDGET)
+    assert measure(dataclasses.replace(ROLLOUT, answers=(ROLLOUT.answers[0], spent))).ran_out_of_budget
+    assert not measure(ROLLOUT).ran_out_of_budget
 
 
 def test_every_named_measure_exists() -> None:

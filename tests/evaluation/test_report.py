@@ -10,7 +10,7 @@ from fake_rollouts import make_metrics, make_rollout, make_rollouts
 from lts_jax.evaluation.curves import learning_curves
 from lts_jax.evaluation.report import build_report, find_row, headline, report_json
 from lts_jax.evaluation.table import report_text, short_count
-from lts_jax.records import Rollout
+from lts_jax.records import Rollout, StopReason
 
 
 def timed(policy: str, task: int, seed: int, seconds: float, score: float) -> Rollout:
@@ -182,3 +182,33 @@ def test_policies_that_came_out_the_same_are_said_to_be_one() -> None:
     notes = " ".join(build_report(rollouts, highlight="lts").notes)
     assert "lts and twin came out the same in every rollout" in notes
     assert notes.count("came out the same") == 1
+
+
+def test_policies_over_fewer_tasks_are_named() -> None:
+    rollouts = make_rollouts(6, 2)
+    assert not any("tasks: its means" in note for note in build_report(rollouts).notes)
+    rollouts["random_0.5"] = rollouts["random_0.5"][:6]
+    report = build_report(rollouts)
+    (note,) = [note for note in report.notes if "tasks: its means" in note]
+    assert note.startswith("random_0.5 was run on 3 of 6 tasks:")
+    assert "random_0.5 was run on 3 of 6 tasks:" in report_text(report)
+
+
+def test_rollouts_that_ran_out_of_budget_are_counted() -> None:
+    def spent(rollout: Rollout) -> Rollout:
+        last = dataclasses.replace(rollout.answers[-1], text="", stop_reason=StopReason.BUDGET)
+        return dataclasses.replace(rollout, answers=(*rollout.answers[:-1], last))
+
+    rollouts = make_rollouts(3, 1)
+    assert not any("out of budget" in note for note in build_report(rollouts).notes)
+    rollouts["all"][0] = spent(rollouts["all"][0])
+    rollouts["judge"] = [spent(one) for one in rollouts["judge"]]
+    report = build_report(rollouts)
+    assert find_row(report, "judge").num_out_of_budget == 3
+    text = report_text(report)
+    assert "1 rollout of all ran out of budget; its score says nothing." in text
+    assert "3 rollouts of judge ran out of budget; their scores say nothing." in text
+
+
+def test_text_says_what_a_coin_would_admit() -> None:
+    assert "Admitted by chance: 0.50, a coin decides." in report_text(build_report(make_rollouts(2, 1)))

@@ -117,11 +117,28 @@ def test_hostile_texts_stay_texts() -> None:
 
 
 def test_a_reference_alone_makes_a_page() -> None:
-    rollouts = {"m1_parallel": [make_rollout("m1_parallel")]}
+    alone = dataclasses.replace(make_rollout("m1_parallel"), decisions=())  # no memory, so no decision either
+    rollouts = {"m1_parallel": [alone]}
     words = " ".join(walk(report_html(build_report(rollouts))).texts)
     assert "nothing to compare" in words
     assert "What was shared" not in words
     assert "Learning curves" not in words
+
+
+def test_policies_that_admitted_nothing_are_named(page: str) -> None:
+    assert "Nothing to show for magentic_one, m1_parallel: nothing was admitted." in page
+    idle = dataclasses.replace(make_rollout("lts"), entries=(), pulls=())  # it decided, always against
+    words = " ".join(
+        walk(report_html(build_report({"m1_parallel": [make_rollout("m1_parallel")], "lts": [idle]}))).texts
+    )
+    assert "What was shared" in words
+    assert "Nothing to show for m1_parallel, lts: nothing was admitted." in words
+
+
+def test_the_page_names_policies_over_fewer_tasks() -> None:
+    rollouts = make_rollouts(4, 1)
+    rollouts["similarity"] = rollouts["similarity"][:1]
+    assert "similarity was run on 1 of 4 tasks" in report_html(build_report(rollouts))
 
 
 def test_timeline_draws_every_step_admission_and_pull() -> None:

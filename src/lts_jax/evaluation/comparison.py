@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lts_jax.evaluation import statistics as stats
+from lts_jax.evaluation.chance import YARDSTICK, listing_window, pull_rate
 from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
 from lts_jax.evaluation.statistics import UNKNOWN, Cell, Interval
 from lts_jax.records import Rollout
@@ -28,6 +29,7 @@ class ComparisonRow:
     num_tasks: int
     num_pairs: int  # cells (task, seed, rollout) shared with the reference
     num_unscored: int  # rollouts without a reward; they stay out of every score
+    num_out_of_budget: int  # rollouts in which a team was stopped by the budget
     score: Interval
     runtime_seconds: Interval
     runtime_interquartile_seconds: float
@@ -80,10 +82,16 @@ class Versus:
     runtime_reduction_percent: Interval  # 100 * (policy - highlighted) / policy
 
 
-def measure_policy(
-    policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = False, pulled_listed: bool = False
-) -> Measured:
-    """Measures of a policy's rollouts by (task, seed, rollout).
+@dataclass(frozen=True, slots=True)
+class PullRate:
+    """The pull rate q behind the chance levels of reading, and the policy that it comes from ("": all together)."""
+
+    rate: float
+    policy: str = ""
+
+
+def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = False) -> Measured:
+    """Measures of a policy's rollouts by (task, seed, rollout); listing windows come from the rollouts' policy names.
 
     Raises ValueError without rollouts, and for two rollouts with the same coordinates.
     """
@@ -94,12 +102,23 @@ def measure_policy(
         cell = (rollout.task.task_id, rollout.coordinates.seed, rollout.coordinates.rollout)
         if cell in measured:
             raise ValueError(f"policy {policy!r}: two rollouts of task {cell[0]!r}, seed {cell[1]}, number {cell[2]}")
-        measured[cell] = measure(rollout, own_listed=own_listed, pulled_listed=pulled_listed)
+        measured[cell] = measure(rollout, own_listed=own_listed, window=listing_window(rollout.policy))
     return measured
 
 
+def common_pull_rate(measured: Mapping[str, Measured]) -> PullRate:
+    """The pull rate of the policy "all" if it showed any key, else of all policies together."""
+    rate = pull_rate(measured.get(YARDSTICK, {}).values())
+    if math.isfinite(rate):
+        return PullRate(rate, YARDSTICK)
+    return PullRate(pull_rate(one for cells in measured.values() for one in cells.values()))
+
+
 def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, seed: int = 0) -> ComparisonRow:
-    """The row of `policy`, paired with `reference`; `measured` holds both. `seed` is of the bootstrap."""
+    """The row of `policy`, paired with `reference`; `measured` holds both. `seed` is of the bootstrap.
+
+    Read rate and reach by chance are those of an indifferent reader with the `common_pull_rate` of `measured`.
+    """
     own, other = measured[policy], measured[reference]
     tasks = [cell[0] for cell in own]
     all_measures = list(own.values())
@@ -114,6 +133,8 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
     def pooled(numerator: str, denominator: str) -> float:
         return ratio(sum(values(numerator)), sum(values(denominator)))
 
+    rate = common_pull_rate(measured).rate
+    num_entries = sum(values("num_entries"))
     stop_reasons: dict[str, int] = {}
     for one in all_measures:
         for reason, count in one.stop_reasons.items():
@@ -124,6 +145,7 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         num_rollouts=len(own),
         num_tasks=len(set(tasks)),
         num_unscored=sum(not math.isfinite(score) for score in values("score")),
+        num_out_of_budget=sum(one.ran_out_of_budget for one in all_measures),
         score=stats.mean_interval(values("score"), tasks, seed=seed),
         runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, seed=seed),
         runtime_interquartile_seconds=stats.interquartile_mean(values("runtime_seconds")),
@@ -132,14 +154,14 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         answered=mean("answered"),
         steps_per_team=mean("steps_per_team"),
         failed_step_fraction=pooled("num_failed_steps", "num_steps"),
-        stalled_fraction=pooled("num_stalls", "num_steps"),
+        stalled_fraction=pooled("num_stalls", "num_rounds"),
         admission_fraction=pooled("num_admitted", "num_decisions"),
         read_rate=pooled("num_entries_pulled", "num_entries"),
-        read_rate_chance=pooled("expected_entries_pulled", "num_entries"),
+        read_rate_chance=ratio(math.fsum(one.entries_pulled_at(rate) for one in all_measures), num_entries),
         cross_share=pooled("num_cross_pulls", "num_pulls"),
         cross_share_chance=ratio(math.fsum(chances), len(chances)),
         reach=pooled("num_readers", "num_entries"),
-        reach_chance=pooled("expected_readers", "num_entries"),
+        reach_chance=ratio(math.fsum(one.readers_at(rate) for one in all_measures), num_entries),
         tokens=mean("tokens"),
         usd=mean("usd"),
         team_seconds=mean("team_seconds"),

@@ -1,18 +1,18 @@
 """Measures of one rollout, each with its unit, its better direction and its chance level.
 
 Ratios are kept as counts, so that a report can pool them over rollouts (sum over sum) instead of averaging ratios of
-unlike size. A ratio without a denominator is NaN. The indifferent reader, against which reading is judged, makes the
-selections that were made, at the times they were made and as many keys each, but names keys uniformly at random
-among those listed.
+unlike size. A ratio without a denominator is NaN. The chance levels of reading are explained in `chance.py`.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lts_jax.records import Answer, MemoryEntry, ModelCall, Pull, Rollout
+from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
+from lts_jax.records import Answer, ModelCall, Rollout, StopReason
+from lts_jax.rollouts.outcomes import first_finisher, ran_out_of_budget
 
 Number = TypeVar("Number", int, float)
 
@@ -33,8 +33,10 @@ MEASURES: dict[str, Measure] = {
     "score": Measure("official score of the aggregated answer", "0..1", "up"),
     "answered": Measure("whether there was an aggregated answer", "fraction", "up"),
     "runtime_seconds": Measure("start of the task to the aggregated answer", "seconds", "down"),
-    "first_seconds": Measure("start of the task to the first team's answer", "seconds", "down"),
-    "first_score": Measure("official score of the first team's answer", "0..1", "up"),
+    "first_seconds": Measure(
+        "start of the task to the first answer of a team that worked to its own end", "seconds", "down"
+    ),
+    "first_score": Measure("official score of that first answer", "0..1", "up"),
     "steps_per_team": Measure("agent steps a team took", "steps", "down"),
     "team_seconds": Measure("seconds until its answer, summed over teams", "seconds", "down"),
     "model_seconds": Measure("seconds of every model call, summed", "seconds", "down"),
@@ -45,7 +47,8 @@ MEASURES: dict[str, Measure] = {
         "admitted entries pulled at least once / admitted entries",
         "fraction",
         "up",
-        "what an indifferent reader, naming as many of the listed keys at random, would reach",
+        "mean of 1 - (1 - q)^n over entries whose key was shown to n teams; q = pulled / shown, of policy all if it is "
+        "compared, else of all policies together",
     ),
     "cross_share": Measure(
         "pulls whose reader is another team / pulls",
@@ -57,12 +60,12 @@ MEASURES: dict[str, Measure] = {
         "other teams that pulled an entry, mean over entries",
         "0..K-1",
         "up",
-        "what an indifferent reader, naming as many of the listed keys at random, would reach",
+        "mean of q * n over entries whose key was shown to n other teams; the same q",
     ),
     "overhead_seconds": Measure("seconds of summary, selection, judge and controller calls", "seconds", "down"),
     "overhead_tokens": Measure("tokens of summary, selection, judge and controller calls", "tokens", "down"),
     "failed_step_fraction": Measure("steps whose observation is a failure / steps", "fraction", "down"),
-    "stalled_fraction": Measure("rounds that the ledger called stalled / steps", "fraction", "down"),
+    "stalled_fraction": Measure("rounds that the ledger called stalled / rounds", "fraction", "down"),
 }
 
 
@@ -89,14 +92,17 @@ class RolloutMeasures:
     num_pulls: int
     num_cross_pulls: int
     num_readers: int  # distinct other teams of every entry, summed over entries
-    expected_entries_pulled: float  # the same two counts for the indifferent reader
-    expected_readers: float
+    teams_shown: tuple[int, ...]  # for each entry, teams that its key was shown to
+    num_shown_to_others: int  # (entry, team) pairs without the writer
+    num_shown_pulled: int  # (entry, team) pairs that were pulled
     cross_share_chance: float
     overhead_seconds_by_purpose: Mapping[str, float]
     overhead_tokens_by_purpose: Mapping[str, int]
     num_steps: int
     num_failed_steps: int
+    num_rounds: int
     num_stalls: int
+    ran_out_of_budget: bool  # any team was stopped by the budget
     steps_by_agent: Mapping[str, int]
     stop_reasons: Mapping[str, int]  # of the teams' answers
 
@@ -137,28 +143,47 @@ class RolloutMeasures:
 
     @property
     def stalled_fraction(self) -> float:
-        """Rounds that the ledger called stalled / steps."""
-        return ratio(self.num_stalls, self.num_steps)
+        """Rounds that the ledger called stalled / rounds."""
+        return ratio(self.num_stalls, self.num_rounds)
+
+    @property
+    def num_shown(self) -> int:
+        """(entry, team) pairs in which the team was shown the entry's key."""
+        return sum(self.teams_shown)
+
+    @property
+    def expected_entries_pulled(self) -> float:
+        """Entries that the indifferent reader pulls at this rollout's own pull rate."""
+        return self.entries_pulled_at(pull_rate([self]))
+
+    @property
+    def expected_readers(self) -> float:
+        """Other readers, summed over entries, at this rollout's own pull rate: near `num_readers` by construction."""
+        return self.readers_at(pull_rate([self]))
+
+    def entries_pulled_at(self, rate: float) -> float:
+        """Entries pulled at least once if every shown key is pulled with probability `rate`: sum of 1 - (1 - q)^n."""
+        return math.fsum(1.0 - (1.0 - rate) ** num_teams for num_teams in self.teams_shown)
+
+    def readers_at(self, rate: float) -> float:
+        """Other readers, summed over entries, if every shown key is pulled with probability `rate`."""
+        return rate * self.num_shown_to_others
 
 
-def measure(rollout: Rollout, *, own_listed: bool = False, pulled_listed: bool = False) -> RolloutMeasures:
+def measure(
+    rollout: Rollout, *, own_listed: bool = False, pulled_listed: bool = False, window: int | None = None
+) -> RolloutMeasures:
     """Measure one rollout.
 
-    Two things set its chance levels: `own_listed` says whether a team's own keys were listed to it, `pulled_listed`
-    whether keys were listed again while their value stood in the team's context.
+    What teams were listed sets its chance levels: `own_listed` says whether a team's own keys were, `window` that only
+    so many of the newest were (None: all). `pulled_listed`, whether keys were listed again while their value stood in
+    the team's context, is accepted but changes nothing: a key counts as shown once.
     """
     first = first_finisher(rollout.answers)
     pulled = {pull.entry for pull in rollout.pulls}
     readers = {(pull.entry, pull.reader) for pull in rollout.pulls if pull.reader != pull.writer}
-    expected_pulled, expected_readers = indifferent_reader(
-        rollout.entries,
-        rollout.pulls,
-        own_listed=own_listed,
-        pulled_listed=pulled_listed,
-        listing_seconds={
-            (call.team, call.step): call.started_seconds for call in rollout.calls if call.purpose == "select"
-        },
-    )
+    writers = {entry.entry: entry.team for entry in rollout.entries}
+    shown = shown_pairs(rollout, own_listed=own_listed, window=window)
     return RolloutMeasures(
         score=rollout.reward_agg,
         answered=float(rollout.outcome.answered),
@@ -179,23 +204,20 @@ def measure(rollout: Rollout, *, own_listed: bool = False, pulled_listed: bool =
         num_pulls=len(rollout.pulls),
         num_cross_pulls=sum(pull.reader != pull.writer for pull in rollout.pulls),
         num_readers=len(readers),
-        expected_entries_pulled=expected_pulled,
-        expected_readers=expected_readers,
+        teams_shown=num_teams_shown(rollout.entries, shown),
+        num_shown_to_others=sum(writers.get(entry_id) != team for entry_id, team in shown),
+        num_shown_pulled=len({(pull.entry, pull.reader) for pull in rollout.pulls}),
         cross_share_chance=cross_share_chance(rollout.num_teams, own_listed=own_listed),
         overhead_seconds_by_purpose=_by_purpose(rollout.calls, lambda call: call.seconds),
         overhead_tokens_by_purpose=_by_purpose(rollout.calls, lambda call: call.prompt_tokens + call.completion_tokens),
         num_steps=len(rollout.steps),
         num_failed_steps=sum(step.failed for step in rollout.steps),
+        num_rounds=sum(num_rounds(answer) for answer in rollout.answers),
         num_stalls=sum(answer.num_stalls for answer in rollout.answers),
+        ran_out_of_budget=ran_out_of_budget(rollout.answers),
         steps_by_agent=dict(sorted(Counter(step.agent for step in rollout.steps).items())),
         stop_reasons=dict(sorted(Counter(answer.stop_reason.value for answer in rollout.answers).items())),
     )
-
-
-def first_finisher(answers: Sequence[Answer]) -> Answer | None:
-    """The earliest answer that has a text; ties go to the lower team; None when no team answered."""
-    given = [answer for answer in answers if answer.text.strip()]
-    return min(given, key=lambda answer: (answer.seconds, answer.team), default=None)
 
 
 def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
@@ -205,47 +227,13 @@ def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
     return 1.0 if num_teams > 1 else math.nan
 
 
-def indifferent_reader(
-    entries: Sequence[MemoryEntry],
-    pulls: Sequence[Pull],
-    *,
-    own_listed: bool,
-    pulled_listed: bool = False,
-    listing_seconds: Mapping[tuple[int, int], float] | None = None,
-) -> tuple[float, float]:
-    """Expected (entries pulled at least once, distinct other readers summed over entries) of the indifferent reader.
+def num_rounds(answer: Answer) -> int:
+    """Rounds that a team began, from its own counts.
 
-    A selection is all pulls of one reader before one step: m distinct keys out of the n listed. It names a listed key
-    with probability m/n, so a key stays unread by a reader with probability prod (1 - m/n) over the reader's
-    selections at which it was listed. Keys whose value the reader holds are listed again only with `pulled_listed`;
-    without it they leave n, until the reader pulls one of them again, which shows that it forgot them all.
-    `listing_seconds` says when the keys of a selection (reader, step) were listed; without it, when they were pulled.
-    Limits on the length of a listing are not modelled.
+    A round ends in a step, in a re-plan, or in the team's end; a team that used up its rounds ended after the last one.
+    A round cut short counts. Ledger calls are no substitute: one round makes several where a reply was unreadable.
     """
-    selections: dict[tuple[int, int], list[Pull]] = defaultdict(list)
-    for pull in sorted(pulls, key=lambda pull: (pull.seconds, pull.step)):
-        selections[pull.reader, pull.step].append(pull)
-    writers = {entry.entry: entry.team for entry in entries}
-    committed = {entry.entry: entry.seconds for entry in entries}
-    held: dict[int, set[int]] = defaultdict(set)
-    unread: dict[tuple[int, int], float] = {}  # (entry, reader) -> probability that this reader never names it
-    for (reader, step), selected in selections.items():
-        named = {pull.entry for pull in selected}
-        listed_at = (listing_seconds or {}).get((reader, step), max(pull.seconds for pull in selected))
-        seconds = max([listed_at, *(committed[entry] for entry in named if entry in committed)])
-        listed = [entry.entry for entry in entries if entry.seconds <= seconds and (own_listed or entry.team != reader)]
-        if pulled_listed or named & held[reader]:
-            held[reader].clear()
-        stays = 1.0 - min(1.0, ratio(len(named), len(listed) - len(held[reader].intersection(listed))))
-        for entry_id in listed:
-            unread[entry_id, reader] = unread.get((entry_id, reader), 1.0) * stays
-        held[reader] |= named
-    unread_by_all = dict.fromkeys(writers, 1.0)
-    for (entry_id, _), probability in unread.items():
-        unread_by_all[entry_id] *= probability
-    expected_pulled = math.fsum(1.0 - probability for probability in unread_by_all.values())
-    expected_readers = math.fsum(1.0 - p for (entry_id, reader), p in unread.items() if writers[entry_id] != reader)
-    return expected_pulled, expected_readers
+    return answer.num_steps + answer.num_replans + (answer.stop_reason != StopReason.ROUND_LIMIT)
 
 
 def ratio(numerator: float, denominator: float) -> float:

@@ -77,10 +77,21 @@ def completion(report: Report) -> str:
 
 
 def sharing(report: Report) -> str:
-    """Admission fraction, read rate, cross share and reach, each beside its chance level."""
+    """Admission fraction, read rate, cross share and reach, each beside its chance level.
+
+    Nothing where no policy could have shared; policies without an entry are named under the panels.
+    """
     rows = [row for row in report.rows if math.isfinite(row.read_rate)]
-    if not rows:
+    if not any(math.isfinite(row.admission_fraction) for row in report.rows):
         return ""
+    without = [row.policy for row in report.rows if not math.isfinite(row.read_rate)]
+    absent = (
+        f'<p class="soft">Nothing to show for {quote(", ".join(without))}: nothing was admitted.</p>' if without else ""
+    )
+    return f"<h2>What was shared, and who read it</h2>{_sharing_panels(report, rows) if rows else ''}{absent}"
+
+
+def _sharing_panels(report: Report, rows: Sequence[ComparisonRow]) -> str:
     reaches = [one for row in rows for one in (row.reach, row.reach_chance) if math.isfinite(one)]
     reach_end = max(1.0, 1.1 * max(reaches))
     panels = [
@@ -89,11 +100,11 @@ def sharing(report: Report) -> str:
         _level_plot(report, rows, "Cross share", "cross_share", "cross_share_chance", (0.0, 1.0)),
         _level_plot(report, rows, "Reach, other teams per entry", "reach", "reach_chance", (0.0, reach_end)),
     ]
+    source = report.pull_rate.policy or "all policies together"
     return (
-        "<h2>What was shared, and who read it</h2>"
         '<p class="soft">Dots are measured; dashed ticks are the chance level. Admission: a coin. Read rate and '
-        "reach: a reader who makes the same selections but names listed keys at random. Cross share: a reader who "
-        "does not care who wrote.</p>"
+        f"reach: a reader who pulls each key that it is shown as often as keys of {quote(source)} were pulled. Cross "
+        "share: a reader who does not care who wrote.</p>"
         f'<div class="grid pair">{"".join(f"<div>{panel}</div>" for panel in panels)}</div>'
     )
 

@@ -12,8 +12,10 @@ from typing import Any
 from lts_jax.evaluation.comparison import (
     BreakdownRow,
     ComparisonRow,
+    PullRate,
     Versus,
     break_down,
+    common_pull_rate,
     compare,
     measure_policy,
     versus,
@@ -35,6 +37,7 @@ class Report:
     num_tasks: int
     num_seeds: int  # distinct (seed, rollout number): how often a task was run
     num_teams: int
+    pull_rate: PullRate  # behind the chance levels of reading
     rows: tuple[ComparisonRow, ...]
     versus: tuple[Versus, ...]  # the highlighted policy against each of the others
     breakdown: tuple[BreakdownRow, ...]
@@ -58,17 +61,17 @@ def build_report(
     """Compare policies on the rollouts of the same tasks and seeds.
 
     `metrics` are the lines of a training run's metrics file; `header` says what was run, when and with which model.
-    `own_listed` and `pulled_listed` say which keys teams were shown, and set chance levels; the defaults are those of
-    the memory's reading settings. `new_families` are task families kept out of training, shown apart. `highlight`
-    defaults to the first policy whose name starts with "lts" or "learned", else to the last one. Raises ValueError for
-    an unknown reference or highlight, a policy without rollouts, or two rollouts of one policy with the same task,
-    seed and number.
+    `own_listed` and `pulled_listed` say which keys teams were shown, the defaults being those of the memory's reading
+    settings: the first sets chance levels, the second is only noted. `new_families` are task families kept out of
+    training, shown apart. `highlight` defaults to the first policy whose name starts with "lts" or "learned", else to
+    the last one. Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two rollouts of
+    one policy with the same task, seed and number.
     """
     for name in [reference] if highlight is None else [reference, highlight]:
         if name not in rollouts_by_policy:
             raise ValueError(f"expected one of the policies {sorted(rollouts_by_policy)}, got {name!r}")
     measured = {
-        policy: measure_policy(policy, rollouts, own_listed=own_listed, pulled_listed=pulled_listed)
+        policy: measure_policy(policy, rollouts, own_listed=own_listed)
         for policy, rollouts in rollouts_by_policy.items()
     }
     everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
@@ -84,13 +87,14 @@ def build_report(
         num_tasks=len({rollout.task.task_id for rollout in everything}),
         num_seeds=len({(rollout.coordinates.seed, rollout.coordinates.rollout) for rollout in everything}),
         num_teams=max(rollout.num_teams for rollout in everything),
+        pull_rate=common_pull_rate(measured),
         rows=rows,
         versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
         breakdown=break_down(rollouts_by_policy, measured, new_families=new_families, seed=seed),
         curves=learning_curves(metrics),
         example=example,
     )
-    return _with_notes(report, own_listed=own_listed)
+    return _with_notes(report, own_listed=own_listed, pulled_listed=pulled_listed)
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -163,8 +167,7 @@ def _default_highlight(policies: Sequence[str], reference: str) -> str:
     return (learned or others[-1:] or [reference])[0]
 
 
-def _with_notes(report: Report, *, own_listed: bool) -> Report:
-    row = find_row(report, report.highlight)
+def _with_notes(report: Report, *, own_listed: bool, pulled_listed: bool) -> Report:
     clock = (
         f"Clock: {report.clock}. Latencies are drawn from a model of token counts and tool times, not measured."
         if is_simulated(report)
@@ -176,21 +179,60 @@ def _with_notes(report: Report, *, own_listed: bool) -> Report:
         f"{report.num_teams} teams. Brackets: 95 % intervals; tasks are resampled with all their seeds.",
         f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
         "100 * (reference - policy) / reference.",
-        f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}. Read "
-        "rate and reach by chance: the same selections, keys named at random.",
+        *_chance_notes(report, own_listed=own_listed, pulled_listed=pulled_listed),
+        *_resolution_notes(report),
+        *_caveats(report),
     ]
-    if math.isfinite(row.score_resolution):
+    return replace(report, notes=tuple(notes))
+
+
+def _chance_notes(report: Report, *, own_listed: bool, pulled_listed: bool) -> list[str]:
+    admitted = "Admitted by chance: 0.50, a coin decides."
+    cross = f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}."
+    again = f"Pulled keys are {'listed again' if pulled_listed else 'not listed again while held'}."
+    notes = [f"{admitted} {cross} {again}"]
+    if math.isfinite(report.pull_rate.rate):
+        source = report.pull_rate.policy or "all policies together"
+        own = f" (the reach of {source} is its own chance)" if report.pull_rate.policy and not own_listed else ""
         notes.append(
-            f"Smallest effect this comparison finds with 80 % power ({row.policy}): score {row.score_resolution:.3f}, "
-            f"runtime {row.runtime_resolution_percent:.1f} %. Smaller ones may exist unseen."
+            "Read rate and reach by chance: every key that a team is shown is pulled with one rate, "
+            f"q = {report.pull_rate.rate:.2f} = pulled / shown keys of {source}{own}; shown to n teams, a key is read "
+            "with probability 1 - (1 - q)^n and reaches q * n. Values above chance: more readily pulled than keys of "
+            f"{source}, for what they say or because fewer stood side by side."
         )
+    return notes
+
+
+def _resolution_notes(report: Report) -> list[str]:
+    row = find_row(report, report.highlight)
+    if not math.isfinite(row.score_resolution):
+        return []
+    return [
+        f"Smallest effect this comparison finds with 80 % power ({row.policy}): score {row.score_resolution:.3f}, "
+        f"runtime {row.runtime_resolution_percent:.1f} %. Smaller ones may exist unseen."
+    ]
+
+
+def _caveats(report: Report) -> list[str]:
+    """What a reader of the tables must not overlook."""
+    notes = [
+        f"{row.policy} was run on {row.num_tasks} of {report.num_tasks} tasks: its means are over other tasks than the "
+        "rest, only its paired differences compare like with like."
+        for row in report.rows
+        if row.num_tasks < report.num_tasks
+    ]
+    for row in report.rows:
+        count, many = row.num_out_of_budget, row.num_out_of_budget > 1
+        if count:
+            whose = "their scores say" if many else "its score says"
+            notes.append(f"{count} rollout{'s' * many} of {row.policy} ran out of budget; {whose} nothing.")
     notes += [
         f"{' and '.join(same)} came out the same in every rollout: here they are one policy." for same in _same(report)
     ]
     unscored = sum(one.num_unscored for one in report.rows)
     if unscored:
         notes.append(f"{unscored} rollouts have no score and stay out of every score.")
-    return replace(report, notes=tuple(notes))
+    return notes
 
 
 def _same(report: Report) -> list[list[str]]:
