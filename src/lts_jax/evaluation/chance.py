@@ -24,10 +24,12 @@ class Shown(Protocol):
     """What a pull rate is made of."""
 
     @property
-    def num_shown(self) -> int: ...
+    def num_shown(self) -> int:
+        """(entry, team) pairs in which the team was shown the entry's key."""
 
     @property
-    def num_shown_pulled(self) -> int: ...
+    def num_shown_pulled(self) -> int:
+        """Those of them that were pulled."""
 
 
 def listing_window(policy: str) -> int | None:
