@@ -38,3 +38,30 @@ def test_a_tool_call_that_does_not_fit_is_an_observation():
     ]:
         result = use_tool(tool, arguments)
         assert result.failed and result.text, (tool, arguments)
+
+
+def test_recorded_calls_are_used_again_and_can_stand_alone(tmp_path):
+    import asyncio
+
+    from lts_jax.prompts import facts_request
+    from lts_jax.systems.world import ModelSettings, make_model
+
+    ask = [facts_request("How much is a ticket?", ())]
+    folder = str(tmp_path)
+    first = asyncio.run(make_model(ModelSettings(record_folder=folder)).complete(ask, seed=1))
+    assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 1
+    alone = make_model(ModelSettings(record_folder=folder, replay_only=True))
+    assert asyncio.run(alone.complete(ask, seed=1)) == first
+    with pytest.raises(UserError, match=r"replay_only needs model\.record_folder"):
+        ModelSettings(replay_only=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_retries", -1), ("max_in_flight", 0), ("temperature", 5.0), ("call_deadline_seconds", -1.0)],
+)
+def test_model_settings_are_checked_also_where_they_are_not_used(field, value):
+    from lts_jax.systems.world import ModelSettings
+
+    with pytest.raises(UserError, match=f"model.{field}"):
+        ModelSettings(**{field: value})

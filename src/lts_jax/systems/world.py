@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
@@ -15,6 +15,9 @@ from lts_jax.memory.encoders import CachedEncoder, Encoder, HashingEncoder
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
+
+if TYPE_CHECKING:
+    from lts_jax.llm.openai_client import OpenAIChatSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +59,26 @@ class ModelSettings:
 @lru_cache(maxsize=8)
 def make_model(settings: ModelSettings) -> ChatModel:
     """The model that the settings name; one object for equal settings, so that its connections are shared."""
-    from lts_jax.llm.recorded import ReplayModel
+    if settings.is_simulated and settings.base_url is None:
+        model: ChatModel = SimulatedModel(settings.simulated)
+        options = json.dumps(to_plain(settings.simulated))
+    else:
+        from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 
-    options = _request_options(settings)
-    if settings.replay_only:
-        return ReplayModel(str(settings.record_folder), name=settings.name, options=options)
-    model = _endpoint_or_simulated(settings)
+        endpoint = _endpoint(settings)
+        model, options = OpenAIChatModel(endpoint), request_options(endpoint)
     if settings.record_folder is None:
         return model
-    return ReplayModel(settings.record_folder, fallback=model, options=options)
+    from lts_jax.llm.recorded import ReplayModel
+
+    fallback = None if settings.replay_only else model
+    return ReplayModel(settings.record_folder, fallback, name=settings.name, options=options)
 
 
-def _endpoint_or_simulated(settings: ModelSettings) -> ChatModel:
-    if settings.is_simulated and settings.base_url is None:
-        return SimulatedModel(settings.simulated)
-    from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
+def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
+    from lts_jax.llm.openai_client import OpenAIChatSettings
 
-    endpoint = OpenAIChatSettings(
+    return OpenAIChatSettings(
         model=settings.name,
         base_url=settings.base_url,
         api_key_variable=settings.api_key_variable,
@@ -82,14 +88,6 @@ def _endpoint_or_simulated(settings: ModelSettings) -> ChatModel:
         max_retries=settings.max_retries,
         max_in_flight=settings.max_in_flight,
     )
-    return OpenAIChatModel(endpoint)
-
-
-def _request_options(settings: ModelSettings) -> str:
-    """What a reply depends on beside messages and seed; a recorded call is used only under the same options."""
-    weaknesses = to_plain(settings.simulated) if settings.is_simulated else None
-    options = [settings.base_url, settings.temperature, settings.max_completion_tokens, weaknesses]
-    return json.dumps(options)
 
 
 @dataclass(frozen=True, slots=True)
