@@ -40,6 +40,12 @@ def imported_modules(path: Path, top_level_only: bool = False) -> set[str]:
     return names
 
 
+def string_constants(path: Path) -> list[str]:
+    """Every string that a file writes out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
 def room(path: Path) -> str:
     """First part of a module's path below the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -74,6 +80,16 @@ def test_the_array_side_never_imports_text():
         if room(path) in WITHOUT_TEXT:
             rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("lts_jax.")}
             assert not rooms & TEXT_ROOMS, f"{path} imports {rooms & TEXT_ROOMS}"
+
+
+def test_the_models_never_import_the_tasks():
+    """The simulated model answers from the messages alone; with the tasks at hand it could look the answers up."""
+    for path in FILES:
+        if room(path) == "llm":
+            tasks = {name for name in imported_modules(path) if name.split(".")[:2] == ["lts_jax", "tasks"]}
+            assert not tasks, f"{path} imports {tasks}: a stand-in for a language model must not see reference answers"
+            by_name = [name for name in string_constants(path) if name.startswith("lts_jax.tasks")]
+            assert not by_name, f"{path} names {by_name}, as an import at run time would"
 
 
 def test_importing_the_package_is_light():

@@ -12,15 +12,14 @@ from lts_jax import prompts
 from lts_jax.controller.policy import Admission
 from lts_jax.controller.rules import RULES
 from lts_jax.errors import UserError
-from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import Completion, ModelFailure
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Answer, Coordinates, StopReason, Task, ToolResult
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
-from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.rollouts.latency import LatencySettings
+from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import ParallelSettings, TeamSettings

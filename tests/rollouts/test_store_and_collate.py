@@ -120,6 +120,24 @@ def test_a_missing_reward_keeps_the_rollout_out():
     assert trajectory.rollout_mask_g.tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("stop_reasons", "counts"),
+    [
+        ((StopReason.SATISFIED, StopReason.ROUND_LIMIT), True),
+        ((StopReason.CRASHED, StopReason.ROUND_LIMIT), True),  # one team that worked is enough
+        ((StopReason.CRASHED, StopReason.CRASHED), False),
+        ((StopReason.CRASHED, StopReason.MODEL_ERROR), False),
+        ((StopReason.SATISFIED, StopReason.BUDGET), False),
+    ],
+)
+def test_a_rollout_that_says_nothing_of_the_policy_does_not_count(stop_reasons, counts):
+    pairs = zip(hand_rollout().answers, stop_reasons, strict=True)
+    ended = replace(hand_rollout(), answers=tuple(replace(answer, stop_reason=why) for answer, why in pairs))
+    trajectory, _ = collate(RolloutGroup(TASK, 0, (hand_rollout(), ended)), LetterEncoder(), CollateSettings(3, 4))
+    assert trajectory.reward_agg_g.tolist() == [1.0, 1.0]
+    assert trajectory.rollout_mask_g.tolist() == [True, counts]
+
+
 def test_what_does_not_fit_is_an_error():
     group = RolloutGroup(TASK, 0, (hand_rollout(),))
     with pytest.raises(ValueError, match="took 2 steps, the padding holds 1"):

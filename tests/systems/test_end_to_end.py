@@ -1,20 +1,27 @@
 """The whole road in small: train, compare, report; what is lost is made again, and made the same."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import stored_evaluation, write_report
 from lts_jax.commands.train import train_in
+from lts_jax.credit.usage import usage_aware
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
+from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.store import read_folder
+from lts_jax.systems import comparison
 from lts_jax.systems.comparison import ComparisonSettings, matched_threshold
-from lts_jax.systems.lts import TrainSettings, tasks_of_iteration, trained_params
+from lts_jax.systems.lts import Progress, TrainSettings, _credit, tasks_of_iteration, train_controller, trained_params
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.world import almanac_tasks
 from lts_jax.teams.settings import TeamSettings
@@ -70,6 +77,68 @@ def test_every_line_met_the_same_tasks_and_seeds(finished):
     assert all(decision.entry >= 0 for one in rollouts["all"] for decision in one.decisions)
 
 
+def test_training_and_evaluation_met_the_tasks_of_their_own_split(finished):
+    trained = [rollout for group in read_folder(finished.rollouts) for rollout in group.rollouts]
+    evaluated = [rollout for group in stored_evaluation(finished).values() for rollout in group]
+    assert {one.task.split for one in trained} == {"train"}
+    assert {one.task.split for one in evaluated} == {"test"}
+    assert not {one.task.question for one in trained} & {one.task.question for one in evaluated}
+
+
+def test_the_learned_controller_is_greedy_in_evaluation_and_samples_in_training(finished):
+    greedy = [decision for one in stored_evaluation(finished)["lts"] for decision in one.decisions]
+    assert greedy
+    assert all(decision.log_prob == 0.0 for decision in greedy)
+    assert all(decision.action == (decision.admit_probability > 0.5) for decision in greedy)
+    groups = read_folder(finished.rollouts)
+    sampled = [decision for group in groups for one in group.rollouts for decision in one.decisions]
+    assert {decision.action for decision in sampled} == {0, 1}
+    assert all(decision.log_prob < 0.0 for decision in sampled)
+
+
+def test_what_is_learned_from_is_what_was_decided(finished):
+    lines = [json.loads(line) for line in finished.metrics.read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == list(range(TRAINING.num_iterations))
+    assert all(line["learning/behavior_gap"] < 1e-5 for line in lines)
+
+
+def test_the_matched_coin_admits_at_the_learned_rate(finished):
+    rollouts = stored_evaluation(finished)
+    actions = [decision.action for one in rollouts["lts"] for decision in one.decisions]
+    rate = sum(actions) / len(actions)
+    assert rate != COMPARISON.random_rate
+    assert {one.policy for one in rollouts["random_matched"]} == {f"random({rate:g})"}
+
+
+def test_a_run_is_not_gone_on_with_under_other_settings(finished):
+    """Even where nobody compares `config.json`, the checkpoint knows which settings wrote it."""
+    before = {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()}
+    for changed in (
+        replace(TRAINING, learning=replace(TRAINING.learning, sparsity_weight=0.4)),
+        replace(TRAINING, world_seed=1),
+    ):
+        with pytest.raises(UserError, match="written by configuration"):
+            train_controller(finished, changed, Progress())
+        with pytest.raises(UserError, match="written by configuration"):
+            trained_params(finished, changed)
+    assert {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()} == before
+
+
+def test_the_credit_of_a_run_is_bound_to_its_settings():
+    learning = LearningSettings(
+        usage_weight=0.7, first_weight=0.3, advantage_divisor="sample", advantage_epsilon=1e-4, bonus_on="return"
+    )
+    credit = _credit(replace(TRAINING, learning=learning))
+    assert (credit.func, credit.args) == (usage_aware, ())
+    assert credit.keywords == {
+        "usage_weight": 0.7,
+        "first_weight": 0.3,
+        "divisor": "sample",
+        "epsilon": 1e-4,
+        "bonus_on": "return",
+    }
+
+
 def test_what_is_lost_is_made_again_and_made_the_same(finished):
     before = finished.report_json.read_text()
     shutil.rmtree(finished.evaluation / "all")
@@ -108,3 +177,21 @@ def test_any_number_of_tasks_is_balanced():
 def test_the_matched_threshold_admits_as_much_as_asked():
     low, high = (matched_threshold(TRAINING, COMPARISON, wanted) for wanted in (0.2, 0.9))
     assert low < high
+
+
+def test_the_matched_threshold_is_found_on_validation_tasks_alone(monkeypatch):
+    seen = []
+
+    def admits_its_threshold(arms, tasks, settings, *rest, **further):
+        """In place of rollouts: a hundred decisions, of which the threshold's share admits."""
+        seen.extend(tasks)
+        [arm] = arms
+        threshold = float(re.fullmatch(r"similarity\((.*)\)", arm.parts.policy.name)[1])
+        decisions = [SimpleNamespace(entry=0 if number < 100 * threshold else -1) for number in range(100)]
+        return {arm.name: [SimpleNamespace(decisions=decisions)]}
+
+    monkeypatch.setattr(comparison, "evaluate", admits_its_threshold)
+    for wanted in (0.2, 0.66):
+        assert matched_threshold(TRAINING, COMPARISON, wanted) == pytest.approx(wanted, abs=1 / 64)
+    assert {task.split for task in seen} == {"validation"}
+    assert len({task.task_id for task in seen}) == COMPARISON.num_matching_tasks

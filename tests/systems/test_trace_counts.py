@@ -1,0 +1,62 @@
+"""Two compiled functions in a training run: `decide`, once a key bucket at most, and `update`, once."""
+
+from dataclasses import replace
+
+from lts_jax.controller.decide import BatchedDecider
+from lts_jax.credit.schemes import scheme
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.rollouts.collect import CollectSettings
+from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.systems import lts
+from lts_jax.systems.run_folder import open_run
+from lts_jax.teams.settings import TeamSettings
+
+SETTINGS = lts.TrainSettings(
+    num_tasks=4,
+    num_epochs=1,
+    tasks_per_update=2,
+    rollout=RolloutSettings(num_teams=3, team=TeamSettings(max_rounds=8)),
+    collect=CollectSettings(num_rollouts=2),
+    learning=LearningSettings(learning_rate=0.05),
+    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+)
+
+
+def test_a_training_run_compiles_few_programs_whatever_it_meets(tmp_path, monkeypatch):
+    decisions_traced, packed_traced, credits_traced, deciders = [], [], [], []
+
+    def counted_network(settings):
+        inner = set_transformer(settings)
+
+        def decision_logits(params, query, key, num_keys, step):
+            decisions_traced.append(key.shape)
+            return inner.decision_logits(params, query, key, num_keys, step)
+
+        def packed_logits(params, context):
+            packed_traced.append(context.step_gktsd.shape)
+            return inner.packed_logits(params, context)
+
+        return replace(inner, decision_logits=decision_logits, packed_logits=packed_logits)
+
+    def credit(trajectory):
+        credits_traced.append(trajectory.action_gkt.shape)
+        return scheme("usage_aware")(trajectory)
+
+    class Kept(BatchedDecider):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            deciders.append(self)
+
+    monkeypatch.setattr(lts, "set_transformer", counted_network)
+    monkeypatch.setattr(lts, "BatchedDecider", Kept)
+    state = lts.train_controller(open_run(tmp_path / "run", SETTINGS), SETTINGS, lts.Progress(), credit=credit)
+
+    assert int(state.num_updates) == 2
+    [decider] = deciders
+    buckets = decider.settings.key_buckets
+    assert decider.counts.num_batches > len(buckets)  # or counting would show nothing
+    traced_buckets = [shape[-2] for shape in decisions_traced]
+    assert len(traced_buckets) >= 2  # short and long listings were met
+    assert sorted(traced_buckets) == sorted(set(traced_buckets) & set(buckets))
+    assert len(credits_traced) == len(packed_traced) == 1
