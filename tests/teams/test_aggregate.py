@@ -7,7 +7,7 @@ import pytest
 from lts_jax import prompts
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.records import Answer, Message, StopReason
-from lts_jax.teams.aggregate import aggregate_answers, extract_answer, first_answer, majority_vote, thread_excerpts
+from lts_jax.teams.aggregate import aggregate_answers, extract_answer, majority_vote, thread_excerpts
 
 
 def answers(*texts, seconds=None):
@@ -43,12 +43,10 @@ def test_a_failed_aggregator_leaves_the_majority(kit, reply):
     assert aggregated(kit, model, answers("", "")) == ""
 
 
-def test_majority_vote_and_first_answer():
+def test_majority_vote():
     assert majority_vote(answers("Oak Park", "elm park", "ELM  Park.", seconds=(1, 3, 2))) == "ELM  Park."
     assert majority_vote(answers("a", "b", "", "", seconds=(5, 4, 1, 2))) == "b"
     assert majority_vote(answers("", "")) == ""
-    assert first_answer(answers("a", "b", "", seconds=(4, 4, 1))) == answers("a", "b", seconds=(4, 4))[0]
-    assert first_answer(answers("", "")) is None
 
 
 def message(name, text):

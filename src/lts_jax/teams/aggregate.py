@@ -1,4 +1,4 @@
-"""From K teams' answers to one: M1-Parallel's aggregator (arXiv 2507.08944), majority vote, first answer."""
+"""From K teams' answers to one: M1-Parallel's aggregator (arXiv 2507.08944), majority vote."""
 
 import re
 from collections import Counter
@@ -62,11 +62,6 @@ def majority_vote(answers: Sequence[Answer]) -> str:
     given = _in_order(answers)
     votes = Counter(_folded(answer.text) for answer in given)
     return max(given, key=lambda answer: votes[_folded(answer.text)]).text if given else ""
-
-
-def first_answer(answers: Sequence[Answer]) -> Answer | None:
-    """The answer given earliest on the clock (the lower team at a tie), or None if no team gave one."""
-    return next(iter(_in_order(answers)), None)
 
 
 def extract_answer(text: str) -> str:
