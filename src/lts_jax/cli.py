@@ -9,6 +9,7 @@ import importlib
 import io
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -40,16 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
     from lts_jax.errors import UserError
 
+    warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(f"lts_jax.commands.{name.replace('-', '_')}")
     try:
         module.run(_parse(module.Command, name, rest))
-    except UserError as error:
+    except (UserError, FloatingPointError) as error:
         _fail(str(error))
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         sys.stdout = None
         sys.exit(0)
     except OSError as error:
-        _fail(f"{error.filename or 'file system'}: {error.strerror or error}")
+        _fail(_os_message(error))
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", code=130)
 
@@ -83,6 +85,15 @@ def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
         _fail(f"{_one_line(said.getvalue())}; `lts {name} --help` lists the settings")
     except ValueError as error:  # from a settings record's own check
         _fail(str(error).splitlines()[0])
+
+
+def _os_message(error: OSError) -> str:
+    """What went wrong with which file; a temporary file goes by the name it was to have."""
+    problem = error.strerror or str(error)
+    if not error.filename:
+        return problem
+    named = re.sub(r"[.]([^/]+)[.][0-9]+[.]tmp$", r"\1", str(error.filename))
+    return f"{named}: {problem}"
 
 
 def _one_line(box: str) -> str:

@@ -1,6 +1,8 @@
 """`lts demo`: the whole road in small: train, compare, report."""
 
+import os
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,10 +11,10 @@ from lts_jax.commands.report import write_report
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.systems.comparison import ComparisonSettings
-from lts_jax.systems.lts import TrainSettings
-from lts_jax.systems.run_folder import open_run
+from lts_jax.systems.lts import TrainSettings, check_parts
+from lts_jax.systems.run_folder import open_run, working_in
 
-TRAINING = TrainSettings(num_tasks=18, num_epochs=3)
+TRAINING = TrainSettings()  # the paper's sizes: 33 tasks, 5 rollouts each, 5 epochs
 COMPARISON = ComparisonSettings(evaluation=EvaluationSettings(num_tasks=24, num_seeds=2))
 
 
@@ -35,19 +37,23 @@ def run(command: Command) -> None:
     """Train, evaluate, report."""
     if command.fresh and (command.run / "config.json").exists():
         shutil.rmtree(command.run)
+    check_parts(command.train)
     folder = open_run(command.run, command.train)
     evaluation = command.compare.evaluation
     print(
-        f"A small run: {command.train.num_tasks} training tasks, {evaluation.num_tasks} held-out tasks, "
-        f"{evaluation.num_seeds} seeds. Agents are simulated; times are simulated seconds.\n"
+        f"Trains on {command.train.num_tasks} tasks, compares on {evaluation.num_tasks} held-out tasks with "
+        f"{evaluation.num_seeds} seeds: fewer than a study needs. Agents are simulated; times are simulated seconds.\n",
+        flush=True,
     )
-    train_in(folder, command.train)
-    evaluate_in(folder, command.train, command.compare)
-    print(write_report(folder))
+    with working_in(folder):
+        train_in(folder, command.train)
+        evaluate_in(folder, command.train, command.compare)
+        print(write_report(folder))
+    lts = "lts" if shutil.which("lts") else os.path.relpath(sys.argv[0])
     print(
-        f"\nrun folder: {folder.path}\n"
+        f"\nrun folder:  {folder.path}\n"
         f"look at it:  open {folder.report_html} in a browser\n"
-        "try next:    lts rollout --policy all             one task, told step by step\n"
-        "             lts train --credit leave_one_out --run runs/loo    another credit scheme\n"
-        "             notebooks/01_read_a_rollout.ipynb    every decision and pull of a run"
+        f"try next:    {lts} rollout --policy all     one task, told step by step\n"
+        f"             {lts} rollout --policy lts --run {folder.path}\n"
+        f"             {lts} train --credit leave_one_out --run runs/loo    another credit scheme"
     )

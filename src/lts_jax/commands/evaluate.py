@@ -10,8 +10,8 @@ from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
 from lts_jax.records import Rollout
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, run_comparison
-from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
-from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.systems.lts import TrainSettings, check_parts, learned_policy, trained_params
+from lts_jax.systems.run_folder import RunFolder, read_settings, working_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,10 @@ def run(command: Command) -> None:
     """Evaluate what is not stored yet, then report."""
     settings = read_settings(command.run, TrainSettings)
     folder = RunFolder(command.run)
-    evaluate_in(folder, settings, command.compare)
-    print(write_report(folder))
+    check_parts(settings)
+    with working_in(folder):
+        evaluate_in(folder, settings, command.compare)
+        print(write_report(folder))
 
 
 def evaluate_in(folder: RunFolder, training: TrainSettings, settings: ComparisonSettings) -> None:

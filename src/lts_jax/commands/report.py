@@ -1,5 +1,6 @@
 """`lts report`: make report.html and report.json from what lies in a run folder, and print the table."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from lts_jax.evaluation.table import report_text
 from lts_jax.records import Rollout
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.comparison import LEARNED, POLICIES
+from lts_jax.systems.comparison import LEARNED, POLICIES, POLICY_NAMES, REFERENCE
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.tasks.almanac.world import HELD_OUT
@@ -45,7 +46,7 @@ def write_report(folder: RunFolder) -> str:
     )
     write_json(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
-    return f"{report_text(report)}\n\nreport: {folder.report_html}"
+    return f"{report_text(report).rstrip()}\n\nreport: {folder.report_html}"
 
 
 def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
@@ -60,10 +61,26 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
     names = [name for name in POLICIES if name in found]
     if not names:
         raise UserError(f"{folder.path}: no evaluation yet; run `lts evaluate --run {folder.path}` first")
-    return {
+    rollouts = {
         name: [rollout for group in read_folder(folder.evaluation / name) for rollout in group.rollouts]
         for name in names
     }
+    for name, group in rollouts.items():
+        _check_line(folder.evaluation / name, name, group)
+    if REFERENCE not in rollouts:
+        raise UserError(f"{folder.evaluation}: the reference {REFERENCE} is missing; run `lts evaluate` again")
+    return rollouts
+
+
+def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:
+    policies = {rollout.policy for rollout in rollouts}
+    if len(policies) > 1 or not all(policy.startswith(POLICY_NAMES[name]) for policy in policies):
+        raise UserError(f"{path}: holds rollouts of {', '.join(sorted(policies))}; expected {POLICY_NAMES[name]}")
+    if len({(rollout.coordinates.task, rollout.coordinates.rollout) for rollout in rollouts}) != len(rollouts):
+        raise UserError(f"{path}: holds a rollout twice")
+    counts = Counter(rollout.coordinates.task for rollout in rollouts)
+    if len(set(counts.values())) > 1 or len({rollout.coordinates.seed for rollout in rollouts}) > 1:
+        raise UserError(f"{path}: its groups are of several evaluations; delete the folder and evaluate again")
 
 
 def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None:

@@ -39,6 +39,10 @@ def run(command: Command) -> None:
 
     from lts_jax.rollouts.rollout import run_rollout
 
+    if command.run is not None and command.train != TrainSettings():
+        raise UserError("with --run the settings of that run are used; leave out the others")
+    if command.out is not None and command.out.is_dir():
+        raise UserError(f"{command.out}: is a folder; --out needs the name of a file")
     training = command.train if command.run is None else read_settings(command.run, TrainSettings)
     task = (
         almanac_tasks(training.world_seed, "test", 1)[0]
@@ -80,11 +84,14 @@ def tell(rollout: Rollout, width: int = 150) -> str:
     lines += [
         f"{rollout.seconds:7.1f} s  AGGREGATED: {rollout.final.text!r}",
         "",
-        f"reference {rollout.task.answer!r}: score {rollout.reward_agg:.2f} "
-        f"(first finisher {rollout.reward_first:.2f}); "
+        f"reference {rollout.task.answer!r}: score {rollout.reward_agg:.3f} "
+        f"(first finisher {rollout.reward_first:.3f}); "
         f"{len(rollout.steps)} steps, {len(rollout.entries)} entries, {len(rollout.pulls)} pulls, "
         f"{rollout.tokens} tokens, {rollout.clock} time",
     ]
+    errors = [call.error for call in rollout.calls if call.error]
+    if errors:
+        lines.append(f"{len(errors)} of {len(rollout.calls)} model calls failed, the first with: {errors[0]}")
     return "\n".join(lines)
 
 

@@ -9,8 +9,10 @@ import tyro
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.records import Rollout
 from lts_jax.storage import read_json_lines
-from lts_jax.systems.lts import Progress, TrainSettings, train_controller
-from lts_jax.systems.run_folder import RunFolder, open_run
+from lts_jax.systems.lts import Progress, TrainSettings, check_parts, train_controller
+from lts_jax.systems.run_folder import RunFolder, open_run, working_in
+
+NEWS = {"credit/return_mean": "return", "learning/admit_probability": "admits", "memory/used_fraction": "used"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,10 @@ class Command:
 
 def run(command: Command) -> None:
     """Train, with a progress bar, and say where the run lies."""
+    check_parts(command.train)
     folder = open_run(command.run, command.train)
-    train_in(folder, command.train)
+    with working_in(folder):
+        train_in(folder, command.train)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
     print(f"next: lts evaluate --run {folder.path}")
 
@@ -33,17 +37,18 @@ def run(command: Command) -> None:
 def train_in(folder: RunFolder, settings: TrainSettings) -> None:
     """Train in an open run folder with a progress bar."""
     num_done = len(read_json_lines(folder.metrics)) if folder.checkpoints.exists() else 0
-    per_iteration = settings.tasks_per_update * settings.collect.num_rollouts
+    num_left = settings.num_iterations - num_done
+    if num_left <= 0:
+        print(f"{folder.path}: trained already")
+        return
     news = {"text": ""}
-    with rollout_bar("training", max(0, settings.num_iterations - num_done) * per_iteration) as count:
+    with rollout_bar("training", num_left * settings.tasks_per_update * settings.collect.num_rollouts) as count:
 
         def on_rollout(rollout: Rollout) -> None:
             count(rollout, news["text"])
 
-        def on_iteration(iteration: int, line: dict[str, float]) -> None:
-            news["text"] = (
-                f"return {line['credit/return_mean']:.2f}  admits {line['learning/admit_probability']:.0%}  "
-                f"used {line['memory/used_fraction']:.0%}"
-            )
+        def on_iteration(iteration: int, line: dict[str, float | None]) -> None:
+            known = {word: line[name] for name, word in NEWS.items()}
+            news["text"] = "  ".join(f"{word} {value:.2f}" for word, value in known.items() if value is not None)
 
         train_controller(folder, settings, Progress(on_rollout, on_iteration))

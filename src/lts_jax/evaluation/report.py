@@ -126,10 +126,11 @@ def headline(report: Report) -> str:
     if not math.isfinite(reduction.low):
         return f"Too few paired tasks to compare: an interval needs at least {MIN_TASKS}."
     faster = "less" if reduction.estimate >= 0 else "more"
+    low, high = (reduction.low, reduction.high) if reduction.estimate >= 0 else (-reduction.high, -reduction.low)
     higher = "higher" if difference.estimate >= 0 else "lower"
     return (
         f"{report.highlight} needs {abs(reduction.estimate):.1f} % {faster} time than {report.reference} "
-        f"({_verdict(reduction)}; 95 % interval of the reduction {reduction.low:.1f} to {reduction.high:.1f} %), at a "
+        f"({_verdict(reduction)}; 95 % interval {low:.1f} to {high:.1f} % {faster}), at a "
         f"score {abs(difference.estimate):.3f} {higher} ({_verdict(difference)}; {difference.low:+.3f} to "
         f"{difference.high:+.3f}).{_best_alternatives(report)}"
     )

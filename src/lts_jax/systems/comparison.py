@@ -28,6 +28,13 @@ POLICIES = (
 )  # fmt: skip
 """Lines of the comparison, in the order in which they run: the matched ones need the learned one's rate."""
 
+POLICY_NAMES = {
+    SINGLE: "none", REFERENCE: "none", "all": "all", "random": "random(", "recency": "recency(",
+    "similarity": "similarity(", "judge": "judge", "orchestrator": "orchestrator", LEARNED: "learned:",
+    "random_matched": "random(", "similarity_matched": "similarity(",
+}  # fmt: skip
+"""How the name of a line's policy begins, as it stands in its rollouts."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
@@ -66,6 +73,8 @@ def run_comparison(
 ) -> dict[str, list[Rollout]]:
     """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again."""
     tasks = almanac_tasks(training.world_seed, "test", settings.evaluation.num_tasks)
+    if set(MATCHED) & set(settings.policies):
+        almanac_tasks(training.world_seed, "validation", settings.num_matching_tasks)
     budget = Budget(training.model.budget)
     finished: dict[str, list[Rollout]] = {}
     for name in [name for name in POLICIES if name in settings.policies]:
@@ -110,6 +119,8 @@ def make_policy(
         return RULES["recency"](window=settings.recency_window)
     if name == "similarity":
         return _similarity(training, settings.similarity_threshold)
+    if name in MATCHED and not learned:
+        raise UserError(f"policy {name!r} needs rollouts of the learned controller, whose rate it matches")
     if name == "random_matched":
         return RULES["random"](rate=admission_fraction(learned))
     if name == "similarity_matched":

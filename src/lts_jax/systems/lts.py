@@ -5,6 +5,7 @@ policy gradient. `train_controller` trains in a run folder, resumably; `learned_
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,7 +50,7 @@ class TrainSettings:
     num_tasks: int = 33  # training tasks; the paper has the 33 of AssistantBench's development split
     num_epochs: int = 5  # passes over the training tasks; the paper
     tasks_per_update: int = 3  # task groups per optimiser step; the paper does not say, ours
-    credit: str = "usage_aware"  # a name of lts_jax.credit.schemes.SCHEMES
+    credit: str = "usage_aware"  # usage_aware (LTS), group_relative, leave_one_out, reinforce, return_to_go, ...
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
@@ -59,6 +60,8 @@ class TrainSettings:
     model: ModelSettings = field(default_factory=ModelSettings)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed must be from 0 to 2^32 - 1, got {self.seed}")
         for name in ("num_tasks", "num_epochs", "tasks_per_update"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -91,7 +94,18 @@ class Progress:
     """What a caller may want to hear of: each finished rollout, and each finished iteration with its metrics."""
 
     on_rollout: Callable[[Rollout], None] | None = None
-    on_iteration: Callable[[int, dict[str, float]], None] | None = None
+    on_iteration: Callable[[int, dict[str, float | None]], None] | None = None
+
+
+def check_parts(settings: TrainSettings) -> None:
+    """Make what a run needs from outside, so that what is missing is said before anything is written.
+
+    Raises:
+        UserError: too few tasks, no key for the endpoint, a broken address, missing weights of the encoder.
+    """
+    almanac_tasks(settings.world_seed, "train", settings.num_tasks)
+    make_model(settings.model)
+    make_encoder(settings.encoder)
 
 
 def train_controller(
@@ -116,7 +130,8 @@ def train_controller(
     collect = partial(_collect, folder, settings, tasks, decider, budget, progress)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
-        line = {"iteration": iteration} | as_floats(metrics)
+        finite = {name: value if math.isfinite(value) else None for name, value in as_floats(metrics).items()}
+        line = {"iteration": iteration} | finite
         append_json_line(folder.metrics, line)
         save(folder.checkpoints, state, {"iteration": iteration + 1}, _digest(settings))
         if progress.on_iteration is not None:

@@ -8,7 +8,11 @@ RUN/evaluation/      held-out groups, one folder per policy
 RUN/report.json, RUN/report.html
 """
 
+import fcntl
+import math
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -79,6 +83,9 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
     """
     folder = RunFolder(Path(path))
     wanted = to_plain(settings)
+    endless = _not_finite(wanted)
+    if endless:
+        raise UserError(f"{endless} must be a finite number")
     if folder.config.exists():
         stored = _settings(folder, name)
         difference = _first_difference(identity(stored), identity(wanted))
@@ -132,6 +139,29 @@ def _settings(folder: RunFolder, name: str) -> Any:
     if name not in document:
         raise UserError(f"{folder.config}: holds no {name!r} settings")
     return document[name]
+
+
+@contextmanager
+def working_in(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes out of a run while this one works there.
+
+    Raises:
+        UserError: another process is at work in it.
+    """
+    with (folder.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder.path}: another process works in this run folder") from None
+        yield
+
+
+def _not_finite(value: Any, where: str = "") -> str:
+    """Dotted name of the first number that is not finite, or nothing."""
+    if isinstance(value, dict):
+        found = (_not_finite(item, f"{where}.{name}" if where else name) for name, item in value.items())
+        return next(filter(None, found), "")
+    return where if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _first_difference(stored: Any, wanted: Any, where: str = "") -> str:

@@ -1,5 +1,6 @@
 """Ranked search over the pages of a world: BM25 on words, titles counted three times."""
 
+import logging
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,8 @@ class SearchIndex:
 def search_index(almanac: Almanac) -> SearchIndex:
     """The index of a world, built on first use (about a second)."""
     import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it turns on its own debug log when imported
 
     pages = tuple(almanac.pages.values())
     vocabulary: dict[str, int] = {}
