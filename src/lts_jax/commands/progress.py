@@ -18,15 +18,16 @@ def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollo
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<10}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=max(4, min(20, console.width - 76))),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]} steps/s"),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[news]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
         bar = progress.add_task(description, total=num_rollouts, rate="-", news="")
         num_steps = 0
 

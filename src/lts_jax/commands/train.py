@@ -31,6 +31,9 @@ def run(command: Command) -> None:
     with working_in(folder):
         train_in(folder, command.train)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
+    skipped = read_json_lines(folder.metrics)[-1]["learning/num_skipped"]
+    if skipped:
+        print(f"{skipped:.0f} updates were skipped because something in them was not finite")
     print(f"next: lts evaluate --run {folder.path}")
 
 

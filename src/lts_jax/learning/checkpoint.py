@@ -23,6 +23,7 @@ from lts_jax.storage import write_json
 
 NUM_KEPT = 2
 MANIFEST_VERSION = 1
+SPARE_BYTES = 2 * 2**20  # metadata of a checkpoint, and a margin
 
 State = TypeVar("State")
 
@@ -41,13 +42,22 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
         state: any pytree of arrays, typed random keys included.
         cursor: JSON values: where in the data and in the loop the run stands.
         config_digest: of the configuration; `restore` refuses another one.
+
+    Raises:
+        UserError: no space, or the files cannot be written. Earlier checkpoints stay as they are.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     number = max(_numbers(folder), default=0) + 1
     arrays = {name: _plain(leaf) for name, leaf in _named_leaves(state).items()}
     _sweep(folder)
-    _orbax().save(_state_path(folder, number).absolute(), arrays)
+    _need_space(folder, 2 * sum(array.nbytes for array in arrays.values()) + SPARE_BYTES)
+    try:
+        _orbax().save(_state_path(folder, number).absolute(), arrays)
+    except Exception as error:  # Orbax raises whatever its storage layer does
+        _sweep(folder)
+        problem = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{folder}: the checkpoint could not be written ({problem})") from None
     manifest = {
         "version": MANIFEST_VERSION,
         "number": number,
@@ -60,6 +70,13 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
     for old in sorted(_numbers(folder))[:-NUM_KEPT]:
         _remove(folder, old)
     return number
+
+
+def _need_space(folder: Path, num_bytes: int) -> None:
+    # Asked for before, since Orbax answers a full disk with hundreds of lines from its background threads.
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise UserError(f"{folder}: a checkpoint needs {num_bytes / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
 
 
 def latest(folder: Path) -> int | None:
