@@ -291,3 +291,11 @@ def test_one_definition_of_the_first_finisher():
     ]
     assert first_finisher(answers) == answers[2]
     assert first_finisher(answers[:2]) is None
+
+
+def test_a_binary_reward_pays_only_what_is_wholly_right():
+    half = replace(TASK, answer="21")  # 42 against 21: 1 - ln 2 = 0.307 by the official rule
+    partial, binary = (run(half, settings=RolloutSettings(2, reward=reward)) for reward in ("partial", "binary"))
+    assert partial.reward_agg == pytest.approx(0.3069, abs=1e-4) and binary.reward_agg == 0.0
+    assert binary.outcome == partial.outcome
+    assert run(settings=RolloutSettings(2, reward="binary")).reward_first == 1.0

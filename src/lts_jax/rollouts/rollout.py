@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
@@ -56,10 +56,13 @@ class RolloutSettings:
     summary: SummarySettings = field(default_factory=SummarySettings)
     latency: LatencySettings = field(default_factory=LatencySettings)
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
+    reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
             raise UserError(f"num_teams must be from 1 to 64, got {self.num_teams}")
+        if self.reward not in ("partial", "binary"):
+            raise UserError(f"reward must be partial or binary, got {self.reward!r}")
         if self.excerpt_characters < 1:
             raise UserError(f"excerpt_characters must be at least 1, got {self.excerpt_characters}")
 
@@ -208,14 +211,19 @@ class _Execution:
             final=final,
             outcome=outcome,
             first_outcome=first_outcome,
-            reward_agg=outcome.score,
-            reward_first=first_outcome.score,
+            reward_agg=self._reward(outcome),
+            reward_first=self._reward(first_outcome),
             seconds=self.clock.now(),
             calls=tuple(self.calls),
             clock=self.clock.kind,
             policy=self.parts.policy.name,
             stop_reason=final.stop_reason,
         )
+
+    def _reward(self, outcome: Outcome) -> float:
+        if self.settings.reward == "partial" or math.isnan(outcome.score):
+            return outcome.score
+        return float(outcome.score == 1.0)
 
     def _score(self, text: str) -> Outcome:
         if self.task.answer is None:
