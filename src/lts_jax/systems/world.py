@@ -98,6 +98,7 @@ class EncoderSettings:
     width: int = 256  # D; of all-MiniLM-L6-v2 it is 384
     max_characters: int = 1000  # of a text that hashing reads
     folder: str | None = None  # of MiniLM: config.json, model.safetensors, tokenizer.json
+    sha256: str | None = None  # digest that the MiniLM weights must have; None accepts any
     model: str = "text-embedding-3-small"  # of an OpenAI-compatible embeddings endpoint
     base_url: str | None = None  # of that endpoint; None is OpenAI's own
 
@@ -126,7 +127,7 @@ def _encoder(settings: EncoderSettings) -> Encoder:
     if settings.kind == "minilm":
         from lts_jax.memory.minilm import MiniLMEncoder
 
-        return MiniLMEncoder(Path(str(settings.folder)))
+        return MiniLMEncoder(Path(str(settings.folder)), expected_sha256=settings.sha256)
     if settings.kind == "openai":
         from lts_jax.memory.openai_embeddings import OpenAIEncoder
 
