@@ -19,7 +19,7 @@ from lts_jax.teams.settings import TeamSettings
 
 SETTINGS = TrainSettings(
     num_tasks=2,
-    num_epochs=5,
+    num_epochs=8,
     tasks_per_update=1,
     rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
     collect=CollectSettings(num_rollouts=2),
