@@ -15,6 +15,7 @@ from lts_jax.credit.usage import usage_aware
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.learning.settings import LearningSettings
+from lts_jax.llm.budget import BudgetSettings
 from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
@@ -23,7 +24,7 @@ from lts_jax.systems import comparison
 from lts_jax.systems.comparison import ComparisonSettings, matched_threshold
 from lts_jax.systems.lts import Progress, TrainSettings, _credit, tasks_of_iteration, train_controller, trained_params
 from lts_jax.systems.run_folder import open_run
-from lts_jax.systems.world import almanac_tasks
+from lts_jax.systems.world import ModelSettings, almanac_tasks
 from lts_jax.teams.settings import TeamSettings
 
 TRAINING = TrainSettings(
@@ -195,3 +196,23 @@ def test_the_matched_threshold_is_found_on_validation_tasks_alone(monkeypatch):
         assert matched_threshold(TRAINING, COMPARISON, wanted) == pytest.approx(wanted, abs=1 / 64)
     assert {task.split for task in seen} == {"validation"}
     assert len({task.task_id for task in seen}) == COMPARISON.num_matching_tasks
+
+
+def test_a_restart_counts_what_was_spent_once(tmp_path):
+    training = replace(TRAINING, num_epochs=2, tasks_per_update=2)
+    folder = open_run(tmp_path / "r", training)
+    train_controller(folder, training, Progress())
+    tokens = sum(rollout.tokens for group in read_folder(folder.rollouts) for rollout in group.rollouts)
+    # The second update is lost, and one of its two groups: the other one must not be paid for twice.
+    shutil.rmtree(folder.checkpoints / "state_00000002")
+    (folder.checkpoints / "state_00000002.json").unlink()
+    max(folder.rollouts.iterdir()).unlink()
+    tight = replace(training, model=ModelSettings(budget=BudgetSettings(max_tokens=tokens)))
+    train_controller(open_run(folder.path, tight), tight, Progress())
+    assert len(list(folder.rollouts.iterdir())) == 4
+    shutil.rmtree(folder.checkpoints / "state_00000002")
+    (folder.checkpoints / "state_00000002.json").unlink()
+    max(folder.rollouts.iterdir()).unlink()
+    poor = replace(training, model=ModelSettings(budget=BudgetSettings(max_tokens=tokens // 2)))
+    with pytest.raises(UserError, match="the budget of the run is used up"):
+        train_controller(open_run(folder.path, poor), poor, Progress())

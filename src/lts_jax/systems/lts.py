@@ -126,7 +126,8 @@ def train_controller(
     budget = Budget(settings.model.budget)
     if first and budget.is_limited:
         for group in read_folder(folder.rollouts):
-            spend(budget, group.rollouts)
+            if group.iteration < first:  # later ones are counted when they are read again
+                spend(budget, group.rollouts)
     collect = partial(_collect, folder, settings, tasks, decider, budget, progress)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
