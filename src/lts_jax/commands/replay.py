@@ -59,7 +59,7 @@ def run(command: Command) -> None:
         print("No task has two runs, so there are no parallel teams to replay; --out stores them as rollouts.")
         return
     baseline: list[Rollout] = []
-    print(f"{'policy':24}  stored   read  wrong   runtime    saved  saved %  team-seconds saved %")
+    print(f"{'policy':29}  stored   read  wrong   runtime    saved  saved %  team-seconds saved %")
     for policy, counter in _policies(command):
         groups = replay_groups(
             imported.tasks,
@@ -102,7 +102,7 @@ def _row(name: str, measures: dict[str, float]) -> str:
     shares = [_percent(measures[part]) for part in ("admission_fraction", "read_fraction", "wrong_value_fraction")]
     seconds = f"{measures['seconds']:8.1f} s{measures['saved_seconds']:7.2f} s"
     reductions = f"{measures['reduction_percent']:9.2f}{measures['team_reduction_percent']:22.2f}"
-    return f"{name:24}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{seconds}{reductions}"
+    return f"{name:29}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{seconds}{reductions}"
 
 
 def _percent(share: float) -> str:
