@@ -15,7 +15,7 @@ from lts_jax.records import Rollout
 from lts_jax.rollouts.replay_measures import replay_measures
 
 SHOWN = (
-    "admission_fraction", "read_fraction", "reach", "pulls", "wrong_value_fraction", "cross_fraction_chance", "seconds",
+    "admission_fraction", "read_rate", "reach", "pulls", "wrong_value_fraction", "cross_share_chance", "seconds",
     "saved_seconds", "reduction_percent", "team_seconds", "team_saved_seconds", "team_reduction_percent",
 )  # fmt: skip
 Row = dict[str, object]
@@ -81,14 +81,14 @@ def print_policies(rows: Sequence[Row]) -> None:
     """The table against no sharing."""
     print(f"{'policy':28} stored  read  reach  wrong  runtime  saved s [95 %]             %   team-s saved [95 %]")
     for row in rows:
-        stored, read, wrong = (percent(row[n]) for n in ("admission_fraction", "read_fraction", "wrong_value_fraction"))
+        stored, read, wrong = (percent(row[n]) for n in ("admission_fraction", "read_rate", "wrong_value_fraction"))
         reach = "-" if row["reach"] is None else f"{row['reach']:.2f}"
         print(
             f"{row['policy']:28} {stored:>6} {read:>5} {reach:>6} {wrong:>6} {row['seconds']:8.1f} "
             f"{with_interval(row, 'saved_seconds')} {row['reduction_percent']:5.1f} "
             f"{with_interval(row, 'team_saved_seconds')}"
         )
-    chance = percent(rows[0]["cross_fraction_chance"])
+    chance = percent(rows[0]["cross_share_chance"])
     print(f"cross share of pulls: own entries are not pulled, so it is 100% by rule (chance {chance})")
 
 

@@ -37,23 +37,23 @@ def test_first_pull_is_the_earliest_not_the_first_logged() -> None:
 
 
 def test_fractions() -> None:
-    assert usage.read_fraction(ENTRIES, PULLS) == 0.75
-    assert usage.cross_fraction(PULLS) == 0.8
+    assert usage.read_rate(ENTRIES, PULLS) == 0.75
+    assert usage.cross_share(PULLS) == 0.8
     assert usage.mean_reach(ENTRIES, PULLS) == 0.75  # (2 + 0 + 1 + 0) / 4
 
 
 def test_nothing_stored_or_pulled_is_nan_not_zero() -> None:
-    assert math.isnan(usage.read_fraction([], []))
-    assert math.isnan(usage.cross_fraction([]))
+    assert math.isnan(usage.read_rate([], []))
+    assert math.isnan(usage.cross_share([]))
     assert math.isnan(usage.mean_reach([], []))
-    assert usage.read_fraction(ENTRIES, []) == 0.0
+    assert usage.read_rate(ENTRIES, []) == 0.0
     assert usage.mean_reach(ENTRIES, []) == 0.0
 
 
 def test_chance_levels() -> None:
-    assert usage.chance_cross_fraction(3, own_listed=True) == pytest.approx(2 / 3)
-    assert usage.chance_cross_fraction(3, own_listed=False) == 1.0
-    assert usage.chance_cross_fraction(1, own_listed=True) == 0.0
-    assert math.isnan(usage.chance_cross_fraction(1, own_listed=False))
+    assert usage.cross_share_chance(3, own_listed=True) == pytest.approx(2 / 3)
+    assert usage.cross_share_chance(3, own_listed=False) == 1.0
+    assert usage.cross_share_chance(1, own_listed=True) == 0.0
+    assert math.isnan(usage.cross_share_chance(1, own_listed=False))
     with pytest.raises(ValueError, match="num_teams must be at least 1, got 0"):
-        usage.chance_cross_fraction(0, own_listed=True)
+        usage.cross_share_chance(0, own_listed=True)

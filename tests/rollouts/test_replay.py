@@ -193,16 +193,16 @@ def test_measures_by_hand():
         "team_saved_seconds": 3.0,
         "team_reduction_percent": 100 * 3 / 19,
         "admission_fraction": 1.0,
-        "read_fraction": 2 / 6,
-        "cross_fraction": 1.0,
-        "cross_fraction_chance": 1.0,
+        "read_rate": 2 / 6,
+        "cross_share": 1.0,
+        "cross_share_chance": 1.0,
         "reach": 2 / 6,
         "pulls": 2.0,
         "wrong_value_fraction": 0.0,
     }
     assert {name: measures[name] for name in expected} == pytest.approx(expected)
     assert measures["extra_prompt_tokens"] > 0
-    assert math.isnan(replay_measures([replay(TWO, NONE)], [replay(TWO, NONE)])["read_fraction"])
+    assert math.isnan(replay_measures([replay(TWO, NONE)], [replay(TWO, NONE)])["read_rate"])
     with pytest.raises(ValueError, match="baseline"):
         replay_measures([replay(TWO, ALL)], [])
 

@@ -99,7 +99,7 @@ def _policies(command: Command) -> list[tuple[AdmissionPolicy, RolloutCounter | 
 
 
 def _row(name: str, measures: dict[str, float]) -> str:
-    shares = [_percent(measures[part]) for part in ("admission_fraction", "read_fraction", "wrong_value_fraction")]
+    shares = [_percent(measures[part]) for part in ("admission_fraction", "read_rate", "wrong_value_fraction")]
     seconds = f"{measures['seconds']:8.1f} s{measures['saved_seconds']:7.2f} s"
     reductions = f"{measures['reduction_percent']:9.2f}{measures['team_reduction_percent']:22.2f}"
     return f"{name:29}{shares[0]:>8}{shares[1]:>7}{shares[2]:>7}{seconds}{reductions}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
+from lts_jax.memory.usage import cross_share_chance
 from lts_jax.records import Answer, ModelCall, Rollout, StopReason
 from lts_jax.rollouts.outcomes import first_finisher, ran_out_of_budget
 
@@ -218,13 +219,6 @@ def measure(
         steps_by_agent=dict(sorted(Counter(step.agent for step in rollout.steps).items())),
         stop_reasons=dict(sorted(Counter(answer.stop_reason.value for answer in rollout.answers).items())),
     )
-
-
-def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
-    """Cross share of a reader who does not care who wrote: (K-1)/K if own keys are listed, else 1 (NaN for K = 1)."""
-    if own_listed:
-        return (num_teams - 1) / num_teams
-    return 1.0 if num_teams > 1 else math.nan
 
 
 def num_rounds(answer: Answer) -> int:

@@ -37,17 +37,17 @@ def first_pull_seconds(pulls: Iterable[Pull], *, include_writer: bool = True) ->
     return first
 
 
-def read_fraction(entries: Sequence[MemoryEntry], pulls: Iterable[Pull]) -> float:
+def read_rate(entries: Sequence[MemoryEntry], pulls: Iterable[Pull]) -> float:
     """Read rate: entries pulled at least once, by any team, over entries. NaN for an empty bank."""
     return len(used_by_any(pulls)) / len(entries) if entries else math.nan
 
 
-def cross_fraction(pulls: Sequence[Pull]) -> float:
+def cross_share(pulls: Sequence[Pull]) -> float:
     """Cross share: pulls whose reader is not the writer, over pulls. NaN without pulls."""
     return sum(pull.reader != pull.writer for pull in pulls) / len(pulls) if pulls else math.nan
 
 
-def chance_cross_fraction(num_teams: int, *, own_listed: bool) -> float:
+def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
     """The cross share of pulls taken blindly: (K-1)/K when own keys are listed, else 1. NaN for K = 1 without own."""
     if num_teams < 1:
         raise ValueError(f"num_teams must be at least 1, got {num_teams}")
