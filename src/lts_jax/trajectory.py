@@ -14,11 +14,53 @@ from jax import Array
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class FlippedRollouts:
+    """What each rollout would have been had one decision gone the other way, all random numbers kept.
+
+    Rewards and runtime are those of the rollout replayed with that one action turned; NaN where no decision was
+    taken or none was replayed. Later decisions are taken anew by the same policy with the same random numbers.
+    """
+
+    reward_agg_gkt: Array  # f32[G, K, T]
+    reward_first_gkt: Array  # f32[G, K, T]
+    runtime_gkt: Array  # f32[G, K, T]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Coalitions:
+    """Each rollout replayed with growing parts of its bank, for Shapley values by sampled permutations.
+
+    Permutation p cuts the admitted entries into C blocks; replay c keeps the entries of blocks 0 .. c - 1 and withholds
+    the rest, so replay 0 has an empty bank and replay C is the rollout itself.
+    """
+
+    block_gpkt: Array  # i32[G, P, K, T] block of the admitted step, 0..C-1; anything where nothing was admitted
+    reward_agg_gpc: Array  # f32[G, P, C + 1]
+    reward_first_gpc: Array  # f32[G, P, C + 1]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RegroupedRollouts:
+    """Re-rollouts from the state right before a decision: the same history and bank, fresh randomness after it.
+
+    NaN where no decision was taken or none was replayed.
+    """
+
+    reward_agg_gmkt: Array  # f32[G, M, K, T] of re-rollout m
+    reward_first_gmkt: Array  # f32[G, M, K, T]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Trajectory:
     """One group of G rollouts of one task, padded to K teams and T steps. Seconds are on each rollout's own clock.
 
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
+
+    The last four fields are None unless somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
@@ -31,9 +73,14 @@ class Trajectory:
     used_gkt: Array  # bool[G, K, T] admitted and pulled
     num_other_readers_gkt: Array  # i32[G, K, T] distinct other teams that pulled the entry, 0..K-1
     first_pull_seconds_gkt: Array  # f32[G, K, T] time of the first counted pull; +inf if never
+    step_seconds_gkt: Array  # f32[G, K, T] how long the step took, from its instruction to its output
     step_mask_gkt: Array  # bool[G, K, T]
     decision_mask_gkt: Array  # bool[G, K, T]
     rollout_mask_g: Array  # bool[G]
+    value_gkt: Array | None = None  # f32[G, K, T] expected return before the decision, from a value head
+    flipped: FlippedRollouts | None = None
+    coalitions: Coalitions | None = None
+    regrouped: RegroupedRollouts | None = None
 
 
 @jax.tree_util.register_dataclass

@@ -25,6 +25,7 @@ def group() -> Trajectory:
         used_gkt=np.array([[[True, False]], [[True, True]]]),
         num_other_readers_gkt=np.ones(shape, np.int32),
         first_pull_seconds_gkt=np.ones(shape, np.float32),
+        step_seconds_gkt=np.ones(shape, np.float32),
         step_mask_gkt=np.ones(shape, bool),
         decision_mask_gkt=np.ones(shape, bool),
         rollout_mask_g=np.ones(2, bool),

@@ -32,6 +32,7 @@ def group(rewards: list[float], num_steps: int = 1, num_teams: int = 1, first: l
         used_gkt=np.zeros(shape, bool),
         num_other_readers_gkt=np.zeros(shape, np.int32),
         first_pull_seconds_gkt=np.full(shape, np.inf, np.float32),
+        step_seconds_gkt=np.ones(shape, np.float32),
         step_mask_gkt=np.ones(shape, bool),
         decision_mask_gkt=np.ones(shape, bool),
         rollout_mask_g=np.ones(count, bool),

@@ -42,6 +42,9 @@ def group_of(seed: int, num_rollouts: int = G) -> Trajectory:
         used_gkt=used,
         num_other_readers_gkt=np.where(used, rng.integers(0, K, shape), 0).astype(np.int32),
         first_pull_seconds_gkt=np.where(used, decided + rng.uniform(0, 50, shape), np.inf).astype(np.float32),
+        step_seconds_gkt=np.where(step_mask, np.random.default_rng(seed + 1000).uniform(1, 20, shape), 0).astype(
+            np.float32
+        ),
         step_mask_gkt=step_mask,
         decision_mask_gkt=decision_mask,
         rollout_mask_g=rng.random(num_rollouts) < 0.9,
@@ -55,6 +58,8 @@ def padded(group: Trajectory, extra: tuple[int, int, int]) -> Trajectory:
     """The same group with more rollouts (left out), teams and steps, filled as the contract says."""
     arrays = {}
     for field in group.__dataclass_fields__:
+        if getattr(group, field) is None:
+            continue
         array = np.asarray(getattr(group, field))
         widths = [(0, more) for more in extra[: array.ndim]]
         arrays[field] = np.pad(array, widths, constant_values=PADDING.get(field, 0))

@@ -37,6 +37,9 @@ def group_of(seed: int) -> Trajectory:
         used_gkt=used,
         num_other_readers_gkt=np.where(used, rng.integers(0, K, shape), 0).astype(np.int32),
         first_pull_seconds_gkt=np.where(used, seconds + 10 * rng.random(shape), np.inf).astype(np.float32),
+        step_seconds_gkt=np.where(decided, 5 + 5 * np.random.default_rng(seed + 1000).random(shape), 0.0).astype(
+            np.float32
+        ),
         step_mask_gkt=decided,
         decision_mask_gkt=decided,
         rollout_mask_g=rng.random(G) < 0.9,

@@ -103,6 +103,7 @@ def test_collate_by_hand():
     assert trajectory.used_gkt.tolist() == [[[True, False, False], [False, False, False]]]
     assert trajectory.num_other_readers_gkt.tolist() == [[[1, 0, 0], [0, 0, 0]]]
     assert trajectory.first_pull_seconds_gkt[0, 0].tolist() == [6.0, np.inf, np.inf]
+    assert trajectory.step_seconds_gkt.tolist() == [[[4.0, 4.0, 0.0], [5.0, 0.0, 0.0]]]
     assert trajectory.finish_seconds_gk.tolist() == [[9.5, 12.0]]
     assert context.num_keys_gkt.tolist() == [[[0, 1, 0], [1, 0, 0]]]
     assert context.key_gnd.tolist() == [[[1, 1], [3, 1], [0, 0], [0, 0]]]

@@ -82,7 +82,7 @@ def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Traject
 
 
 def _stack(record: Any, items: Sequence[Any]) -> Any:
-    names = record.__dataclass_fields__
+    names = [name for name in record.__dataclass_fields__ if getattr(items[0], name) is not None]
     return record(**{name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in names})
 
 
@@ -99,6 +99,7 @@ def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
         "used_gkt": np.zeros(shape, bool),
         "num_other_readers_gkt": np.zeros(shape, np.int32),
         "first_pull_seconds_gkt": np.full(shape, np.inf, np.float32),
+        "step_seconds_gkt": np.zeros(shape, np.float32),
         "step_mask_gkt": np.zeros(shape, bool),
         "decision_mask_gkt": np.zeros(shape, bool),
         "rollout_mask_g": np.zeros(rollouts, bool),
@@ -124,6 +125,7 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
             arrays["finish_seconds_gk"][index, answer.team] = answer.seconds
     for step in rollout.steps:
         arrays["step_mask_gkt"][index, step.team, step.step] = True
+        arrays["step_seconds_gkt"][index, step.team, step.step] = step.finished_seconds - step.started_seconds
     for decision in rollout.decisions:
         place = (index, decision.team, decision.step)
         if not arrays["step_mask_gkt"][place]:
