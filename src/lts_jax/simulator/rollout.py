@@ -1,0 +1,150 @@
+"""Whole rollouts: a scan over events, gathered into the `Trajectory` that the text side collates, and the truth beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.simulator.answers import answers
+from lts_jax.simulator.environment import Acting, Policy, begin, make_scene, step
+from lts_jax.simulator.randomness import seed_words
+from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
+from lts_jax.simulator.state import Event, State
+from lts_jax.simulator.task import SimulatedTask, draw_task
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Truth:
+    """What no controller and no credit scheme sees. One rollout; groups put G in front."""
+
+    node_kt: Array  # i32[K, T] node that the step's output is about
+    variant_kt: Array  # i32[K, T] what a reader would take over: 0 right, above 0 some mistake, -1 nothing
+    entry_kt: Array  # i32[K, T] number in the bank; N where nothing was admitted
+    score_k: Array  # f32[K] of each team's answer
+    is_right_k: Array  # bool[K]
+    has_answer_k: Array  # bool[K]
+    num_readers_kt: Array  # i32[K, T]
+
+
+def rollout(
+    shape: SimulatorShape,
+    params: SimulatorParams,
+    task: SimulatedTask,
+    prng_key: Array,
+    policy: Policy,
+    policy_params: Any,
+    acting: Acting,
+    forced_kt: Array | None = None,
+) -> tuple[Trajectory, DecisionContext, Truth]:
+    """One rollout. Arrays of the result lack the axis G; `group` adds it.
+
+    Args:
+        shape: sizes; static.
+        params: numbers of the process.
+        task: as drawn by `draw_task`.
+        prng_key: typed key of this rollout; all its draws are made from it and from coordinates.
+        policy: (policy_params, observation) -> logits.
+        policy_params: whatever the policy takes.
+        acting: how logits become actions.
+        forced_kt: i32[K, T] actions that are not the policy's, ASK (-1) elsewhere.
+    """
+    seed_w = seed_words(prng_key)
+    scene = make_scene(shape, params, task, seed_w)
+    forced_x = None if forced_kt is None else forced_kt.reshape(-1)
+
+    def body(state: State, _: None) -> tuple[State, Event]:
+        return step(shape, scene, state, policy, policy_params, acting, forced_x)
+
+    state, event_e = jax.lax.scan(body, begin(shape, scene), length=shape.num_events)
+    end = answers(scene, state, seed_w)
+    at_place = partial(_at_place, shape, event_e.place)
+    reader_bits_nw = jnp.concatenate([state.reader_bits_nw, jnp.zeros_like(state.reader_bits_nw[:1])])
+    num_readers_n = jnp.sum(jax.lax.population_count(reader_bits_nw), axis=1).astype(jnp.int32)
+    first_pull_n = jnp.concatenate([state.first_pull_seconds_n, jnp.full(1, jnp.inf)])
+    entry_kt = at_place(event_e.entry, shape.num_entries)
+    num_readers_kt = num_readers_n[entry_kt]
+    trajectory = Trajectory(
+        reward_agg_g=end.reward_agg,
+        reward_first_g=end.reward_first,
+        runtime_g=end.runtime,
+        finish_seconds_gk=state.finish_seconds_k,
+        action_gkt=at_place(event_e.action, 0),
+        behavior_log_prob_gkt=at_place(event_e.log_prob, 0.0),
+        decision_seconds_gkt=at_place(event_e.decision_seconds, jnp.inf),
+        used_gkt=num_readers_kt > 0,
+        num_other_readers_gkt=num_readers_kt,
+        first_pull_seconds_gkt=first_pull_n[entry_kt],
+        step_seconds_gkt=at_place(event_e.step_seconds, 0.0),
+        step_mask_gkt=at_place(event_e.place < shape.num_events, False),
+        decision_mask_gkt=at_place(event_e.is_decided, False),
+        rollout_mask_g=jnp.any(end.has_answer_k),
+    )
+    context = DecisionContext(
+        query_d=task.query_d,
+        key_gnd=state.key_nd,
+        num_keys_gkt=at_place(event_e.num_keys, 0),
+        step_gktsd=at_place(event_e.step_3d, 0.0),
+    )
+    truth = Truth(
+        node_kt=at_place(event_e.node, 0),
+        variant_kt=at_place(event_e.variant, 0),
+        entry_kt=entry_kt,
+        score_k=end.score_k,
+        is_right_k=end.is_right_k,
+        has_answer_k=end.has_answer_k,
+        num_readers_kt=num_readers_kt,
+    )
+    return trajectory, context, truth
+
+
+def _at_place(shape: SimulatorShape, place_e: Array, value_e: Array, padding: float) -> Array:
+    """Events [E, ...] to [K, T, ...]; places that no event has get `padding`."""
+    kept = jnp.full((shape.num_events, *value_e.shape[1:]), padding, value_e.dtype)
+    return kept.at[place_e].set(value_e, mode="drop").reshape(shape.num_teams, shape.max_steps, *value_e.shape[1:])
+
+
+Rollouts = tuple[Trajectory, DecisionContext, Truth]
+
+
+def group(
+    shape: SimulatorShape,
+    params: SimulatorParams,
+    task: SimulatedTask,
+    prng_key_g: Array,
+    policy: Policy,
+    policy_params: Any,
+    acting: Acting,
+    forced_gkt: Array | None = None,
+) -> Rollouts:
+    """G rollouts of one task, one key each: arrays [G, ...], the context's query without G."""
+    one = partial(rollout, shape, params, task, policy=policy, policy_params=policy_params, acting=acting)
+    run: Callable[..., Rollouts] = lambda prng_key, forced: one(prng_key, forced_kt=forced)  # noqa: E731
+    trajectory, context, truth = jax.vmap(run, in_axes=(0, None if forced_gkt is None else 0))(prng_key_g, forced_gkt)
+    return trajectory, replace(context, query_d=context.query_d[0]), truth
+
+
+def groups(
+    shape: SimulatorShape,
+    params: SimulatorParams,
+    prng_key: Array,
+    policy: Policy,
+    policy_params: Any,
+    acting: Acting,
+    *,
+    num_tasks: int,
+    num_rollouts: int,
+) -> Rollouts:
+    """B fresh tasks, G rollouts each: arrays [B, G, ...], all drawn from `prng_key`."""
+
+    def one(key: Array) -> Rollouts:
+        task_key, rollout_key = jax.random.split(key)
+        task = draw_task(shape, params, task_key)
+        return group(shape, params, task, jax.random.split(rollout_key, num_rollouts), policy, policy_params, acting)
+
+    return jax.vmap(one)(jax.random.split(prng_key, num_tasks))

@@ -1,0 +1,134 @@
+"""The bank inside the simulator: an admission, what a full bank evicts, and what a team reads."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.simulator.randomness import pair_uniform
+from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
+from lts_jax.simulator.state import NOTHING, RIGHT, State
+from lts_jax.simulator.working import Outcome
+
+_DETECTION = 1024  # added to a reader's number: whether it sees through a wrong value, drawn apart from its interest
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Reading:
+    """What one look at the listing gave a team."""
+
+    state: State
+    known_bits: Array  # i32[]
+    variant_m: Array  # i32[M]
+    seconds: Array  # f32[]
+
+
+def admit(
+    state: State, outcome: Outcome, writer: Array, word: Array, seconds: Array, logit: Array, key_d: Array, is_in: Array
+) -> State:
+    """Append an entry at the next free number where `is_in`; a bank whose numbers are used up takes nothing."""
+    number_n = jnp.arange(state.node_n.shape[0])
+    here_n = (number_n == state.num_entries) & is_in
+
+    def put(old: Array, new: Array) -> Array:
+        return jnp.where(here_n, new, old)
+
+    return replace(
+        state,
+        num_entries=state.num_entries + is_in,
+        node_n=put(state.node_n, outcome.offered_node),
+        variant_n=put(state.variant_n, outcome.offered_variant),
+        writer_n=put(state.writer_n, writer),
+        commit_seconds_n=put(state.commit_seconds_n, seconds),
+        word_n=put(state.word_n, word),
+        is_alive_n=state.is_alive_n | here_n,
+        wanted_n=put(state.wanted_n, logit),
+        key_nd=jnp.where(here_n[:, None], key_d, state.key_nd),
+    )
+
+
+def evict(state: State, params: SimulatorParams) -> State:
+    """Take one entry out where the bank holds more than `capacity`: the oldest, least read, or least wanted."""
+    number_n = jnp.arange(state.node_n.shape[0])
+    readers_n = jnp.sum(jax.lax.population_count(state.reader_bits_nw), axis=1)
+    by_age_n = number_n.astype(jnp.float32)
+    by_use_n = readers_n + 1e-3 * by_age_n  # among equals the oldest
+    ranked_n = jnp.where(
+        params.evict_rule == 0.0, by_age_n, jnp.where(params.evict_rule == 1.0, by_use_n, state.wanted_n)
+    )
+    lowest = jnp.min(jnp.where(state.is_alive_n, ranked_n, jnp.inf))
+    first = jnp.min(jnp.where(state.is_alive_n & (ranked_n == lowest), number_n, number_n.shape[0]))
+    is_over = jnp.sum(state.is_alive_n) > params.capacity
+    return replace(state, is_alive_n=state.is_alive_n & ~((number_n == first) & is_over))
+
+
+def read(
+    shape: SimulatorShape,
+    params: SimulatorParams,
+    state: State,
+    team: Array,
+    known_bits: Array,
+    variant_m: Array,
+    now: Array,
+    does_read: Array,
+) -> Reading:
+    """One look at all listed keys of other teams, and the pulls that come of it.
+
+    An entry is pulled with `pull_probability` if the team has use for it, else with `idle_pull_probability`, both times
+    attention_keys / (attention_keys + listed keys). A team's interest in an entry is drawn once, so looking
+    twice at an unchanged listing changes nothing.
+    """
+    number_n = jnp.arange(state.node_n.shape[0])
+    word_at, bit = team // 32, jnp.uint32(1) << (team % 32).astype(jnp.uint32)
+    bits_n = state.reader_bits_nw[:, 0] if state.reader_bits_nw.shape[1] == 1 else state.reader_bits_nw[:, word_at]
+    listed_n = state.is_alive_n & (state.writer_n != team) & (state.commit_seconds_n <= now) & does_read
+    listed_n = listed_n & (number_n.astype(jnp.float32) >= state.num_entries - params.listing_window)
+    num_listed = jnp.sum(listed_n).astype(jnp.float32)
+    attention = params.attention_keys / (params.attention_keys + num_listed)
+    has_use_n = (state.variant_n != NOTHING) & (((known_bits >> state.node_n) & 1) == 0)
+    chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
+    wanted_n = listed_n & ((bits_n & bit) == 0) & (pair_uniform(state.word_n, team) < chance_n)
+    pulled_n = jnp.zeros_like(wanted_n)
+    for _ in range(shape.max_pulls):
+        newest = jnp.max(jnp.where(wanted_n, number_n, -1))
+        at_n = number_n == newest
+        wanted_n, pulled_n = wanted_n & ~at_n, pulled_n | at_n
+        known_bits, variant_m = _take_over(
+            params, state, jnp.maximum(newest, 0), newest >= 0, team, known_bits, variant_m
+        )
+    state = replace(
+        state,
+        reader_bits_nw=_set_bit(state.reader_bits_nw, pulled_n, word_at, bit),
+        first_pull_seconds_n=jnp.where(
+            pulled_n, jnp.minimum(state.first_pull_seconds_n, now), state.first_pull_seconds_n
+        ),
+    )
+    num_pulls = jnp.sum(pulled_n)
+    seconds = params.selection_seconds * (num_listed > 0) + params.key_seconds * num_listed
+    return Reading(state, known_bits, variant_m, seconds + params.pull_seconds * num_pulls)
+
+
+def _take_over(
+    params: SimulatorParams,
+    state: State,
+    number: Array,
+    is_pulled: Array,
+    team: Array,
+    known_bits: Array,
+    variant_m: Array,
+) -> tuple[Array, Array]:
+    """A team's knowledge after one pull: a value it lacked, unless it sees that the value is wrong."""
+    node, variant = state.node_n[number], state.variant_n[number]
+    is_seen_through = (variant > RIGHT) & (
+        pair_uniform(state.word_n[number], team + _DETECTION) < params.detect_probability
+    )
+    learns = is_pulled & (variant != NOTHING) & (((known_bits >> node) & 1) == 0) & ~is_seen_through
+    node_m = jnp.arange(variant_m.shape[0])
+    return known_bits | (learns.astype(jnp.int32) << node), jnp.where(learns & (node_m == node), variant, variant_m)
+
+
+def _set_bit(reader_bits_nw: Array, pulled_n: Array, word_at: Array, bit: Array) -> Array:
+    here_w = jnp.arange(reader_bits_nw.shape[1]) == word_at
+    return reader_bits_nw | jnp.where(pulled_n[:, None] & here_w, bit, jnp.uint32(0))
