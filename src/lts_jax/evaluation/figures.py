@@ -128,13 +128,15 @@ def dot_plot(
     resolution: float = math.nan,
     text_title: str = "",
     width: int = 400,
+    label_width: int = 130,
+    text_width: int = 98,
 ) -> str:
     """A row per policy: a dot with its interval; a dashed tick at its chance level; the value as text at the right.
 
     `text_title` stands over these values. `zero_line` marks no difference; `resolution` shades the band around it
-    inside which effects stay unseen.
+    inside which effects stay unseen. `label_width` and `text_width` are the pixels left and right of the dots.
     """
-    left, right, top, row_height = 130, 98, 34, 24
+    left, right, top, row_height = label_width, text_width, 34, 24
     height = top + row_height * len(dots) + 30
     low, high = bounds or _span(dots, zero_line=zero_line)
     x_ticks = [tick for tick in ticks(low, high, 4) if low <= tick <= high]
@@ -154,15 +156,17 @@ def dot_plot(
         parts.append(text(width - right, base + 29, x_title, anchor="end", soft=True))
     for number, dot in enumerate(dots):
         y = top + row_height * (number + 0.5)
-        parts.append(_dot_row(dot, y, to_x, width))
+        parts.append(_dot_row(dot, y, to_x, width, label_width))
     return svg("".join(parts), width, height, f"{title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots))
 
 
-def _dot_row(dot: Dot, y: float, to_x: Scale, width: int) -> str:
+def _dot_row(dot: Dot, y: float, to_x: Scale, width: int, label_width: int) -> str:
     tip = quote(dot.tip or f"{dot.label}: {dot.text}")
     parts = [f'<g data-tip="{tip}">' + rect(0, y - 12, width, 24, "transparent")]
     bold = 700 if dot.color == ACCENT else 400
-    parts.append(text(0, y + 4, shorten(dot.label, 18), color=ACCENT if bold == 700 else INK, weight=bold))
+    parts.append(
+        text(0, y + 4, shorten(dot.label, label_width // 7), color=ACCENT if bold == 700 else INK, weight=bold)
+    )
     if math.isfinite(dot.level):
         x = to_x(dot.level)
         parts.append(path([x, x], [y - 8, y + 8], SOFT, 2, dash="3 2.5"))

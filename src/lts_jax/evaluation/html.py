@@ -1,5 +1,7 @@
 """The report as one self-contained page: no network, no external font, style or script; every text is escaped."""
 
+from collections.abc import Sequence
+
 from lts_jax.evaluation.figures import line_chart
 from lts_jax.evaluation.page_figures import completion, differences, sharing, versus
 from lts_jax.evaluation.page_style import SCRIPT, STYLE
@@ -25,10 +27,15 @@ def report_html(report: Report) -> str:
         _example(report),
         _reading(report),
     ]
+    return page(TITLE, sections)
+
+
+def page(title: str, sections: Sequence[str]) -> str:
+    """A whole page around sections of markup; empty ones are left out."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{TITLE}</title><style>{STYLE}</style></head><body><main>\n"
+        f"<title>{quote(title)}</title><style>{STYLE}</style></head><body><main>\n"
         + "\n".join(section for section in sections if section)
         + f'\n</main><div id="tip" role="status"></div><script>{SCRIPT}</script></body></html>\n'
     )

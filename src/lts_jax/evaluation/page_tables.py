@@ -31,23 +31,23 @@ def comparison(report: Report) -> str:
     return (
         "<h2>Comparison</h2>"
         f'<p class="soft">Means with 95 % intervals. Differences are paired with {quote(report.reference)} over tasks '
-        f"and seeds. Tokens, dollars and overhead are means per rollout.</p>{_table(heads, body)}"
+        f"and seeds. Tokens, dollars and overhead are means per rollout.</p>{scroll_table(heads, body)}"
     )
 
 
 def _comparison_row(row: ComparisonRow, report: Report) -> str:
     is_reference = row.policy == report.reference
     cells = [
-        _cell(quote(row.policy) + ("<small>reference</small>" if is_reference else "")),
-        _cell(_stacked(row.score, ".3f", ".2f")),
-        _cell("–" if is_reference else _stacked(row.score_difference, "+.3f", "+.2f"), "group"),
-        _cell(_stacked(row.runtime_seconds, ",.0f"), "group"),
-        _cell("–" if is_reference else _stacked(row.runtime_reduction_percent, "+.1f")),
-        _cell(number(row.answered, ".2f", "–"), "group"),
-        _cell(number(row.steps_per_team, ".1f", "–")),
-        _cell(short_count(row.tokens)),
-        _cell(number(row.usd or math.nan, ".3f", "–")),
-        _cell(number(row.overhead_seconds, ".1f", "–")),
+        cell(quote(row.policy) + ("<small>reference</small>" if is_reference else "")),
+        cell(stacked(row.score, ".3f", ".2f")),
+        cell("–" if is_reference else stacked(row.score_difference, "+.3f", "+.2f"), "group"),
+        cell(stacked(row.runtime_seconds, ",.0f"), "group"),
+        cell("–" if is_reference else stacked(row.runtime_reduction_percent, "+.1f")),
+        cell(number(row.answered, ".2f", "–"), "group"),
+        cell(number(row.steps_per_team, ".1f", "–")),
+        cell(short_count(row.tokens)),
+        cell(number(row.usd or math.nan, ".3f", "–")),
+        cell(number(row.overhead_seconds, ".1f", "–")),
     ]
     own = ' class="own"' if row.policy == report.highlight and not is_reference else ""
     return f"<tr{own}>{''.join(cells)}</tr>"
@@ -67,14 +67,14 @@ def breakdown(report: Report) -> str:
     lines = []
     for policy in dict.fromkeys(row.policy for row in report.breakdown):
         cells = [by_cell.get((policy, group), BreakdownRow(policy, group, 0, UNKNOWN, UNKNOWN)) for group in groups]
-        texts = [_stacked(cell.score, ".3f", ".2f") for cell in cells]
-        texts += [_stacked(cell.runtime_seconds, ",.0f") for cell in cells]
-        texts = [_cell(one, "group" if column in first else "") for column, one in enumerate(texts)]
+        texts = [stacked(cell.score, ".3f", ".2f") for cell in cells]
+        texts += [stacked(cell.runtime_seconds, ",.0f") for cell in cells]
+        texts = [cell(one, "group" if column in first else "") for column, one in enumerate(texts)]
         own = ' class="own"' if policy == report.highlight and policy != report.reference else ""
-        lines.append(f"<tr{own}>{_cell(quote(policy))}{''.join(texts)}</tr>")
+        lines.append(f"<tr{own}>{cell(quote(policy))}{''.join(texts)}</tr>")
     return (
         '<h2>By kind of task</h2><p class="soft">Means with 95 % intervals; no interval below five tasks.</p>'
-        + _table(heads, "".join(lines))
+        + scroll_table(heads, "".join(lines))
     )
 
 
@@ -87,16 +87,16 @@ def entries_table(rollout: Rollout) -> str:
     for entry in rollout.entries:
         readers = [f"team {pull.reader}, step {pull.step}" for pull in rollout.pulls if pull.entry == entry.entry]
         cells = [
-            _cell(str(entry.entry)),
-            _cell(quote(excerpt(entry.key, 300)), "texts"),
-            _cell(f"team {entry.team}, step {entry.step}"),
-            _cell(f"{entry.seconds:.0f}"),
-            _cell("; ".join(readers) or "–", "texts"),
+            cell(str(entry.entry)),
+            cell(quote(excerpt(entry.key, 300)), "texts"),
+            cell(f"team {entry.team}, step {entry.step}"),
+            cell(f"{entry.seconds:.0f}"),
+            cell("; ".join(readers) or "–", "texts"),
         ]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f"<details><summary>The memory bank of this rollout, {len(lines)} entries</summary>"
-        f"{_table(heads, ''.join(lines))}</details>"
+        f"{scroll_table(heads, ''.join(lines))}</details>"
     )
 
 
@@ -104,24 +104,25 @@ def measures_table() -> str:
     """What every measure means, with its unit, its better direction and its chance level."""
     heads = [("measure", ""), ("meaning", "texts"), ("unit", "texts"), ("better", "texts"), ("by chance", "texts")]
     lines = "".join(
-        f"<tr>{_cell(quote(name))}{_cell(quote(one.meaning), 'texts')}{_cell(quote(one.unit), 'texts')}"
-        f"{_cell(quote(one.better or '–'), 'texts')}{_cell(quote(one.chance or '–'), 'texts')}</tr>"
+        f"<tr>{cell(quote(name))}{cell(quote(one.meaning), 'texts')}{cell(quote(one.unit), 'texts')}"
+        f"{cell(quote(one.better or '–'), 'texts')}{cell(quote(one.chance or '–'), 'texts')}</tr>"
         for name, one in MEASURES.items()
     )
-    return _table(heads, lines)
+    return scroll_table(heads, lines)
 
 
-def _table(heads: Sequence[tuple[str, str]], body: str) -> str:
+def scroll_table(heads: Sequence[tuple[str, str]], body: str) -> str:
     """A table that scrolls sideways where the page is too narrow; `heads` are (markup, class)."""
     head = "".join(f'<th class="{css_class}">{markup}</th>' for markup, css_class in heads)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(markup: str, css_class: str = "") -> str:
+def cell(markup: str, css_class: str = "") -> str:
+    """One cell of a table; the markup must be escaped already."""
     return f'<td class="{css_class}">{markup}</td>' if css_class else f"<td>{markup}</td>"
 
 
-def _stacked(value: Interval, form: str, bounds_form: str | None = None) -> str:
+def stacked(value: Interval, form: str, bounds_form: str | None = None) -> str:
     """The estimate with its interval below it."""
     estimate = number(value.estimate, form, "–")
     bounds = interval(value, form, bounds_form).removeprefix(number(value.estimate, form)).strip()

@@ -68,7 +68,7 @@ def mean_interval(
         return UNKNOWN
     weights = _task_weights(len(sums), num_resamples, seed)
     means = (weights @ sums) / (weights @ counts)
-    return _interval(float(sums.sum() / counts.sum()), means, len(sums), level)
+    return percentile_interval(float(sums.sum() / counts.sum()), means, len(sums), level)
 
 
 def difference_interval(paired: Paired, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Interval:
@@ -92,7 +92,7 @@ def reduction_interval(
     usable = resampled_reference != 0
     reductions = 100 * (1 - (weights @ policy_sums)[usable] / resampled_reference[usable])
     estimate = float(100 * (1 - policy_sums.sum() / reference_sums.sum()))
-    return _interval(estimate, reductions, len(reference_sums), level)
+    return percentile_interval(estimate, reductions, len(reference_sums), level)
 
 
 def minimum_detectable_effect(
@@ -185,7 +185,7 @@ def _task_weights(num_tasks: int, num_resamples: int, seed: int) -> np.ndarray:
     return generator.multinomial(num_tasks, np.full(num_tasks, 1 / num_tasks), size=num_resamples).astype(float)
 
 
-def _interval(estimate: float, resampled: np.ndarray, num_tasks: int, level: float) -> Interval:
+def percentile_interval(estimate: float, resampled: np.ndarray, num_tasks: int, level: float = LEVEL) -> Interval:
     """Expanded percentile interval (Hesterberg 2015, "What teachers should know about the bootstrap", section 3.3).
 
     Plain percentiles are too narrow for few tasks; the tail is moved to Phi(-sqrt(B/(B-1)) * t_{1-alpha/2, B-1}).
