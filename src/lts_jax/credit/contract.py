@@ -1,11 +1,18 @@
 """What a credit scheme is, and how a number per rollout becomes a number per decision."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
+
+Field = TypeVar("Field")  # of a trajectory
+
+Number = float | Array
+"""A numeric hyper-parameter: a plain number, or a scalar array, traced or not, so that one jit holds a whole sweep."""
 
 CreditFn = Callable[[Trajectory], Array]
 """One group of G rollouts in, credit f32[G, K, T] out, zero where no decision was taken or the rollout does not count.
@@ -25,3 +32,19 @@ def decision_mean(value_gkt: Array, trajectory: Trajectory) -> Array:
     """Mean over the decisions of each rollout, f32[G]; 0 for a rollout without decisions."""
     total_g = jnp.sum(jnp.where(trajectory.decision_mask_gkt, value_gkt, 0.0), axis=(1, 2))
     return total_g / jnp.maximum(jnp.sum(trajectory.decision_mask_gkt, axis=(1, 2)), 1)
+
+
+def admitted(trajectory: Trajectory) -> Array:
+    """Decisions that took the entry into the bank (action 1), bool[G, K, T]."""
+    return trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
+
+
+def needed(field: Field | None, scheme: str, missing: str) -> Field:
+    """An optional field of the trajectory that a scheme cannot do without.
+
+    Raises:
+        UserError: the field is None; names the scheme and what is missing.
+    """
+    if field is None:
+        raise UserError(f"credit scheme {scheme}: needs {missing}")
+    return field

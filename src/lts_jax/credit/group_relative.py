@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import per_decision
+from lts_jax.credit.contract import Number, per_decision
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -13,7 +13,7 @@ Divisor = Literal["population", "sample", "none"]
 
 
 def group_relative(
-    trajectory: Trajectory, *, first_weight: float = 1.0, divisor: Divisor = "population", epsilon: float = 1e-6
+    trajectory: Trajectory, *, first_weight: Number = 1.0, divisor: Divisor = "population", epsilon: Number = 1e-6
 ) -> Array:
     """a = (R - mean) / (std + epsilon), over the counted rollouts of the group (GRPO, arXiv 2402.03300; LTS).
 
@@ -35,7 +35,7 @@ def group_relative(
     return per_decision(advantage_g, trajectory, counted_g)
 
 
-def leave_one_out(trajectory: Trajectory, *, first_weight: float = 1.0) -> Array:
+def leave_one_out(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Array:
     """a = R - mean of the other counted rollouts' R = n / (n - 1) * (R - mean)  (RLOO, arXiv 2402.14740).
 
     Its baseline does not depend on the rollout itself, so it is unbiased. No divisor. A group of one, and equal
@@ -62,7 +62,7 @@ def centred(value_g: Array, counted_g: Array) -> Array:
     return jnp.where(highest > lowest, value_g - mean, 0.0)
 
 
-def spread(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: float) -> Array:
+def spread(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: Number) -> Array:
     """Standard deviation over counted rollouts plus epsilon; 1 for divisor "none".
 
     Raises:

@@ -2,12 +2,12 @@
 
 from jax import Array
 
-from lts_jax.credit.contract import per_decision
+from lts_jax.credit.contract import Number, per_decision
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
 
-def reinforce(trajectory: Trajectory, *, first_weight: float = 1.0) -> Array:
+def reinforce(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Array:
     """a = R for every decision of the rollout (Williams, 1992).
 
     No baseline, no divisor: a group of one gives R, equal rewards give R.

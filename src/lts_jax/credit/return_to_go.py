@@ -5,14 +5,14 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import decision_mean, per_decision
+from lts_jax.credit.contract import Number, decision_mean, per_decision
 from lts_jax.credit.group_relative import centred
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
 
 def return_to_go(
-    trajectory: Trajectory, *, first_weight: float = 1.0, decay_seconds: float = math.inf, baseline: bool = True
+    trajectory: Trajectory, *, first_weight: Number = 1.0, decay_seconds: Number = math.inf, baseline: bool = True
 ) -> Array:
     """Rewards obtained at or after the decision, discounted by the time until they came.
 
@@ -48,7 +48,7 @@ def return_to_go(
     return per_decision(centred(mean_g, has_decisions_g)[:, None, None] + within_gkt, trajectory, counted_g)
 
 
-def _discounted(reward_g: Array, when_g: Array, time_gkt: Array, decay_seconds: float) -> Array:
+def _discounted(reward_g: Array, when_g: Array, time_gkt: Array, decay_seconds: Number) -> Array:
     later_gkt = jnp.maximum(when_g[:, None, None] - time_gkt, 0.0)
     discount_gkt = jnp.where(decay_seconds == jnp.inf, 1.0, jnp.exp(-later_gkt / decay_seconds))
     return reward_g[:, None, None] * discount_gkt

@@ -6,11 +6,15 @@ from inspect import signature
 
 from jax import Array
 
-from lts_jax.credit.broadcast import trajectory_broadcast
-from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.broadcast import stepwise_broadcast, trajectory_broadcast
+from lts_jax.credit.comam import comam
+from lts_jax.credit.contract import CreditFn, Number
+from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative, leave_one_out
 from lts_jax.credit.reinforce import reinforce
+from lts_jax.credit.replays import counterfactual, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
+from lts_jax.credit.saved_work import saved_work
 from lts_jax.credit.usage import cross_team_usage, time_discounted_usage, usage_aware, usage_bonus
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
@@ -23,14 +27,23 @@ SCHEMES: dict[str, Callable[..., Array]] = {
     "usage_bonus": usage_bonus,
     "cross_team_usage": cross_team_usage,
     "time_discounted_usage": time_discounted_usage,
+    "saved_work": saved_work,
     "return_to_go": return_to_go,
-    "trajectory_broadcast": trajectory_broadcast,
+    "gae": gae,
+    "trajectory_broadcast": trajectory_broadcast,  # MemSearcher
+    "stepwise_broadcast": stepwise_broadcast,  # AgeMem
+    "counterfactual": counterfactual,
+    "shapley": shapley,
+    "local_group": local_group,
+    "comam": comam,
 }
 """Schemes by the name that the command line uses."""
 
 
-def scheme(name: str, **hyperparameters: float | str) -> CreditFn:
+def scheme(name: str, **hyperparameters: Number | str) -> CreditFn:
     """The named scheme with those of the `hyperparameters` that it takes; the rest do not concern it.
+
+    Numbers may be traced scalars, so one compiled program holds every value of a sweep; words and switches may not.
 
     Raises:
         UserError: unknown name.

@@ -5,13 +5,13 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import decision_mean, per_decision
+from lts_jax.credit.contract import Number, decision_mean, per_decision
 from lts_jax.credit.group_relative import Divisor, centred, group_relative, spread
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
 
-def usage_bonus(trajectory: Trajectory, *, usage_weight: float = 0.5, first_weight: float = 1.0) -> Array:
+def usage_bonus(trajectory: Trajectory, *, usage_weight: Number = 0.5, first_weight: Number = 1.0) -> Array:
     """b = usage_weight * 1[used and R > 0]: the second term of LTS Eq. 7. No baseline, no divisor.
 
     A group of one and equal rewards make no difference; where R <= 0 the bonus is 0.
@@ -32,11 +32,11 @@ def usage_bonus(trajectory: Trajectory, *, usage_weight: float = 0.5, first_weig
 def usage_aware(
     trajectory: Trajectory,
     *,
-    usage_weight: float = 0.5,
-    first_weight: float = 1.0,
+    usage_weight: Number = 0.5,
+    first_weight: Number = 1.0,
     bonus_on: Literal["advantage", "return"] = "advantage",
     divisor: Divisor = "population",
-    epsilon: float = 1e-6,
+    epsilon: Number = 1e-6,
 ) -> Array:
     """LTS Eq. 7 (arXiv 2602.05965): a = (R - mean) / (std + epsilon) + usage_weight * 1[used and R > 0].
 
@@ -75,11 +75,11 @@ def usage_aware(
 def cross_team_usage(
     trajectory: Trajectory,
     *,
-    usage_weight: float = 0.5,
-    first_weight: float = 1.0,
+    usage_weight: Number = 0.5,
+    first_weight: Number = 1.0,
     counting: Literal["once", "each_reader"] = "once",
     divisor: Divisor = "population",
-    epsilon: float = 1e-6,
+    epsilon: Number = 1e-6,
 ) -> Array:
     """a = group-relative advantage + usage_weight * readers * 1[R > 0], readers = other teams that pulled the entry.
 
@@ -113,11 +113,11 @@ def cross_team_usage(
 def time_discounted_usage(
     trajectory: Trajectory,
     *,
-    usage_weight: float = 0.5,
-    first_weight: float = 1.0,
-    decay_seconds: float = 300.0,
+    usage_weight: Number = 0.5,
+    first_weight: Number = 1.0,
+    decay_seconds: Number = 300.0,
     divisor: Divisor = "population",
-    epsilon: float = 1e-6,
+    epsilon: Number = 1e-6,
 ) -> Array:
     """a = group-relative advantage + usage_weight * exp(-(t_pull - t_decision) / decay_seconds) * 1[used and R > 0].
 

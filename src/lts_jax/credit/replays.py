@@ -1,0 +1,116 @@
+"""Credit from replays: the rollout as it was against the rollout as it would have been.
+
+These schemes need what only a simulator or simulated teams can afford: the same rollout again with one decision turned,
+with a part of its bank, or with fresh randomness from the same state.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.credit.contract import Number, admitted, needed, per_decision
+from lts_jax.credit.group_relative import Divisor, centred, spread
+from lts_jax.credit.returns import combined, episode_return, mean_runtime
+from lts_jax.trajectory import Trajectory
+
+
+def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtime_weight: Number = 0.0) -> Array:
+    """a = R - R(flipped) + runtime_weight * (runtime(flipped) - runtime) / mean runtime: the difference reward.
+
+    Leave one entry out: for an admitted step, what the rollout lost when that one entry was withheld; for a rejected
+    one, what it gained by having been rejected. The counterfactual baseline of COMA (arXiv 1705.08926) with the true
+    alternative in place of a critic. The mean runtime is over the counted rollouts. A decision that was not replayed,
+    or whose replay has no reward, gets 0. No divisor, no epsilon, no group: a group of one and equal rewards make no
+    difference.
+
+    Args:
+        trajectory: one group, arrays [G, K, T], with `flipped`.
+        first_weight: lambda_first.
+        runtime_weight: credit for one mean runtime saved; 0 leaves runtime out.
+
+    Returns:
+        f32[G, K, T].
+
+    Raises:
+        UserError: no `flipped`.
+    """
+    flipped = needed(trajectory.flipped, "counterfactual", "flipped, which replays with one decision turned give")
+    return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
+    flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
+    saved_gkt = (flipped.runtime_gkt - trajectory.runtime_g[:, None, None]) / mean_runtime(trajectory, counted_g)
+    worth_gkt = jnp.where(runtime_weight == 0.0, 0.0, runtime_weight * saved_gkt)
+    difference_gkt = return_g[:, None, None] - flipped_gkt + worth_gkt
+    return per_decision(jnp.where(jnp.isfinite(difference_gkt), difference_gkt, 0.0), trajectory, counted_g)
+
+
+def shapley(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Array:
+    """a = mean over p of (v[p, b + 1] - v[p, b]) / (admitted steps of the rollout in block b of p), b the step's block.
+
+    Shapley values of the admitted entries by sampled permutations (Castro et al., 2009), v = R_agg + first_weight *
+    R_first of the rollout replayed with blocks 0 .. b - 1 alone. Entries of one block share its gain equally. For each
+    permutation the credit of a rollout adds up to v(all) - v(none); an entry that changes nothing gets 0. Rejected
+    steps get 0. A difference that is not a number stays out of the mean. No divisor, no epsilon, no group: a group of
+    one and equal rewards make no difference.
+
+    Args:
+        trajectory: one group, arrays [G, K, T], with `coalitions`.
+        first_weight: lambda_first.
+
+    Returns:
+        f32[G, K, T].
+
+    Raises:
+        UserError: no `coalitions`.
+    """
+    coalitions = needed(trajectory.coalitions, "shapley", "coalitions, which replays with growing banks give")
+    _, counted_g = episode_return(trajectory, first_weight=first_weight)
+    value_gpc = combined(coalitions.reward_agg_gpc, coalitions.reward_first_gpc, first_weight=first_weight)
+    gain_gpc = jnp.diff(value_gpc, axis=-1)
+    num_blocks = gain_gpc.shape[-1]
+    admitted_gkt = admitted(trajectory)
+    block_gpkt = jnp.clip(coalitions.block_gpkt, 0, num_blocks - 1)
+    in_block_gpktc = jax.nn.one_hot(block_gpkt, num_blocks) * admitted_gkt[:, None, :, :, None]
+    share_gpc = gain_gpc / jnp.maximum(jnp.sum(in_block_gpktc, axis=(2, 3)), 1.0)
+    block_gpx = block_gpkt.reshape(*gain_gpc.shape[:2], -1)  # x: all steps of all teams
+    share_gpx = jnp.take_along_axis(share_gpc, block_gpx, axis=-1)
+    known_gpx = jnp.isfinite(share_gpx)
+    total_gx = jnp.sum(jnp.where(known_gpx, share_gpx, 0.0), axis=1)
+    mean_gkt = (total_gx / jnp.maximum(jnp.sum(known_gpx, axis=1), 1)).reshape(admitted_gkt.shape)
+    return per_decision(jnp.where(admitted_gkt, mean_gkt, 0.0), trajectory, counted_g)
+
+
+def local_group(
+    trajectory: Trajectory, *, first_weight: Number = 1.0, divisor: Divisor = "none", epsilon: Number = 1e-6
+) -> Array:
+    """a = (R - mean) / (std + epsilon), over the rollout and its re-rollouts from the state before this decision.
+
+    The argument of Memory-R2: rollouts with different banks are different problems, so a decision is compared only
+    with what else might have come from the same history and bank. By default only the mean is taken off, as dividing
+    by the spread of so few re-rollouts weights decisions by chance; the result is then unbiased up to the constant
+    M / (M + 1) for M re-rollouts, since the rollout is part of its own mean. Re-rollouts without a reward stay out; a
+    decision that has none, a group of one that is, gets 0, and so do equal rewards.
+
+    Args:
+        trajectory: one group, arrays [G, K, T], with `regrouped`.
+        first_weight: lambda_first.
+        divisor: "none", "population" or "sample", as in `group_relative`, here over the M + 1 rollouts.
+        epsilon: added to the standard deviation.
+
+    Returns:
+        f32[G, K, T].
+
+    Raises:
+        UserError: no `regrouped`.
+        ValueError: unknown divisor.
+    """
+    regrouped = needed(trajectory.regrouped, "local_group", "regrouped, which re-rollouts from before a decision give")
+    return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
+    again_gmkt = combined(regrouped.reward_agg_gmkt, regrouped.reward_first_gmkt, first_weight=first_weight)
+    itself_gmkt = jnp.broadcast_to(return_g[:, None, None, None], again_gmkt[:, :1].shape)
+    member_gktm = jnp.moveaxis(jnp.concatenate([itself_gmkt, again_gmkt], axis=1), 1, -1)
+    member_xm = member_gktm.reshape(-1, member_gktm.shape[-1])  # x: all decisions
+    known_xm = jnp.isfinite(member_xm)
+    member_xm = jnp.where(known_xm, member_xm, 0.0)
+    deviation_x = jax.vmap(centred)(member_xm, known_xm)[:, 0]
+    scale_x = jax.vmap(lambda value, known: spread(value, known, divisor=divisor, epsilon=epsilon))(member_xm, known_xm)
+    return per_decision((deviation_x / scale_x).reshape(member_gktm.shape[:-1]), trajectory, counted_g)
