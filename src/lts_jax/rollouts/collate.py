@@ -4,17 +4,21 @@ The only file in which a record becomes an array. Padding is decided here once: 
 of a decision is the prefix of entries committed before it, so keys are stored once per rollout, not once per decision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from lts_jax.errors import UserError
 from lts_jax.memory.usage import first_pull_seconds, readers_of_entries
 from lts_jax.records import Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
-from lts_jax.trajectory import DecisionContext, Trajectory
+from lts_jax.trajectory import DecisionContext, FlippedRollouts, Trajectory
+
+Place = tuple[int, int, int]
+"""A decision of a group: number of the rollout in the group, team, step."""
 
 
 class TextEncoder(Protocol):
@@ -74,16 +78,33 @@ def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings
     return Trajectory(**arrays), context  # type: ignore[arg-type]
 
 
+def collate_flipped(
+    group: RolloutGroup, replays: Mapping[Place, Rollout], settings: CollateSettings
+) -> FlippedRollouts:
+    """Rollouts with one decision turned, by the place of that decision, as arrays [G, K, T].
+
+    NaN where there is no replay, or the replay does not count (see `rollout_counts`).
+
+    Raises:
+        ValueError: a rollout of the group has more steps or entries than the padding holds.
+    """
+    for rollout in group.rollouts:
+        _check_size(rollout, settings)
+    shape = (len(group.rollouts), group.rollouts[0].num_teams, settings.max_steps)
+    agg, first, runtime = (np.full(shape, np.nan, np.float32) for _ in range(3))
+    for place, rollout in replays.items():
+        if rollout_counts(rollout):
+            agg[place], first[place], runtime[place] = rollout.reward_agg, rollout.reward_first, rollout.seconds
+    return FlippedRollouts(reward_agg_gkt=agg, reward_first_gkt=first, runtime_gkt=runtime)  # type: ignore[arg-type]
+
+
 def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Trajectory, DecisionContext]:
-    """Stack groups of equal size along a new first axis B. Arrays stay on the host."""
-    trajectories = [trajectory for trajectory, _ in groups]
-    contexts = [context for _, context in groups]
-    return _stack(Trajectory, trajectories), _stack(DecisionContext, contexts)
+    """Stack groups of equal size along a new first axis B. Arrays stay on the host.
 
-
-def _stack(record: Any, items: Sequence[Any]) -> Any:
-    names = [name for name in record.__dataclass_fields__ if getattr(items[0], name) is not None]
-    return record(**{name: np.stack([np.asarray(getattr(item, name)) for item in items]) for name in names})
+    Raises:
+        ValueError: arrays of different size, or replays or values in some groups and not in others.
+    """
+    return jax.tree.map(lambda *parts: np.stack(parts), *groups)
 
 
 def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
@@ -119,7 +140,7 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
     arrays["reward_agg_g"][index] = rollout.reward_agg
     arrays["reward_first_g"][index] = rollout.reward_first
     arrays["runtime_g"][index] = rollout.seconds
-    arrays["rollout_mask_g"][index] = _counts(rollout)
+    arrays["rollout_mask_g"][index] = rollout_counts(rollout)
     for answer in rollout.answers:
         if has_own_end(answer):  # a team that was stopped or broke down has not finished
             arrays["finish_seconds_gk"][index, answer.team] = answer.seconds
@@ -138,8 +159,11 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
     _fill_usage(arrays, index, rollout, settings)
 
 
-def _counts(rollout: Rollout) -> bool:
-    # A crash of every team, a spent budget, or no reward is no fault of the policy, and teaches it nothing.
+def rollout_counts(rollout: Rollout) -> bool:
+    """False after a crash of every team, a spent budget, or without a reward.
+
+    None of these is a fault of the policy, and none teaches it anything.
+    """
     broken = {StopReason.CRASHED, StopReason.MODEL_ERROR}
     crashed = all(answer.stop_reason in broken for answer in rollout.answers)
     return not crashed and not ran_out_of_budget(rollout.answers) and bool(np.isfinite(rollout.reward_agg))
