@@ -88,7 +88,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
         raise UserError(f"{endless} must be a finite number")
     if folder.config.exists():
         stored = _settings(folder, name)
-        difference = _first_difference(identity(stored), identity(wanted))
+        difference = first_difference(identity(stored), identity(wanted))
         if difference:
             raise UserError(f"{folder.path}: made with other settings ({difference}); choose another run folder")
         return folder
@@ -99,7 +99,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
     document = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": {"python": platform.python_version()} | package_versions(),
         name: wanted,
     }
     write_json(folder.config, document)
@@ -164,17 +164,19 @@ def _not_finite(value: Any, where: str = "") -> str:
     return where if isinstance(value, float) and not math.isfinite(value) else ""
 
 
-def _first_difference(stored: Any, wanted: Any, where: str = "") -> str:
+def first_difference(stored: Any, wanted: Any, where: str = "") -> str:
+    """Dotted name of the first field in which two plain documents differ, with both values; "" if none does."""
     if isinstance(stored, dict) and isinstance(wanted, dict):
         for field in [*stored, *(extra for extra in wanted if extra not in stored)]:
-            found = _first_difference(stored.get(field), wanted.get(field), f"{where}.{field}" if where else field)
+            found = first_difference(stored.get(field), wanted.get(field), f"{where}.{field}" if where else field)
             if found:
                 return found
         return ""
     return "" if stored == wanted else f"{where} was {stored!r}, now {wanted!r}"
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that results may depend on, of those that are installed."""
     found = {}
     for package in PACKAGES:
         try:
