@@ -66,7 +66,7 @@ def mean_interval(
     sums, counts, _ = _task_sums(values, tasks)
     if not len(sums):
         return UNKNOWN
-    weights = _task_weights(len(sums), num_resamples, seed)
+    weights = task_weights(len(sums), num_resamples, seed)
     means = (weights @ sums) / (weights @ counts)
     return percentile_interval(float(sums.sum() / counts.sum()), means, len(sums), level)
 
@@ -87,7 +87,7 @@ def reduction_interval(
     policy_sums, _, _ = _task_sums(paired.policy, paired.tasks)
     if not len(reference_sums) or reference_sums.sum() == 0:
         return UNKNOWN
-    weights = _task_weights(len(reference_sums), num_resamples, seed)
+    weights = task_weights(len(reference_sums), num_resamples, seed)
     resampled_reference = weights @ reference_sums
     usable = resampled_reference != 0
     reductions = 100 * (1 - (weights @ policy_sums)[usable] / resampled_reference[usable])
@@ -179,7 +179,7 @@ def _task_sums(
     return np.bincount(index, weights=array[finite], minlength=len(names)), counts, tuple(names)
 
 
-def _task_weights(num_tasks: int, num_resamples: int, seed: int) -> np.ndarray:
+def task_weights(num_tasks: int, num_resamples: int, seed: int) -> np.ndarray:
     """f64[num_resamples, num_tasks]: how often each task is drawn in each resample."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(num_tasks, np.full(num_tasks, 1 / num_tasks), size=num_resamples).astype(float)
