@@ -60,6 +60,15 @@ class Acting:
     is_greedy: bool | Array = False
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Fork:
+    """From which decision on a rollout draws other numbers: the decision at event `event` is the first fresh draw."""
+
+    event: Array  # i32[] index of the event in the original rollout
+    seed_w: Array  # u32[2] seed words from there on
+
+
 def make_scene(shape: SimulatorShape, params: SimulatorParams, task: SimulatedTask, seed_w: Array) -> Scene:
     """Everything that stays the same during one rollout, from its seed words u32[2]."""
     return Scene(params, task, seed_w, team_order(shape, params, task, seed_w))
@@ -93,7 +102,9 @@ def step(
     policy: Policy,
     policy_params: Any,
     acting: Acting,
-    forced_x: Array | None,
+    forced_x: Array | None = None,
+    fork: Fork | None = None,
+    event: Array | int = 0,
 ) -> tuple[State, Event]:
     """Finish the earliest running step. Once none is left the state stays, and the event's place says so.
 
@@ -105,6 +116,8 @@ def step(
         policy_params: handed to it.
         acting: how logits become actions.
         forced_x: i32[K * T] an action for each place, or ASK; None asks everywhere.
+        fork: where the rollout parts from the original, if it does.
+        event: i32[] number of this event; only a fork asks for it.
 
     Returns:
         the state after the event, and its record.
@@ -117,7 +130,9 @@ def step(
     here_k = (team_k == team) & is_on
     num_steps = _of(here_k, state.num_steps_k)
     place = team * shape.max_steps + num_steps
-    word_p = step_words(shape, scene.seed_w, place)
+    seed_w = scene.seed_w if fork is None else jnp.where(event <= fork.event, scene.seed_w, fork.seed_w)
+    later_w = scene.seed_w if fork is None else jnp.where(event < fork.event, scene.seed_w, fork.seed_w)
+    word_p = step_words(shape, seed_w, place)
     draw_p = uniforms(word_p[:NUM_PURPOSES])
     target = _of(here_k, state.target_k)
     outcome = work(scene, place, target, draw_p)
@@ -137,11 +152,13 @@ def step(
     has_memory = params.has_memory > 0.0
     is_decided = is_on & has_memory & (state.num_entries < shape.num_entries)
     logit = _difference(policy(policy_params, seen)) / acting.temperature
-    action, log_prob = _act(logit, draw_p[ADMIT], acting, ASK if forced_x is None else forced_x[place])
+    fresh_p = word_p[:NUM_PURPOSES] if fork is None else step_words(shape, later_w, place)[:NUM_PURPOSES]
+    draw = uniforms(fresh_p[ADMIT])
+    action, log_prob = _act(logit, draw, acting, ASK if forced_x is None else forced_x[place])
     decision_seconds = now + params.summary_seconds
     after = jnp.where(has_memory, decision_seconds + params.decision_seconds, now)
     is_in = is_decided & (action == 1)
-    state = admit(state, outcome, team, word_p[ENTRY], after, logit, step_3d[1], is_in)
+    state = admit(state, outcome, team, fresh_p[ENTRY], after, logit, step_3d[1], is_in)
     state = evict(state, params) if shape.bounded_bank else state
 
     # The team goes on.
@@ -151,7 +168,7 @@ def step(
     state, after = reading.state, after + reading.seconds
     own_end = ends | knows_all(scene, reading.known_bits)
     order_m = jnp.sum(jnp.where(here_k[:, None], scene.order_km, 0.0), axis=0)
-    next_draw_p = uniforms(step_words(shape, scene.seed_w, place + 1)[:NUM_PURPOSES])
+    next_draw_p = uniforms(step_words(shape, later_w, place + 1)[:NUM_PURPOSES])
     next_seconds = after + step_duration(params, next_draw_p)
     finish = after + params.finish_seconds
     is_late = jnp.where(own_end, finish, next_seconds) > params.deadline_seconds

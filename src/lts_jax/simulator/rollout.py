@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.simulator.answers import answers
-from lts_jax.simulator.environment import Acting, Policy, begin, make_scene, step
+from lts_jax.simulator.environment import Acting, Fork, Policy, begin, make_scene, step
 from lts_jax.simulator.randomness import seed_words
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.state import Event, State
@@ -26,6 +26,7 @@ class Truth:
     node_kt: Array  # i32[K, T] node that the step's output is about
     variant_kt: Array  # i32[K, T] what a reader would take over: 0 right, above 0 some mistake, -1 nothing
     entry_kt: Array  # i32[K, T] number in the bank; N where nothing was admitted
+    event_kt: Array  # i32[K, T] number of the event that finished the step
     score_k: Array  # f32[K] of each team's answer
     is_right_k: Array  # bool[K]
     has_answer_k: Array  # bool[K]
@@ -41,6 +42,7 @@ def rollout(
     policy_params: Any,
     acting: Acting,
     forced_kt: Array | None = None,
+    fork: Fork | None = None,
 ) -> tuple[Trajectory, DecisionContext, Truth]:
     """One rollout. Arrays of the result lack the axis G; `group` adds it.
 
@@ -53,16 +55,18 @@ def rollout(
         policy_params: whatever the policy takes.
         acting: how logits become actions.
         forced_kt: i32[K, T] actions that are not the policy's, ASK (-1) elsewhere.
+        fork: draw other numbers from a decision on.
     """
     seed_w = seed_words(prng_key)
     scene = make_scene(shape, params, task, seed_w)
     forced_x = None if forced_kt is None else forced_kt.reshape(-1)
 
-    def body(state: State, _: None) -> tuple[State, Event]:
-        return step(shape, scene, state, policy, policy_params, acting, forced_x)
+    def body(state: State, event: Array) -> tuple[State, Event]:
+        return step(shape, scene, state, policy, policy_params, acting, forced_x, fork, event)
 
-    state, event_e = jax.lax.scan(body, begin(shape, scene), length=shape.num_events)
-    end = answers(scene, state, seed_w)
+    number_e = jnp.arange(shape.num_events)
+    state, event_e = jax.lax.scan(body, begin(shape, scene), number_e)
+    end = answers(scene, state, seed_w if fork is None else fork.seed_w)
     at_place = partial(_at_place, shape, event_e.place)
     reader_bits_nw = jnp.concatenate([state.reader_bits_nw, jnp.zeros_like(state.reader_bits_nw[:1])])
     num_readers_n = jnp.sum(jax.lax.population_count(reader_bits_nw), axis=1).astype(jnp.int32)
@@ -95,6 +99,7 @@ def rollout(
         node_kt=at_place(event_e.node, 0),
         variant_kt=at_place(event_e.variant, 0),
         entry_kt=entry_kt,
+        event_kt=at_place(number_e, 0),
         score_k=end.score_k,
         is_right_k=end.is_right_k,
         has_answer_k=end.has_answer_k,
