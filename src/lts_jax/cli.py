@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "train a small controller, compare it with every rule, write a report (minutes, no key, no GPU)",
     "train": "train an admission controller; run it again to go on after an interruption",
     "evaluate": "compare a trained controller with every rule on held-out tasks",
+    "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
     "report": "write report.html and report.json of a run again, and print the table",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",

@@ -1,0 +1,122 @@
+"""`lts sweep`: many settings and seeds, on the simulator or on teams that write text; results as one table."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from lts_jax.sweeps.time_left import SweepNews
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Train and measure controllers over many settings, every point with the same seeds.
+
+    `lts sweep --over learning.sparsity_weight=0,.1,.2 --over credit=usage_aware,group_relative --seeds 20`
+
+    On the simulator all numbers of a sweep go into one program; names, sizes and switches take a program each.
+    """
+
+    run: Path = Path("runs/sweep")
+    """Folder of the sweep. One that exists is gone on with, if it was begun with the same plan."""
+    over: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """An axis: field=a,b,c or field=low:high:count or field=low:high:count:log; once for each. Random points are drawn
+    from field=low:high, field=low:high:log or field=a,b,c."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """field=value for all points; once for each."""
+    side: Literal["simulator", "text"] = "simulator"
+    """Simulated teams inside one program, or teams that write text."""
+    mode: Literal["grid", "random", "list"] = "grid"
+    """Every combination of the axes, points at random, or the axes (or a file) side by side."""
+    points: Path | None = None
+    """Of mode list: a file of JSON lines or CSV with a point a line, in place of --over."""
+    num_points: int | None = None
+    """Of mode random."""
+    points_seed: int = 0
+    """Of mode random; not the seed of any training."""
+    seeds: int = 20
+    """Seeds of every point."""
+    first_seed: int = 0
+    """The first of these consecutive seeds."""
+    pairs_per_program: int | None = None
+    """(Point, seed) pairs that are run, and stored, at once. By default 256 on the simulator, 1 on the text side."""
+    fields: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """List the fields that may be swept, with type and default, and do nothing else; * marks those of one program."""
+
+
+def run(command: Command) -> None:
+    """Check everything, run what is missing, print the ranking."""
+    from lts_jax.errors import UserError
+    from lts_jax.sweeps.cells import cells
+    from lts_jax.sweeps.fields import sweep_fields
+    from lts_jax.sweeps.folder import open_sweep
+    from lts_jax.sweeps.plan import PointSettings, SweepPlan, field_lines, make_points, with_settings
+    from lts_jax.sweeps.run import run_sweep
+    from lts_jax.sweeps.sides import side
+
+    chosen = side(command.side)
+    base = with_settings(chosen.default_settings(), command.set, chosen.lacks)
+    if command.fields:
+        print("\n".join(field_lines(sweep_fields(base))))
+        return
+    settings = PointSettings(command.over, command.mode, command.num_points, command.points_seed, command.points)
+    points = make_points(base, settings, chosen.lacks)
+    limit = command.pairs_per_program
+    plan = SweepPlan(
+        side=command.side,
+        base=base,
+        points=points,
+        num_seeds=command.seeds,
+        first_seed=command.first_seed,
+        pairs_per_program=chosen.pairs_per_program if limit is None else limit,
+    )
+    named = {text.partition("=")[0].strip().replace("-", "_") for text in command.set} & {*plan.fields}
+    if named:
+        raise UserError(f"{min(named)}: both set and swept")
+    for cell in cells(base, sweep_fields(base), points):
+        chosen.check(cell.settings)
+    open_sweep(command.run, plan)
+    print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
+    with sweep_bar() as tell:
+        folder = run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
+    print(_ranking(folder.path))
+    print(f"\nresults: {folder.results}")
+
+
+def _ranking(folder: Path) -> str:
+    from lts_jax.evaluation.ranking import write_ranking
+
+    return write_ranking(folder)
+
+
+@contextmanager
+def sweep_bar() -> Iterator[Callable[["SweepNews"], None]]:
+    """A bar over chunks on standard error, with time taken, time left and what runs now."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from lts_jax.sweeps.time_left import duration
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("sweeping"),
+        BarColumn(bar_width=max(4, min(20, console.width - 90))),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]} left"),
+        TextColumn("{task.fields[doing]}"),
+    )
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+        bar = progress.add_task("sweeping", total=None, left="?", doing="")
+
+        def tell(news: "SweepNews") -> None:
+            doing = f"{news.doing}{' (compiles first)' if news.compiles else ''}"
+            progress.update(
+                bar, completed=news.num_done, total=news.num_chunks, left=duration(news.seconds_left), doing=doing
+            )
+
+        yield tell

@@ -1,0 +1,1 @@
+"""Sweeps: one study over many settings and seeds: which points, in which folder, run by which side, how long still."""

@@ -1,0 +1,165 @@
+"""The fields of a settings record by dotted name: their types, values from text, and records with some replaced."""
+
+import json
+import math
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, TypeVar
+
+from lts_jax.errors import UserError
+from lts_jax.plain import field_types, without_none
+
+Value = str | int | float | bool | None
+Record = TypeVar("Record")
+
+FLAT = "train"
+"""A part of this name is written without it, so that `learning.sparsity_weight` reads the same on both sides."""
+
+SEED = "seed"
+"""No field of a sweep: seeds are an axis of their own, shared by all points."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepField:
+    """One field that may be swept."""
+
+    name: str  # dotted, without `FLAT`
+    path: tuple[str, ...]  # names from the record down
+    annotation: Any
+    default: Any  # its value in the base record
+
+    @property
+    def takes_none(self) -> bool:
+        """Whether "none" is a value of it."""
+        return typing.get_origin(self.annotation) in {UnionType, typing.Union}
+
+    @property
+    def kind(self) -> Any:
+        """Its annotation without `| None`."""
+        return without_none(self.annotation) if self.takes_none else self.annotation
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a range of values can be meant."""
+        return self.kind in {int, float}
+
+
+def sweep_fields(base: Any) -> dict[str, SweepField]:
+    """Every field of a record and of the records in it, by dotted name, in order."""
+    found = [*_leaves(base, ())]
+    return {one.name: one for one in found}
+
+
+def _leaves(record: Any, path: tuple[str, ...]) -> typing.Iterator[SweepField]:
+    kind: Any = type(record)
+    types = field_types(kind)
+    for item in fields(record):
+        value, below = getattr(record, item.name), (*path, item.name)
+        if is_dataclass(value):
+            yield from _leaves(value, below)
+        else:
+            name = ".".join(below[1:] if below[0] == FLAT else below)
+            yield SweepField(name, below, types[item.name], value)
+
+
+def find_field(
+    known: Mapping[str, SweepField], name: str, elsewhere: typing.Callable[[str], str] | None = None
+) -> SweepField:
+    """The field of a dotted name; hyphens pass for underscores.
+
+    `elsewhere` says why a field that is missing here is missing, or "" where it has nothing to say.
+
+    Raises:
+        UserError: unknown (the nearest fields are named), the seed, or of a type that has no text.
+    """
+    name = name.strip().replace("-", "_").removeprefix(f"{FLAT}.")
+    if name == SEED:
+        raise UserError("seed: seeds are shared by all points of a sweep; set their number with --seeds")
+    if name not in known:
+        why = elsewhere(name) if elsewhere is not None else ""
+        raise UserError(why or f"{name}: no such field{_nearest(known, name)}")
+    found = known[name]
+    if found.kind not in {str, int, float, bool} and typing.get_origin(found.kind) is not typing.Literal:
+        raise UserError(f"{name}: has no single value, so it cannot be swept")
+    return found
+
+
+def _nearest(known: Mapping[str, SweepField], name: str) -> str:
+    last = name.rpartition(".")[2]
+    same_end = [one for one in known if one.rpartition(".")[2] == last]
+    by_end = {one.rpartition(".")[2]: one for one in known}
+    alike = [by_end[end] for end in get_close_matches(last, by_end, n=2)]
+    nearest = list(dict.fromkeys([*same_end, *get_close_matches(name, known, n=2), *alike]))[:3]
+    return f"; the nearest are {', '.join(nearest)}" if nearest else ""
+
+
+def value_of(field: SweepField, text: Any) -> Value:
+    """The value that a text means for a field; a value from JSON is read as its text would be.
+
+    Raises:
+        UserError: another type than the field's, or a number that is not finite.
+    """
+    text = (text if isinstance(text, str) else json.dumps(text)).strip()
+    if field.takes_none and text.lower() in {"none", "null"}:
+        return None
+    if typing.get_origin(field.kind) is typing.Literal:
+        choices = {str(choice): choice for choice in typing.get_args(field.kind)}
+        if text not in choices:
+            raise UserError(f"{field.name}: expected one of {', '.join(choices)}, got {text!r}")
+        return choices[text]
+    if field.kind is bool:
+        if text.lower() not in {"true", "false"}:
+            raise UserError(f"{field.name}: expected true or false, got {text!r}")
+        return text.lower() == "true"
+    if field.kind is str:
+        return text
+    return _number(field, text)
+
+
+def _number(field: SweepField, text: str) -> int | float:
+    expected = "a whole number" if field.kind is int else "a number"
+    try:
+        number: int | float = field.kind(text)
+    except ValueError:
+        raise UserError(f"{field.name}: expected {expected}, got {text!r}") from None
+    if not math.isfinite(number):
+        raise UserError(f"{field.name}: expected a finite number, got {text!r}")
+    return number
+
+
+def replaced(record: Record, known: Mapping[str, SweepField], values: Mapping[str, Value]) -> Record:
+    """The record with these fields replaced, each record in it made once, so that only the result is checked.
+
+    Raises:
+        UserError: what the records themselves refuse; the values are named.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        branch = tree
+        for part in known[name].path[:-1]:
+            branch = branch.setdefault(part, {})
+        branch[known[name].path[-1]] = value
+    try:
+        return _rebuilt(record, tree)
+    except ValueError as error:
+        raise UserError(f"{error} (at {described(values)})") from None
+
+
+def _rebuilt(record: Any, tree: Mapping[str, Any]) -> Any:
+    if not tree:
+        return record
+    new = {
+        name: _rebuilt(getattr(record, name), value) if isinstance(value, dict) else value
+        for name, value in tree.items()
+    }
+    return replace(record, **new)
+
+
+def described(values: Mapping[str, Value]) -> str:
+    """Values in one line: `credit=usage_aware, learning.sparsity_weight=0.1`."""
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )

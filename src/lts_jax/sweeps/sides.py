@@ -1,0 +1,109 @@
+"""The two sides that a sweep may run on: simulated teams inside one program, or teams that write text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lts_jax.errors import UserError
+from lts_jax.sweeps.fields import SweepField, sweep_fields
+from lts_jax.sweeps.run import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side. Its functions import what they need when they are called."""
+
+    default_settings: Callable[[], Any]
+    make_runner: Callable[[Path], Runner]  # for a sweep in this folder
+    check: Callable[[Any], None]  # raises UserError for settings that lack something outside, before anything runs
+    pairs_per_program: int  # (point, seed) pairs that are run at once, unless told otherwise
+    lacks: Callable[[str], str]  # why it has no field of this name, "" if there is nothing to say
+
+
+def side(name: str) -> Side:
+    """A side by name.
+
+    Raises:
+        UserError: unknown.
+    """
+    if name not in SIDES:
+        raise UserError(f"side: expected one of {', '.join(SIDES)}, got {name!r}")
+    return SIDES[name]
+
+
+def _simulator_settings() -> Any:
+    from lts_jax.simulator.lab import LabSettings
+
+    return LabSettings()
+
+
+def _simulator_runner(folder: Path) -> Runner:
+    from lts_jax.simulator.lab import run_points
+
+    return run_points
+
+
+def _text_settings() -> Any:
+    from lts_jax.sweeps.text import TextSettings
+
+    return TextSettings()
+
+
+def _text_runner(folder: Path) -> Runner:
+    from lts_jax.sweeps.text import text_runner
+
+    return text_runner(folder)
+
+
+def _check_text(settings: Any) -> None:
+    from lts_jax.systems.lts import check_parts
+
+    check_parts(settings.train)
+
+
+def _nothing(settings: Any) -> None:
+    """The simulator needs nothing from outside."""
+
+
+TEXT_ONLY = {
+    "model": "there is no language model in it",
+    "encoder": "its vectors are drawn, no text is encoded",
+    "network": "its network is chosen whole, by name",
+    "rollout": "its teams exchange no messages",
+    "validation": "it evaluates inside its own program",
+}
+"""Why the simulator lacks a part of the text side's settings."""
+
+COUNTERPARTS = {
+    "rollout.num_teams": "shape.num_teams",
+    "rollout.team.max_rounds": "world.step_limit",
+    "rollout.parallel.deadline_seconds": "world.deadline_seconds",
+}
+"""Fields of the simulator that mean what a field of the text side means."""
+
+
+def _simulator_lacks(name: str) -> str:
+    if name not in _known(_text_settings):
+        return ""
+    counterpart = COUNTERPARTS.get(name, "")
+    instead = f"use {counterpart}" if counterpart in _known(_simulator_settings) else "sweep it with --side text"
+    why = TEXT_ONLY.get(name.partition(".")[0], "its tasks are drawn anew, not taken from a list")
+    return f"{name}: a field of the text side only; the simulator has none, as {why} ({instead})"
+
+
+def _text_lacks(name: str) -> str:
+    if name not in _known(_simulator_settings):
+        return ""
+    return f"{name}: a field of the simulator only (sweep it with --side simulator)"
+
+
+def _known(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
+    return sweep_fields(make_settings())
+
+
+SIDES = {
+    "simulator": Side(_simulator_settings, _simulator_runner, _nothing, 256, _simulator_lacks),
+    "text": Side(_text_settings, _text_runner, _check_text, 1, _text_lacks),
+}
+"""The sides by the name that the command line uses."""
