@@ -21,6 +21,7 @@ METRICS: dict[str, Metric] = {
     "learning/entropy": Metric("entropy of a decision; 0.693 is a coin", "nats", ""),
     "learning/admit_probability": Metric("mean probability of admitting, at the sampling temperature", "fraction", ""),
     "learning/behavior_gap": Metric("mean |log pi now - log pi when decided|; 0 on-policy", "nats", "down"),
+    "learning/value_error": Metric("mean squared error of the value head against the return to go", "return^2", "down"),
     "learning/gradient_norm": Metric("global norm of the gradient before clipping", "", ""),
     "learning/num_updates": Metric("optimiser steps taken since the start", "updates", ""),
     "learning/num_skipped": Metric("updates left out because something was not finite", "updates", "down"),

@@ -1,22 +1,38 @@
 """Every choice of objective and optimiser. Defaults are the paper's (LTS, arXiv 2602.05965) where it has one."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
+
+import jax
 
 from lts_jax.errors import UserError
 
+_STATIC = ("advantage_divisor", "bonus_on", "step_reduction", "num_warmup_updates", "num_decay_updates")
+_TRACED = (
+    "usage_weight", "saved_weight", "runtime_weight", "sparsity_weight", "first_weight", "entropy_weight",
+    "value_weight", "discount", "trace_decay", "advantage_epsilon", "temperature", "loss_temperature", "learning_rate",
+    "weight_decay", "beta1", "beta2", "max_gradient_norm",
+)  # fmt: skip
 
+
+@partial(jax.tree_util.register_dataclass, data_fields=_TRACED, meta_fields=_STATIC)
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
-    """Objective and optimiser of the controller."""
+    """Objective and optimiser of the controller. A pytree: its numbers may be traced, its choices are static."""
 
     usage_weight: float = 0.5  # beta of Eq. 7, in units of advantage; not in the paper, ours
     sparsity_weight: float = (
         0.25  # lambda_sparse of Eq. 10; ours, chosen in experiments/sparsity_choice: only its ratio
     )
     # to usage_weight matters, as a step is worth admitting where Pr(used and R > 0) exceeds it
+    saved_weight: float = 0.5  # of the seconds that pulls saved, for `saved_work`; ours
+    runtime_weight: float = 0.0  # of seconds beside reward, for `counterfactual`; ours
     first_weight: float = 1.0  # lambda_first of the return; the paper, appendix B
     entropy_weight: float = 0.0  # the paper has no entropy term; 0 leaves it out
+    value_weight: float = 0.5  # of the squared error of a value head, where the network has one; ours
+    discount: float = 1.0  # per decision, for `gae`; ours
+    trace_decay: float = 0.95  # lambda of `gae`; ours
     advantage_divisor: Literal["population", "sample", "none"] = "population"  # of the group's deviation; ours
     advantage_epsilon: float = 1e-6  # added to that deviation; ours
     bonus_on: Literal["advantage", "return"] = "advantage"  # where the usage bonus is added; Eq. 7 has the advantage
@@ -32,12 +48,17 @@ class LearningSettings:
     max_gradient_norm: float = 1.0  # global norm; ours
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Refuse values that cannot be meant. Traced numbers are taken as they are."""
+        if not all(isinstance(getattr(self, name), int | float | None) for name in _TRACED):
+            return
         for name in (
             "usage_weight",
             "sparsity_weight",
             "first_weight",
             "entropy_weight",
+            "saved_weight",
+            "runtime_weight",
+            "value_weight",
             "weight_decay",
             "advantage_epsilon",
         ):
@@ -58,6 +79,9 @@ class LearningSettings:
         for name in ("temperature", "learning_rate", "max_gradient_norm"):
             if not getattr(self, name) > 0:
                 raise UserError(f"LearningSettings.{name}: expected more than 0, got {getattr(self, name)}")
+        for name in ("discount", "trace_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"LearningSettings.{name}: expected from 0 to 1, got {getattr(self, name)}")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"LearningSettings.{name}: expected a number in [0, 1), got {getattr(self, name)}")

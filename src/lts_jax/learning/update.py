@@ -1,6 +1,7 @@
-"""One optimiser step on B groups, compiled once."""
+"""One optimiser step on B groups: as a function to compile into a larger program, or compiled by itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from lts_jax.controller.policy import ADMIT
 from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.returns import episode_return
 from lts_jax.learning import losses
 from lts_jax.learning.settings import LearningSettings
@@ -25,37 +27,49 @@ Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, M
 def make_update(network: PolicyNetwork, credit: CreditFn, settings: LearningSettings) -> Update:
     """The compiled update: (state, trajectory [B, G, ...], context [B, G, ...]) -> (state, metrics).
 
-    Groups of one batch are padded to one shape; another shape compiles anew. If the loss or any gradient is not
-    finite, parameters and optimiser state stay exactly as they were and `num_skipped` rises instead of `num_updates`.
-    The metrics' names and meanings stand in `learning.metrics.METRICS`.
+    Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
+    `learning.metrics.METRICS`.
+    """
+    return jax.jit(partial(update_once, network, credit, settings))
+
+
+def update_once(
+    network: PolicyNetwork,
+    credit: CreditFn,
+    settings: LearningSettings,
+    state: TrainState,
+    trajectory: Trajectory,
+    context: DecisionContext,
+) -> tuple[TrainState, Metrics]:
+    """One optimiser step, to be compiled by the caller; the numbers in `settings` may be traced.
+
+    If the loss or any gradient is not finite, parameters and optimiser state stay exactly as they were and
+    `num_skipped` rises instead of `num_updates`.
     """
     transformation = optimizer(settings)
+    if network.packed_values is not None:
+        trajectory = replace(trajectory, value_gkt=network.packed_values(state.params, context))
+    credit_bgkt = jax.vmap(credit)(trajectory)
     loss_and_gradient = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
-
-    @jax.jit
-    def update(state: TrainState, trajectory: Trajectory, context: DecisionContext) -> tuple[TrainState, Metrics]:
-        credit_bgkt = jax.vmap(credit)(trajectory)
-        (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt)
-        gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
-        change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
-        new_x = optax.apply_updates(old_x, change_x)
-        # An overflow can also arise inside the optimiser, so its state is looked at too.
-        is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
-        new = TrainState(
-            params=ravel_pytree(state.params)[1](jnp.where(is_finite, new_x, old_x)),
-            opt_state=jax.tree.map(partial(jnp.where, is_finite), opt_state, state.opt_state),
-            num_updates=state.num_updates + is_finite,
-            num_skipped=state.num_skipped + ~is_finite,
-            prng_key=state.prng_key,
-        )
-        metrics |= {
-            "learning/gradient_norm": optax.tree.norm(gradient_x),
-            "learning/num_updates": new.num_updates,
-            "learning/num_skipped": new.num_skipped,
-        }
-        return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
-
-    return update
+    (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt)
+    gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
+    change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
+    new_x = optax.apply_updates(old_x, change_x)
+    # An overflow can also arise inside the optimiser, so its state is looked at too.
+    is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
+    new = TrainState(
+        params=ravel_pytree(state.params)[1](jnp.where(is_finite, new_x, old_x)),
+        opt_state=jax.tree.map(partial(jnp.where, is_finite), opt_state, state.opt_state),
+        num_updates=state.num_updates + is_finite,
+        num_skipped=state.num_skipped + ~is_finite,
+        prng_key=state.prng_key,
+    )
+    metrics |= {
+        "learning/gradient_norm": optax.tree.norm(gradient_x),
+        "learning/num_updates": new.num_updates,
+        "learning/num_skipped": new.num_skipped,
+    }
+    return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
 
 
 def admission_loss(
@@ -68,7 +82,8 @@ def admission_loss(
 ) -> tuple[Array, Metrics]:
     """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
 
-    Minus `entropy_weight` times the entropy, an option of ours. Arrays carry a leading task axis B.
+    Minus `entropy_weight` times the entropy, an option of ours; plus, for a network with a value head, `value_weight`
+    times the mean squared error of its values against the return to go. Arrays carry a leading task axis B.
 
     Returns:
         the scalar loss, and its parts as metrics.
@@ -95,6 +110,11 @@ def admission_loss(
         "learning/admit_probability": _mean(jnp.exp(log_probs[..., ADMIT]), counted_bgkt),
         "learning/behavior_gap": _mean(jnp.abs(taken - trajectory.behavior_log_prob_gkt), counted_bgkt),
     }
+    if network.packed_values is not None:
+        to_go = jax.vmap(partial(return_to_go, first_weight=settings.first_weight, baseline=False))(trajectory)
+        error = _mean((network.packed_values(params, context) - to_go) ** 2, counted_bgkt)
+        metrics["learning/value_error"] = error
+        metrics["learning/loss"] = loss = loss + settings.value_weight * error
     return loss, jax.lax.stop_gradient(metrics)
 
 

@@ -23,6 +23,8 @@ class PolicyNetwork:
             to `decision_logits` of every decision, but the keys of a rollout are processed once.
         key_window: a decision sees the newest this many of its keys.
         name: name and size, as it appears in records.
+        packed_values: (params, context) -> f32[(B,) G, K, T] expected return before each decision, where the network has
+            a value head; else None.
     """
 
     init: Callable[[Array], Params]
@@ -30,3 +32,4 @@ class PolicyNetwork:
     packed_logits: Callable[[Params, DecisionContext], Array]
     key_window: int
     name: str
+    packed_values: Callable[[Params, DecisionContext], Array] | None = None
