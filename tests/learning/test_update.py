@@ -13,7 +13,9 @@ import pytest
 
 from lts_jax.controller.decide import BatchedDecider, DeciderSettings
 from lts_jax.controller.policy import AdmissionRequest
+from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative
+from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.metrics import METRICS, as_floats
 from lts_jax.learning.settings import LearningSettings
@@ -150,8 +152,32 @@ def test_update_is_adamw_after_clipping_and_is_traced_once() -> None:
         np.testing.assert_allclose(state.params["table"], params["table"], atol=1e-6)
     assert len(traced) == 1
     assert (int(state.num_updates), int(state.num_skipped)) == (3, 0)
-    assert list(as_floats(metrics)) == list(METRICS)
+    assert list(as_floats(metrics)) == [name for name in METRICS if name != "learning/value_error"]
     assert as_floats(metrics)["learning/gradient_norm"] == pytest.approx(float(optax.tree.norm(gradient)), rel=1e-4)
+
+
+def test_a_value_head_is_trained_towards_the_return_and_read_by_gae() -> None:
+    table = table_network(D)
+
+    def init(prng_key: jax.Array) -> dict[str, jax.Array]:
+        return table.init(prng_key) | {"value": jax.numpy.zeros(())}
+
+    def values(params: dict[str, jax.Array], context: DecisionContext) -> jax.Array:
+        return jax.numpy.broadcast_to(params["value"], context.num_keys_gkt.shape)
+
+    network = replace(table, init=init, packed_values=values)
+    settings = LearningSettings(learning_rate=0.05, value_weight=1.0, weight_decay=0.0, sparsity_weight=0.0)
+    trajectory, context = batch_of(0)
+    to_go = np.asarray(jax.vmap(partial(return_to_go, baseline=False))(trajectory))
+    counted = trajectory.decision_mask_gkt & np.isfinite(trajectory.reward_agg_g)[..., None, None]
+    counted = counted & trajectory.rollout_mask_g[..., None, None]
+    update = make_update(network, gae, settings)
+    state = init_state(network, settings, jax.random.key(0))
+    _, metrics = update(state, trajectory, context)
+    assert as_floats(metrics)["learning/value_error"] == pytest.approx((to_go[counted] ** 2).mean(), rel=1e-5)
+    for _ in range(200):
+        state, metrics = update(state, trajectory, context)
+    assert float(state.params["value"]) == pytest.approx(to_go[counted].mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("place", ["query_d", "key_gnd", "step_gktsd"])
