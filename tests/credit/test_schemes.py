@@ -1,7 +1,12 @@
 """Schemes by name, and their sums."""
 
+import ast
+import inspect
+import textwrap
 from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -52,3 +57,39 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_the_credit_of_lts_is_a_sum() -> None:
     total = add(group_relative, partial(usage_bonus, usage_weight=0.25))(group())
     np.testing.assert_array_equal(total, usage_aware(group(), usage_weight=0.25))
+
+
+def test_the_numbers_of_a_named_scheme_may_be_traced() -> None:
+    @jax.jit
+    @jax.vmap
+    def swept(usage_weight: jax.Array, first_weight: jax.Array) -> jax.Array:
+        credit = scheme("usage_aware", usage_weight=usage_weight, first_weight=first_weight, bonus_on="return")
+        return credit(group())
+
+    weights, firsts = jnp.array([0.0, 0.25, 0.5]), jnp.array([0.0, 1.0, 0.5])
+    for found, usage_weight, first_weight in zip(swept(weights, firsts), weights, firsts, strict=True):
+        expected = usage_aware(
+            group(), usage_weight=float(usage_weight), first_weight=float(first_weight), bonus_on="return"
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def lines_of_code(function: object) -> int:
+    """Lines of a function that are neither docstring, comment nor blank."""
+    source = textwrap.dedent(inspect.getsource(function))  # type: ignore[arg-type]
+    body = ast.parse(source).body[0].body  # type: ignore[attr-defined]
+    first = body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = range(first.lineno, first.end_lineno + 1) if is_docstring else range(0)
+    lines = [line.strip() for number, line in enumerate(source.splitlines(), 1) if number not in documented]
+    return sum(bool(line) and not line.startswith("#") for line in lines)
+
+
+def test_lines_are_counted_as_said() -> None:
+    assert lines_of_code(group) == 20
+    assert lines_of_code(lines_of_code) == 8
+
+
+@pytest.mark.parametrize("name", list(SCHEMES))
+def test_no_scheme_is_longer_than_forty_lines(name: str) -> None:
+    assert lines_of_code(SCHEMES[name]) <= 40

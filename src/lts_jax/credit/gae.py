@@ -1,5 +1,7 @@
 """Generalised advantage estimation over all decisions of a rollout, whichever team took them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -47,11 +49,11 @@ def gae(
     reward_gi = jnp.where(_last(decided_gi), agg_g[:, None], 0.0)
     reward_gi += jnp.where(_last(before_first_gi), first_g[:, None], 0.0)
     delta_gi = reward_gi + discount * _shifted(value_gi) - value_gi
-    decay_gi = jnp.broadcast_to(jnp.asarray(discount * trace_decay, delta_gi.dtype), delta_gi.shape)
-    # The recursion from the end, in parallel: steps (d, x) then (d', x') compose to (d d', x' + d' x).
-    _, advantage_gi = jax.lax.associative_scan(_composed, (decay_gi, delta_gi), reverse=True, axis=1)
+    _, advantage_ig = jax.lax.scan(
+        partial(_accumulated, discount * trace_decay), jnp.zeros_like(agg_g), delta_gi.T, reverse=True
+    )
     place_gi = jnp.argsort(order_gi, axis=1)
-    advantage_gkt = jnp.take_along_axis(advantage_gi, place_gi, axis=1).reshape(value_gkt.shape)
+    advantage_gkt = jnp.take_along_axis(advantage_ig.T, place_gi, axis=1).reshape(value_gkt.shape)
     return per_decision(advantage_gkt, trajectory, counted_g)
 
 
@@ -65,5 +67,6 @@ def _last(prefix_gi: Array) -> Array:
     return prefix_gi & ~_shifted(prefix_gi)
 
 
-def _composed(later: tuple[Array, Array], now: tuple[Array, Array]) -> tuple[Array, Array]:
-    return later[0] * now[0], now[1] + now[0] * later[1]
+def _accumulated(decay: Number, later_g: Array, delta_g: Array) -> tuple[Array, Array]:
+    advantage_g = delta_g + decay * later_g
+    return advantage_g, advantage_g
