@@ -30,14 +30,6 @@ class Axis:
     field: str
     values: tuple[Value, ...]
 
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise UserError(f"{self.field}: expected at least one value")
-        seen = [repr(value) for value in self.values]
-        twice = [name for name in seen if seen.count(name) > 1]
-        if twice:
-            raise UserError(f"{self.field}: the value {twice[0]} stands there twice")
-
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -113,7 +105,16 @@ def _end(field: SweepField, text: str) -> float:
 
 
 def grid(axes: Sequence[Axis]) -> tuple[Point, ...]:
-    """Every combination of the axes' values; the last axis changes fastest."""
+    """Every combination of the axes' values; the last axis changes fastest.
+
+    Raises:
+        UserError: an axis with a value twice.
+    """
+    for axis in axes:
+        seen = [repr(value) for value in axis.values]
+        twice = [name for name in seen if seen.count(name) > 1]
+        if twice:
+            raise UserError(f"{axis.field}: the value {twice[0]} stands there twice")
     names = [axis.field for axis in axes]
     return tuple(dict(zip(names, values, strict=True)) for values in product(*(axis.values for axis in axes)))
 
@@ -160,13 +161,15 @@ def read_points(
     rows = list(csv.DictReader(text.splitlines())) if Path(path).suffix == ".csv" else _json_rows(path, text)
     if not rows or not rows[0]:
         raise UserError(f"{path}: holds no point")
-    points: list[Point] = []
-    fields = [find_field(known, name, elsewhere) for name in rows[0]]
-    for number, row in enumerate(rows, 1):
-        if list(row) != list(rows[0]) or None in row.values():
+    for number, row in enumerate(rows, 1):  # the csv module marks a short or a long line with None
+        if list(row) != list(rows[0]) or None in row or None in row.values():
             raise UserError(f"{path}: point {number} has other fields than the first, or is cut short")
-        points.append({field.name: value_of(field, value) for field, value in zip(fields, row.values(), strict=True)})
-    return tuple(points)
+    fields = [find_field(known, name, elsewhere) for name in rows[0]]
+    if len({field.name for field in fields}) < len(fields):
+        raise UserError(f"{path}: names a field twice")
+    return tuple(
+        {field.name: value_of(field, value) for field, value in zip(fields, row.values(), strict=True)} for row in rows
+    )
 
 
 def _json_rows(path: Path, text: str) -> list[dict[str, object]]:
@@ -180,7 +183,6 @@ def _json_rows(path: Path, text: str) -> list[dict[str, object]]:
             row = None
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number} is not a JSON object")
-        # CSV marks a cut line with None; a null of JSON goes by its text.
         rows.append({name: "null" if value is None else value for name, value in row.items()})
     return rows
 

@@ -1,0 +1,106 @@
+"""The text side of a sweep, run at its smallest: a training per point and seed, measured on validation tasks."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lts_jax.errors import UserError
+from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
+from lts_jax.models.set_transformer import SetTransformerSettings
+from lts_jax.rollouts.collect import CollectSettings
+from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.store import read_folder
+from lts_jax.sweeps.folder import SweepFolder, read_table
+from lts_jax.sweeps.plan import PointSettings, SweepPlan, make_points
+from lts_jax.sweeps.run import run_sweep
+from lts_jax.sweeps.text import TextSettings, ValidationSettings, row, text_runner
+from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
+from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.world import almanac_tasks
+from lts_jax.teams.settings import TeamSettings
+
+TRAINING = TrainSettings(
+    num_tasks=1,
+    num_epochs=1,
+    tasks_per_update=1,
+    rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
+    collect=CollectSettings(num_rollouts=2),
+    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+)
+BASE = TextSettings(train=TRAINING, validation=ValidationSettings(num_tasks=2))
+
+
+def plan(*over: str, num_seeds: int = 1) -> SweepPlan:
+    points = make_points(BASE, PointSettings(over, mode="list"))
+    return SweepPlan("text", BASE, points, num_seeds=num_seeds, first_seed=7, pairs_per_program=1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> SweepFolder:
+    """Two trainings that differ in their credit and the weight of sparsity, then two rules."""
+    path = tmp_path_factory.mktemp("sweeps") / "s"
+    over = ("policy=lts,lts,all,m1_parallel", "credit=leave_one_out,reinforce,reinforce,reinforce")
+    weights = "learning.sparsity_weight=.1,.2,.1,.1"
+    return run_sweep(path, plan(*over, weights), text_runner(path))
+
+
+def test_every_point_is_measured(finished):
+    rows = read_table(finished.results).to_pylist()
+    assert [one["policy"] for one in rows] == ["lts", "lts", "all", "m1_parallel"]
+    assert all(0 <= one["reward"] <= 1 and one["runtime_seconds"] > 0 and one["seed"] == 7 for one in rows)
+    assert rows[2]["admission_fraction"] == 1.0 and rows[2]["read_rate"] > 0
+    assert all(one["unscored_fraction"] == 0.0 for one in rows)
+
+
+def test_the_trainings_are_those_of_the_points_on_the_right_tasks(finished):
+    configs = [json.loads((run / "config.json").read_text())["train"] for run in finished.runs.iterdir()]
+    trained = {
+        (config["credit"], config["learning"]["sparsity_weight"], config["seed"])
+        for config, run in zip(configs, finished.runs.iterdir(), strict=True)
+        if (run / "checkpoints").exists()
+    }
+    assert trained == {("leave_one_out", 0.1, 7), ("reinforce", 0.2, 7)} and len(configs) == 4
+    validation = [
+        rollout
+        for run in finished.runs.iterdir()
+        for folder in (run / "evaluation").rglob("lts")
+        for group in read_folder(folder)
+        for rollout in group.rollouts
+    ]
+    assert {rollout.task.split for rollout in validation} == {"validation"} and len(validation) == 4
+    assert {rollout.coordinates.seed for rollout in validation} == {1007}
+
+
+def test_a_rule_in_a_sweep_is_the_rule_in_an_evaluation(finished):
+    training = replace(TRAINING, seed=7)
+    policy = make_policy("all", training, ComparisonSettings())
+    tasks = almanac_tasks(0, "validation", 2)
+    [rollouts] = evaluate([make_arm("all", training, policy)], tasks, EvaluationSettings(2, 1, 1007)).values()
+    assert [rollout.reward_agg for rollout in rollouts]
+    stored = read_table(finished.results).to_pylist()[2]
+    expected = row(rollouts, own_listed=False)
+    assert {name: stored[name] for name in expected} == expected
+    assert expected["runtime_seconds"] == sum(rollout.seconds for rollout in rollouts) / 2
+
+
+def test_stored_trainings_and_evaluations_are_not_run_again(finished, monkeypatch):
+    """All parts are lost; the runs below them hold everything, so no rollout starts anew."""
+    expected = finished.results.read_bytes()
+    finished.results.unlink()
+    for part in (finished.path / "parts").iterdir():
+        part.unlink()
+    started = []
+    monkeypatch.setattr("lts_jax.rollouts.collect.run_rollout", lambda *rest: started.append(rest))
+    over = ("policy=lts,lts,all,m1_parallel", "credit=leave_one_out,reinforce,reinforce,reinforce")
+    run_sweep(finished.path, plan(*over, "learning.sparsity_weight=.1,.2,.1,.1"), text_runner(finished.path))
+    assert not started and finished.results.read_bytes() == expected
+
+
+def test_a_policy_that_cannot_be_swept(tmp_path):
+    with pytest.raises(UserError, match=r"policy: expected one of magentic_one, .*, got 'random_matched' \(at policy="):
+        plan("policy=random_matched")
+    with pytest.raises(UserError, match=r"validation\.num_tasks must be at least 1, got 0"):
+        plan("validation.num_tasks=0")
+    with pytest.raises(UserError, match="credit scheme: expected one of reinforce"):
+        plan("credit=luck")
