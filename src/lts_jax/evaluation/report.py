@@ -100,7 +100,7 @@ def build_report(
 def report_json(report: Report) -> dict[str, Any]:
     """The report as JSON values; NaN and infinities become null. The example stays behind as its coordinates."""
     fields = {name: getattr(report, name) for name in Report.__slots__ if name != "example"}
-    document = {name: _plain(value) for name, value in fields.items()}
+    document = {name: json_plain(value) for name, value in fields.items()}
     document["example"] = None
     if report.example is not None:
         document["example"] = {"policy": report.example.policy, **asdict(report.example.coordinates)}
@@ -244,14 +244,14 @@ def _same(report: Report) -> list[list[str]]:
     return [names for names in groups.values() if len(names) > 1]
 
 
-def _plain(value: Any) -> Any:
+def json_plain(value: Any) -> Any:
     """JSON values: records become objects, tuples lists, numbers that JSON does not know null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): json_plain(one) for name, one in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [json_plain(one) for one in value]
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return {name: json_plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return value

@@ -1,0 +1,275 @@
+"""The ranking of a sweep: one row per configuration, best first, each compared with a reference on the same seeds.
+
+A table has one row per (configuration, seed): a column per swept field, `seed`, and a column per measure. The same seed
+means the same tasks and random numbers in every configuration, so that all comparisons are paired over seeds.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lts_jax.errors import UserError
+from lts_jax.evaluation.measures import MEASURES
+from lts_jax.evaluation.ranking_statistics import (
+    holm,
+    improvement_interval,
+    interquartile_means,
+    resample_count,
+    resampled,
+    sign_flip_p_values,
+)
+from lts_jax.evaluation.statistics import (
+    LEVEL,
+    MIN_TASKS,
+    UNKNOWN,
+    Interval,
+    minimum_detectable_effect,
+    percentile_interval,
+)
+
+Value = str | float | int | bool | None
+LESS_IS_BETTER = ("seconds", "tokens", "usd", "loss", "error")  # parts of a measure's name
+
+
+@dataclass(frozen=True, slots=True)
+class RankedRow:
+    """One configuration of a sweep. Differences are this row minus the reference, in the unit of the measure."""
+
+    rank: int  # 1 is best
+    setting: Mapping[str, Value]  # every swept field
+    label: str  # the fields that differ, in short
+    num_seeds: int  # with a finite value
+    num_nan: int  # rows whose value is not finite
+    num_absent: int  # seeds of the table without a row here
+    iqm: Interval  # interquartile mean over seeds
+    mean: float
+    rank_low: int | None  # 95 % of the resamples rank it between these; None below MIN_TASKS seeds
+    rank_high: int | None
+    num_pairs: int  # seeds with a finite value here and in the reference
+    difference: Interval  # mean paired difference
+    resolution: float  # smallest true mean difference found with 80 % power at 5 %, not adjusted
+    improvement: Interval  # P(better) + P(equal) / 2 over paired seeds
+    p_value: float  # sign flips of the paired differences
+    p_holm: float  # adjusted for all configurations of the table
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All configurations by one measure, best first."""
+
+    measure: str
+    better: str  # "up" or "down"
+    fields: tuple[str, ...]
+    varied: tuple[str, ...]  # fields with more than one value
+    reference: str  # label of the row that all are compared with
+    reference_is_best: bool  # chosen for being first, on the same seeds
+    num_seeds: int  # distinct seeds of the table
+    num_resamples: int
+    rows: tuple[RankedRow, ...]
+
+
+def rank(
+    table: Any,
+    measure: str,
+    fields: Sequence[str],
+    reference: Mapping[str, Value] | None = None,
+    *,
+    better: str | None = None,
+    seed: int = 0,
+) -> Ranking:
+    """Rank the configurations of a sweep by the interquartile mean of a measure over seeds.
+
+    `table` is a mapping of columns, or something with `to_pydict` such as a pyarrow table. `reference` names a
+    configuration by some of its fields, enough to tell it from all others; by default it is the best one. `better` is
+    "up" or "down", by default as the measure's name says (`better_direction`). Values that are not finite are left out
+    and counted. Intervals are percentile bootstraps over seeds with tails expanded for few seeds, the same resamples
+    for all configurations; below `MIN_TASKS` seeds there are none.
+
+    Raises:
+        UserError: a missing column, no row, a (configuration, seed) twice, no finite value, or no such reference.
+    """
+    if better not in {None, "up", "down"}:
+        raise UserError(f'better: expected "up" or "down", got {better!r}')
+    settings, seeds, value_cs, present_cs = pivot(table, measure, fields)
+    if not np.isfinite(value_cs).any():
+        raise UserError(f"{measure}: no finite value in the table; nothing can be ranked by it")
+    better = better or better_direction(measure)
+    sign = 1.0 if better == "up" else -1.0
+    iqm_c = interquartile_means(value_cs)
+    order = np.argsort(np.where(np.isfinite(iqm_c), -sign * iqm_c, np.inf), kind="stable")
+    settings, value_cs, present_cs = [settings[one] for one in order], value_cs[order], present_cs[order]
+    chosen = 0 if reference is None else find_setting(settings, reference)
+    varied = tuple(field for field in fields if len({str(setting[field]) for setting in settings}) > 1)
+    rows = _rows(settings, value_cs, present_cs, chosen=chosen, sign=sign, varied=varied, seed=seed)
+    return Ranking(
+        measure=measure,
+        better=better,
+        fields=tuple(fields),
+        varied=varied,
+        reference=rows[chosen].label,
+        reference_is_best=reference is None,
+        num_seeds=len(seeds),
+        num_resamples=resample_count(len(settings)),
+        rows=rows,
+    )
+
+
+def pivot(
+    table: Any, measure: str, fields: Sequence[str]
+) -> tuple[list[dict[str, Value]], list[int], np.ndarray, np.ndarray]:
+    """Configurations in order of appearance, seeds in order, values f64[configurations, seeds], and where a row exists.
+
+    A configuration's seed without a row, and a null value, are NaN. Raises UserError as `rank` does.
+    """
+    columns = columns_of(table)
+    for name in (*fields, "seed", measure):
+        if name not in columns:
+            raise UserError(f"no column {name!r} in the results; they have {', '.join(columns)}")
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1 or not lengths.pop():
+        raise UserError("the results have no rows" if not lengths else "the columns of the results differ in length")
+    keys = list(zip(*(columns[field] for field in fields), strict=True)) if fields else [()] * len(columns["seed"])
+    place = {setting: number for number, setting in enumerate(dict.fromkeys(keys))}
+    seeds = sorted(set(columns["seed"]))
+    seed_place = {one: number for number, one in enumerate(seeds)}
+    value_cs = np.full((len(place), len(seeds)), np.nan)
+    present_cs = np.zeros(value_cs.shape, bool)
+    for setting, one, value in zip(keys, columns["seed"], columns[measure], strict=True):
+        row, column = place[setting], seed_place[one]
+        if present_cs[row, column]:
+            raise UserError(f"seed {one} of {_label(dict(zip(fields, setting, strict=True)), fields)} is there twice")
+        present_cs[row, column] = True
+        value_cs[row, column] = math.nan if value is None or not math.isfinite(value) else value
+    return [dict(zip(fields, setting, strict=True)) for setting in place], seeds, value_cs, present_cs
+
+
+def columns_of(table: Any) -> dict[str, Sequence[Any]]:
+    """The columns of a table by name."""
+    return dict(table.to_pydict() if hasattr(table, "to_pydict") else table)
+
+
+def find_setting(settings: Sequence[Mapping[str, Value]], wanted: Mapping[str, Value]) -> int:
+    """Place of the one configuration that has all wanted values; UserError for none or several."""
+    for name in wanted:
+        if name not in settings[0]:
+            raise UserError(f"reference: {name!r} is not a swept field; they are {', '.join(settings[0])}")
+    found = [number for number, one in enumerate(settings) if all(one[name] == value for name, value in wanted.items())]
+    if len(found) != 1:
+        said = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise UserError(f"reference: {len(found) or 'no'} configurations have {said}; expected exactly one")
+    return found[0]
+
+
+def better_direction(measure: str) -> str:
+    """ "down" for a measure of which less is better (seconds, tokens, dollars, losses, errors), else "up"."""
+    known = MEASURES[measure].better if measure in MEASURES else ""
+    return known or ("down" if any(word in measure for word in LESS_IS_BETTER) else "up")
+
+
+def short_names(fields: Sequence[str]) -> dict[str, str]:
+    """Dotted fields by their last word, or by as many last words as tell them apart."""
+    names = {}
+    for field in fields:
+        words = field.split(".")
+        tails = (".".join(words[-count:]) for count in range(1, len(words) + 1))
+        names[field] = next(
+            tail for tail in tails if sum(f".{other}".endswith(f".{tail}") for other in fields) == 1 or tail == field
+        )
+    return names
+
+
+def value_text(value: Value) -> str:
+    """A setting's value as short text."""
+    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _label(setting: Mapping[str, Value], varied: Sequence[str]) -> str:
+    names = short_names(varied)
+    return ", ".join(f"{names[field]}={value_text(setting[field])}" for field in varied) or "the only configuration"
+
+
+def _rows(
+    settings: Sequence[Mapping[str, Value]],
+    value_cs: np.ndarray,
+    present_cs: np.ndarray,
+    *,
+    chosen: int,
+    sign: float,
+    varied: Sequence[str],
+    seed: int,
+) -> tuple[RankedRow, ...]:
+    """Rows of configurations that are in order already; row `chosen` is the reference."""
+    difference_cs = value_cs - value_cs[chosen]
+    others = [number for number in range(len(settings)) if number != chosen]
+    drawn_cr, count_c = _drawn(interquartile_means, value_cs, seed), np.isfinite(value_cs).sum(axis=1)
+    iqms, bounds = _intervals(interquartile_means(value_cs), drawn_cr, count_c), _rank_bounds(drawn_cr, sign, count_c)
+    pairs_c = np.isfinite(difference_cs).sum(axis=1)
+    differences = _intervals(_finite_mean(difference_cs), _drawn(_finite_mean, difference_cs, seed), pairs_c)
+    p_value_c = np.full(len(settings), np.nan)
+    if others:
+        p_value_c[others] = sign_flip_p_values(difference_cs[others], seed=seed)
+    p_holm_c = holm(p_value_c)
+    labels = [str(number) for number in range(value_cs.shape[1])]
+    rows = []
+    for number, setting in enumerate(settings):
+        own, gain = number == chosen, sign * difference_cs[number]
+        rows.append(
+            RankedRow(
+                rank=number + 1,
+                setting=setting,
+                label=_label(setting, varied),
+                num_seeds=int(count_c[number]),
+                num_nan=int(present_cs[number].sum() - count_c[number]),
+                num_absent=int((~present_cs[number]).sum()),
+                iqm=iqms[number],
+                mean=float(_finite_mean(value_cs[number])),
+                rank_low=bounds[number][0],
+                rank_high=bounds[number][1],
+                num_pairs=int(pairs_c[number]),
+                difference=UNKNOWN if own else differences[number],
+                resolution=math.nan if own else minimum_detectable_effect(gain, labels),
+                improvement=UNKNOWN if own else improvement_interval(gain),
+                p_value=float(p_value_c[number]),
+                p_holm=float(p_holm_c[number]),
+            )
+        )
+    return tuple(rows)
+
+
+def _drawn(statistic: Any, value_cs: np.ndarray, seed: int) -> np.ndarray:
+    """The statistic in every resample, f64[configurations, resamples]; no resample where seeds are too few."""
+    if value_cs.shape[1] < MIN_TASKS:
+        return np.empty((len(value_cs), 0))
+    return resampled(statistic, value_cs, seed=seed)
+
+
+def _intervals(estimate_c: np.ndarray, drawn_cr: np.ndarray, count_c: np.ndarray) -> list[Interval]:
+    """Estimates with their intervals, each by the number of finite values behind it."""
+    return [
+        percentile_interval(float(estimate), drawn[np.isfinite(drawn)], int(count))
+        for estimate, drawn, count in zip(estimate_c, drawn_cr, count_c, strict=True)
+    ]
+
+
+def _rank_bounds(drawn_cr: np.ndarray, sign: float, count_c: np.ndarray) -> list[tuple[int | None, int | None]]:
+    """The ranks between which 95 % of the resamples see each configuration."""
+    from scipy.stats import rankdata
+
+    if not drawn_cr.shape[1]:
+        return [(None, None)] * len(drawn_cr)
+    rank_cr = rankdata(np.where(np.isfinite(drawn_cr), -sign * drawn_cr, np.inf), method="min", axis=0)
+    bounds = np.quantile(rank_cr, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=1, method="inverted_cdf")
+    return [
+        (int(low), int(high)) if count >= MIN_TASKS else (None, None)
+        for low, high, count in zip(*bounds, count_c, strict=True)
+    ]
+
+
+def _finite_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of the finite values along an axis; NaN where there is none."""
+    finite = np.isfinite(values)
+    counts = finite.sum(axis=axis)
+    return np.where(counts > 0, np.where(finite, values, 0.0).sum(axis=axis) / np.maximum(counts, 1), np.nan)
