@@ -11,6 +11,8 @@ from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
+from lts_jax.sweeps.cells import cells
+from lts_jax.sweeps.fields import sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, read_table
 from lts_jax.sweeps.plan import PointSettings, SweepPlan, make_points
 from lts_jax.sweeps.run import run_sweep
@@ -36,39 +38,37 @@ def plan(*over: str, num_seeds: int = 1) -> SweepPlan:
     return SweepPlan("text", BASE, points, num_seeds=num_seeds, first_seed=7, pairs_per_program=1)
 
 
+OVER = ("policy=lts,all", "credit=leave_one_out,reinforce", "learning.sparsity_weight=.1,.2")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> SweepFolder:
-    """Two trainings that differ in their credit and the weight of sparsity, then two rules."""
+    """A training, then a rule."""
     path = tmp_path_factory.mktemp("sweeps") / "s"
-    over = ("policy=lts,lts,all,m1_parallel", "credit=leave_one_out,reinforce,reinforce,reinforce")
-    weights = "learning.sparsity_weight=.1,.2,.1,.1"
-    return run_sweep(path, plan(*over, weights), text_runner(path))
+    return run_sweep(path, plan(*OVER), text_runner(path))
 
 
 def test_every_point_is_measured(finished):
     rows = read_table(finished.results).to_pylist()
-    assert [one["policy"] for one in rows] == ["lts", "lts", "all", "m1_parallel"]
+    assert [(one["policy"], one["credit"], one["learning.sparsity_weight"]) for one in rows] == [
+        ("lts", "leave_one_out", 0.1),
+        ("all", "reinforce", 0.2),
+    ]
     assert all(0 <= one["reward"] <= 1 and one["runtime_seconds"] > 0 and one["seed"] == 7 for one in rows)
-    assert rows[2]["admission_fraction"] == 1.0 and rows[2]["read_rate"] > 0
+    assert rows[1]["admission_fraction"] == 1.0 and rows[1]["read_rate"] > 0
     assert all(one["unscored_fraction"] == 0.0 for one in rows)
 
 
-def test_the_trainings_are_those_of_the_points_on_the_right_tasks(finished):
-    configs = [json.loads((run / "config.json").read_text())["train"] for run in finished.runs.iterdir()]
-    trained = {
-        (config["credit"], config["learning"]["sparsity_weight"], config["seed"])
-        for config, run in zip(configs, finished.runs.iterdir(), strict=True)
-        if (run / "checkpoints").exists()
-    }
-    assert trained == {("leave_one_out", 0.1, 7), ("reinforce", 0.2, 7)} and len(configs) == 4
-    validation = [
-        rollout
-        for run in finished.runs.iterdir()
-        for folder in (run / "evaluation").rglob("lts")
-        for group in read_folder(folder)
-        for rollout in group.rollouts
-    ]
-    assert {rollout.task.split for rollout in validation} == {"validation"} and len(validation) == 4
+def test_the_training_is_that_of_its_point_on_the_right_tasks(finished):
+    runs = list(finished.runs.iterdir())
+    [learned] = [run for run in runs if (run / "checkpoints").exists()]
+    assert len(runs) == 2
+    config = json.loads((learned / "config.json").read_text())["train"]
+    assert (config["credit"], config["learning"]["sparsity_weight"], config["seed"]) == ("leave_one_out", 0.1, 7)
+    assert "leave_one_out" in (learned / "credit.json").read_text()
+    groups = [group for folder in (learned / "evaluation").rglob("lts") for group in read_folder(folder)]
+    validation = [rollout for group in groups for rollout in group.rollouts]
+    assert {rollout.task.split for rollout in validation} == {"validation"} and len(validation) == 2
     assert {rollout.coordinates.seed for rollout in validation} == {1007}
 
 
@@ -77,8 +77,7 @@ def test_a_rule_in_a_sweep_is_the_rule_in_an_evaluation(finished):
     policy = make_policy("all", training, ComparisonSettings())
     tasks = almanac_tasks(0, "validation", 2)
     [rollouts] = evaluate([make_arm("all", training, policy)], tasks, EvaluationSettings(2, 1, 1007)).values()
-    assert [rollout.reward_agg for rollout in rollouts]
-    stored = read_table(finished.results).to_pylist()[2]
+    stored = read_table(finished.results).to_pylist()[1]
     expected = row(rollouts, own_listed=False)
     assert {name: stored[name] for name in expected} == expected
     assert expected["runtime_seconds"] == sum(rollout.seconds for rollout in rollouts) / 2
@@ -92,9 +91,14 @@ def test_stored_trainings_and_evaluations_are_not_run_again(finished, monkeypatc
         part.unlink()
     started = []
     monkeypatch.setattr("lts_jax.rollouts.collect.run_rollout", lambda *rest: started.append(rest))
-    over = ("policy=lts,lts,all,m1_parallel", "credit=leave_one_out,reinforce,reinforce,reinforce")
-    run_sweep(finished.path, plan(*over, "learning.sparsity_weight=.1,.2,.1,.1"), text_runner(finished.path))
+    run_sweep(finished.path, plan(*OVER), text_runner(finished.path))
     assert not started and finished.results.read_bytes() == expected
+
+
+def test_every_point_is_a_cell_of_its_own():
+    found = cells(BASE, sweep_fields(BASE), plan("learning.sparsity_weight=.1,.2").points)
+    assert [cell.outer for cell in found] == [{"learning.sparsity_weight": 0.1}, {"learning.sparsity_weight": 0.2}]
+    assert [cell.settings.train.learning.sparsity_weight for cell in found] == [0.1, 0.2]
 
 
 def test_a_policy_that_cannot_be_swept(tmp_path):

@@ -1,7 +1,7 @@
 """What runs in one program: numbers of the simulated process inside, everything else outside, in chunks.
 
-A cell is one combination of outer values (names, whole numbers, switches) with all points that share it; its float
-fields are the axis that one program is vmapped over. A chunk is a part of a cell that is run, and stored, at once.
+A cell is one combination of outer values (names, whole numbers, switches) with all points that share it; its inner
+fields are what one program is vmapped over. A chunk is a part of a cell that is run, and stored, at once.
 """
 
 import json
@@ -40,11 +40,20 @@ class Chunk:
         return len(self.points) * len(self.seeds)
 
 
+INNER_PARTS = ("world", "learning")
+"""Parts of a simulator's settings whose numbers are traced. The text side's are none: there each point is a cell."""
+
+
 def inner_names(known: Mapping[str, SweepField], points: Sequence[Point]) -> tuple[str, ...]:
-    """Fields that one program is vmapped over: annotated as float, and with a number at every point."""
+    """Fields that one program is vmapped over: numbers of `INNER_PARTS`, annotated as float, never none."""
     return tuple(
-        name for name in points[0] if known[name].kind is float and all(point[name] is not None for point in points)
+        name for name in points[0] if is_inner(known[name]) and all(point[name] is not None for point in points)
     )
+
+
+def is_inner(field: SweepField) -> bool:
+    """Whether values of a field can share one program."""
+    return field.path[0] in INNER_PARTS and field.kind is float
 
 
 def cells(base: Any, known: Mapping[str, SweepField], points: Sequence[Point]) -> tuple[Cell, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lts_jax.errors import UserError
+from lts_jax.sweeps.cells import is_inner
 from lts_jax.sweeps.fields import SweepField, Value, find_field, replaced, sweep_fields, value_of
 from lts_jax.sweeps.points import (
     Axis,
@@ -152,7 +153,7 @@ def field_lines(known: Mapping[str, SweepField]) -> list[str]:
         kind = getattr(field.kind, "__name__", "") if field.kind in {str, int, float, bool} else _choices(field)
         if kind and field.name != "seed":
             kind = f"{kind} or none" if field.takes_none else kind
-            lines.append(f"{'*' if field.kind is float else ' '} {field.name:<42} {kind:<28} {field.default}")
+            lines.append(f"{'*' if is_inner(field) else ' '} {field.name:<42} {kind:<28} {field.default}")
     return lines
 
 
