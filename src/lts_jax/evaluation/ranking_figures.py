@@ -138,6 +138,11 @@ def heat_map(
     return svg("".join(parts), max(width, 300), base + 42, f"{title}: {y_title} against {x_title}")
 
 
+def framed(figure: str, width: int) -> str:
+    """A figure of a native width in a box that lets it grow a little and scrolls it on a narrow screen."""
+    return f'<div class="scroll" style="max-width:{width * 1.15:.0f}px">{figure}</div>' if figure else ""
+
+
 def _x_axis(
     xs: Sequence[float], points: Sequence[Point], *, joined: bool, start: float, stop: float, bars: bool
 ) -> tuple[Mapping[float, float] | Scale, list[tuple[float, str]]]:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from lts_jax.evaluation.figures import Dot, dot_plot
 from lts_jax.evaluation.html import page
 from lts_jax.evaluation.page_tables import cell, scroll_table, stacked
+from lts_jax.evaluation.ranking_figures import framed
 from lts_jax.evaluation.ranking_report import ALPHA, SweepReport, number_form, sweep_headline
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, short_names, value_text
+from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, short_names, value_text, values_text
 from lts_jax.evaluation.ranking_sections import over_settings, tradeoff
 from lts_jax.evaluation.ranking_text import p_text
-from lts_jax.evaluation.svg import ACCENT, INK, SOFT, quote
+from lts_jax.evaluation.statistics import UNKNOWN
+from lts_jax.evaluation.svg import INK, SOFT, quote
 from lts_jax.evaluation.table import interval, number
 
 TITLE = "What the sweep found"
 MAX_TABLE, MAX_DOTS = 100, 40
+TOLD = "#1f78b4"  # not the accent, which a dot plot would print bold
 
 
 def ranking_html(report: SweepReport) -> str:
@@ -34,7 +37,7 @@ def ranking_html(report: SweepReport) -> str:
 
 def shown_rows(ranking: Ranking, count: int) -> list[RankedRow]:
     """The first rows, and the reference wherever it is."""
-    return [row for row in ranking.rows if row.rank <= count or row.label == ranking.reference]
+    return [row for row in ranking.rows if row.rank <= count or row.rank == ranking.reference_rank]
 
 
 def _header(report: SweepReport) -> str:
@@ -48,8 +51,7 @@ def _ranking_table(report: SweepReport) -> str:
     ranking = report.ranking
     rows, form = shown_rows(ranking, MAX_TABLE), number_form(ranking)
     heads = [
-        ("", ""),
-        *_setting_heads(ranking),
+        ("configuration", ""),
         (f"{quote(ranking.measure)}<small>interquartile mean</small>", "group"),
         ("mean", ""),
         ("rank<small>95 % of resamples</small>", ""),
@@ -69,12 +71,11 @@ def _ranking_table(report: SweepReport) -> str:
 
 
 def _row(row: RankedRow, ranking: Ranking, form: str) -> str:
-    reference = row.label == ranking.reference
+    reference = row.rank == ranking.reference_rank
     missing = [f"{row.num_nan} not a number"] * bool(row.num_nan) + [f"{row.num_absent} not run"] * bool(row.num_absent)
     ranks = "–" if row.rank_low is None else f"{row.rank_low}–{row.rank_high}"
     cells = [
-        cell(str(row.rank)),
-        *_setting_cells(row, ranking),
+        _setting_cell(row, ranking),
         cell(stacked(row.iqm, form), "group"),
         cell(number(row.mean, form, "–")),
         cell(ranks),
@@ -92,50 +93,54 @@ def _row(row: RankedRow, ranking: Ranking, form: str) -> str:
 def _intervals(ranking: Ranking) -> str:
     if len(ranking.rows) < 2:
         return ""
-    rows, form = shown_rows(ranking, MAX_DOTS), number_form(ranking)
-    label_width = min(380, max(130, 7 * max(len(row.label) for row in rows) + 14))
-    levels = [_dot(row, ranking, interval(row.iqm, form), form) for row in rows]
-    differences = [
-        Dot(
-            row.label,
-            row.difference,
-            color=ACCENT if row.p_holm < ALPHA else SOFT,
-            text=interval(row.difference, "+" + form),
-            tip=f"{row.label}\nminus {ranking.reference}: {interval(row.difference, '+' + form)}\n"
-            f"P(better) {interval(row.improvement)}\nHolm p {p_text(row.p_holm)}",
-        )
-        for row in rows
-        if row.label != ranking.reference
-    ]
+    rows = shown_rows(ranking, MAX_DOTS)
+    label_width = min(330, max(110, 7 * max(len(values_text(row, ranking.varied)) for row in rows) + 14))
+    width = label_width + 400
     level = dot_plot(
-        levels,
+        [_level_dot(row, ranking) for row in rows],
         title=f"{ranking.measure}, interquartile mean",
-        width=label_width + 520,
+        width=width,
         label_width=label_width,
-        text_width=170,
+        text_width=160,
     )
     difference = dot_plot(
-        differences,
-        title=f"{ranking.measure} minus that of {ranking.reference}",
+        [_difference_dot(row, ranking) for row in rows],
+        title=f"{ranking.measure}, difference from the reference",
         zero_line=True,
-        width=label_width + 520,
+        width=width,
         label_width=label_width,
-        text_width=170,
+        text_width=160,
     )
+    figures = framed(level, width) + framed(difference, width)
     return (
-        f'<h2>Intervals</h2><p class="soft">Best first; the reference is black.{_left_out(ranking, rows)} The intervals '
-        "of the first figure hold the luck that all rows share, so they may overlap where a paired difference is clear. In "
-        "the second, blue rows are told from the reference (Holm-adjusted p &lt; .05), grey ones are not.</p>"
-        f'<div class="scroll">{level}</div><div class="scroll">{difference}</div>'
+        f'<h2>Intervals</h2><p class="soft">{_row_words(ranking)}Best first; the reference is black.'
+        f"{_left_out(ranking, rows)} The intervals of the first figure hold the luck that all rows share, so they may "
+        "overlap where a paired difference is clear. In the second, blue rows are told from the reference "
+        "(Holm-adjusted p &lt; .05), grey ones are not.</p>"
+        + (f'<div class="grid pair">{figures}</div>' if width <= 580 else figures)
     )
 
 
-def _dot(row: RankedRow, ranking: Ranking, shown: str, form: str) -> Dot:
-    tip = (
-        f"{row.label}\nrank {row.rank}: {interval(row.iqm, form)}\nmean {number(row.mean, form)}, {row.num_seeds} seeds"
+def _level_dot(row: RankedRow, ranking: Ranking) -> Dot:
+    form = number_form(ranking)
+    shown = interval(row.iqm, form)
+    tip = f"{row.label}\nrank {row.rank}: {shown}\nmean {number(row.mean, form)}, {row.num_seeds} seeds"
+    color = INK if row.rank == ranking.reference_rank else TOLD
+    return Dot(values_text(row, ranking.varied), row.iqm, color=color, text=shown, tip=tip)
+
+
+def _difference_dot(row: RankedRow, ranking: Ranking) -> Dot:
+    if row.rank == ranking.reference_rank:
+        return Dot(values_text(row, ranking.varied), UNKNOWN, text="reference", tip=f"{row.label}\nthe reference")
+    shown = interval(row.difference, "+" + number_form(ranking))
+    return Dot(
+        values_text(row, ranking.varied),
+        row.difference,
+        color=TOLD if row.p_holm < ALPHA else SOFT,
+        text=shown,
+        tip=f"{row.label}\nminus {ranking.reference}: {shown}\nP(better) {interval(row.improvement)}\n"
+        f"Holm p {p_text(row.p_holm)}",
     )
-    color = INK if row.label == ranking.reference else "#3a86b8"
-    return Dot(row.label, row.iqm, color=color, text=shown, tip=tip)
 
 
 def _other_measures(report: SweepReport) -> str:
@@ -144,10 +149,9 @@ def _other_measures(report: SweepReport) -> str:
     if not known:
         return ""
     rows = shown_rows(ranking, MAX_TABLE)
-    heads = [("", ""), *_setting_heads(ranking), *((quote(name).replace("_", "<br>", 1), "group") for name in known)]
+    heads = [("configuration", ""), *((quote(name).replace("_", "<br>", 1), "group") for name in known)]
     body = "".join(
-        f"<tr{' class=own' if row.label == ranking.reference else ''}>{cell(str(row.rank))}"
-        f"{''.join(_setting_cells(row, ranking))}"
+        f"<tr{' class=own' if row.rank == ranking.reference_rank else ''}>{_setting_cell(row, ranking)}"
         + "".join(cell(_significant(means[row.rank - 1]), "group") for means in known.values())
         + "</tr>"
         for row in rows
@@ -167,13 +171,19 @@ def _reading(report: SweepReport) -> str:
     return f"<h2>How to read this</h2><ul>{notes}</ul>{settings}"
 
 
-def _setting_heads(ranking: Ranking) -> list[tuple[str, str]]:
+def _setting_cell(row: RankedRow, ranking: Ranking) -> str:
+    """Rank and words of a setting, its numbers below."""
     names = short_names(ranking.varied)
-    return [(quote(names[field]).replace("_", "<br>", 1), "texts") for field in ranking.varied]
+    words = [field for field in ranking.varied if isinstance(row.setting[field], str)]
+    rest = [f"{names[field]} {value_text(row.setting[field])}" for field in ranking.varied if field not in words]
+    first = ", ".join(value_text(row.setting[field]) for field in words) or (rest.pop(0) if rest else row.label)
+    below = f'<small style="white-space:normal;max-width:22em">{quote(", ".join(rest))}</small>' if rest else ""
+    return cell(f"{row.rank}. {quote(first)}{below}")
 
 
-def _setting_cells(row: RankedRow, ranking: Ranking) -> list[str]:
-    return [f'<td class="setting">{quote(value_text(row.setting[field]))}</td>' for field in ranking.varied]
+def _row_words(ranking: Ranking) -> str:
+    names = short_names(ranking.varied)
+    return quote(f"A row is {' · '.join(names[field] for field in ranking.varied)}. ") if len(names) > 1 else ""
 
 
 def _left_out(ranking: Ranking, rows: Sequence[RankedRow]) -> str:

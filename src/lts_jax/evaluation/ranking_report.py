@@ -164,13 +164,13 @@ def _notes(ranking: Ranking, document: Mapping[str, Any]) -> tuple[str, ...]:
         notes.append("All figures are simulated: they say how schemes rank in the simulator, not how real teams would.")
     notes.append(
         f"Rows are in order of the interquartile mean of {ranking.measure}, the mean of the middle half of "
-        f"{ranking.num_seeds} seeds; {more} is better. The same seed is the same tasks and random numbers everywhere, so differences (of plain "
-        "means) are paired over seeds. Brackets are 95 % intervals."
+        f"{ranking.num_seeds} seeds; {more} is better. The same seed is the same tasks and random "
+        "numbers everywhere, so differences (of plain means) are paired over seeds. Brackets are 95 % intervals."
     )
     if count:
         notes.append(
-            "P(better) is the share of seeds on which a row beats the reference, ties counted half. p is from sign flips "
-            f"of the paired differences, adjusted by Holm for {count} comparisons."
+            "P(better) is the share of seeds on which a row beats the reference, ties counted half. p is from sign "
+            f"flips of the paired differences, adjusted by Holm for {count} comparisons."
         )
     if count and ranking.reference_is_best:
         notes.append(
@@ -199,8 +199,8 @@ def _warnings(ranking: Ranking) -> list[str]:
         floor = others / num_flip_patterns(others, ranking.num_seeds)
         if floor > ALPHA:
             warnings.append(
-                f"With {ranking.num_seeds} seeds and {others} comparisons no adjusted p can be below {min(1, floor):.2g}: "
-                "nothing can be told apart; run more seeds."
+                f"With {ranking.num_seeds} seeds and {others} comparisons no adjusted p can be below "
+                f"{min(1, floor):.2g}: nothing can be told apart; run more seeds."
             )
     return warnings
 

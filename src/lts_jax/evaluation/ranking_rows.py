@@ -65,6 +65,7 @@ class Ranking:
     fields: tuple[str, ...]
     varied: tuple[str, ...]  # fields with more than one value
     reference: str  # label of the row that all are compared with
+    reference_rank: int
     reference_is_best: bool  # chosen for being first, on the same seeds
     num_seeds: int  # distinct seeds of the table
     num_resamples: int
@@ -110,6 +111,7 @@ def rank(
         fields=tuple(fields),
         varied=varied,
         reference=rows[chosen].label,
+        reference_rank=chosen + 1,
         reference_is_best=reference is None,
         num_seeds=len(seeds),
         num_resamples=resample_count(len(settings)),
@@ -182,8 +184,13 @@ def short_names(fields: Sequence[str]) -> dict[str, str]:
 
 
 def value_text(value: Value) -> str:
-    """A setting's value as short text."""
-    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+    """A setting's value as short text; numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def values_text(row: RankedRow, varied: Sequence[str]) -> str:
+    """The values that tell a row apart, without the names of their fields."""
+    return " · ".join(value_text(row.setting[field]) for field in varied)
 
 
 def _label(setting: Mapping[str, Value], varied: Sequence[str]) -> str:

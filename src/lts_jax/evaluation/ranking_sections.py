@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lts_jax.evaluation.ranking_figures import HeatCell, Point, PointSeries, heat_map, point_chart
+from lts_jax.evaluation.ranking_figures import HeatCell, Point, PointSeries, framed, heat_map, point_chart
 from lts_jax.evaluation.ranking_report import SweepReport, number_form
 from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, Value, short_names, value_text
 from lts_jax.evaluation.statistics import Interval
@@ -19,9 +19,9 @@ def numeric_fields(ranking: Ranking) -> list[str]:
 
 
 def over_settings(report: SweepReport) -> str:
-    """The measure over numeric settings: a curve for one, heat maps for two, clouds of points for more or scattered ones.
+    """The measure over numeric settings; nothing where no number was swept.
 
-    Nothing where no number was swept.
+    A curve for one field, heat maps for two, clouds of points for more, or where no grid was run.
     """
     ranking = report.ranking
     numeric = numeric_fields(ranking)
@@ -60,12 +60,12 @@ def tradeoff(report: SweepReport) -> str:
         )
         for label, rows in _by_first_word(ranking)
     ]
-    chart = point_chart(series, title=ranking.measure, x_title="runtime, seconds", bars=bars, width=1000, height=440)
+    chart = point_chart(series, title=ranking.measure, x_title="runtime, seconds", bars=bars, width=800, height=420)
     good = "Up" if ranking.better == "up" else "Down"
     return (
         f'<h2>{quote(ranking.measure)} against runtime</h2><p class="soft">Interquartile means over seeds'
-        f"{', with 95 % intervals' if bars else ''}. {good} and to the left is better. Ringed: the first and the reference."
-        f'</p><div class="scroll">{chart}</div>'
+        f"{', with 95 % intervals' if bars else ''}. {good} and to the left is better. Ringed: the first and "
+        f"the reference.</p>{framed(chart, 800)}"
     )
 
 
@@ -82,7 +82,7 @@ def _curves(ranking: Ranking, field: str) -> tuple[str, str]:
     said = "Interquartile means over seeds with 95 % intervals, a line for each of the other settings."
     if len(groups) > MAX_LINES:
         said += f" The {MAX_LINES} with the best row of {len(groups)} are shown."
-    return said, f'<div class="scroll">{point_chart(series, title=ranking.measure, x_title=name, joined=True)}</div>'
+    return said, framed(point_chart(series, title=ranking.measure, x_title=name, joined=True), 760)
 
 
 def _maps(ranking: Ranking, fields: Sequence[str]) -> tuple[str, str]:
@@ -130,7 +130,7 @@ def _clouds(ranking: Ranking, fields: Sequence[str]) -> tuple[str, str]:
         for field in fields
     ]
     said = "A point per configuration: its interquartile mean over seeds. Everything else varies along."
-    return said, "".join(f'<div class="scroll">{figure}</div>' for figure in figures)
+    return said, "".join(framed(figure, 760) for figure in figures)
 
 
 def _over(row: RankedRow, field: str, ranking: Ranking, form: str) -> Point:
@@ -139,7 +139,7 @@ def _over(row: RankedRow, field: str, ranking: Ranking, form: str) -> Point:
 
 
 def _is_marked(row: RankedRow, ranking: Ranking) -> bool:
-    return row.rank == 1 or row.label == ranking.reference
+    return row.rank in {1, ranking.reference_rank}
 
 
 def _by_rest(ranking: Ranking, fields: Sequence[str]) -> list[tuple[str, list[RankedRow]]]:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from lts_jax.evaluation.ranking_report import SweepReport, number_form, sweep_headline
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, short_names, value_text
+from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, short_names, value_text, values_text
 from lts_jax.evaluation.table import WIDTH, interval, number
 
 MAX_ROWS = 25
@@ -15,7 +15,7 @@ MAX_CELL = 22
 def ranking_text(report: SweepReport) -> str:
     """The first `MAX_ROWS` configurations, and the reference wherever it is. A dash means nothing to measure."""
     ranking = report.ranking
-    shown = [row for row in ranking.rows if row.rank <= MAX_ROWS or row.label == ranking.reference]
+    shown = [row for row in ranking.rows if row.rank <= MAX_ROWS or row.rank == ranking.reference_rank]
     table = _table(ranking, shown)
     left_out = len(ranking.rows) - len(shown)
     if left_out:
@@ -38,18 +38,23 @@ def _table(ranking: Ranking, shown: Sequence[RankedRow]) -> str:
         *(names[field] for field in ranking.varied),
         ranking.measure,
         "vs reference",
-        "P(better)",
+        "P better",
         "p",
         "seeds",
     ]
     rows, num_left = [_cells(row, ranking, form) for row in shown], 1 + len(ranking.varied)
     if len({row.num_seeds for row in ranking.rows}) == 1:  # the notes say how many
         heads, rows = heads[:-1], [cells[:-1] for cells in rows]
+    legend = ""
     if _width([*_stack(heads), *rows]) > WIDTH:  # one column for all settings, cut where the line ends
         heads = ["", "configuration", *heads[num_left:]]
-        rows = [[cells[0], row.label, *cells[num_left:]] for row, cells in zip(shown, rows, strict=True)]
+        rows = [
+            [cells[0], values_text(row, ranking.varied), *cells[num_left:]]
+            for row, cells in zip(shown, rows, strict=True)
+        ]
         room = max(MAX_CELL, WIDTH - _width([[cells[0], "", *cells[2:]] for cells in [*_stack(heads), *rows]]))
         rows, num_left = [[cells[0], _shorten(cells[1], room), *cells[2:]] for cells in rows], 2
+        legend = _wrap(f"configuration: {' · '.join(names.values())}") + "\n\n"
     stacked = _stack(heads)
     widths = [max(len(cells[column]) for cells in [*stacked, *rows]) for column in range(len(heads))]
     texts = [
@@ -59,19 +64,19 @@ def _table(ranking: Ranking, shown: Sequence[RankedRow]) -> str:
         ).rstrip()
         for cells in [*stacked, *rows]
     ]
-    return "\n".join([*texts[: len(stacked)], "-" * max(map(len, texts)), *texts[len(stacked) :]])
+    return legend + "\n".join([*texts[: len(stacked)], "-" * max(map(len, texts)), *texts[len(stacked) :]])
 
 
 def _stack(heads: Sequence[str]) -> list[list[str]]:
     """Heads with a word per line, as narrow as their longest word, ending on one line."""
-    words = [head.replace(".", " ").replace("_", " ").split() if "(" not in head else [head] for head in heads]
+    words = [head.replace(".", " ").replace("_", " ").split() for head in heads]
     height = max(map(len, words))
     padded = [[""] * (height - len(one)) + one for one in words]
     return [list(line) for line in zip(*padded, strict=True)]
 
 
 def _cells(row: RankedRow, ranking: Ranking, form: str) -> list[str]:
-    reference = row.label == ranking.reference
+    reference = row.rank == ranking.reference_rank
     return [
         str(row.rank),
         *(_shorten(value_text(row.setting[field]), MAX_CELL) for field in ranking.varied),
