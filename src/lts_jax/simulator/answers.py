@@ -9,7 +9,7 @@ from jax import Array
 from lts_jax.simulator.randomness import place_words, uniforms, words
 from lts_jax.simulator.state import RIGHT, Scene, State
 from lts_jax.simulator.task import NEEDED
-from lts_jax.simulator.working import TEAM_PLACES, knows_all
+from lts_jax.simulator.working import TEAM_PLACES, covers_needed
 
 _REASONING, _TASTE = 30, 31  # words of a team's place after those of its order; num_nodes is at most 31
 _SLIP, _GAP = 0x51ED270B, 0x2545F491
@@ -32,8 +32,8 @@ def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
     """Score every team, let the aggregator choose, and time the whole.
 
     A team is right if it has the right value of every needed fact and concludes rightly; else it scores
-    `partial_credit` times its share of right facts. The aggregator takes the answer with the most votes, one a team; two
-    wrong answers are the same if they rest on the same wrong values.
+    `partial_credit` times its share of right facts. The aggregator takes the answer with the most votes, one a team;
+    two wrong answers are the same if they rest on the same wrong values.
     """
     params, task = scene.params, scene.task
     num_teams, num_nodes = state.variant_km.shape
@@ -45,7 +45,7 @@ def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
     share_k = jnp.sum(is_right_km, axis=1) / jnp.sum(is_needed_m)
     draw_kp = jax.vmap(lambda team: uniforms(words(place_words(team_seed_w, TEAM_PLACES + team), 32)))(team_k)
     slips_k = draw_kp[:, _REASONING] >= params.reasoning_probability
-    is_complete_k = knows_all(scene, state.known_bits_k)
+    is_complete_k = covers_needed(scene, state.known_bits_k)
     is_stopped_k = jnp.isinf(state.end_seconds_k) & (params.first_answer_ends > 0.0)
     has_answer_k = ~state.has_died_k & ~is_stopped_k
     is_right_k = has_answer_k & is_complete_k & (share_k == 1.0) & ~slips_k

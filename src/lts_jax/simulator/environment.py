@@ -1,7 +1,8 @@
 """`begin` and `step`: the event clock. Each step of the loop finishes the earliest running step of any team.
 
 What happens at an event, in this order: the step's outcome; the controller's decision on it, taken after the summary is
-written; the admission; the team's look at the listing; then the team answers, dies, or begins its next step.
+written; the admission; the team's look at the listing; the look at the progress; then the team answers, dies, or begins
+its next step.
 """
 
 from collections.abc import Callable
@@ -15,16 +16,15 @@ from jax import Array
 from lts_jax.simulator.observing import step_triplet
 from lts_jax.simulator.randomness import uniforms
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
-from lts_jax.simulator.sharing import admit, evict, read
+from lts_jax.simulator.sharing import Looker, admit, evict, read
 from lts_jax.simulator.state import Event, Scene, State, empty_state
 from lts_jax.simulator.task import SimulatedTask
 from lts_jax.simulator.working import (
     ADMIT,
     ENTRY,
     NUM_PURPOSES,
-    Outcome,
     choose,
-    knows_all,
+    covers_needed,
     step_duration,
     step_words,
     team_order,
@@ -162,17 +162,19 @@ def step(
     state = evict(state, params) if shape.bounded_bank else state
 
     # The team goes on.
-    is_satisfied = knows_all(scene, known_bits)
-    ends = is_satisfied | outcome.gives_up | outcome.has_crashed | (num_steps + 1 >= params.step_limit)
-    reading = read(shape, params, state, team, known_bits, variant_m, after, is_on & ~ends)
+    dropped_bits = _of(here_k, state.dropped_bits_k) | ((is_on & outcome.drops).astype(jnp.int32) << target)
+    is_last = outcome.has_crashed | (num_steps + 1 >= jnp.minimum(params.step_limit, shape.max_steps))
+    looker = Looker(team, num_steps, _of(here_k, state.num_seen_k), known_bits, variant_m)
+    reading = read(shape, params, state, looker, after, is_on & ~is_last)
     state, after = reading.state, after + reading.seconds
-    own_end = ends | knows_all(scene, reading.known_bits)
+    done_bits = reading.known_bits | dropped_bits | reading.dropped_bits
+    own_end = is_last | outcome.gives_up | covers_needed(scene, done_bits)
     order_m = jnp.sum(jnp.where(here_k[:, None], scene.order_km, 0.0), axis=0)
     next_draw_p = uniforms(step_words(shape, later_w, place + 1)[:NUM_PURPOSES])
-    next_seconds = after + step_duration(params, next_draw_p)
-    finish = after + params.finish_seconds
+    next_seconds = after + params.check_seconds + step_duration(params, next_draw_p)
+    finish, dies = after + params.finish_seconds, outcome.has_crashed
     is_late = jnp.where(own_end, finish, next_seconds) > params.deadline_seconds
-    goes_on, dies = ~own_end & ~is_late, outcome.has_crashed
+    goes_on = ~own_end & ~is_late
     end = jnp.where(dies, now, jnp.where(is_late, params.deadline_seconds, finish))
 
     def put(old_k: Array, new: Array) -> Array:
@@ -182,9 +184,11 @@ def step(
         state,
         next_seconds_k=put(state.next_seconds_k, jnp.where(goes_on, next_seconds, jnp.inf)),
         num_steps_k=state.num_steps_k + here_k,
-        target_k=put(state.target_k, choose(scene, order_m, reading.known_bits)),
-        started_seconds_k=put(state.started_seconds_k, after),
+        target_k=put(state.target_k, choose(scene, order_m, done_bits)),
+        started_seconds_k=put(state.started_seconds_k, after + params.check_seconds),
         known_bits_k=put(state.known_bits_k, reading.known_bits),
+        dropped_bits_k=put(state.dropped_bits_k, done_bits & ~reading.known_bits),
+        num_seen_k=put(state.num_seen_k, reading.num_seen),
         variant_km=jnp.where(here_k[:, None], reading.variant_m, state.variant_km),
         finish_seconds_k=put(state.finish_seconds_k, jnp.where(own_end & ~is_late & ~dies, finish, jnp.inf)),
         end_seconds_k=put(state.end_seconds_k, jnp.where(goes_on, jnp.inf, end)),

@@ -11,16 +11,30 @@ from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.state import NOTHING, RIGHT, State
 from lts_jax.simulator.working import Outcome
 
-_DETECTION = 1024  # added to a reader's number: whether it sees through a wrong value, drawn apart from its interest
+_LOOK = 64  # times the steps a reader has done, added to its number: each look at a key is drawn anew
+_DETECTION = 1 << 20  # added to a reader's number: what it makes of the value, drawn apart from its interest
 
 
 @jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Looker:
+    """The team that may look at the listing."""
+
+    team: Array  # i32[]
+    num_steps: Array  # i32[] that it has done before this one
+    num_seen: Array  # i32[] entries admitted when it last looked
+    known_bits: Array  # i32[]
+    variant_m: Array  # i32[M]
+
+
 @dataclass(frozen=True)
 class Reading:
     """What one look at the listing gave a team."""
 
     state: State
+    num_seen: Array  # i32[] entries admitted when the team last looked
     known_bits: Array  # i32[]
+    dropped_bits: Array  # i32[] nodes given up because of a pulled failure
     variant_m: Array  # i32[M]
     seconds: Array  # f32[]
 
@@ -68,36 +82,40 @@ def read(
     shape: SimulatorShape,
     params: SimulatorParams,
     state: State,
-    team: Array,
-    known_bits: Array,
-    variant_m: Array,
+    looker: Looker,
     now: Array,
     does_read: Array,
 ) -> Reading:
-    """One look at all listed keys of other teams, and the pulls that come of it.
+    """A look at the keys of other teams' entries that the team has not pulled, and the pulls that come of it.
 
-    An entry is pulled with `pull_probability` if the team has use for it, else with `idle_pull_probability`, both times
-    attention_keys / (attention_keys + listed keys). A team's interest in an entry is drawn once, so looking
-    twice at an unchanged listing changes nothing.
+    It looks only if the listing holds an entry that was admitted since its last look. An entry is pulled with
+    `pull_probability` if the team has use for it, else with `idle_pull_probability`, both times
+    attention_keys / (attention_keys + listed keys); of more than `max_pulls` the newest. The draws are the team's own
+    for each entry and each of its steps.
     """
+    team, known_bits, variant_m = looker.team, looker.known_bits, looker.variant_m
     number_n = jnp.arange(state.node_n.shape[0])
     word_at, bit = team // 32, jnp.uint32(1) << (team % 32).astype(jnp.uint32)
     bits_n = state.reader_bits_nw[:, 0] if state.reader_bits_nw.shape[1] == 1 else state.reader_bits_nw[:, word_at]
     listed_n = state.is_alive_n & (state.writer_n != team) & (state.commit_seconds_n <= now) & does_read
     listed_n = listed_n & (number_n.astype(jnp.float32) >= state.num_entries - params.listing_window)
+    listed_n = listed_n & ((bits_n & bit) == 0)
+    looks = jnp.any(listed_n & (number_n >= looker.num_seen))
     num_listed = jnp.sum(listed_n).astype(jnp.float32)
     attention = params.attention_keys / (params.attention_keys + num_listed)
     has_use_n = (state.variant_n != NOTHING) & (((known_bits >> state.node_n) & 1) == 0)
     chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
-    wanted_n = listed_n & ((bits_n & bit) == 0) & (pair_uniform(state.word_n, team) < chance_n)
+    wanted_n = listed_n & looks & (pair_uniform(state.word_n, team + _LOOK * looker.num_steps) < chance_n)
     pulled_n = jnp.zeros_like(wanted_n)
+    dropped_bits = jnp.zeros_like(known_bits)
     for _ in range(shape.max_pulls):
         newest = jnp.max(jnp.where(wanted_n, number_n, -1))
         at_n = number_n == newest
         wanted_n, pulled_n = wanted_n & ~at_n, pulled_n | at_n
-        known_bits, variant_m = _take_over(
+        known_bits, dropped, variant_m = _take_over(
             params, state, jnp.maximum(newest, 0), newest >= 0, team, known_bits, variant_m
         )
+        dropped_bits = dropped_bits | dropped
     state = replace(
         state,
         reader_bits_nw=_set_bit(state.reader_bits_nw, pulled_n, word_at, bit),
@@ -106,8 +124,15 @@ def read(
         ),
     )
     num_pulls = jnp.sum(pulled_n)
-    seconds = params.selection_seconds * (num_listed > 0) + params.key_seconds * num_listed
-    return Reading(state, known_bits, variant_m, seconds + params.pull_seconds * num_pulls)
+    seconds = jnp.where(looks, params.selection_seconds + params.key_seconds * num_listed, 0.0)
+    return Reading(
+        state=state,
+        num_seen=jnp.where(looks, state.num_entries, looker.num_seen),
+        known_bits=known_bits,
+        dropped_bits=dropped_bits,
+        variant_m=variant_m,
+        seconds=seconds + params.pull_seconds * num_pulls,
+    )
 
 
 def _take_over(
@@ -118,15 +143,23 @@ def _take_over(
     team: Array,
     known_bits: Array,
     variant_m: Array,
-) -> tuple[Array, Array]:
-    """A team's knowledge after one pull: a value it lacked, unless it sees that the value is wrong."""
+) -> tuple[Array, Array, Array]:
+    """Known and given up nodes and values after one pull.
+
+    A value that the team lacked is taken over, unless the team sees that it is wrong. A failure about a node that the
+    team knows nothing of may make it give up the node.
+    """
     node, variant = state.node_n[number], state.variant_n[number]
-    is_seen_through = (variant > RIGHT) & (
-        pair_uniform(state.word_n[number], team + _DETECTION) < params.detect_probability
+    draw = pair_uniform(state.word_n[number], team + _DETECTION)
+    is_lacking = is_pulled & (((known_bits >> node) & 1) == 0)
+    learns = is_lacking & (variant != NOTHING) & ~((variant > RIGHT) & (draw < params.detect_probability))
+    drops = is_lacking & (variant == NOTHING) & (draw < params.discourage_probability)
+    is_here_m = jnp.arange(variant_m.shape[0]) == node
+    return (
+        known_bits | (learns.astype(jnp.int32) << node),
+        drops.astype(jnp.int32) << node,
+        jnp.where(learns & is_here_m, variant, variant_m),
     )
-    learns = is_pulled & (variant != NOTHING) & (((known_bits >> node) & 1) == 0) & ~is_seen_through
-    node_m = jnp.arange(variant_m.shape[0])
-    return known_bits | (learns.astype(jnp.int32) << node), jnp.where(learns & (node_m == node), variant, variant_m)
 
 
 def _set_bit(reader_bits_nw: Array, pulled_n: Array, word_at: Array, bit: Array) -> Array:

@@ -30,6 +30,8 @@ class State:
     target_k: Array  # i32[K] node that the running step works on
     started_seconds_k: Array  # f32[K] when the running step began
     known_bits_k: Array  # i32[K] nodes that the team has a value for; dead ends that it has recognised
+    dropped_bits_k: Array  # i32[K] nodes that it has given up
+    num_seen_k: Array  # i32[K] entries that were admitted when it last looked at the listing
     variant_km: Array  # i32[K, M] its values
     finish_seconds_k: Array  # f32[K] when it came to its own end with an answer
     end_seconds_k: Array  # f32[K] when it came to any end: its own, the deadline, a crash
@@ -85,6 +87,8 @@ def empty_state(shape: SimulatorShape) -> State:
         target_k=jnp.zeros(K, jnp.int32),
         started_seconds_k=jnp.zeros(K),
         known_bits_k=jnp.zeros(K, jnp.int32),
+        dropped_bits_k=jnp.zeros(K, jnp.int32),
+        num_seen_k=jnp.zeros(K, jnp.int32),
         variant_km=jnp.zeros((K, M), jnp.int32),
         finish_seconds_k=jnp.full(K, jnp.inf),
         end_seconds_k=jnp.full(K, jnp.inf),

@@ -1,7 +1,7 @@
 """A simulated task: a small graph of needed facts, the detours that open some of them, and dead ends.
 
-Nodes are numbered: needed facts first, then the detours, then dead ends, then what does not exist. Every node has at most
-one node before it. Axis letter M: nodes.
+Nodes are numbered: needed facts first, then the detours, then dead ends, then what does not exist. Every node has at
+most one node before it. Axis letter M: nodes.
 """
 
 from dataclasses import dataclass

@@ -29,6 +29,7 @@ class Outcome:
     offered_variant: Array  # i32[] what a reader would take over; NOTHING if there is no value in it
     looks_wrong: Array  # f32[] cue of a wrong or stale value, before noise
     has_crashed: Array  # bool[]
+    drops: Array  # bool[] the team gives up the node
     gives_up: Array  # bool[] the team answers with what it has
 
 
@@ -62,6 +63,7 @@ def work(scene: Scene, place: Array, target: Array, draw_p: Array) -> Outcome:
         offered_variant=jnp.where(is_planted, PLANTED + place, honest),
         looks_wrong=jnp.where(is_planted, 0.0, cue),
         has_crashed=draw_p[CRASH] < params.crash_probability,
+        drops=~was_found & (draw_p[LEFT_STALE] < params.drop_probability),  # that draw is for found values only
         gives_up=draw_p[STOP] < params.stop_probability,
     )
 
@@ -79,13 +81,16 @@ def team_order(shape: SimulatorShape, params: SimulatorParams, task: SimulatedTa
     return mixed_km + params.insight * is_of_use_m
 
 
-def choose(scene: Scene, order_m: Array, known_bits: Array) -> Array:
-    """i32[] the node to work on: of those that exist, are unknown, and lie behind nothing unknown, the first in order."""
+def choose(scene: Scene, order_m: Array, done_bits: Array) -> Array:
+    """i32[] the node to work on: of those that exist, are not done, and lie behind nothing undone, the first in order.
+
+    Done is what the team knows or has given up.
+    """
     task = scene.task
     node_m = jnp.arange(order_m.shape[0])
-    is_known_m = ((known_bits >> node_m) & 1) == 1
-    is_open_m = (task.before_m == NO_NODE) | (((known_bits >> jnp.maximum(task.before_m, 0)) & 1) == 1)
-    candidate_m = (task.kind_m <= DEAD_END) & ~is_known_m & is_open_m
+    is_done_m = ((done_bits >> node_m) & 1) == 1
+    is_open_m = (task.before_m == NO_NODE) | (((done_bits >> jnp.maximum(task.before_m, 0)) & 1) == 1)
+    candidate_m = (task.kind_m <= DEAD_END) & ~is_done_m & is_open_m
     score_m = jnp.where(candidate_m, order_m, -jnp.inf)
     return jnp.min(jnp.where(score_m == jnp.max(score_m), node_m, node_m.shape[0] - 1)).astype(jnp.int32)
 
@@ -96,8 +101,8 @@ def step_duration(params: SimulatorParams, draw_p: Array) -> Array:
     return jnp.where(draw_p[STALL] < params.stall_probability, params.stall_seconds, seconds)
 
 
-def knows_all(scene: Scene, known_bits: Array) -> Array:
-    """bool[...]: a value for every needed fact, right or wrong; a team cannot tell."""
+def covers_needed(scene: Scene, bits: Array) -> Array:
+    """bool[...]: these nodes hold every needed fact. A team cannot tell whether its values are right."""
     node_m = jnp.arange(scene.task.kind_m.shape[0])
     needed_bits = jnp.sum(jnp.where(scene.task.kind_m == NEEDED, 1 << node_m, 0))
-    return (known_bits & needed_bits) == needed_bits
+    return (bits & needed_bits) == needed_bits
