@@ -1,11 +1,14 @@
 """The controller's network: visibility, packing, padding, and what an untrained policy does."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.errors import UserError
+from lts_jax.models.set_transformer import SetTransformerSettings, packed_values, set_transformer
 from lts_jax.trajectory import DecisionContext
 
 SMALL = SetTransformerSettings(embedding_width=8, width=12, num_layers=2, num_heads=3, key_window=5)
@@ -149,3 +152,39 @@ def test_equal_settings_share_one_network() -> None:
 def test_impossible_shapes_are_refused(changes: dict, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         SetTransformerSettings(**changes)
+
+
+VALUED_SETTINGS = replace(SMALL, value_head=True)
+VALUED = set_transformer(VALUED_SETTINGS)
+
+
+def test_a_value_head_disturbs_nothing() -> None:
+    plain, valued = NETWORK.init(jax.random.key(3)), VALUED.init(jax.random.key(3))
+    assert set(valued) - set(plain) == {"value_head"}
+    jax.tree.map(np.testing.assert_array_equal, {name: valued[name] for name in plain}, plain)
+    moved = moved_params()
+    head = jax.tree.map(lambda leaf: leaf + 0.3, valued["value_head"])
+    for seed in range(3):
+        logits = jax.jit(VALUED.packed_logits)(moved | {"value_head": head}, context_of(seed))
+        np.testing.assert_array_equal(logits, PACKED(moved, context_of(seed)))
+
+
+def test_values_start_at_zero_and_learn_through_the_same_body() -> None:
+    assert VALUED.packed_values is not None and NETWORK.packed_values is None
+    params, context = VALUED.init(jax.random.key(0)), context_of(0)
+    np.testing.assert_array_equal(VALUED.packed_values(params, context), np.zeros((2, 3, 4), np.float32))
+    kernel = jnp.asarray(np.random.default_rng(2).normal(size=(12, 1)), jnp.float32)
+    params = moved_params() | {"value_head": {"kernel": kernel, "bias": jnp.full(1, 0.25)}}
+    values = VALUED.packed_values(params, context)
+    assert np.ptp(values) > 0.1
+    # The value is read like a logit: with the kernel as the first column of the other head it is the first logit.
+    as_head = params["head"]["kernel"].at[:, :1].set(kernel), params["head"]["bias"].at[0].set(0.25)
+    logits = VALUED.packed_logits(params | {"head": {"kernel": as_head[0], "bias": as_head[1]}}, context)
+    np.testing.assert_allclose(values, logits[..., 0], atol=1e-5)
+    stacked = jax.tree.map(lambda array: jnp.stack([array, array]), context)
+    np.testing.assert_allclose(VALUED.packed_values(params, stacked)[1], values, atol=1e-5)
+
+
+def test_values_without_a_head_are_refused() -> None:
+    with pytest.raises(UserError, match="value_head: expected True"):
+        packed_values(SMALL, moved_params(), context_of(0))

@@ -1,4 +1,4 @@
-"""The interface of a controller network: three pure functions, so that one network can stand in for another."""
+"""The interface of a controller network: pure functions, so that one network can stand in for another."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class PolicyNetwork:
             to `decision_logits` of every decision, but the keys of a rollout are processed once.
         key_window: a decision sees the newest this many of its keys.
         name: name and size, as it appears in records.
-        packed_values: (params, context) -> f32[(B,) G, K, T] expected return before each decision, where the network has
-            a value head; else None.
+        packed_values: (params, context as for `packed_logits`) -> f32[(B,) G, K, T], the return expected before each
+            decision; None for a network without a value head.
     """
 
     init: Callable[[Array], Params]

@@ -39,6 +39,7 @@ class SetTransformerSettings:
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
     matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
+    value_head: bool = False  # also estimate the return, from the state that the logits are read from; LTS has none
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -81,13 +82,14 @@ def decision_logits(
     """
     lead, width = query.shape[:-1], query.shape[-1]
     num_rows, num_entries = num_keys.size, key.shape[-2]
-    logits_rca = nnx.merge(_graph_definition(settings), params)(
+    network = nnx.merge(_graph_definition(settings), params)
+    state_xw = network(
         query.reshape(num_rows, width),
         key.reshape(num_rows, num_entries, width),
         _visible(num_keys.reshape(num_rows, 1), num_entries, settings.key_window),
         step.reshape(num_rows, 1, STEP_TOKENS, width),
     )
-    return logits_rca.reshape(*lead, settings.num_actions)
+    return network.head(state_xw).reshape(*lead, settings.num_actions)
 
 
 def packed_logits(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
@@ -96,18 +98,42 @@ def packed_logits(settings: SetTransformerSettings, params: Params, context: Dec
     Returns:
         f32[(B,) G, K, T, A], equal to `decision_logits` of every decision. Padded decisions get finite values.
     """
+    state_xw, network = _packed_states(settings, params, context)
+    return network.head(state_xw).reshape(*context.num_keys_gkt.shape, settings.num_actions)
+
+
+def packed_values(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
+    """Return expected before each decision of a group (or of B groups), read from the same state as its logits.
+
+    Returns:
+        f32[(B,) G, K, T], zero before any training. Padded decisions get finite values.
+
+    Raises:
+        UserError: the network has no value head.
+    """
+    if not settings.value_head:
+        raise UserError("SetTransformerSettings.value_head: expected True for values, got False")
+    state_xw, network = _packed_states(settings, params, context)
+    return network.value_head(state_xw).reshape(context.num_keys_gkt.shape)
+
+
+def _packed_states(
+    settings: SetTransformerSettings, params: Params, context: DecisionContext
+) -> tuple[Array, "_SetTransformer"]:
+    """f32[R * C, W], the last state of every decision, and the network with its parameters in place."""
     decisions = context.num_keys_gkt.shape  # (B,) G, K, T
     num_rows = context.num_keys_gkt.size // (decisions[-1] * decisions[-2])
     per_row = decisions[-1] * decisions[-2]
     num_entries, width = context.key_gnd.shape[-2:]
     query = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width))
-    logits_rca = nnx.merge(_graph_definition(settings), params)(
+    network = nnx.merge(_graph_definition(settings), params)
+    state_xw = network(
         query.reshape(num_rows, width),
         context.key_gnd.reshape(num_rows, num_entries, width),
         _visible(context.num_keys_gkt.reshape(num_rows, per_row), num_entries, settings.key_window),
         context.step_gktsd.reshape(num_rows, per_row, STEP_TOKENS, width),
     )
-    return logits_rca.reshape(*decisions, settings.num_actions)
+    return state_xw, network
 
 
 @lru_cache(maxsize=64)
@@ -118,7 +144,8 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         decision_logits=partial(decision_logits, settings),
         packed_logits=partial(packed_logits, settings),
         key_window=settings.key_window,
-        name=f"set_transformer_{settings.num_layers}x{settings.width}",
+        name=f"set_transformer_{settings.num_layers}x{settings.width}" + ("_value" if settings.value_head else ""),
+        packed_values=partial(packed_values, settings) if settings.value_head else None,
     )
 
 
@@ -188,7 +215,7 @@ class _Layer(nnx.Module):
 
 
 class _SetTransformer(nnx.Module):
-    """Tokens to logits. Used only through `nnx.split` and `nnx.merge`; parameters live outside as plain dicts."""
+    """Tokens to the state that the heads read. Used only through `nnx.merge`; parameters live outside as dicts."""
 
     def __init__(self, settings: SetTransformerSettings, rngs: nnx.Rngs) -> None:
         project = partial(
@@ -205,6 +232,8 @@ class _SetTransformer(nnx.Module):
         self.layers = nnx.List([_Layer(settings, rngs) for _ in range(settings.num_layers)])
         self.final_norm = nnx.LayerNorm(settings.width, rngs=rngs)
         self.head = nnx.Linear(settings.width, settings.num_actions, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        if settings.value_head:  # last, so that it takes no random number from another parameter
+            self.value_head = nnx.Linear(settings.width, 1, kernel_init=nnx.initializers.zeros, rngs=rngs)
         # Embeddings have unit length; this gives their components unit variance, so projections start at scale one.
         self.input_scale = settings.embedding_width**0.5
 
@@ -220,8 +249,7 @@ class _SetTransformer(nnx.Module):
         for index, layer in enumerate(self.layers):
             is_last = index == len(self.layers) - 1
             context_rsw, step_rcjw = layer(context_rsw, step_rcjw, visible_rcs, is_last=is_last)
-        last = self.final_norm(step_rcjw[:, :, -1].reshape(-1, width))
-        return self.head(last).reshape(num_rows, num_decisions, -1)
+        return self.final_norm(step_rcjw[:, :, -1].reshape(-1, width))
 
 
 def _visible(num_keys_rc: Array, num_entries: int, key_window: int) -> Array:
