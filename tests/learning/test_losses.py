@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.learning.losses import action_log_probs, entropy, over_rollouts, policy_gradient_loss, sparsity_loss
+from lts_jax.learning.losses import (
+    action_log_probs,
+    entropy,
+    over_rollouts,
+    peer_distillation_loss,
+    policy_gradient_loss,
+    sparsity_loss,
+)
 
 
 def decision_loss(d: float, action: int, credit: float, sparsity_weight: float, temperature: float) -> jax.Array:
@@ -72,3 +79,40 @@ def test_reduction_is_over_decisions_then_over_counted_rollouts(reduction: str, 
 def test_nothing_that_counts_is_a_loss_of_zero() -> None:
     nothing = jnp.zeros((2, 1, 3), bool)
     assert float(over_rollouts(jnp.full((2, 1, 3), jnp.nan), nothing, jnp.zeros(2, bool), step_reduction="sum")) == 0.0
+
+
+LEFT, RIGHT = jnp.log(jnp.array([0.7, 0.2, 0.1])), jnp.log(jnp.array([0.4, 0.4, 0.2]))
+
+
+def distilled(logits: jax.Array, teachers: jax.Array, alpha: float = 1.0, tau: float = 1.0) -> jax.Array:
+    weights = jnp.full(len(teachers), 1.0 / len(teachers))
+    return peer_distillation_loss(logits, teachers, distillation_weight=alpha, temperature=tau, teacher_weights=weights)
+
+
+def test_distillation_is_the_divergence_from_the_teacher() -> None:
+    # .7 ln(.7/.4) + .2 ln(.2/.4) + .1 ln(.1/.2) = .1838; the other way round .1920.
+    assert float(distilled(RIGHT, LEFT[None])) == pytest.approx(0.1838, abs=5e-5)
+    assert float(distilled(LEFT, RIGHT[None])) == pytest.approx(0.1920, abs=5e-5)
+    # Two teachers of half the weight each, one of them the learner itself; alpha 3.
+    assert float(distilled(RIGHT, jnp.stack([LEFT, RIGHT]), 3.0)) == pytest.approx(3 * 0.1838 / 2, abs=2e-4)
+    # Temperature 2 of doubled logits is temperature 1.
+    assert float(distilled(2 * RIGHT, 2 * LEFT[None], tau=2.0)) == pytest.approx(0.1838, abs=5e-5)
+    # Leading axes: one loss per decision.
+    pair = distilled(jnp.stack([LEFT, RIGHT]), jnp.stack([RIGHT, RIGHT])[None])
+    np.testing.assert_allclose(pair, [0.1920, 0.0], atol=5e-5)
+
+
+def test_equal_policies_do_not_pull_at_each_other_and_no_weight_is_no_loss() -> None:
+    loss, slope = jax.value_and_grad(distilled)(RIGHT + 5.0, jnp.stack([RIGHT, RIGHT - 2.0]))
+    assert float(loss) == pytest.approx(0.0, abs=1e-6)
+    np.testing.assert_allclose(slope, 0.0, atol=1e-6)
+    loss, slope = jax.value_and_grad(distilled)(RIGHT, LEFT[None], 0.0)
+    assert float(loss) == 0.0
+    np.testing.assert_array_equal(slope, np.zeros(3))
+
+
+def test_distillation_moves_the_learner_towards_the_teacher_and_not_the_teacher() -> None:
+    # Gradient of the divergence: softmax of the learner less that of the teacher, over the temperature.
+    slope, teacher_slope = jax.grad(distilled, argnums=(0, 1))(RIGHT, LEFT[None], 1.0, 1.0)
+    np.testing.assert_allclose(slope, [-0.3, 0.2, 0.1], atol=1e-6)
+    np.testing.assert_array_equal(teacher_slope, np.zeros((1, 3)))

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.controller.policy import ADMIT
+from lts_jax.credit.contract import Number
 
 
-def action_log_probs(logits: Array, *, temperature: float) -> Array:
+def action_log_probs(logits: Array, *, temperature: Number) -> Array:
     """log softmax(logits / temperature): f32[..., A], the distribution that decisions are sampled from."""
     return jax.nn.log_softmax(logits / temperature, axis=-1)
 
@@ -33,6 +34,30 @@ def sparsity_loss(log_probs: Array) -> Array:
 def entropy(log_probs: Array) -> Array:
     """Entropy of the action distribution in nats: f32[...] from f32[..., A]."""
     return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+
+
+def peer_distillation_loss(
+    logits: Array, teacher_logits: Array, *, distillation_weight: Number, temperature: Number, teacher_weights: Array
+) -> Array:
+    """alpha * sum_j w_j KL(softmax(z_j / tau) || softmax(z / tau)) per decision, the form of KnowSR (arXiv 2105.11611).
+
+    Learners that saw different rollouts teach each other: z_j are a peer's logits for the same decisions. A teacher is
+    a constant, no gradient reaches it. Equal policies give 0 and no gradient, and so does a weight alpha of 0.
+
+    Args:
+        logits: f32[..., A] of the learner.
+        teacher_logits: f32[J, ..., A] of J peers.
+        distillation_weight: alpha.
+        temperature: tau.
+        teacher_weights: w, f32[J], for instance 1 / J each, or 1 for the best peer alone.
+
+    Returns:
+        f32[...].
+    """
+    log_probs = action_log_probs(logits, temperature=temperature)
+    teacher_log_probs = action_log_probs(jax.lax.stop_gradient(teacher_logits), temperature=temperature)
+    divergence = jnp.sum(jnp.exp(teacher_log_probs) * (teacher_log_probs - log_probs), axis=-1)
+    return distillation_weight * jnp.tensordot(teacher_weights, divergence, axes=1)
 
 
 def over_rollouts(
