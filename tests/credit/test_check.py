@@ -15,13 +15,25 @@ from lts_jax.credit.schemes import SCHEMES, add
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
 
-OPTIONAL_OF = {"gae": "value_gkt", "counterfactual": "flipped", "shapley": "coalitions", "local_group": "regrouped"}
-
 
 @pytest.mark.parametrize("name", list(SCHEMES))
-def test_every_scheme_passes_and_needs_what_it_says(name: str) -> None:
+def test_every_scheme_passes(name: str) -> None:
     check_credit(name, SCHEMES[name])
-    assert needs(SCHEMES[name]) == ({OPTIONAL_OF[name]} if name in OPTIONAL_OF else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("gae", {"value_gkt"}),
+        ("counterfactual", {"flipped"}),
+        ("shapley", {"coalitions"}),
+        ("local_group", {"regrouped"}),
+        ("usage_aware", set()),
+        ("comam", set()),
+    ],
+)
+def test_what_a_scheme_needs_is_found_out(name: str, fields: set[str]) -> None:
+    assert needs(SCHEMES[name]) == fields
 
 
 def one_per_rollout(trajectory: Trajectory) -> Array:
