@@ -195,10 +195,10 @@ def test_replays_are_not_paid_from_the_budget_of_the_run():
 
 def test_what_cannot_be_replayed_is_refused():
     group, parts, settings = scripted()
-    with pytest.raises(UserError, match="needs simulated teams"):
+    with pytest.raises(UserError, match="replaying a decision needs simulated teams"):
         flip_decisions(group, replace(parts, virtual_time=False), settings, PADDING)
     live = replace(group, rollouts=(replace(group.rollouts[0], clock="real"),))
-    with pytest.raises(UserError, match="needs simulated teams"):
+    with pytest.raises(UserError, match="replaying a decision needs simulated teams"):
         flip_decisions(live, parts, settings, PADDING)
     with pytest.raises(UserError, match="rollout 0 of task 't' does not replay to itself"):
         flip_decisions(group, replace(parts, policy=RULES["random"](rate=0.0)), settings, PADDING)

@@ -15,7 +15,7 @@ from lts_jax.errors import UserError
 from lts_jax.memory.usage import first_pull_seconds, readers_of_entries
 from lts_jax.records import Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
-from lts_jax.trajectory import DecisionContext, FlippedRollouts, Trajectory
+from lts_jax.trajectory import DecisionContext, FlippedRollouts, RegroupedRollouts, Trajectory
 
 Place = tuple[int, int, int]
 """A decision of a group: number of the rollout in the group, team, step."""
@@ -96,6 +96,20 @@ def collate_flipped(
         if rollout_counts(rollout):
             agg[place], first[place], runtime[place] = rollout.reward_agg, rollout.reward_first, rollout.seconds
     return FlippedRollouts(reward_agg_gkt=agg, reward_first_gkt=first, runtime_gkt=runtime)  # type: ignore[arg-type]
+
+
+def collate_regrouped(
+    group: RolloutGroup, futures: Sequence[Mapping[Place, Rollout]], settings: CollateSettings
+) -> RegroupedRollouts:
+    """M re-rollouts of every decision, by the place of that decision, as arrays [G, M, K, T].
+
+    NaN, and errors, as in `collate_flipped`.
+    """
+    each = [collate_flipped(group, replays, settings) for replays in futures]
+    return RegroupedRollouts(
+        reward_agg_gmkt=np.stack([one.reward_agg_gkt for one in each], axis=1),  # type: ignore[arg-type]
+        reward_first_gmkt=np.stack([one.reward_first_gkt for one in each], axis=1),  # type: ignore[arg-type]
+    )
 
 
 def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Trajectory, DecisionContext]:

@@ -6,7 +6,7 @@ taken anew by the same policy. Live models give no second rollout of the same wo
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -91,21 +91,39 @@ def replay_flipped(
     counter: RolloutCounter | None = None,
 ) -> Mapping[Place, Rollout]:
     """The turned rollouts themselves, by (rollout of the group, team, step). See `flip_decisions`."""
+    return replay_changed(group, parts, settings, _flipped, only=only, num_in_flight=num_in_flight, counter=counter)
+
+
+def replay_changed(
+    group: RolloutGroup,
+    parts: RolloutParts,
+    settings: RolloutSettings,
+    change: Callable[[RolloutParts, int, int], RolloutParts],
+    *,
+    only: Literal["admitted", "all"] = "admitted",
+    num_in_flight: int = 64,
+    counter: RolloutCounter | None = None,
+) -> Mapping[Place, Rollout]:
+    """One replay per decision, with the parts that `change(parts, team, step)` makes for it.
+
+    `change` is called once a replay, so that what it makes may hold the state of that replay. Arguments and errors
+    otherwise as in `flip_decisions`.
+    """
     if only not in ("admitted", "all"):
         raise UserError(f'only: expected "admitted" or "all", got {only!r}')
     if not parts.virtual_time or any(rollout.clock != "virtual" for rollout in group.rollouts):
         raise UserError(
-            "flipping a decision needs simulated teams on a virtual clock: a live model cannot replay the same world"
+            "replaying a decision needs simulated teams on a virtual clock: a live model meets no world twice"
         )
     parts = replace(parts, budget=Budget())
     replays: dict[Place, Rollout] = {}
 
-    async def replay(index: int, turned: tuple[int, int] | None) -> Rollout:
+    async def replay(index: int, place: tuple[int, int] | None) -> Rollout:
         original = group.rollouts[index]
-        made = parts if turned is None else replace(parts, policy=FlippedPolicy(parts.policy, *turned))
+        made = parts if place is None else change(parts, *place)
         rollout = await run_rollout(group.task, original.coordinates, made, settings)
-        if turned is not None:
-            replays[index, *turned] = rollout
+        if place is not None:
+            replays[index, *place] = rollout
         elif _course(rollout) != _course(original):
             raise UserError(
                 f"rollout {index} of task {group.task.task_id!r} does not replay to itself; "
@@ -114,13 +132,17 @@ def replay_flipped(
         return rollout
 
     runs = [
-        partial(replay, index, turned)
+        partial(replay, index, place)
         for index, rollout in enumerate(group.rollouts)
         if rollout_counts(rollout)
-        for turned in (None, *_places(rollout, only))
+        for place in (None, *_places(rollout, only))
     ]
     run_to_end(run_side_by_side(runs, num_in_flight, counter, _forget))
     return replays
+
+
+def _flipped(parts: RolloutParts, team: int, step: int) -> RolloutParts:
+    return replace(parts, policy=FlippedPolicy(parts.policy, team, step))
 
 
 def _places(rollout: Rollout, only: str) -> list[tuple[int, int]]:
