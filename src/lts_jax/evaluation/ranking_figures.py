@@ -1,7 +1,7 @@
 """Figures of a sweep as SVG text: a measure over one setting or two, and one measure against another."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lts_jax.evaluation.figures import PALETTE
@@ -24,7 +24,7 @@ from lts_jax.evaluation.svg import (
 )
 
 COLORS = (ACCENT, *PALETTE)
-WIDE_RATIO = 50  # joined values that span more than this are spaced evenly
+WIDE_RATIO = 50  # of positive values: more is drawn on a logarithmic axis, or evenly spaced where points are joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +145,18 @@ def framed(figure: str, width: int) -> str:
 
 def _x_axis(
     xs: Sequence[float], points: Sequence[Point], *, joined: bool, start: float, stop: float, bars: bool
-) -> tuple[Mapping[float, float] | Scale, list[tuple[float, str]]]:
+) -> tuple[Callable[[float], float], list[tuple[float, str]]]:
     """Where numbers lie on the x axis, and its marks."""
     if joined and (len(xs) <= 2 or _is_wide(xs)):
         step = (stop - start) / max(1, len(xs) - 1)
         places = {x: start + step * number for number, x in enumerate(xs)}
         every = math.ceil(len(xs) / 10)
-        return places, [(place, f"{x:g}") for x, place in list(places.items())[::every]]
+        return places.__getitem__, [(place, f"{x:g}") for x, place in list(places.items())[::every]]
     numbers = _ends([point.x for point in points], bars=bars and not joined)
+    if not joined and min(numbers) > 0 and _is_wide(numbers):
+        to_log = Scale(math.log10(min(numbers)), math.log10(max(numbers)), start, stop)
+        powers = range(math.ceil(to_log.low), math.floor(to_log.high) + 1)
+        return (lambda value: to_log(math.log10(value))), [(to_log(power), f"{10.0**power:g}") for power in powers]
     to_x = Scale(min(numbers), max(numbers), start, stop)
     if joined and len(xs) <= 8:
         return to_x, [(to_x(x), f"{x:g}") for x in xs]
@@ -161,9 +165,8 @@ def _x_axis(
 
 
 def _series(
-    one: PointSeries, color: str, place: Mapping[float, float] | Scale, to_y: Scale, *, joined: bool, bars: bool
+    one: PointSeries, color: str, at: Callable[[float], float], to_y: Scale, *, joined: bool, bars: bool
 ) -> str:
-    at = place.__getitem__ if isinstance(place, Mapping) else place
     parts, drawn = [f'<g data-series="{quote(one.label)}">'], [point for point in one.points if _is_drawn(point)]
     if joined and len(drawn) > 1:
         ends = [(at(point.x.estimate), to_y(point.y.estimate)) for point in drawn]

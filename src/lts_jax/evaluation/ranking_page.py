@@ -17,7 +17,7 @@ from lts_jax.evaluation.svg import INK, SOFT, quote
 from lts_jax.evaluation.table import interval, number
 
 TITLE = "What the sweep found"
-MAX_TABLE, MAX_DOTS = 100, 40
+MAX_TABLE, MAX_DOTS = 50, 40
 TOLD = "#1f78b4"  # not the accent, which a dot plot would print bold
 
 
@@ -95,7 +95,7 @@ def _intervals(ranking: Ranking) -> str:
         return ""
     rows = shown_rows(ranking, MAX_DOTS)
     label_width = min(330, max(110, 7 * max(len(values_text(row, ranking.varied)) for row in rows) + 14))
-    width = label_width + 400
+    width = label_width + 370
     level = dot_plot(
         [_level_dot(row, ranking) for row in rows],
         title=f"{ranking.measure}, interquartile mean",
@@ -117,7 +117,7 @@ def _intervals(ranking: Ranking) -> str:
         f"{_left_out(ranking, rows)} The intervals of the first figure hold the luck that all rows share, so they may "
         "overlap where a paired difference is clear. In the second, blue rows are told from the reference "
         "(Holm-adjusted p &lt; .05), grey ones are not.</p>"
-        + (f'<div class="grid pair">{figures}</div>' if width <= 580 else figures)
+        + (f'<div class="grid pair">{figures}</div>' if width <= 574 else figures)
     )
 
 

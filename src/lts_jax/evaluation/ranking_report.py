@@ -97,7 +97,7 @@ def sweep_headline(ranking: Ranking) -> str:
     if not any(math.isfinite(row.difference.low) for row in ranking.rows):
         return f"First of {count + 1} configurations is {said}; fewer than {MIN_TASKS} shared seeds tell little."
     if ranking.reference_is_best:
-        many = "all" if len(told) == count else f"{len(told)} of the {count}"
+        many = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
         return f"First of {count + 1} configurations is {said}. It is told from {many} others (Holm-adjusted p < .05)."
     if not told:
         return f"None of the {count} others is told from {ranking.reference} (Holm-adjusted p < .05). First is {said}."

@@ -5,6 +5,7 @@ the same seeds for every configuration, so that differences and ranks of one res
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,8 +15,8 @@ from lts_jax.evaluation.statistics import LEVEL, Interval
 NUM_RESAMPLES = 4000
 MIN_RESAMPLES = 1000
 MAX_RESAMPLED = 1_000_000  # configurations times resamples
-MAX_FLIPPED = 200_000_000  # configurations times sign patterns
-MAX_EXACT_SEEDS = 20
+MAX_FLIPPED = 600_000_000  # configurations times sign patterns
+MAX_EXACT_SEEDS = 18
 
 
 def interquartile_means(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -41,19 +42,21 @@ def resampled(
     `statistic(values, axis=...)` reduces one axis. The resamples depend on `seed`, their number and the number of
     seeds, not on the values: two calls on tables of one shape draw the same seeds. Needs at least two seeds.
     """
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
     num_configurations, num_seeds = value_cs.shape
-    result = bootstrap(
-        (value_cs,),
-        statistic,
-        axis=-1,
-        vectorized=True,
-        n_resamples=num_resamples or resample_count(num_configurations),
-        batch=max(1, 2_000_000 // value_cs.size),
-        method="percentile",
-        rng=np.random.default_rng([seed, num_seeds]),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # said of a row without any value
+        result = bootstrap(
+            (value_cs,),
+            statistic,
+            axis=-1,
+            vectorized=True,
+            n_resamples=num_resamples or resample_count(num_configurations),
+            batch=max(1, 2_000_000 // value_cs.size),
+            method="percentile",
+            rng=np.random.default_rng([seed, num_seeds]),
+        )
     return np.asarray(result.bootstrap_distribution)
 
 
@@ -88,7 +91,7 @@ def improvement_interval(differences: Sequence[float] | np.ndarray, *, level: fl
 def sign_flip_p_values(difference_cs: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Two-sided p-values of "the mean paired difference is zero", one per configuration, by flipping signs of seeds.
 
-    Exact over all 2^S patterns of S seeds up to S = 20, if the table is not too long for it; else over random patterns
+    Exact over all 2^S patterns of S seeds up to S = 18, if the table is not too long for it; else over random patterns
     with the observed one counted in. The same flips serve all configurations. NaN for a row without finite values.
     """
     finite = np.isfinite(difference_cs)
@@ -115,7 +118,7 @@ def num_flip_patterns(num_configurations: int, num_seeds: int) -> int:
     half = 2 ** max(0, num_seeds - 1)
     if num_seeds <= MAX_EXACT_SEEDS and (half <= 8192 or half * num_configurations <= MAX_FLIPPED):
         return half
-    return int(np.clip(MAX_FLIPPED // num_configurations, 8192, 2**18))
+    return int(np.clip(MAX_FLIPPED // num_configurations, 8192, 2**17))
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
