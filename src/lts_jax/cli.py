@@ -19,7 +19,7 @@ COMMANDS = {
     "evaluate": "compare a trained controller with every rule on held-out tasks",
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
-    "report": "write report.html and report.json of a run again, and print the table",
+    "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "world": "print a task, a page, a search or the numbers of the offline world",
     "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",

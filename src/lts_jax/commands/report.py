@@ -1,4 +1,4 @@
-"""`lts report`: make report.html and report.json from what lies in a run folder, and print the table."""
+"""`lts report`: make report.html and report.json from what lies in a run's or a sweep's folder, and print the table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lts_jax.errors import UserError
 from lts_jax.evaluation.html import report_html
+from lts_jax.evaluation.ranking import is_sweep, write_ranking
 from lts_jax.evaluation.report import build_report, report_json
 from lts_jax.evaluation.table import report_text
 from lts_jax.records import Rollout
@@ -20,14 +21,23 @@ from lts_jax.tasks.almanac.world import HELD_OUT
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Write the report of a run again from its stored rollouts, and print the comparison table."""
+    """Write the report of a run or of a sweep again from what is stored, and print its table."""
 
     run: Path = Path("runs/lts")
-    """Run folder with an evaluation."""
+    """Folder of a run with an evaluation, or of a sweep with results."""
+    measure: str | None = None
+    """Sweeps only: the measure to rank by; the reward where there is one."""
+    reference: str | None = None
+    """Sweeps only: the configuration to compare with, such as credit=reinforce; the best one by default."""
 
 
 def run(command: Command) -> None:
     """Write and print."""
+    if is_sweep(command.run):
+        print(write_ranking(command.run, measure=command.measure, reference=command.reference))
+        return
+    if command.measure is not None or command.reference is not None:
+        raise UserError(f"{command.run}: no sweep; --measure and --reference are for sweeps")
     print(write_report(RunFolder(command.run)))
 
 
