@@ -99,6 +99,17 @@ def test_credit_of_two_teams(weighting: str, expected: list[float]) -> None:
     np.testing.assert_allclose(credit[1], -credit[0], atol=1e-6)
 
 
+def test_shares_that_rounding_tells_apart_still_tie(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Team 1 has a third in both rollouts; nudged by one rounding, the failure must not rank above the success.
+    third = np.float32(1 / 3)
+    credits = []
+    for other in (third, np.nextafter(third, np.float32(1))):
+        local = np.array([[1.0, third], [0.0, other]], np.float32)
+        monkeypatch.setattr("lts_jax.credit.comam.shared_fraction", lambda _, local=local: local)
+        credits.append(comam(pair([1, 0]), divisor="none"))
+    np.testing.assert_allclose(credits[0], credits[1], atol=1e-6)
+
+
 def test_divisor_softmax_and_local_weight() -> None:
     # Two rollouts: whatever the difference, the population divisor makes it 1, the sample divisor .70711.
     np.testing.assert_allclose(comam(pair([1, 0]))[0], np.ones((2, 2)), atol=1e-4)

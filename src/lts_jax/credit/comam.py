@@ -52,7 +52,9 @@ def comam(
     local_gk = shared_fraction(trajectory)
     present_k = jnp.any(trajectory.decision_mask_gkt & counted_g[:, None, None], axis=(0, 2))
     if weighting == "adaptive":
-        weight_k = team_weights(ndcg(return_g, local_gk, counted_g), present_k, normaliser=normaliser)
+        # Shares such as 1/3 and 2/6 must tie on every device, however it rounds a division.
+        order_gk = jnp.round(local_gk * 4096.0)
+        weight_k = team_weights(ndcg(return_g, order_gk, counted_g), present_k, normaliser=normaliser)
     elif weighting == "fixed":
         weight_k = present_k / jnp.maximum(jnp.sum(present_k), 1)
     elif weighting in ("global_only", "independent"):
