@@ -16,7 +16,7 @@ class Side:
 
     default_settings: Callable[[], Any]
     make_runner: Callable[[Path], Runner]  # for a sweep in this folder
-    check: Callable[[Any], None]  # raises UserError for settings that lack something outside, before anything runs
+    check: Callable[[Any], None]  # raises UserError for settings that could not be run, before anything is written
     pairs_per_program: int  # (point, seed) pairs that are run at once, unless told otherwise
     lacks: Callable[[str], str]  # why it has no field of this name, "" if there is nothing to say
 
@@ -62,8 +62,10 @@ def _check_text(settings: Any) -> None:
     check_parts(settings.train)
 
 
-def _nothing(settings: Any) -> None:
-    """The simulator needs nothing from outside."""
+def _check_simulator(settings: Any) -> None:
+    from lts_jax.simulator.lab import plan_of
+
+    plan_of(settings)  # tries the scheme, and refuses one that breaks its contract
 
 
 TEXT_ONLY = {
@@ -103,7 +105,7 @@ def _known(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
 
 
 SIDES = {
-    "simulator": Side(_simulator_settings, _simulator_runner, _nothing, 256, _simulator_lacks),
+    "simulator": Side(_simulator_settings, _simulator_runner, _check_simulator, 256, _simulator_lacks),
     "text": Side(_text_settings, _text_runner, _check_text, 1, _text_lacks),
 }
 """The sides by the name that the command line uses."""
