@@ -53,7 +53,8 @@ class SimulatorParams:
     detour_probability: float = 0.3  # a needed fact lies behind a detour
     chain_probability: float = 0.2  # else it lies behind the needed fact before it
     num_dead_ends: float = 3.0
-    difficulty_spread: float = 0.7  # standard deviation over nodes of the logit of finding
+    difficulty_spread: float = 0.7  # standard deviation over a task's nodes of the logit of finding
+    task_spread: float = 0.3  # the same over tasks, of a number that all nodes of a task share
     # The teams.
     overlap: float = 0.6  # 1: all teams go through the nodes in one order; 0: each in its own
     insight: float = 0.3  # how much a useful node looks better than a dead end, in units of the order

@@ -31,7 +31,7 @@ class SimulatedTask:
 
 def draw_task(shape: SimulatorShape, params: SimulatorParams, prng_key: Array) -> SimulatedTask:
     """Draw a task. One key, one task: nothing of it changes from rollout to rollout."""
-    keys = jax.random.split(prng_key, 6)
+    keys = jax.random.split(prng_key, 7)
     num_needed = jnp.floor(
         params.needed_low + jax.random.uniform(keys[0]) * (params.needed_high - params.needed_low + 1.0)
     )
@@ -49,7 +49,9 @@ def draw_task(shape: SimulatorShape, params: SimulatorParams, prng_key: Array) -
     is_detour_m = ~is_needed_m & (node_m < num_needed + num_detours)
     is_dead_end_m = ~is_needed_m & ~is_detour_m & (node_m < num_needed + num_detours + params.num_dead_ends)
     kind_m = jnp.where(is_needed_m, NEEDED, jnp.where(is_detour_m, DETOUR, jnp.where(is_dead_end_m, DEAD_END, ABSENT)))
-    find_logit_m = _logit(params.find_probability) + params.difficulty_spread * jax.random.normal(keys[3], node_m.shape)
+    difficulty = params.task_spread * jax.random.normal(keys[6])
+    find_logit_m = _logit(params.find_probability) - difficulty
+    find_logit_m = find_logit_m + params.difficulty_spread * jax.random.normal(keys[3], node_m.shape)
     name_md = _unit(jax.random.normal(keys[4], (shape.num_nodes, shape.embedding_width - NUM_CUES)))
     about_d = _unit(jnp.sum(jnp.where(is_needed_m[:, None], name_md, 0.0), axis=0))
     return SimulatedTask(
