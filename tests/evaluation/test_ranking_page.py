@@ -180,10 +180,16 @@ def test_points_lie_where_they_should() -> None:
     wide = [Point(exactly(x), exactly(1.0)) for x in (0.0, 0.001, 1.0)]  # evenly spaced: 0.001 would be invisible
     chart = point_chart([PointSeries("a", wide)], title="t", x_title="x", joined=True, width=460)
     assert re.findall(r'cx="(.*?)"', chart) == ["70.0", "166.0", "262.0"]
-    powers = [Point(exactly(x), exactly(1.0)) for x in (0.01, 0.1, 1.0)]  # logarithmic where points are free
+    powers = [Point(exactly(x), exactly(1.0)) for x in (0.01, 0.1, 1.0)]  # logarithmic where most are small
     chart = point_chart([PointSeries("a", powers)], title="t", x_title="x", width=460)
     assert re.findall(r'cx="(.*?)"', chart) == ["70.0", "166.0", "262.0"]
-    assert ">0.01<" in chart and ">0.1<" in chart
+    assert re.findall(r">([0-9.]+)<", chart)[-7:] == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+    even = [Point(exactly(x), exactly(1.0)) for x in (0.01, 0.505, 1.0)]
+    assert re.findall(r'cx="(.*?)"', point_chart([PointSeries("a", even)], title="t", x_title="x", width=460)) == [
+        "70.0",
+        "166.0",
+        "262.0",
+    ]
 
 
 @pytest.mark.parametrize("darker_is_more", [True, False])

@@ -61,6 +61,16 @@ def test_holm_by_hand() -> None:
     assert ranking.holm([]).shape == (0,)
 
 
+def test_holm_keeps_false_findings_rare_over_a_whole_table() -> None:
+    generator, found = np.random.default_rng(6), [0, 0]
+    for _ in range(300):
+        noise = generator.normal(size=(12, 10))
+        p_values = ranking.sign_flip_p_values(noise[1:] - noise[0])  # eleven configurations, none of them different
+        found[0] += bool((p_values < 0.05).any())
+        found[1] += bool((ranking.holm(p_values) < 0.05).any())
+    assert found[0] > 60 and found[1] <= 24  # one table in five or more, against at most one in twenty and luck
+
+
 def test_sign_flips_by_hand_and_by_enumeration() -> None:
     # three seeds, all differences positive: 2 of the 8 patterns reach the observed sum
     differences = np.array([[1.0, 2.0, 3.0], [1.0, -1.0, 0.5], [math.nan, 2.0, 2.0]])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from lts_jax.evaluation.figures import PALETTE
 from lts_jax.evaluation.statistics import Interval
@@ -24,7 +25,7 @@ from lts_jax.evaluation.svg import (
 )
 
 COLORS = (ACCENT, *PALETTE)
-WIDE_RATIO = 50  # of positive values: more is drawn on a logarithmic axis, or evenly spaced where points are joined
+WIDE_RATIO = 50  # of positive values: more may be drawn on a logarithmic axis, or evenly spaced if joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +154,22 @@ def _x_axis(
         every = math.ceil(len(xs) / 10)
         return places.__getitem__, [(place, f"{x:g}") for x, place in list(places.items())[::every]]
     numbers = _ends([point.x for point in points], bars=bars and not joined)
-    if not joined and min(numbers) > 0 and _is_wide(numbers):
+    if not joined and min(numbers) > 0 and _is_wide(numbers) and median(xs) < 0.2 * max(numbers):
         to_log = Scale(math.log10(min(numbers)), math.log10(max(numbers)), start, stop)
-        powers = range(math.ceil(to_log.low), math.floor(to_log.high) + 1)
-        return (lambda value: to_log(math.log10(value))), [(to_log(power), f"{10.0**power:g}") for power in powers]
+        return (lambda value: to_log(math.log10(value))), _log_marks(to_log)
     to_x = Scale(min(numbers), max(numbers), start, stop)
     if joined and len(xs) <= 8:
         return to_x, [(to_x(x), f"{x:g}") for x in xs]
     round_ticks = [tick for tick in ticks(min(numbers), max(numbers), 6) if min(numbers) <= tick <= max(numbers)]
     return to_x, [(to_x(tick), number_label(tick, round_ticks)) for tick in round_ticks]
+
+
+def _log_marks(to_log: Scale) -> list[tuple[float, str]]:
+    """Powers of ten, and twice and five times these where there are few."""
+    powers = range(math.floor(to_log.low), math.ceil(to_log.high) + 1)
+    factors = (1, 2, 5) if to_log.high - to_log.low < 3 else (1,)
+    marks = [(math.log10(factor) + power, factor * 10.0**power) for power in powers for factor in factors]
+    return [(to_log(at), f"{value:g}") for at, value in marks if to_log.low <= at <= to_log.high]
 
 
 def _series(

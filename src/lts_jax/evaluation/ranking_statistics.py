@@ -102,8 +102,9 @@ def sign_flip_p_values(difference_cs: np.ndarray, *, seed: int = 0) -> np.ndarra
     num_patterns, reached = num_flip_patterns(num_configurations, num_seeds), np.zeros(num_configurations)
     exact = num_patterns == 2 ** max(0, num_seeds - 1)
     generator = np.random.default_rng([seed, num_seeds])
-    for start in range(0, num_patterns, 8192):
-        index = np.arange(start, min(start + 8192, num_patterns))
+    size = int(np.clip(4_000_000 // num_configurations, 256, 8192))  # patterns at a time, for the memory
+    for start in range(0, num_patterns, size):
+        index = np.arange(start, min(start + size, num_patterns))
         if exact:  # the first sign stays: the mirrored half of the patterns has the same sizes
             flips = (index[:, None] >> np.arange(num_seeds)) & 1
         else:
