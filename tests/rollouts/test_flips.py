@@ -165,8 +165,8 @@ def test_results_do_not_depend_on_how_many_replays_share_the_process():
 
 def test_a_learned_policy_replays_whatever_its_batches():
     encoder = HashingEncoder(dim=8)
-    network = set_transformer(SetTransformerSettings(embedding_width=8, width=8, num_heads=2))
-    decider = BatchedDecider(network, network.init(jax.random.key(0)), encoder, DeciderSettings())
+    network = set_transformer(SetTransformerSettings(embedding_width=8, width=8, num_layers=1, num_heads=2))
+    decider = BatchedDecider(network, network.init(jax.random.key(0)), encoder, DeciderSettings(key_buckets=(96,)))
     group, parts, settings = simulated(LearnedPolicy(decider, "learned"), num_rollouts=1, counter=decider)
     one, many = (
         flip_decisions(group, parts, settings, CollateSettings(), num_in_flight=n, counter=counter)
