@@ -167,9 +167,9 @@ def test_local_group_compares_with_re_rollouts_of_this_decision() -> None:
     local = regrouped([[[0.0, 1.0], [NAN, 0.0]], [[0.5, 1.0], [NAN, NAN]]])
     np.testing.assert_allclose(local_group(local), [[[0.5, 0.0], [0.0, 0.5]]], atol=1e-6)
     # Of (1, 0, .5): population deviation .40825, sample .5; of (1, 0): .5 and .70711.
-    population = local_group(local, divisor="population")
+    population = local_group(local, local_divisor="population")
     np.testing.assert_allclose(population, [[[1.22474, 0.0], [0.0, 1.0]]], atol=1e-5)
-    np.testing.assert_allclose(local_group(local, divisor="sample"), [[[1.0, 0.0], [0.0, 0.70711]]], atol=1e-5)
+    np.testing.assert_allclose(local_group(local, local_divisor="sample"), [[[1.0, 0.0], [0.0, 0.70711]]], atol=1e-5)
 
 
 def test_local_group_does_not_look_at_the_other_rollouts() -> None:

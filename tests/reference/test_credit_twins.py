@@ -306,7 +306,7 @@ PAIRS = {
     "shapley": (shapley, twin_shapley),
     "local_group": (local_group, twin_local_group),
     "local_group_population": (
-        partial(local_group, divisor="population"),
+        partial(local_group, local_divisor="population"),
         partial(twin_local_group, deviation=pstdev),
     ),
     "comam": (partial(comam, local_weight=LOCAL_WEIGHT), twin_comam),

@@ -80,7 +80,7 @@ def shapley(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Array:
 
 
 def local_group(
-    trajectory: Trajectory, *, first_weight: Number = 1.0, divisor: Divisor = "none", epsilon: Number = 1e-6
+    trajectory: Trajectory, *, first_weight: Number = 1.0, local_divisor: Divisor = "none", epsilon: Number = 1e-6
 ) -> Array:
     """a = (R - mean) / (std + epsilon), over the rollout and its re-rollouts from the state before this decision.
 
@@ -93,7 +93,7 @@ def local_group(
     Args:
         trajectory: one group, arrays [G, K, T], with `regrouped`.
         first_weight: lambda_first.
-        divisor: "none", "population" or "sample", as in `group_relative`, here over the M + 1 rollouts.
+        local_divisor: "none", "population" or "sample", as in `group_relative`, here over the M + 1 rollouts.
         epsilon: added to the standard deviation.
 
     Returns:
@@ -101,7 +101,7 @@ def local_group(
 
     Raises:
         UserError: no `regrouped`.
-        ValueError: unknown divisor.
+        ValueError: unknown `local_divisor`.
     """
     regrouped = needed(trajectory.regrouped, "local_group", "regrouped, which re-rollouts from before a decision give")
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
@@ -112,5 +112,7 @@ def local_group(
     known_xm = jnp.isfinite(member_xm)
     member_xm = jnp.where(known_xm, member_xm, 0.0)
     deviation_x = jax.vmap(centred)(member_xm, known_xm)[:, 0]
-    scale_x = jax.vmap(lambda value, known: spread(value, known, divisor=divisor, epsilon=epsilon))(member_xm, known_xm)
+    scale_x = jax.vmap(lambda value, known: spread(value, known, divisor=local_divisor, epsilon=epsilon))(
+        member_xm, known_xm
+    )
     return per_decision((deviation_x / scale_x).reshape(member_gktm.shape[:-1]), trajectory, counted_g)

@@ -26,7 +26,7 @@ class LearningSettings:
         0.25  # lambda_sparse of Eq. 10; ours, chosen in experiments/sparsity_choice: only its ratio
     )
     # to usage_weight matters, as a step is worth admitting where Pr(used and R > 0) exceeds it
-    saved_weight: float = 0.5  # of the seconds that pulls saved, for `saved_work`; ours
+    saved_weight: float = 5.0  # of the share of a runtime that pulls saved, for `saved_work`; ours
     runtime_weight: float = 0.0  # of seconds beside reward, for `counterfactual`; ours
     first_weight: float = 1.0  # lambda_first of the return; the paper, appendix B
     entropy_weight: float = 0.0  # the paper has no entropy term; 0 leaves it out

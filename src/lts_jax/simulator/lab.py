@@ -1,13 +1,13 @@
-"""The laboratory: one record that says what is trained and measured, and one call that does it for many points and seeds.
+"""The laboratory: a record that says what is trained and measured, and a call that does it for many points and seeds.
 
-A point gives values to numeric fields (`world.overlap`, `learning.sparsity_weight`); all points and seeds of one call go
-through one compiled program. Whatever is not a number (`credit`, `shape`, ...) stands in the settings.
+A point gives values to numeric fields (`world.overlap`, `learning.sparsity_weight`); all points and seeds of one call
+go through one compiled program. Whatever is not a number (`credit`, `shape`, ...) stands in the settings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ from lts_jax.simulator.training import Plan, Result, train_and_evaluate
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
-    """A training run in the simulator and its evaluation. Numbers in `world` and `learning` can be swept in one program."""
+    """A training run in the simulator and its evaluation. Numbers of `world` and `learning` sweep in one program."""
 
     shape: SimulatorShape = field(default_factory=SimulatorShape)
     world: SimulatorParams = field(default_factory=SimulatorParams)
@@ -52,8 +52,6 @@ class LabSettings:
         if self.network not in ("pooled", "set_transformer"):
             raise UserError(f"network: expected pooled or set_transformer, got {self.network!r}")
         scheme(self.credit)
-        if all(isinstance(getattr(self.world, name), int | float) for name in SimulatorParams.names()):
-            check_params(self.world, self.shape)
 
 
 def credit_of(settings: LabSettings, learning: LearningSettings) -> CreditFn:
@@ -146,7 +144,7 @@ def results(
     *,
     credit: CreditFn | None = None,
 ) -> Result:
-    """As `run_points`, but everything: measures [S], learning curves [S, I] and final parameters, S = points x seeds."""
+    """As `run_points`, but everything: measures [S], learning curves [S, I], final parameters; S = points x seeds."""
     world_s = _stacked(settings.world, [at_point(settings, point).world for point in points], len(seeds))
     learning_s = _stacked(settings.learning, [at_point(settings, point).learning for point in points], len(seeds))
     key_s = jax.vmap(jax.random.key)(jnp.tile(jnp.asarray(seeds, jnp.uint32), len(points)))
@@ -162,25 +160,23 @@ def _program(static: LabSettings, credit: CreditFn | None) -> Callable[..., Resu
 
 def _choices(learning: LearningSettings) -> LearningSettings:
     """The settings with every number at its default: what is left decides which program is compiled."""
-    numbers = {name: getattr(LearningSettings(), name) for name in numeric_fields("learning")}
+    numbers: dict[str, Any] = {name: getattr(LearningSettings(), name) for name in numeric_fields("learning")}
     # None or a number makes another pytree, hence another program.
     numbers["loss_temperature"] = None if learning.loss_temperature is None else 1.0
     return replace(learning, **numbers)
 
 
 def at_point(settings: LabSettings, point: Mapping[str, float]) -> LabSettings:
-    """The settings with a point's values in place; refuses unknown fields and wrong values by the records' own checks."""
-    changed = {"world": dict[str, float](), "learning": dict[str, float]()}
+    """The settings with a point's values in place; refuses unknown fields and wrong values in one line."""
+    changed: dict[str, dict[str, Any]] = {"world": {}, "learning": {}}
     for name, value in point.items():
         part, _, inner = name.partition(".")
         if part not in changed or inner not in numeric_fields(part):
             raise UserError(f"{name}: expected a number of world or learning, as world.overlap")
         changed[part][inner] = value
-    return replace(
-        settings,
-        world=replace(settings.world, **changed["world"]),
-        learning=replace(settings.learning, **changed["learning"]),
-    )
+    world = replace(settings.world, **changed["world"])
+    check_params(world, settings.shape)
+    return replace(settings, world=world, learning=replace(settings.learning, **changed["learning"]))
 
 
 @lru_cache
@@ -193,7 +189,7 @@ def numeric_fields(part: str) -> tuple[str, ...]:
 
 
 def _stacked(base: object, records: Sequence[object], num_seeds: int) -> object:
-    """Every number of the records as f32[S], each repeated for all seeds; a scalar where all agree would be a constant."""
+    """Every number of the records as f32[S], each repeated for all seeds."""
 
     def column(*values: float) -> Array:
         return jnp.repeat(jnp.asarray(values, jnp.float32), num_seeds)

@@ -71,50 +71,55 @@ def flip_decisions(original: Original, settings: ReplaySettings, *, only_admitte
     Later decisions are asked anew of the same policy with the same random numbers. `only_admitted` replays admissions
     alone. NaN where nothing was replayed.
     """
+    one = partial(_flip_decisions, original, settings.max_places, only_admitted)
+    return jax.vmap(one)(original.trajectory, original.prng_key_g)
 
-    def one(trajectory: Trajectory, truth: Truth, prng_key: Array) -> FlippedRollouts:
-        wanted_kt = trajectory.decision_mask_gkt & ((trajectory.action_gkt == 1) | (not only_admitted))
-        place_r, is_real_r = _some_places(wanted_kt, prng_key, settings.max_places)
-        action_x = trajectory.action_gkt.reshape(-1)
 
-        def flipped(place: Array) -> tuple[Array, Array, Array]:
-            forced_x = jnp.full_like(action_x, ASK).at[place].set(1 - action_x[place])
-            return _replay(original, prng_key, forced_x.reshape(wanted_kt.shape), None)
+def _flip_decisions(
+    original: Original, max_places: int, only_admitted: bool, trajectory: Trajectory, prng_key: Array
+) -> FlippedRollouts:
+    wanted_kt = trajectory.decision_mask_gkt & ((trajectory.action_gkt == 1) | (not only_admitted))
+    place_r, is_real_r = _some_places(wanted_kt, prng_key, max_places)
+    action_x = trajectory.action_gkt.reshape(-1)
 
-        agg_r, first_r, runtime_r = jax.vmap(flipped)(place_r)
-        put = partial(_put, place_r, is_real_r, wanted_kt.shape)
-        return FlippedRollouts(put(agg_r), put(first_r), put(runtime_r))
+    def flipped(place: Array) -> tuple[Array, Array, Array]:
+        forced_x = jnp.full_like(action_x, ASK).at[place].set(1 - action_x[place])
+        return _replay(original, prng_key, forced_x.reshape(wanted_kt.shape), None)
 
-    return jax.vmap(one)(original.trajectory, original.truth, original.prng_key_g)
+    return FlippedRollouts(*(_put(place_r, is_real_r, wanted_kt.shape, value) for value in jax.vmap(flipped)(place_r)))
 
 
 def withhold_coalitions(original: Original, settings: ReplaySettings) -> Coalitions:
     """Replay the group with growing parts of its bank, in sampled orders: see `Coalitions`.
 
-    Every decision of the original is forced: admitted if it was admitted and belongs to the coalition, rejected otherwise.
+    Every decision of the original is forced: admitted if it was admitted and belongs to the coalition, else rejected.
     Steps that only a replay has are asked of the policy.
     """
-    num_blocks = settings.num_blocks
+    permutation_p = jnp.arange(settings.num_permutations)
 
     def one(trajectory: Trajectory, prng_key: Array) -> Coalitions:
-        admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
-
-        def permutation(index: Array) -> tuple[Array, Array, Array]:
-            draw_x = jax.random.uniform(jax.random.fold_in(prng_key, index + _PERMUTATIONS), (admitted_kt.size,))
-            order_x = jnp.argsort(jnp.argsort(jnp.where(admitted_kt.reshape(-1), draw_x, 2.0)))
-            count = jnp.maximum(jnp.sum(admitted_kt), 1)
-            block_kt = jnp.minimum(order_x * num_blocks // count, num_blocks - 1).reshape(admitted_kt.shape)
-
-            def coalition(num_kept: Array) -> tuple[Array, Array, Array]:
-                kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
-                return _replay(original, prng_key, jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK), None)
-
-            agg_c, first_c, _ = jax.vmap(coalition)(jnp.arange(num_blocks + 1))
-            return block_kt.astype(jnp.int32), agg_c, first_c
-
-        return Coalitions(*jax.vmap(permutation)(jnp.arange(settings.num_permutations)))
+        permuted = partial(_grow_bank, original, settings.num_blocks, trajectory, prng_key)
+        return Coalitions(*jax.vmap(permuted)(permutation_p))
 
     return jax.vmap(one)(original.trajectory, original.prng_key_g)
+
+
+def _grow_bank(
+    original: Original, num_blocks: int, trajectory: Trajectory, prng_key: Array, permutation: Array
+) -> tuple[Array, Array, Array]:
+    """One permutation: blocks i32[K, T], and the rewards f32[C + 1] of the replays that keep 0 .. C blocks."""
+    admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
+    draw_x = jax.random.uniform(jax.random.fold_in(prng_key, permutation + _PERMUTATIONS), (admitted_kt.size,))
+    order_x = jnp.argsort(jnp.argsort(jnp.where(admitted_kt.reshape(-1), draw_x, 2.0)))
+    count = jnp.maximum(jnp.sum(admitted_kt), 1)
+    block_kt = jnp.minimum(order_x * num_blocks // count, num_blocks - 1).reshape(admitted_kt.shape)
+
+    def kept(num_kept: Array) -> tuple[Array, Array, Array]:
+        kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
+        return _replay(original, prng_key, jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK), None)
+
+    agg_c, first_c, _ = jax.vmap(kept)(jnp.arange(num_blocks + 1))
+    return block_kt.astype(jnp.int32), agg_c, first_c
 
 
 def regroup(original: Original, settings: ReplaySettings) -> RegroupedRollouts:
@@ -122,27 +127,28 @@ def regroup(original: Original, settings: ReplaySettings) -> RegroupedRollouts:
 
     The history and the bank are those of the original; the decision and all that comes after it is drawn afresh.
     """
-    shape = original.shape
-
-    def one(trajectory: Trajectory, truth: Truth, prng_key: Array) -> RegroupedRollouts:
-        place_r, is_real_r = _some_places(trajectory.decision_mask_gkt, prng_key, settings.max_places)
-        event_r = truth.event_kt.reshape(-1)[place_r]
-        fork_key_m = jax.random.split(jax.random.fold_in(prng_key, _FORKS), settings.num_rerollouts)
-        # Up to the fork the actions are the original's, so that a policy near the edge cannot round otherwise.
-        past_xr = truth.event_kt.reshape(-1)[:, None] < event_r
-
-        def again(fork_key: Array, past_x: Array, event: Array) -> tuple[Array, Array]:
-            is_past_kt = trajectory.decision_mask_gkt & past_x.reshape(trajectory.decision_mask_gkt.shape)
-            forced_kt = jnp.where(is_past_kt, trajectory.action_gkt, ASK)
-            agg, first, _ = _replay(original, prng_key, forced_kt, Fork(event, seed_words(fork_key)))
-            return agg, first
-
-        by_place = jax.vmap(again, in_axes=(None, 1, 0))
-        agg_mr, first_mr = jax.vmap(by_place, in_axes=(0, None, None))(fork_key_m, past_xr, event_r)
-        put = jax.vmap(partial(_put, place_r, is_real_r, (shape.num_teams, shape.max_steps)))
-        return RegroupedRollouts(put(agg_mr), put(first_mr))
-
+    one = partial(_regroup, original, settings)
     return jax.vmap(one)(original.trajectory, original.truth, original.prng_key_g)
+
+
+def _regroup(
+    original: Original, settings: ReplaySettings, trajectory: Trajectory, truth: Truth, prng_key: Array
+) -> RegroupedRollouts:
+    decided_kt = trajectory.decision_mask_gkt
+    place_r, is_real_r = _some_places(decided_kt, prng_key, settings.max_places)
+    event_r = truth.event_kt.reshape(-1)[place_r]
+    fork_key_m = jax.random.split(jax.random.fold_in(prng_key, _FORKS), settings.num_rerollouts)
+
+    def again(fork_key: Array, event: Array) -> tuple[Array, Array, Array]:
+        # Up to the fork the actions are the original's, so that a policy near the edge cannot round otherwise.
+        is_past_kt = decided_kt & (truth.event_kt < event)
+        forced_kt = jnp.where(is_past_kt, trajectory.action_gkt, ASK)
+        return _replay(original, prng_key, forced_kt, Fork(event, seed_words(fork_key)))
+
+    by_place = jax.vmap(again, in_axes=(None, 0))
+    agg_mr, first_mr, _ = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)
+    put = jax.vmap(partial(_put, place_r, is_real_r, decided_kt.shape))
+    return RegroupedRollouts(put(agg_mr), put(first_mr))
 
 
 def _replay(original: Original, prng_key: Array, forced_kt: Array, fork: Fork | None) -> tuple[Array, Array, Array]:
@@ -161,7 +167,7 @@ def _some_places(wanted_kt: Array, prng_key: Array, max_places: int) -> tuple[Ar
     return place_r, wanted_x[place_r]
 
 
-def _put(place_r: Array, is_real_r: Array, shape_kt: tuple[int, int], value_r: Array) -> Array:
+def _put(place_r: Array, is_real_r: Array, shape_kt: tuple[int, ...], value_r: Array) -> Array:
     """f32[R] back to f32[K, T]; NaN where nothing was replayed."""
     nothing_x = jnp.full(shape_kt[0] * shape_kt[1], jnp.nan)
     return nothing_x.at[place_r].set(jnp.where(is_real_r, value_r, jnp.nan)).reshape(shape_kt)

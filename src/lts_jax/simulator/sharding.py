@@ -12,9 +12,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 def over_points(one: Callable[..., Any], arguments: tuple[Any, ...], *, is_strict: bool = False) -> Any:
     """`one` at every point of axis S, the first of every array in `arguments`; compiled once.
 
-    The axis is divided over however many devices there are; points are repeated to fill the last share and dropped again.
-    With `is_strict`, each device takes its points one after another through one loop, so a point's bits do not depend on
-    which or how many others are there, nor on the number of devices. Otherwise they are vmapped: faster, and
+    The axis is divided over however many devices there are; points are repeated to fill the last share and dropped
+    again. With `is_strict`, each device takes its points one after another through one loop, so a point's bits do not
+    depend on which or how many others are there, nor on the number of devices. Otherwise they are vmapped: faster, and
     equal to rounding only.
     """
     num_points = jax.tree.leaves(arguments)[0].shape[0]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from lts_jax.simulator.replays import Original, ReplaySettings, with_replays
 from lts_jax.simulator.rollout import Rollouts, group
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.task import draw_task
-from lts_jax.trajectory import Trajectory
+from lts_jax.trajectory import DecisionContext, Trajectory
 
 _INIT, _TRAIN, _EVALUATE = 0, 1, 2  # purposes folded into a run's key
 CURVES = (
@@ -84,11 +85,11 @@ def train(
 
 def training_batch(
     plan: Plan, world: SimulatorParams, prng_key: Array, params: Params, acting: Acting
-) -> tuple[Trajectory, object]:
+) -> tuple[Trajectory, DecisionContext]:
     """B fresh tasks with G rollouts each, and the replays that the credit scheme needs."""
     policy = of_network(plan.network)
 
-    def one(key: Array) -> tuple[Trajectory, object]:
+    def one(key: Array) -> tuple[Trajectory, DecisionContext]:
         task_key, rollout_key = jax.random.split(key)
         task = draw_task(plan.shape, world, task_key)
         key_g = jax.random.split(rollout_key, plan.num_rollouts)
@@ -113,7 +114,8 @@ def evaluate(
     has_memory_p = world.has_memory * jnp.asarray([0.0, 1.0, 1.0])
 
     def blind(logit: Array, has_memory: Array) -> dict[str, Array]:
-        return measures(rolled(replace(world, has_memory=has_memory), constant, logit, Acting(1.0, False))[0])
+        arm: Any = replace(world, has_memory=has_memory)  # type: ignore[arg-type]
+        return measures(rolled(arm, constant, logit, Acting(1.0, False))[0])
 
     measured_p = jax.vmap(blind)(logit_p, has_memory_p)
     compared = {
