@@ -43,7 +43,8 @@ class Command:
     first_seed: int = 0
     """The first of these consecutive seeds."""
     pairs_per_program: int | None = None
-    """(Point, seed) pairs that are run, and stored, at once. By default 256 on the simulator, 1 on the text side."""
+    """(Point, seed) pairs that are run, and stored, at once. By default 64 on the simulator, 1 on the text side. A
+    simulated pair takes about 8 MB, with a credit scheme that replays up to 100 MB; an accelerator wants thousands."""
     fields: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """List the fields that may be swept, with type and default, and do nothing else; * marks those of one program."""
 

@@ -59,7 +59,7 @@ class SweepPlan:
     points: tuple[Point, ...]
     num_seeds: int = 20
     first_seed: int = 0
-    pairs_per_program: int = 256  # most (point, seed) pairs that are run, and stored, at once
+    pairs_per_program: int = 64  # most (point, seed) pairs that are run, and stored, at once
 
     def __post_init__(self) -> None:
         for name in ("num_seeds", "pairs_per_program"):

@@ -17,7 +17,7 @@ class Side:
     default_settings: Callable[[], Any]
     make_runner: Callable[[Path], Runner]  # for a sweep in this folder
     check: Callable[[Any], None]  # raises UserError for settings that could not be run, before anything is written
-    pairs_per_program: int  # (point, seed) pairs that are run at once, unless told otherwise
+    pairs_per_program: int  # (point, seed) pairs at once, unless told otherwise; 8 to 100 MB each on the simulator
     lacks: Callable[[str], str]  # why it has no field of this name, "" if there is nothing to say
 
 
@@ -105,7 +105,7 @@ def _known(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
 
 
 SIDES = {
-    "simulator": Side(_simulator_settings, _simulator_runner, _check_simulator, 256, _simulator_lacks),
+    "simulator": Side(_simulator_settings, _simulator_runner, _check_simulator, 64, _simulator_lacks),
     "text": Side(_text_settings, _text_runner, _check_text, 1, _text_lacks),
 }
 """The sides by the name that the command line uses."""
