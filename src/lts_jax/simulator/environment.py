@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.simulator.lanes import settled
 from lts_jax.simulator.observing import step_triplet
 from lts_jax.simulator.randomness import uniforms
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
@@ -95,6 +96,13 @@ def begin(shape: SimulatorShape, scene: Scene) -> State:
     )
 
 
+def is_running(scene: Scene, state: State) -> Array:
+    """bool[]: a team is at work, and no answer has ended the rollout."""
+    first_answer = jnp.where(scene.params.first_answer_ends > 0.0, jnp.min(state.finish_seconds_k), jnp.inf)
+    now = jnp.min(state.next_seconds_k)
+    return jnp.isfinite(now) & (now < first_answer)
+
+
 def step(
     shape: SimulatorShape,
     scene: Scene,
@@ -124,18 +132,17 @@ def step(
     """
     params, team_k = scene.params, jnp.arange(shape.num_teams)
     now = jnp.min(state.next_seconds_k)
-    first_answer = jnp.where(params.first_answer_ends > 0.0, jnp.min(state.finish_seconds_k), jnp.inf)
-    is_on = jnp.isfinite(now) & (now < first_answer)
+    is_on = is_running(scene, state)
     team = jnp.min(jnp.where(state.next_seconds_k == now, team_k, shape.num_teams - 1))
     here_k = (team_k == team) & is_on
     num_steps = _of(here_k, state.num_steps_k)
     place = team * shape.max_steps + num_steps
     seed_w = scene.seed_w if fork is None else jnp.where(event <= fork.event, scene.seed_w, fork.seed_w)
     later_w = scene.seed_w if fork is None else jnp.where(event < fork.event, scene.seed_w, fork.seed_w)
-    word_p = step_words(shape, seed_w, place)
+    word_p = settled(step_words(shape, seed_w, place))
     draw_p = uniforms(word_p[:NUM_PURPOSES])
     target = _of(here_k, state.target_k)
-    outcome = work(scene, place, target, draw_p)
+    outcome = settled(work(scene, place, target, draw_p))
     node_m = jnp.arange(shape.num_nodes)
     known_bits = _of(here_k, state.known_bits_k)
     is_new = outcome.was_found & (((known_bits >> target) & 1) == 0)
@@ -145,7 +152,7 @@ def step(
 
     # The decision.
     step_seconds = now - _of(here_k, state.started_seconds_k)
-    step_3d = step_triplet(shape, scene, outcome, step_seconds, word_p[NUM_PURPOSES:])
+    step_3d = settled(step_triplet(shape, scene, outcome, step_seconds, word_p[NUM_PURPOSES:]))
     seen = Observation(
         scene.task.query_d, state.key_nd, state.num_entries, step_3d, outcome.offered_node, outcome.offered_variant
     )
@@ -153,25 +160,25 @@ def step(
     is_decided = is_on & has_memory & (state.num_entries < shape.num_entries)
     logit = _difference(policy(policy_params, seen)) / acting.temperature
     fresh_p = word_p[:NUM_PURPOSES] if fork is None else step_words(shape, later_w, place)[:NUM_PURPOSES]
-    draw = uniforms(fresh_p[ADMIT])
-    action, log_prob = _act(logit, draw, acting, ASK if forced_x is None else forced_x[place])
+    action, log_prob = _act(logit, uniforms(fresh_p[ADMIT]), acting, ASK if forced_x is None else forced_x[place])
     decision_seconds = now + params.summary_seconds
     after = jnp.where(has_memory, decision_seconds + params.decision_seconds, now)
     is_in = is_decided & (action == 1)
+    is_in, action, logit, log_prob, after = settled((is_in, action, logit, log_prob, after))
     state = admit(state, outcome, team, fresh_p[ENTRY], after, logit, step_3d[1], is_in)
     state = evict(state, params) if shape.bounded_bank else state
 
     # The team goes on.
     dropped_bits = _of(here_k, state.dropped_bits_k) | ((is_on & outcome.drops).astype(jnp.int32) << target)
     is_last = outcome.has_crashed | (num_steps + 1 >= jnp.minimum(params.step_limit, shape.max_steps))
-    looker = Looker(team, num_steps, _of(here_k, state.num_seen_k), known_bits, variant_m)
+    looker = Looker(team, num_steps, _of(here_k, state.num_seen_k), *settled((known_bits, variant_m)))
     reading = read(shape, params, state, looker, after, is_on & ~is_last)
-    state, after = reading.state, after + reading.seconds
-    done_bits = reading.known_bits | dropped_bits | reading.dropped_bits
+    state, after = reading.state, settled(after + reading.seconds)
+    done_bits = settled(reading.known_bits | dropped_bits | reading.dropped_bits)
     own_end = is_last | outcome.gives_up | covers_needed(scene, done_bits)
     order_m = jnp.sum(jnp.where(here_k[:, None], scene.order_km, 0.0), axis=0)
     next_draw_p = uniforms(step_words(shape, later_w, place + 1)[:NUM_PURPOSES])
-    next_seconds = after + params.check_seconds + step_duration(params, next_draw_p)
+    next_seconds = after + params.check_seconds + settled(step_duration(params, next_draw_p))
     finish, dies = after + params.finish_seconds, outcome.has_crashed
     is_late = jnp.where(own_end, finish, next_seconds) > params.deadline_seconds
     goes_on = ~own_end & ~is_late

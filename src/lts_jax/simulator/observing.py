@@ -1,13 +1,14 @@
 """What the controller is shown of a step: latent features in a noisy embedding, shaped like embeddings of text.
 
-The first NUM_CUES components are cues, the rest names the node. Instruction, summary and output show different cues; the
-summary is also the entry's key. All are unit vectors, as a text encoder's.
+The first NUM_CUES components are cues, the rest names the node. Instruction, summary and output show different cues;
+the summary is also the entry's key. All are unit vectors, as a text encoder's.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lts_jax.simulator.lanes import picked
 from lts_jax.simulator.randomness import byte_noise
 from lts_jax.simulator.settings import NUM_CUES, SimulatorShape
 from lts_jax.simulator.state import NOTHING, Scene
@@ -37,16 +38,23 @@ def step_triplet(
         [
             has_value,
             -outcome.looks_wrong,
-            jnp.asarray(_USE_OF_KIND)[task.kind_m[node]],
+            _use(picked(task.kind_m, node)),
             has_value - 1.0,
-            -0.5 * task.find_logit_m[node],
+            -0.5 * picked(task.find_logit_m, node),
             jnp.log(jnp.maximum(step_seconds, 1e-3)) - params.step_log_seconds,
         ]
     )
     shown_3d = jnp.concatenate(
-        [_SHOWN_3C * cue_c, jnp.broadcast_to(_NAME_WEIGHT * task.name_md[node], (3, shape.embedding_width - NUM_CUES))],
+        [
+            _SHOWN_3C * cue_c,
+            jnp.broadcast_to(_NAME_WEIGHT * picked(task.name_md, node), (3, shape.embedding_width - NUM_CUES)),
+        ],
         axis=1,
     )
     noise = byte_noise(noise_word_w)[: 3 * shape.embedding_width].reshape(3, -1)
     seen_3d = shown_3d + params.cue_noise * noise / shape.embedding_width**0.5
     return seen_3d / jnp.maximum(jnp.sqrt(jnp.sum(seen_3d**2, axis=1, keepdims=True)), 1e-6)
+
+
+def _use(kind: Array) -> Array:
+    return picked(jnp.asarray(_USE_OF_KIND), kind)

@@ -1,4 +1,4 @@
-"""Whole rollouts: a scan over events, gathered into the `Trajectory` that the text side collates, and the truth beside it."""
+"""Whole rollouts: a loop over events, gathered into the `Trajectory` that the text side collates, and the truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.simulator.answers import answers
-from lts_jax.simulator.environment import Acting, Fork, Policy, begin, make_scene, step
+from lts_jax.simulator.environment import Acting, Fork, Policy, begin, is_running, make_scene, step
+from lts_jax.simulator.lanes import any_at_all, vmapped_last
 from lts_jax.simulator.randomness import seed_words
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.state import Event, State
@@ -58,16 +59,13 @@ def rollout(
         fork: draw other numbers from a decision on.
     """
     seed_w = seed_words(prng_key)
-    scene = make_scene(shape, params, task, seed_w)
-    forced_x = None if forced_kt is None else forced_kt.reshape(-1)
-
-    def body(state: State, event: Array) -> tuple[State, Event]:
-        return step(shape, scene, state, policy, policy_params, acting, forced_x, fork, event)
-
-    number_e = jnp.arange(shape.num_events)
-    state, event_e = jax.lax.scan(body, begin(shape, scene), number_e)
+    parts = jax.tree.map(jnp.asarray, (params, task, seed_w, policy_params, acting, forced_kt, fork))
+    state, event_e = vmapped_last(partial(_events, shape, policy), apart=3)(*parts)
+    scene, number_e = make_scene(shape, params, task, seed_w), jnp.arange(shape.num_events)
     end = answers(scene, state, seed_w if fork is None else fork.seed_w)
-    at_place = partial(_at_place, shape, event_e.place)
+    event_x = _inverse(event_e.place, shape.num_events)
+    at_place = partial(_at_place, shape, event_x)
+    event_n = _inverse(event_e.entry, shape.num_entries)
     reader_bits_nw = jnp.concatenate([state.reader_bits_nw, jnp.zeros_like(state.reader_bits_nw[:1])])
     num_readers_n = jnp.sum(jax.lax.population_count(reader_bits_nw), axis=1).astype(jnp.int32)
     first_pull_n = jnp.concatenate([state.first_pull_seconds_n, jnp.full(1, jnp.inf)])
@@ -91,7 +89,7 @@ def rollout(
     )
     context = DecisionContext(
         query_d=task.query_d,
-        key_gnd=state.key_nd,
+        key_gnd=_taken(event_e.step_3d[:, 1], event_n, 0.0),
         num_keys_gkt=at_place(event_e.num_keys, 0),
         step_gktsd=at_place(event_e.step_3d, 0.0),
     )
@@ -108,10 +106,61 @@ def rollout(
     return trajectory, context, truth
 
 
-def _at_place(shape: SimulatorShape, place_e: Array, value_e: Array, padding: float) -> Array:
-    """Events [E, ...] to [K, T, ...]; places that no event has get `padding`."""
-    kept = jnp.full((shape.num_events, *value_e.shape[1:]), padding, value_e.dtype)
-    return kept.at[place_e].set(value_e, mode="drop").reshape(shape.num_teams, shape.max_steps, *value_e.shape[1:])
+def _events(
+    shape: SimulatorShape,
+    policy: Policy,
+    params: SimulatorParams,
+    task: SimulatedTask,
+    seed_w: Array,
+    policy_params: Any,
+    acting: Acting,
+    forced_kt: Array | None,
+    fork: Fork | None,
+) -> tuple[State, Event]:
+    """The state at the end and all events [E, ...]; after the last one there is padding.
+
+    The loop ends with the last event of the longest rollout of the batch.
+    """
+    scene = make_scene(shape, params, task, seed_w)
+    forced_x = None if forced_kt is None else forced_kt.reshape(-1)
+
+    def next_event(state: State, event: Array) -> tuple[State, Event]:
+        return step(shape, scene, state, policy, policy_params, acting, forced_x, fork, event)
+
+    def body(carry: Carry) -> Carry:
+        event, state, event_e = carry
+        state, new = next_event(state, event)
+        put = partial(jax.lax.dynamic_update_index_in_dim, index=event, axis=0)
+        return event + 1, state, jax.tree.map(put, event_e, new)
+
+    def goes_on(carry: Carry) -> Array:
+        return (carry[0] < shape.num_events) & any_at_all(is_running(scene, carry[1]))
+
+    start = begin(shape, scene)
+    one = jax.eval_shape(next_event, start, jnp.zeros((), jnp.int32))[1]
+    empty_e = jax.tree.map(lambda leaf: jnp.zeros((shape.num_events, *leaf.shape), leaf.dtype), one)
+    empty_e = replace(empty_e, place=jnp.full_like(empty_e.place, shape.num_events))
+    _, state, event_e = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), start, empty_e))
+    return state, event_e
+
+
+Carry = tuple[Array, State, Event]
+
+
+def _inverse(place_e: Array, num_places: int) -> Array:
+    """i32[num_places] the event at each place; E where none is. Events without a place name one past the last."""
+    number_e = jnp.arange(place_e.shape[0])
+    return jnp.full(num_places, place_e.shape[0]).at[place_e].set(number_e, mode="drop")
+
+
+def _taken(value_e: Array, event_x: Array, padding: float) -> Array:
+    """Events [E, ...] at places [X, ...]; places that no event has get `padding`."""
+    return jnp.take(value_e, event_x, axis=0, mode="fill", fill_value=padding)
+
+
+def _at_place(shape: SimulatorShape, event_x: Array, value_e: Array, padding: float) -> Array:
+    """Events [E, ...] to [K, T, ...]."""
+    return _taken(value_e, event_x, padding).reshape(shape.num_teams, shape.max_steps, *value_e.shape[1:])
 
 
 Rollouts = tuple[Trajectory, DecisionContext, Truth]

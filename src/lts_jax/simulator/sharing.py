@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.simulator.lanes import settled
 from lts_jax.simulator.randomness import pair_uniform
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.state import NOTHING, RIGHT, State
@@ -105,17 +106,18 @@ def read(
     attention = params.attention_keys / (params.attention_keys + num_listed)
     has_use_n = (state.variant_n != NOTHING) & (((known_bits >> state.node_n) & 1) == 0)
     chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
-    wanted_n = listed_n & looks & (pair_uniform(state.word_n, team + _LOOK * looker.num_steps) < chance_n)
-    pulled_n = jnp.zeros_like(wanted_n)
+    is_wanted_n = listed_n & looks & (pair_uniform(state.word_n, team + _LOOK * looker.num_steps) < chance_n)
+    wanted_n = jnp.where(is_wanted_n, number_n, -1)
+    num_pulls, last = jnp.zeros((), jnp.int32), jnp.asarray(number_n.shape[0])
     dropped_bits = jnp.zeros_like(known_bits)
     for _ in range(shape.max_pulls):
-        newest = jnp.max(jnp.where(wanted_n, number_n, -1))
-        at_n = number_n == newest
-        wanted_n, pulled_n = wanted_n & ~at_n, pulled_n | at_n
-        known_bits, dropped, variant_m = _take_over(
-            params, state, jnp.maximum(newest, 0), newest >= 0, team, known_bits, variant_m
-        )
-        dropped_bits = dropped_bits | dropped
+        newest = jnp.max(jnp.where(wanted_n < last, wanted_n, -1))
+        is_pulled = newest >= 0
+        taken = _take_over(params, state, number_n == newest, is_pulled, team, known_bits, variant_m)
+        known_bits, dropped, variant_m = settled(taken)
+        dropped_bits, num_pulls = dropped_bits | dropped, num_pulls + is_pulled
+        last = jnp.where(is_pulled, newest, last)
+    pulled_n = wanted_n >= last
     state = replace(
         state,
         reader_bits_nw=_set_bit(state.reader_bits_nw, pulled_n, word_at, bit),
@@ -123,7 +125,6 @@ def read(
             pulled_n, jnp.minimum(state.first_pull_seconds_n, now), state.first_pull_seconds_n
         ),
     )
-    num_pulls = jnp.sum(pulled_n)
     seconds = jnp.where(looks, params.selection_seconds + params.key_seconds * num_listed, 0.0)
     return Reading(
         state=state,
@@ -138,7 +139,7 @@ def read(
 def _take_over(
     params: SimulatorParams,
     state: State,
-    number: Array,
+    at_n: Array,
     is_pulled: Array,
     team: Array,
     known_bits: Array,
@@ -149,8 +150,9 @@ def _take_over(
     A value that the team lacked is taken over, unless the team sees that it is wrong. A failure about a node that the
     team knows nothing of may make it give up the node.
     """
-    node, variant = state.node_n[number], state.variant_n[number]
-    draw = pair_uniform(state.word_n[number], team + _DETECTION)
+    node = jnp.max(jnp.where(at_n, state.node_n, 0))
+    variant = jnp.max(jnp.where(at_n, state.variant_n, NOTHING))
+    draw = pair_uniform(jnp.max(jnp.where(at_n, state.word_n, 0)), team + _DETECTION)
     is_lacking = is_pulled & (((known_bits >> node) & 1) == 0)
     learns = is_lacking & (variant != NOTHING) & ~((variant > RIGHT) & (draw < params.detect_probability))
     drops = is_lacking & (variant == NOTHING) & (draw < params.discourage_probability)

@@ -1,0 +1,286 @@
+"""Many rollouts at once with their axis last, and what a compiler of loops must be told to be quick.
+
+`jax.vmap` puts the new axis first: three teams of each rollout become [lanes, 3], and compiled loops run over threes.
+With lanes last every operation is one long contiguous loop, which CPUs vectorise. Only the layout differs.
+`vmapped_last` is the way in: a function of one rollout whose `jax.vmap` has this layout.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.custom_batching import custom_vmap
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+Lane = tuple[Any, bool]  # a value, and whether its last axis is that of lanes
+
+# Primitives whose operands and result have one shape, and those that keep the numbers of their axes.
+_SAME_SHAPE = """
+    abs add and atan2 cbrt ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2 expm1 floor ge gt
+    integer_pow is_finite le log log1p logistic lt max min mul ne neg nextafter not or population_count pow rem round
+    rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square stop_gradient sub tan
+    tanh xor"""
+_SAME_AXES = """
+    argmax argmin cummax cummin cumsum reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rev squeeze"""
+_INSIDE = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
+
+
+def settled(tree: Any) -> Any:
+    """The same arrays, but computed once.
+
+    A compiler that fuses loops computes a cheap number anew wherever it is used: a hash in each of fifty loops, a
+    scalar for each of the N places it may be written to. It never repeats a reduction, and this one, over the number
+    and a neutral element, changes nothing.
+    """
+
+    def leaf(value: Array) -> Array:
+        is_value = lax.broadcasted_iota(jnp.int32, (2, *value.shape), 0) == 0
+        if value.dtype == bool:
+            return jnp.any(is_value & value, axis=0)
+        if jnp.issubdtype(value.dtype, jnp.integer):
+            return jnp.bitwise_or.reduce(jnp.where(is_value, value, jnp.zeros((), value.dtype)), axis=0)
+        return jnp.max(jnp.where(is_value, value, -jnp.inf), axis=0)
+
+    return jax.tree.map(leaf, tree)
+
+
+def picked(value_m: Array, index: Array) -> Array:
+    """value_m[index] for finite numbers [M, ...] and index i32[]: by comparison, as lookups do not vectorise."""
+    node_m = jnp.arange(value_m.shape[0]).reshape(-1, *[1] * (value_m.ndim - 1))
+    least = -jnp.inf if jnp.issubdtype(value_m.dtype, jnp.floating) else jnp.iinfo(value_m.dtype).min
+    return jnp.max(jnp.where(node_m == index, value_m, jnp.asarray(least, value_m.dtype)), axis=0)
+
+
+def vmapped_last(function: Callable[..., Any], *, apart: int) -> Callable[..., Any]:
+    """`function` of pytrees of arrays, such that `jax.vmap`, also of a `jax.vmap`, makes one axis of lanes of it.
+
+    A while loop in it goes on until no lane's condition holds, so its body must leave a finished lane as it is.
+
+    Args:
+        function: of positional arguments.
+        apart: number of the argument (a network's parameters) that is too large to be repeated for every lane: a
+            `jax.vmap` over it puts its axis first, as usual.
+    """
+    return _Laned(function, apart, None).call
+
+
+class _Laned:
+    """A function with given leaves in lanes, and what becomes of it under one more `jax.vmap`."""
+
+    def __init__(self, function: Callable[..., Any], apart: int, flags: tuple[bool, ...] | None) -> None:
+        self.function, self.apart, self.flags = function, apart, flags
+        self.plain = function if flags is None else over_lanes(function, flags)
+        self.call = custom_vmap(self.plain)
+        self.call.def_vmap(self._more)
+
+    def _more(self, axis_size: int, in_batched: Any, *arguments: Any) -> tuple[Any, Any]:
+        if any(jax.tree.leaves(in_batched[self.apart])):
+            in_axes = jax.tree.map(lambda has: 0 if has else None, tuple(in_batched))
+            result = jax.vmap(self.plain, in_axes=in_axes)(*arguments)
+            return result, jax.tree.map(lambda _: True, result)
+        leaves, structure = jax.tree.flatten(arguments)
+        batched = jax.tree.leaves(in_batched)
+        old = self.flags or (False,) * len(leaves)
+        num_old = next((leaf.shape[-1] for leaf, has in zip(leaves, old, strict=True) if has), 1)
+        flags = tuple(a or b for a, b in zip(old, batched, strict=True))
+        new = [
+            _joined(leaf, axis_size, num_old, was, now) if was or now else leaf
+            for leaf, was, now in zip(leaves, old, batched, strict=True)
+        ]
+        result = _Laned(self.function, self.apart, flags).call(*jax.tree.unflatten(structure, new))
+        has_old = self.flags is not None
+
+        def parted(value: Array) -> Array:
+            value = value.reshape(*value.shape[:-1], axis_size, *((num_old,) if has_old else ()))
+            return jnp.moveaxis(value, -2 if has_old else -1, 0)
+
+        return jax.tree.map(parted, result), jax.tree.map(lambda _: True, result)
+
+
+def _joined(leaf: Array, axis_size: int, num_old: int, has_old: bool, has_new: bool) -> Array:
+    """[new?, ..., old?] to [..., new * old]."""
+    if has_new:
+        leaf = jnp.moveaxis(leaf, 0, -2 if has_old else -1)
+    inner = leaf.shape[: leaf.ndim - has_old - has_new]
+    leaf = leaf.reshape(*inner, axis_size if has_new else 1, num_old if has_old else 1)
+    return jnp.broadcast_to(leaf, (*inner, axis_size, num_old)).reshape(*inner, axis_size * num_old)
+
+
+def over_lanes(function: Callable[..., Any], flags: Sequence[bool]) -> Callable[..., Any]:
+    """`function` with a last axis of lanes on all its results and, one flag each, on some leaves of its arguments."""
+
+    def of_lanes(*arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        single = [
+            jax.ShapeDtypeStruct(jnp.shape(leaf)[: jnp.ndim(leaf) - has], jnp.result_type(leaf))
+            for leaf, has in zip(leaves, flags, strict=True)
+        ]
+        closed, out = jax.make_jaxpr(function, return_shape=True)(*jax.tree.unflatten(structure, single))
+        num_lanes = next(leaf.shape[-1] for leaf, has in zip(leaves, flags, strict=True) if has)
+        results = _run(closed, list(zip(leaves, flags, strict=True)), num_lanes)
+        return jax.tree.unflatten(jax.tree.structure(out), [_with_lanes(lane, num_lanes) for lane in results])
+
+    return of_lanes
+
+
+def _with_lanes(lane: Lane, num_lanes: int) -> Array:
+    value, has = lane
+    value = jnp.asarray(value)
+    return value if has else lax.broadcast_in_dim(value, (*value.shape, num_lanes), tuple(range(value.ndim)))
+
+
+def _run(inside: ClosedJaxpr | Jaxpr, arguments: Sequence[Lane], num_lanes: int) -> list[Lane]:
+    jaxpr, consts = (inside.jaxpr, inside.consts) if isinstance(inside, ClosedJaxpr) else (inside, [])
+    known: dict[Any, Lane] = dict(zip(jaxpr.constvars, [(const, False) for const in consts], strict=True))
+    known |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+    def look_up(atom: Any) -> Lane:
+        return (atom.val, False) if isinstance(atom, Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        results = _apply(equation, [look_up(atom) for atom in equation.invars], num_lanes)
+        known |= dict(zip(equation.outvars, results, strict=True))
+    return [look_up(atom) for atom in jaxpr.outvars]
+
+
+def _apply(equation: JaxprEqn, lanes: list[Lane], num_lanes: int) -> list[Lane]:
+    primitive, name, params = equation.primitive, equation.primitive.name, equation.params
+    if name in _INSIDE:
+        return _run(params[_INSIDE[name]], lanes, num_lanes)
+    if not any(has for _, has in lanes):
+        results = primitive.bind(*[value for value, _ in lanes], **params)
+        return [(result, False) for result in (results if primitive.multiple_results else [results])]
+    if name == "while":
+        return _while(lanes, num_lanes, **params)
+    if name in _SAME_SHAPE.split():
+        inner: Any = equation.outvars[0].aval
+        shape = (*inner.shape, num_lanes)
+        return [(primitive.bind(*[_filled(lane, shape) for lane in lanes], **params), True)]
+    if name in _SAME_AXES.split():
+        return [(primitive.bind(lanes[0][0], **params), True)]
+    if name in _RESHAPING:
+        return [(_RESHAPING[name](lanes[0][0], num_lanes, **params), True)]
+    if name == "dot_general" and _is_sum_of_products(lanes, params["dimension_numbers"]):
+        return [(_dot(lanes, num_lanes, params), True)]
+    if name == "concatenate":
+        return [(lax.concatenate([_with_lanes(lane, num_lanes) for lane in lanes], params["dimension"]), True)]
+    if name == "dynamic_update_slice" and not any(has for _, has in lanes[2:]):
+        old, new = (_with_lanes(lane, num_lanes) for lane in lanes[:2])
+        return [(lax.dynamic_update_slice(old, new, [value for value, _ in lanes[2:]] + [0]), True)]
+    return _otherwise(equation, lanes)
+
+
+def _otherwise(equation: JaxprEqn, lanes: list[Lane]) -> list[Lane]:
+    """Any other primitive by jax's own rule: right for all, slower for some."""
+    in_axes = [jnp.ndim(value) - 1 if has else None for value, has in lanes]
+    many = equation.primitive.multiple_results
+
+    def bind(*values: Array) -> list[Array]:
+        results = equation.primitive.bind(*values, **equation.params)
+        return list(results) if many else [results]
+
+    return [(result, True) for result in jax.vmap(bind, in_axes=in_axes, out_axes=-1)(*[value for value, _ in lanes])]
+
+
+def _is_sum_of_products(lanes: list[Lane], dimension_numbers: Any) -> bool:
+    """A product of two arrays that keeps no axis of its laned operand, or of one of its two laned operands."""
+    (left, right), _ = dimension_numbers
+    free = [jnp.ndim(value) - has - len(axes) for (value, has), axes in zip(lanes, (left, right), strict=True)]
+    no_batch = not dimension_numbers[1][0]
+    if lanes[0][1] and lanes[1][1]:
+        return no_batch and min(free) == 0
+    return no_batch and free[0 if lanes[0][1] else 1] == 0
+
+
+def _dot(lanes: list[Lane], num_lanes: int, params: Any) -> Array:
+    (left, right), _ = params["dimension_numbers"]
+    (one, has_one), (other, has_other) = lanes
+    if not (has_one and has_other):  # a table times vectors: one matrix product for all lanes
+        table, vector, contract = (other, one, (right, left)) if has_one else (one, other, (left, right))
+        return lax.dot_general(table, vector, (contract, ((), ())), params["precision"])
+    if one.ndim < other.ndim:
+        (one, left), (other, right) = (other, right), (one, left)
+    # Axes of the larger operand, with those that are summed in its own order; the smaller one has no others.
+    order = [right[left.index(axis)] for axis in sorted(left)]
+    spread = lax.broadcast_in_dim(
+        lax.transpose(other, (*order, other.ndim - 1)), one.shape, (*sorted(left), one.ndim - 1)
+    )
+    return jnp.sum(one * spread, axis=tuple(left))
+
+
+def _while(
+    lanes: list[Lane], num_lanes: int, *, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int
+) -> list[Lane]:
+    cond_consts, body_consts = lanes[:cond_nconsts], lanes[cond_nconsts : cond_nconsts + body_nconsts]
+    start = lanes[cond_nconsts + body_nconsts :]
+    flags = [has for _, has in start]
+
+    def body(values: Any) -> tuple[list[Array], list[bool]]:
+        results = _run(body_jaxpr, body_consts + list(zip(values, flags, strict=True)), num_lanes)
+        now = [a or has for a, (_, has) in zip(flags, results, strict=True)]
+        return [_with_lanes(lane, num_lanes) if has else lane[0] for lane, has in zip(results, now, strict=True)], now
+
+    def flags_after(values: list[Array]) -> list[bool]:
+        found: list[bool] = []
+        jax.eval_shape(lambda values: found.extend(body(values)[1]), values)
+        return found
+
+    while True:  # what depends on lanes after a pass of the loop is in lanes from its start
+        values = [_with_lanes(lane, num_lanes) if has else lane[0] for lane, has in zip(start, flags, strict=True)]
+        after = flags_after(values)
+        if after == flags:
+            break
+        flags = after
+
+    def goes_on(values: Any) -> Array:
+        return any_at_all(_run(cond_jaxpr, cond_consts + list(zip(values, flags, strict=True)), num_lanes)[0][0])
+
+    return list(zip(lax.while_loop(goes_on, lambda values: body(values)[0], values), flags, strict=True))
+
+
+@custom_vmap
+def any_at_all(is_so: Array) -> Array:
+    """bool[]: whether any is true; under `jax.vmap` any of all, so that a loop's condition stays one for the batch."""
+    return jnp.any(is_so)
+
+
+@any_at_all.def_vmap
+def _(_: int, __: Any, is_so: Array) -> tuple[Array, bool]:
+    return any_at_all(is_so), False
+
+
+def _filled(lane: Lane, shape: tuple[int, ...]) -> Array:
+    """An operand of an elementwise operation in the full shape; a scalar may meet an array (a predicate, a bound)."""
+    value, has = lane
+    value = jnp.asarray(value)
+    if value.shape == shape:
+        return value
+    axes = (len(shape) - 1,) if has and value.ndim == 1 else tuple(range(value.ndim))
+    return lax.broadcast_in_dim(value, shape, axes)
+
+
+def _broadcast(value: Array, num_lanes: int, *, shape: Any, broadcast_dimensions: Any, sharding: Any = None) -> Array:
+    return lax.broadcast_in_dim(value, (*shape, num_lanes), (*broadcast_dimensions, len(shape)))
+
+
+def _reshape(value: Array, num_lanes: int, *, new_sizes: Any, dimensions: Any = None, sharding: Any = None) -> Array:
+    return lax.reshape(value, (*new_sizes, num_lanes))
+
+
+def _slice(value: Array, num_lanes: int, *, start_indices: Any, limit_indices: Any, strides: Any) -> Array:
+    strides = None if strides is None else (*strides, 1)
+    return lax.slice(value, (*start_indices, 0), (*limit_indices, num_lanes), strides)
+
+
+def _transpose(value: Array, num_lanes: int, *, permutation: Any) -> Array:
+    return lax.transpose(value, (*permutation, len(permutation)))
+
+
+_RESHAPING: dict[str, Any] = {
+    "broadcast_in_dim": _broadcast,
+    "reshape": _reshape,
+    "slice": _slice,
+    "transpose": _transpose,
+}
