@@ -55,7 +55,7 @@ def run(command: Command) -> None:
     from lts_jax.sweeps.cells import cells
     from lts_jax.sweeps.fields import sweep_fields
     from lts_jax.sweeps.folder import open_sweep
-    from lts_jax.sweeps.plan import PointSettings, SweepPlan, field_lines, make_points, with_settings
+    from lts_jax.sweeps.plan import PointSettings, SweepPlan, check_points, field_lines, make_points, with_settings
     from lts_jax.sweeps.run import run_sweep
     from lts_jax.sweeps.sides import side
 
@@ -78,8 +78,9 @@ def run(command: Command) -> None:
     named = {text.partition("=")[0].strip().replace("-", "_") for text in command.set} & {*plan.fields}
     if named:
         raise UserError(f"{min(named)}: both set and swept")
+    check_points(plan, chosen.check_point)
     for cell in cells(base, sweep_fields(base), points):
-        chosen.check(cell.settings)
+        chosen.check_cell(cell.settings)
     open_sweep(command.run, plan)
     print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
     with sweep_bar() as tell:

@@ -130,11 +130,16 @@ def _number(field: SweepField, text: str) -> int | float:
     return number
 
 
-def replaced(record: Record, known: Mapping[str, SweepField], values: Mapping[str, Value]) -> Record:
+def replaced(
+    record: Record,
+    known: Mapping[str, SweepField],
+    values: Mapping[str, Value],
+    check: typing.Callable[[Record], None] | None = None,
+) -> Record:
     """The record with these fields replaced, each record in it made once, so that only the result is checked.
 
     Raises:
-        UserError: what the records themselves refuse; the values are named.
+        UserError: what the records themselves, or `check`, refuse; the values are named.
     """
     tree: dict[str, Any] = {}
     for name, value in values.items():
@@ -143,9 +148,12 @@ def replaced(record: Record, known: Mapping[str, SweepField], values: Mapping[st
             branch = branch.setdefault(part, {})
         branch[known[name].path[-1]] = value
     try:
-        return _rebuilt(record, tree)
+        made: Record = _rebuilt(record, tree)
+        if check is not None:
+            check(made)
     except ValueError as error:
         raise UserError(f"{error} (at {described(values)})") from None
+    return made
 
 
 def _rebuilt(record: Any, tree: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """A sweep as a record: which side, which settings, which points, how many seeds."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -114,6 +114,17 @@ def make_points(base: Any, settings: PointSettings, elsewhere: Elsewhere | None 
     for axis in listed:
         num_points = _allowed(num_points * len(axis.values))
     return grid(listed)
+
+
+def check_points(plan: SweepPlan, check: Callable[[Any], None]) -> None:
+    """Let a side refuse any point's settings, before anything is written.
+
+    Raises:
+        UserError: what `check` refuses; the point is named.
+    """
+    known = sweep_fields(plan.base)
+    for point in plan.points:
+        replaced(plan.base, known, point, check)
 
 
 def _listed(axis: Axis | Range) -> Axis:

@@ -16,7 +16,8 @@ class Side:
 
     default_settings: Callable[[], Any]
     make_runner: Callable[[Path], Runner]  # for a sweep in this folder
-    check: Callable[[Any], None]  # raises UserError for settings that could not be run, before anything is written
+    check_point: Callable[[Any], None]  # raises UserError for settings that make no sense; called for every point
+    check_cell: Callable[[Any], None]  # raises UserError for settings that could not be run, before anything is written
     pairs_per_program: int  # (point, seed) pairs at once, unless told otherwise; 8 to 100 MB each on the simulator
     lacks: Callable[[str], str]  # why it has no field of this name, "" if there is nothing to say
 
@@ -62,6 +63,16 @@ def _check_text(settings: Any) -> None:
     check_parts(settings.train)
 
 
+def _check_numbers(settings: Any) -> None:
+    from lts_jax.simulator.lab import at_point
+
+    at_point(settings, {})
+
+
+def _nothing(settings: Any) -> None:
+    """The records of the text side check themselves."""
+
+
 def _check_simulator(settings: Any) -> None:
     from lts_jax.simulator.lab import plan_of
 
@@ -105,7 +116,7 @@ def _known(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
 
 
 SIDES = {
-    "simulator": Side(_simulator_settings, _simulator_runner, _check_simulator, 64, _simulator_lacks),
-    "text": Side(_text_settings, _text_runner, _check_text, 1, _text_lacks),
+    "simulator": Side(_simulator_settings, _simulator_runner, _check_numbers, _check_simulator, 64, _simulator_lacks),
+    "text": Side(_text_settings, _text_runner, _nothing, _check_text, 1, _text_lacks),
 }
 """The sides by the name that the command line uses."""
