@@ -44,56 +44,58 @@ NUM_CUES = 6  # components of an embedding that tell something; the rest name th
 class SimulatorParams:
     """Numbers of the simulated process, each a traced scalar: sweep and vmap any of them. All are ours.
 
-    Probabilities are of one step unless said otherwise; seconds are on the rollout's virtual clock.
+    Probabilities are of one step unless said otherwise; seconds are on the rollout's virtual clock. The defaults are
+    fitted to rollouts of the offline world's text teams under three policies (experiments/simulator_agreement), but
+    for injected faults (stalls, crashes, poison), limits, detection and cues, which no such rollout shows.
     """
 
     # The task: a graph of needed facts, detours that open some of them, and dead ends.
-    needed_low: float = 3.0  # fewest needed facts
-    needed_high: float = 6.0  # most
-    detour_probability: float = 0.3  # a needed fact lies behind a detour
+    needed_low: float = 1.3  # fewest needed facts
+    needed_high: float = 4.4  # most
+    detour_probability: float = 0.14  # a needed fact lies behind a detour
     chain_probability: float = 0.2  # else it lies behind the needed fact before it
-    num_dead_ends: float = 3.0
-    difficulty_spread: float = 0.7  # standard deviation over a task's nodes of the logit of finding
-    task_spread: float = 0.3  # the same over tasks, of a number that all nodes of a task share
+    num_dead_ends: float = 3.5
+    difficulty_spread: float = 1.2  # standard deviation over a task's nodes of the logit of finding
+    task_spread: float = 0.82  # the same over tasks, of a number that all nodes of a task share
     # The teams.
-    overlap: float = 0.6  # 1: all teams go through the nodes in one order; 0: each in its own
-    insight: float = 0.3  # how much a useful node looks better than a dead end, in units of the order
-    find_probability: float = 0.45  # a step finds what it looks for
-    wrong_probability: float = 0.08  # what was found is a wrong value
-    common_mistake_share: float = 0.3  # of wrong values are the same mistake for everybody
-    stale_probability: float = 0.03  # a right value misleads whoever reads it from the bank
-    leave_probability: float = 0.5  # a dead end is recognised
-    reasoning_probability: float = 0.85  # a team concludes rightly from right facts
-    drop_probability: float = 0.05  # after a fruitless step a team gives up what it looked for
-    stop_probability: float = 0.02  # a team answers with what it has
+    overlap: float = 0.86  # 1: all teams go through the nodes in one order; 0: each in its own
+    insight: float = 0.15  # how much a useful node looks better than a dead end, in units of the order
+    find_probability: float = 0.35  # a step finds what it looks for
+    wrong_probability: float = 0.28  # what was found is a wrong value
+    common_mistake_share: float = 0.055  # of wrong values are the same mistake for everybody
+    stale_probability: float = 0.1  # a right value misleads whoever reads it from the bank
+    leave_probability: float = 0.72  # a dead end is recognised
+    reasoning_probability: float = 0.74  # a team concludes rightly from right facts
+    drop_probability: float = 0.048  # after a fruitless step a team gives up what it looked for
+    stop_probability: float = 0.022  # a team answers with what it has
     stall_probability: float = 0.0  # a step hangs and yields nothing
     crash_probability: float = 0.0  # a team dies without an answer
     poison_probability: float = 0.0  # what is offered to the bank is a planted wrong value that looks right
-    partial_credit: float = 0.3  # score of an answer that is not right, per share of right facts
-    aggregator_insight: float = 0.3  # votes that a right answer gets from the aggregator beside the teams' own
+    partial_credit: float = 0.86  # score of an answer that is not right, per share of right facts
+    aggregator_insight: float = 0.41  # votes that a right answer gets from the aggregator beside the teams' own
     # Reading.
     has_memory: float = 1.0  # 0: no bank, no decisions, no cost of either
-    pull_probability: float = 0.85  # a team pulls a listed entry that it has use for
-    idle_pull_probability: float = 0.05  # the same where it has no use for it
-    attention_keys: float = 40.0  # with this many keys listed both probabilities are halved
+    pull_probability: float = 0.69  # a team pulls a listed entry that it has use for
+    idle_pull_probability: float = 0.29  # the same where it has no use for it
+    attention_keys: float = 21.2  # with this many keys listed both probabilities are halved
     detect_probability: float = 0.2  # a pulled wrong value is recognised as wrong
-    discourage_probability: float = 0.3  # a pulled failure makes a team give up what the failure was about
+    discourage_probability: float = 0.17  # a pulled failure makes a team give up what the failure was about
     listing_window: float = 1e9  # only the newest this many keys are listed
     capacity: float = 1e9  # entries that the bank holds at a time
     evict_rule: float = 0.0  # 0 evicts the oldest, 1 the least read, 2 the least wanted by the controller
     # Time.
     start_seconds: float = 12.4  # task ledger and the first look at the progress
-    step_log_seconds: float = 2.6  # mean of the log of a step's seconds
-    step_log_spread: float = 0.4  # its standard deviation
-    summary_seconds: float = 1.5  # per step, with memory: the key is written
+    step_log_seconds: float = 2.265  # mean of the log of a step's seconds
+    step_log_spread: float = 0.65  # its standard deviation
+    summary_seconds: float = 1.3  # per step, with memory: the key is written
     decision_seconds: float = 0.05  # per step, with memory: the controller
-    check_seconds: float = 8.5  # between two steps: the look at the progress, and now and then a new plan
-    selection_seconds: float = 1.5  # per reading of a listing that holds something new
-    key_seconds: float = 0.01  # per reading and listed key
-    pull_seconds: float = 0.3  # per pulled value
+    check_seconds: float = 8.6  # between two steps: the look at the progress, and now and then a new plan
+    selection_seconds: float = 1.3  # per reading of a listing that holds something new
+    key_seconds: float = 0.088  # per reading and listed key
+    pull_seconds: float = 0.6  # per pulled value
     stall_seconds: float = 120.0
-    finish_seconds: float = 9.2  # the last look at the progress, and a team's answer
-    aggregate_seconds: float = 5.0  # all answers into one
+    finish_seconds: float = 9.5  # the last look at the progress, and a team's answer
+    aggregate_seconds: float = 1.5  # all answers into one
     deadline_seconds: float = 1500.0  # every team answers then with what it has
     step_limit: float = 30.0  # steps of a team; the shape's max_steps also ends it
     first_answer_ends: float = 0.0  # 1: the first answer ends the rollout; 0: all are waited for, then aggregated
