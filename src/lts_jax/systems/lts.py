@@ -36,6 +36,7 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.storage import append_json_line, read_json, read_json_lines, write_json, write_text
+from lts_jax.systems.credit_needs import checked_needs, with_flips
 from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
 from lts_jax.trajectory import DecisionContext, Trajectory
@@ -101,8 +102,10 @@ def check_parts(settings: TrainSettings) -> None:
     """Make what a run needs from outside, so that what is missing is said before anything is written.
 
     Raises:
-        UserError: too few tasks, no key for the endpoint, a broken address, missing weights of the encoder.
+        UserError: a credit scheme that needs what this training has not, too few tasks, no key for the endpoint, a
+            broken address, missing weights of the encoder.
     """
+    _needs_flips(settings, settings.credit, _credit(settings))
     almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     make_model(settings.model)
     make_encoder(settings.encoder)
@@ -113,8 +116,12 @@ def train_controller(
 ) -> TrainState:
     """Train in `folder`, going on from its last checkpoint if there is one. Returns the final state.
 
-    `credit` is a scheme of your own, in place of the one that the settings name.
+    `credit` is a scheme of your own, in place of the one that the settings name; one that breaks the contract of
+    `credit.contract` is refused before anything is trained.
     """
+    needs_flips = _needs_flips(
+        settings, settings.credit if credit is None else "of your own", credit or _credit(settings)
+    )
     network = set_transformer(settings.network)
     credit = credit or _credit(settings)
     name_credit(folder, credit)
@@ -128,7 +135,7 @@ def train_controller(
         for group in read_folder(folder.rollouts):
             if group.iteration < first:  # later ones are counted when they are read again
                 spend(budget, group.rollouts)
-    collect = partial(_collect, folder, settings, tasks, decider, budget, progress)
+    collect = partial(_collect, folder, settings, tasks, decider, budget, progress, needs_flips)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in as_floats(metrics).items()}
@@ -193,14 +200,16 @@ def _collect(
     decider: BatchedDecider,
     budget: Budget,
     progress: Progress,
+    needs_flips: bool,
     iteration: int,
     params: Params,
 ) -> tuple[Trajectory, DecisionContext]:
     decider.replace_params(params)
     policy = LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}")
+    parts = rollout_parts(settings, policy, budget)
     groups = collect_groups(
         tasks_of_iteration(tasks, settings, iteration),
-        rollout_parts(settings, policy, budget),
+        parts,
         settings.rollout,
         settings.collect,
         seed=settings.seed,
@@ -209,7 +218,10 @@ def _collect(
         counter=decider,
         on_rollout=progress.on_rollout,
     )
-    return _arrays(groups, settings, decider)
+    trajectory, context = _arrays(groups, settings, decider)
+    if needs_flips:
+        trajectory = with_flips(groups, trajectory, parts, settings.rollout, settings.padding, decider)
+    return trajectory, context
 
 
 def tasks_of_iteration(tasks: Sequence[Task], settings: TrainSettings, iteration: int) -> list[Task]:
@@ -263,12 +275,26 @@ def _digest(settings: TrainSettings) -> str:
     return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
+def _needs_flips(settings: TrainSettings, name: str, credit: CreditFn) -> bool:
+    return checked_needs(
+        name,
+        credit,
+        num_teams=settings.rollout.num_teams,
+        has_value_head=settings.network.value_head,
+        is_simulated=settings.model.is_simulated,
+    )
+
+
 def _credit(settings: TrainSettings) -> CreditFn:
     learning = settings.learning
     return scheme(
         settings.credit,
         usage_weight=learning.usage_weight,
+        saved_weight=learning.saved_weight,
+        runtime_weight=learning.runtime_weight,
         first_weight=learning.first_weight,
+        discount=learning.discount,
+        trace_decay=learning.trace_decay,
         divisor=learning.advantage_divisor,
         epsilon=learning.advantage_epsilon,
         bonus_on=learning.bonus_on,
