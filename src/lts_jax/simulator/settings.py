@@ -54,7 +54,7 @@ class SimulatorParams:
     needed_high: float = 4.4  # most
     detour_probability: float = 0.14  # a needed fact lies behind a detour
     chain_probability: float = 0.2  # else it lies behind the needed fact before it
-    num_dead_ends: float = 3.5
+    num_dead_ends: float = 4.0
     difficulty_spread: float = 1.2  # standard deviation over a task's nodes of the logit of finding
     task_spread: float = 0.82  # the same over tasks, of a number that all nodes of a task share
     # The teams.
