@@ -66,13 +66,13 @@ SHARINGS = (Sharing("none", False), Sharing("all", True, 1.0), Sharing("random",
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How hard to look. The defaults take about two minutes on two cores."""
+    """How hard to look. The defaults take some minutes on two cores."""
 
     num_tasks: int = 128  # simulated tasks of a candidate
     num_rollouts: int = 2  # of each
     population: int = 24  # candidates a generation
-    generations: int = 40
-    spread: float = 0.7  # first standard deviation, on the logit of a parameter's place in its range
+    generations: int = 80
+    spread: float = 1.0  # first standard deviation, on the logit of a parameter's place in its range
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -119,6 +119,11 @@ def mismatch(found: Figures, target: Figures) -> Array:
         difference_s = jnp.where(counts_s, getattr(found, name) - wanted_s, 0.0) / jnp.where(counts_s, scale_s, 1.0)
         total = total + jnp.sum(difference_s**2)
     return total
+
+
+def neutral(params: SimulatorParams) -> SimulatorParams:
+    """These parameters with every latent one in the middle of its range: a start that knows nothing."""
+    return replace(params, **{name: (low + high) / 2 for name, (low, high) in LATENT.items()})
 
 
 def fit(

@@ -18,7 +18,7 @@ from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.simulator.figures import AGREED, Figures, figures
-from lts_jax.simulator.fitting import SHARINGS, FitSettings, fit, simulated_figures
+from lts_jax.simulator.fitting import SHARINGS, FitSettings, fit, neutral, simulated_figures
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.systems.comparison import REFERENCE
 from lts_jax.systems.observed import observed_seconds
@@ -124,7 +124,8 @@ def fit_recorded(recorded: Recorded, rollout: RolloutSettings, settings: Agreeme
         {} if deadline is None else {"deadline_seconds": deadline}
     )
     targets = {policy: _plain(figures(trajectory_of(groups, rollout))) for policy, groups in recorded.items()}
-    return fit(targets, shape_of(rollout), replace(SimulatorParams(), **seconds, **limits), settings.fit)
+    start = neutral(replace(SimulatorParams(), **seconds, **limits))
+    return fit(targets, shape_of(rollout), start, settings.fit)
 
 
 def shape_of(rollout: RolloutSettings) -> SimulatorShape:
