@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.simulator.lanes import settled
 from lts_jax.simulator.randomness import place_words, uniforms, words
 from lts_jax.simulator.state import RIGHT, Scene, State
 from lts_jax.simulator.task import NEEDED
@@ -77,5 +78,5 @@ def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
 
 def _one_hot_max(value_k: Array) -> Array:
     """bool[K], true at the first of the largest values."""
-    team_k = jnp.arange(value_k.shape[0])
+    team_k, value_k = jnp.arange(value_k.shape[0]), settled(value_k)
     return team_k == jnp.min(jnp.where(value_k == jnp.max(value_k), team_k, value_k.shape[0]))

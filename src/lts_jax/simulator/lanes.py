@@ -5,6 +5,7 @@ With lanes last every operation is one long contiguous loop, which CPUs vectoris
 `vmapped_last` is the way in: a function of one rollout whose `jax.vmap` has this layout.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,12 +19,14 @@ Lane = tuple[Any, bool]  # a value, and whether its last axis is that of lanes
 
 # Primitives whose operands and result have one shape, and those that keep the numbers of their axes.
 _SAME_SHAPE = """
-    abs add and atan2 cbrt ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2 expm1 floor ge gt
-    integer_pow is_finite le log log1p logistic lt max min mul ne neg nextafter not or population_count pow rem round
-    rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt square stop_gradient sub tan
-    tanh xor"""
+    abs add and atan2 bitcast_convert_type cbrt ceil clamp convert_element_type copy cos div eq erf erf_inv exp exp2
+    expm1 floor ge gt integer_pow is_finite le log log1p logistic lt max min mul ne neg nextafter not or
+    population_count pow rem round rsqrt select_n shift_left shift_right_arithmetic shift_right_logical sign sin sqrt
+    square stop_gradient sub tan tanh xor"""
 _SAME_AXES = """
     argmax argmin cummax cummin cumsum reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rev squeeze"""
+_FOLDED = {"reduce_sum": jnp.add, "reduce_max": jnp.maximum, "reduce_min": jnp.minimum}
+_MOST_TERMS = 128  # of a folded reduction
 _INSIDE = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
@@ -39,9 +42,9 @@ def settled(tree: Any) -> Any:
         is_value = lax.broadcasted_iota(jnp.int32, (2, *value.shape), 0) == 0
         if value.dtype == bool:
             return jnp.any(is_value & value, axis=0)
-        if jnp.issubdtype(value.dtype, jnp.integer):
-            return jnp.bitwise_or.reduce(jnp.where(is_value, value, jnp.zeros((), value.dtype)), axis=0)
-        return jnp.max(jnp.where(is_value, value, -jnp.inf), axis=0)
+        if value.dtype == jnp.float32:
+            return lax.bitcast_convert_type(leaf(lax.bitcast_convert_type(value, jnp.uint32)), jnp.float32)
+        return jnp.bitwise_or.reduce(jnp.where(is_value, value, jnp.zeros((), value.dtype)), axis=0)
 
     return jax.tree.map(leaf, tree)
 
@@ -158,6 +161,8 @@ def _apply(equation: JaxprEqn, lanes: list[Lane], num_lanes: int) -> list[Lane]:
         inner: Any = equation.outvars[0].aval
         shape = (*inner.shape, num_lanes)
         return [(primitive.bind(*[_filled(lane, shape) for lane in lanes], **params), True)]
+    if name in _FOLDED and _is_foldable(lanes[0][0], params["axes"]):
+        return [(_folded(lanes[0][0], params["axes"], _FOLDED[name]), True)]
     if name in _SAME_AXES.split():
         return [(primitive.bind(lanes[0][0], **params), True)]
     if name in _RESHAPING:
@@ -184,6 +189,12 @@ def _otherwise(equation: JaxprEqn, lanes: list[Lane]) -> list[Lane]:
     return [(result, True) for result in jax.vmap(bind, in_axes=in_axes, out_axes=-1)(*[value for value, _ in lanes])]
 
 
+def _is_foldable(value: Array, axes: Sequence[int]) -> bool:
+    """A short reduction of floats: compilers hand these to libraries that are made for long ones."""
+    sizes = [value.shape[axis] for axis in axes]
+    return value.dtype == jnp.float32 and min(sizes, default=0) > 0 and 2 < math.prod(sizes) <= _MOST_TERMS
+
+
 def _is_sum_of_products(lanes: list[Lane], dimension_numbers: Any) -> bool:
     """A product of two arrays that keeps no axis of its laned operand, or of one of its two laned operands."""
     (left, right), _ = dimension_numbers
@@ -207,7 +218,23 @@ def _dot(lanes: list[Lane], num_lanes: int, params: Any) -> Array:
     spread = lax.broadcast_in_dim(
         lax.transpose(other, (*order, other.ndim - 1)), one.shape, (*sorted(left), one.ndim - 1)
     )
-    return jnp.sum(one * spread, axis=tuple(left))
+    return _folded(one * spread, sorted(left), jnp.add)
+
+
+def _folded(value: Array, axes: Sequence[int], pair: Callable[[Array, Array], Array]) -> Array:
+    """A reduction over some axes, written out in halves: a plain loop over lanes, with what goes into it."""
+    for axis in sorted(axes, reverse=True):
+        while (size := value.shape[axis]) > 1:
+            half = size // 2
+            one, other, odd = (lax.slice_in_dim(value, *span, axis=axis) for span in _halves(half, size))
+            value = pair(one, other)
+            value = jnp.concatenate([value, odd], axis=axis) if size % 2 else value
+        value = lax.squeeze(value, [axis])
+    return settled(value)
+
+
+def _halves(half: int, size: int) -> tuple[tuple[int, int], ...]:
+    return (0, half), (half, 2 * half), (2 * half, size)
 
 
 def _while(

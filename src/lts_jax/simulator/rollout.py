@@ -139,7 +139,8 @@ def _events(
     start = begin(shape, scene)
     one = jax.eval_shape(next_event, start, jnp.zeros((), jnp.int32))[1]
     empty_e = jax.tree.map(lambda leaf: jnp.zeros((shape.num_events, *leaf.shape), leaf.dtype), one)
-    empty_e = replace(empty_e, place=jnp.full_like(empty_e.place, shape.num_events))
+    nowhere = jnp.full_like(empty_e.place, shape.num_events)
+    empty_e = replace(empty_e, place=nowhere, entry=jnp.full_like(nowhere, shape.num_entries))
     _, state, event_e = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), start, empty_e))
     return state, event_e
 

@@ -70,8 +70,8 @@ def evict(state: State, params: SimulatorParams) -> State:
     readers_n = jnp.sum(jax.lax.population_count(state.reader_bits_nw), axis=1)
     by_age_n = number_n.astype(jnp.float32)
     by_use_n = readers_n + 1e-3 * by_age_n  # among equals the oldest
-    ranked_n = jnp.where(
-        params.evict_rule == 0.0, by_age_n, jnp.where(params.evict_rule == 1.0, by_use_n, state.wanted_n)
+    ranked_n = settled(
+        jnp.where(params.evict_rule == 0.0, by_age_n, jnp.where(params.evict_rule == 1.0, by_use_n, state.wanted_n))
     )
     lowest = jnp.min(jnp.where(state.is_alive_n, ranked_n, jnp.inf))
     first = jnp.min(jnp.where(state.is_alive_n & (ranked_n == lowest), number_n, number_n.shape[0]))
@@ -107,7 +107,7 @@ def read(
     has_use_n = (state.variant_n != NOTHING) & (((known_bits >> state.node_n) & 1) == 0)
     chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
     is_wanted_n = listed_n & looks & (pair_uniform(state.word_n, team + _LOOK * looker.num_steps) < chance_n)
-    wanted_n = jnp.where(is_wanted_n, number_n, -1)
+    wanted_n = settled(jnp.where(is_wanted_n, number_n, -1))
     num_pulls, last = jnp.zeros((), jnp.int32), jnp.asarray(number_n.shape[0])
     dropped_bits = jnp.zeros_like(known_bits)
     for _ in range(shape.max_pulls):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import ndtri
 
-from lts_jax.simulator.lanes import picked
+from lts_jax.simulator.lanes import picked, settled
 from lts_jax.simulator.randomness import place_words, uniforms, words
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.simulator.state import COMMON_MISTAKES, NOTHING, PLANTED, RIGHT, STALE, Scene
@@ -92,7 +92,7 @@ def choose(scene: Scene, order_m: Array, done_bits: Array) -> Array:
     is_done_m = ((done_bits >> node_m) & 1) == 1
     is_open_m = (task.before_m == NO_NODE) | (((done_bits >> jnp.maximum(task.before_m, 0)) & 1) == 1)
     candidate_m = (task.kind_m <= DEAD_END) & ~is_done_m & is_open_m
-    score_m = jnp.where(candidate_m, order_m, -jnp.inf)
+    score_m = settled(jnp.where(candidate_m, order_m, -jnp.inf))  # once, or it may not equal its own maximum
     return jnp.min(jnp.where(score_m == jnp.max(score_m), node_m, node_m.shape[0] - 1)).astype(jnp.int32)
 
 
