@@ -27,7 +27,12 @@ SMALLER = {
     .replace("--collect", "--train.collect")
     .replace("--network", "--train.network"),
     "train": SMALL_TRAINING,
-    "evaluate": SMALL_EVALUATION,
+    # What lts simulator fit asks for: its three policies, two rollouts each, ten tasks.
+    "evaluate": "--evaluation.num-tasks 10 --evaluation.num-seeds 2 --policies m1_parallel all random lts",
+    "sweep": "--seeds 2 --set num_iterations=1 --set tasks_per_update=1 --set num_rollouts=2 "
+    "--set num_evaluation_tasks=2 --set shape.max_steps=4 --set shape.num_entries=12",
+    "simulator": "--num-tasks 8 --num-rollouts 2 --num-resamples 10 "
+    "--fit.num-tasks 4 --fit.population 4 --fit.generations 1",
 }
 
 
