@@ -48,6 +48,7 @@ def test_mismatch_by_hand():
     assert float(mismatch(found, target)) == pytest.approx(9.0, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fit_finds_what_rollouts_were_made_with():
     made = replace(PARAMS, find_probability=0.7, idle_pull_probability=0.4)
     shown = jax.jit(partial(simulated_figures, SHAPE, num_tasks=300, num_rollouts=2))(made, jax.random.key(7))
