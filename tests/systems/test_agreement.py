@@ -144,3 +144,16 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(run_folder, capsys, tmp_pa
     assert "lts evaluate --policies m1_parallel all random" in refused(capsys, str(copy))
     shutil.copytree(run_folder.evaluation / "all", copy / "evaluation" / "random")
     assert "expected rollouts of random(0.5), got all" in refused(capsys, str(copy))
+
+
+def test_a_sweep_takes_the_world_from_a_file(capsys, tmp_path):
+    (tmp_path / "world.json").write_text('{"overlap": 0.125}')
+    main(["sweep", "--world", str(tmp_path / "world.json"), "--set", "world.insight=0.5", "--fields"])
+    shown = dict(
+        line.replace("*", " ").split()[::2] for line in capsys.readouterr().out.splitlines() if "world." in line
+    )
+    assert shown["world.overlap"] == "0.125" and shown["world.insight"] == "0.5"
+    assert shown["world.needed_low"] == str(SimulatorParams().needed_low)
+    with pytest.raises(SystemExit):
+        main(["sweep", "--side", "text", "--world", str(tmp_path / "world.json"), "--fields"])
+    assert "--world: only the simulator has such a world" in capsys.readouterr().err

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+from lts_jax.errors import UserError
 
 if TYPE_CHECKING:
     from lts_jax.sweeps.time_left import SweepNews
@@ -28,6 +30,8 @@ class Command:
     from field=low:high, field=low:high:log or field=a,b,c."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """field=value for all points; once for each."""
+    world: Path | None = None
+    """Parameters of the simulator for all points, as `lts simulator fit` writes them; --set goes on top."""
     side: Literal["simulator", "text"] = "simulator"
     """Simulated teams inside one program, or teams that write text."""
     mode: Literal["grid", "random", "list"] = "grid"
@@ -51,7 +55,6 @@ class Command:
 
 def run(command: Command) -> None:
     """Check everything, run what is missing, print the ranking."""
-    from lts_jax.errors import UserError
     from lts_jax.sweeps.cells import cells
     from lts_jax.sweeps.fields import sweep_fields
     from lts_jax.sweeps.folder import open_sweep
@@ -60,7 +63,7 @@ def run(command: Command) -> None:
     from lts_jax.sweeps.sides import side
 
     chosen = side(command.side)
-    base = with_settings(chosen.default_settings(), command.set, chosen.lacks)
+    base = with_settings(_in_world(chosen.default_settings(), command), command.set, chosen.lacks)
     if command.fields:
         print("\n".join(field_lines(sweep_fields(base))))
         return
@@ -87,6 +90,17 @@ def run(command: Command) -> None:
         folder = run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
     print(_ranking(folder.path))
     print(f"\nresults: {folder.results}")
+
+
+def _in_world(settings: Any, command: Command) -> Any:
+    """The default settings of a side with the simulator's parameters from a file, if one is given."""
+    if command.world is None:
+        return settings
+    if command.side != "simulator":
+        raise UserError(f"--world: only the simulator has such a world, not the side {command.side}")
+    from lts_jax.simulator.params_file import read_params
+
+    return replace(settings, world=read_params(command.world))
 
 
 def _ranking(folder: Path) -> str:
