@@ -27,6 +27,7 @@ class Answers:
     score_k: Array  # f32[K] of each team's answer; 0 without one
     is_right_k: Array  # bool[K]
     has_answer_k: Array  # bool[K]
+    answer_k: Array  # i32[K] which answer: equal where two teams say the same; anything without one
 
 
 def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
@@ -73,6 +74,7 @@ def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
         score_k=score_k,
         is_right_k=is_right_k,
         has_answer_k=has_answer_k,
+        answer_k=answer_k,
     )
 
 

@@ -14,8 +14,8 @@ from lts_jax.simulator.environment import Acting, Fork, Policy, begin, is_runnin
 from lts_jax.simulator.lanes import any_at_all, vmapped_last
 from lts_jax.simulator.randomness import seed_words
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
-from lts_jax.simulator.state import Event, State
-from lts_jax.simulator.task import SimulatedTask, draw_task
+from lts_jax.simulator.state import NOTHING, Event, State
+from lts_jax.simulator.task import NEEDED, SimulatedTask, draw_task
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 
@@ -31,6 +31,8 @@ class Truth:
     score_k: Array  # f32[K] of each team's answer
     is_right_k: Array  # bool[K]
     has_answer_k: Array  # bool[K]
+    answer_k: Array  # i32[K] which answer: equal where two teams say the same; anything without one
+    held_km: Array  # i32[K, M] values of needed facts at the end, as in `variant_kt`; -1 where a team has none
     num_readers_kt: Array  # i32[K, T]
 
 
@@ -101,9 +103,17 @@ def rollout(
         score_k=end.score_k,
         is_right_k=end.is_right_k,
         has_answer_k=end.has_answer_k,
+        answer_k=end.answer_k,
+        held_km=_held(task, state),
         num_readers_kt=num_readers_kt,
     )
     return trajectory, context, truth
+
+
+def _held(task: SimulatedTask, state: State) -> Array:
+    node_m = jnp.arange(task.kind_m.shape[0])
+    is_held_km = (task.kind_m == NEEDED) & (((state.known_bits_k[:, None] >> node_m) & 1) == 1)
+    return jnp.where(is_held_km, state.variant_km, NOTHING)
 
 
 def _events(
