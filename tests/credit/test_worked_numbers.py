@@ -11,7 +11,7 @@ from lts_jax.credit.group_relative import group_relative, leave_one_out
 from lts_jax.credit.reinforce import reinforce
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.returns import episode_return
-from lts_jax.credit.usage import cross_team_usage, time_discounted_usage, usage_aware, usage_bonus
+from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
 from lts_jax.trajectory import Trajectory
 
 NAN = math.nan
@@ -130,6 +130,11 @@ def test_usage_aware_is_the_advantage_plus_the_bonus() -> None:
     np.testing.assert_allclose(
         usage_aware(used_group(), usage_weight=0.0), group_relative(used_group()), rtol=0, atol=0
     )
+
+
+def test_reinforce_usage_is_the_return_plus_the_bonus() -> None:
+    # Returns (1, 0), the first rollout's first entry used: no baseline takes anything away.
+    np.testing.assert_array_equal(reinforce_usage(used_group(), usage_weight=0.25), [[[1.25, 1.0]], [[0.0, 0.0]]])
 
 
 def test_usage_bonus_on_the_return_is_centred() -> None:

@@ -18,7 +18,7 @@ from lts_jax.credit.reinforce import reinforce
 from lts_jax.credit.replays import counterfactual, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
-from lts_jax.credit.usage import cross_team_usage, time_discounted_usage, usage_aware, usage_bonus
+from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
 from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, Trajectory
 
 FIRST_WEIGHT, USAGE_WEIGHT, DECAY = 0.5, 0.3, 40.0
@@ -116,6 +116,10 @@ def bonus(t: Trajectory, g: int, k: int, s: int) -> float:
 
 def twin_usage_bonus(t: Trajectory) -> np.ndarray:
     return spread_out(t, partial(bonus, t))
+
+
+def twin_reinforce_usage(t: Trajectory) -> np.ndarray:
+    return twin_reinforce(t) + twin_usage_bonus(t)
 
 
 def twin_usage_aware(t: Trajectory) -> np.ndarray:
@@ -292,6 +296,7 @@ PAIRS = {
     "group_relative": (group_relative, twin_group_relative),
     "leave_one_out": (leave_one_out, twin_leave_one_out),
     "usage_bonus": (partial(usage_bonus, usage_weight=USAGE_WEIGHT), twin_usage_bonus),
+    "reinforce_usage": (partial(reinforce_usage, usage_weight=USAGE_WEIGHT), twin_reinforce_usage),
     "usage_aware": (partial(usage_aware, usage_weight=USAGE_WEIGHT), twin_usage_aware),
     "usage_on_return": (partial(usage_aware, usage_weight=USAGE_WEIGHT, bonus_on="return"), twin_usage_on_return),
     "cross_team_usage": (partial(cross_team_usage, usage_weight=USAGE_WEIGHT), twin_cross_team_usage),

@@ -15,7 +15,7 @@ from lts_jax.credit.reinforce import reinforce
 from lts_jax.credit.replays import counterfactual, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
-from lts_jax.credit.usage import cross_team_usage, time_discounted_usage, usage_aware, usage_bonus
+from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
 
@@ -25,6 +25,7 @@ SCHEMES: dict[str, Callable[..., Array]] = {
     "leave_one_out": leave_one_out,
     "usage_aware": usage_aware,  # LTS
     "usage_bonus": usage_bonus,
+    "reinforce_usage": reinforce_usage,
     "cross_team_usage": cross_team_usage,
     "time_discounted_usage": time_discounted_usage,
     "saved_work": saved_work,

@@ -72,6 +72,24 @@ def usage_aware(
     return per_decision((advantage_g[:, None, None] + within_gkt) / scale, trajectory, counted_g)
 
 
+def reinforce_usage(trajectory: Trajectory, *, usage_weight: Number = 0.5, first_weight: Number = 1.0) -> Array:
+    """a = R + usage_weight * 1[used and R > 0]: LTS Eq. 7 without its group-relative part, for ablations.
+
+    No baseline, no divisor: a group of one and equal rewards give R and the bonus; weight 0 gives `reinforce`.
+
+    Args:
+        trajectory: one group, arrays [G, K, T].
+        usage_weight: beta.
+        first_weight: lambda_first.
+
+    Returns:
+        f32[G, K, T].
+    """
+    bonus_gkt = usage_bonus(trajectory, usage_weight=usage_weight, first_weight=first_weight)
+    return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
+    return per_decision(return_g, trajectory, counted_g) + bonus_gkt
+
+
 def cross_team_usage(
     trajectory: Trajectory,
     *,
