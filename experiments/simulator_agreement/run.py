@@ -5,15 +5,21 @@ nothing, and checked on the other half. The package's defaults are checked on th
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import tyro
 
 from lts_jax.commands.simulator import agreement_text
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.plain import to_plain
-from lts_jax.simulator.figures import AGREED
+from lts_jax.simulator.environment import Acting
+from lts_jax.simulator.figures import AGREED, figures
+from lts_jax.simulator.policies import constant, constant_logit, only_right
+from lts_jax.simulator.rollout import groups
 from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.agreement import (
@@ -25,6 +31,7 @@ from lts_jax.systems.agreement import (
     fit_recorded,
     halves,
     read_recorded,
+    shape_of,
 )
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
 from lts_jax.systems.lts import TrainSettings
@@ -65,6 +72,8 @@ def main(config: Config) -> None:
     write_text(config.results / "table.txt", text)
     write_json(config.results / "params.json", to_plain(params))
     write_json(config.results / "rows.json", {"fitted": _plain(fitted), "defaults": _plain(default)})
+    worlds = {"fitted": elsewhere(params, config), "defaults": elsewhere(SimulatorParams(), config)}
+    write_json(config.results / "worlds.json", worlds)
     draw({"fitted, other half": fitted, "defaults, validation tasks": default}, config.results / "agreement.png")
 
 
@@ -77,6 +86,26 @@ def collected(config: Config, split: str, num_tasks: int) -> Recorded:
     tasks = almanac_tasks(config.train.world_seed, split, num_tasks)
     evaluate(arms, tasks, EvaluationSettings(num_tasks=num_tasks, num_seeds=config.num_seeds), folder.evaluation)
     return read_recorded(folder.evaluation)
+
+
+def elsewhere(params: SimulatorParams, config: Config) -> dict[str, dict[str, float]]:
+    """Simulated figures under policies that no parameters were fitted to: a rarer coin, and right values alone."""
+    shape = shape_of(config.train.rollout)
+    policies = {
+        "none": (constant, constant_logit(0.0), 0.0),
+        "all": (constant, constant_logit(1.0), 1.0),
+        "random(0.25)": (constant, constant_logit(0.25), 1.0),
+        "only right values": (only_right, None, 1.0),
+    }
+    found = {}
+    for name, (policy, policy_params, has_memory) in policies.items():
+        trajectory, _, _ = jax.jit(
+            partial(groups, shape, policy=policy, acting=Acting(1.0), num_tasks=500, num_rollouts=4)
+        )(replace(params, has_memory=has_memory), jax.random.key(1), policy_params=policy_params)
+        shown = jax.jit(figures)(trajectory)
+        names = ("runtime", "reward_agg", "admission_fraction", "read_rate")
+        found[name] = {each: float(getattr(shown, each)) for each in names if jnp.isfinite(getattr(shown, each))}
+    return found
 
 
 def draw(panels: dict[str, Sequence[AgreementRow]], path: Path) -> None:

@@ -58,7 +58,7 @@ class SimulatorParams:
     difficulty_spread: float = 1.2  # standard deviation over a task's nodes of the logit of finding
     task_spread: float = 0.82  # the same over tasks, of a number that all nodes of a task share
     # The teams.
-    overlap: float = 0.86  # 1: all teams go through the nodes in one order; 0: each in its own
+    overlap: float = 0.86  # 1: all teams go through the nodes in one order, so at one time; 0: each in its own
     insight: float = 0.15  # how much a useful node looks better than a dead end, in units of the order
     find_probability: float = 0.35  # a step finds what it looks for
     wrong_probability: float = 0.28  # what was found is a wrong value
