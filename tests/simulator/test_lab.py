@@ -16,12 +16,12 @@ from lts_jax.credit.contract import per_decision
 from lts_jax.credit.group_relative import group_relative
 from lts_jax.errors import UserError
 from lts_jax.simulator import lab, sharding
-from lts_jax.simulator.lab import LabSettings, at_point, results, run_points
+from lts_jax.simulator.lab import LabSettings, at_point, run_points
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.trajectory import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab_in_eight_devices import POINTS, SETTINGS, digest
+from lab_in_eight_devices import SETTINGS, SPARSITY, digest, trained
 
 
 def rows_of(tree: object, rows: slice) -> object:
@@ -30,13 +30,13 @@ def rows_of(tree: object, rows: slice) -> object:
 
 @pytest.fixture(scope="module")
 def strict():
-    return results(SETTINGS, POINTS, (0, 1))
+    return trained(SPARSITY * 2, (0,) * 5 + (1,) * 5)
 
 
 def test_a_point_of_a_strict_sweep_has_the_bits_of_a_run_alone(strict) -> None:
-    alone = results(SETTINGS, POINTS[2:3], (1,))
-    assert digest(alone) == digest(rows_of(strict, slice(5, 6)))
-    assert digest(alone) != digest(rows_of(strict, slice(4, 5)))  # another seed is another run
+    alone = trained(SPARSITY[2:3], (1,))
+    assert digest(alone) == digest(rows_of(strict, slice(7, 8)))
+    assert digest(alone) != digest(rows_of(strict, slice(2, 3)))  # another seed is another run
 
 
 def test_eight_devices_give_the_bits_of_one(strict) -> None:
@@ -45,51 +45,32 @@ def test_eight_devices_give_the_bits_of_one(strict) -> None:
     ran = subprocess.run(
         [sys.executable, str(script)], env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True, check=True
     )
-    said = json.loads(ran.stdout.splitlines()[-1])
-    assert said == {"devices": 8, "digest": digest((strict.measures, strict.params))}
+    assert json.loads(ran.stdout.splitlines()[-1]) == {"devices": 8, "digest": digest(strict)}
 
 
-def test_vmapped_points_are_the_strict_ones_up_to_rounding(strict) -> None:
-    rows = run_points(replace(SETTINGS, is_strict=False), POINTS, (0, 1))
-    for row, exact in zip(rows, rows_as_floats(strict), strict=True):
-        assert row["runtime_seconds_none"] == pytest.approx(exact["runtime_seconds_none"], rel=1e-5)
-        assert row["reward_all"] == pytest.approx(exact["reward_all"], abs=1e-5)
-    # Points share the seed's tasks; the untrained arms do not know the sparsity weight.
-    assert len({row["runtime_seconds_all"] for row in rows[0::2]}) == 1
+def generous(trajectory: Trajectory) -> jax.Array:
+    """+1 for an admission, -1 for a rejection: to admit pays while the price of an admission is below 2."""
+    return per_decision(2.0 * trajectory.action_gkt - 1.0, trajectory, trajectory.rollout_mask_g)
 
 
-def rows_as_floats(result: lab.Result) -> list[dict[str, float]]:
-    num_rows = len(result.measures["reward"])
-    return [{name: float(value[row]) for name, value in result.measures.items()} for row in range(num_rows)]
-
-
-def test_the_controller_learns_what_its_credit_pays_for() -> None:
-    """Credit of 1 for every admission fills the bank, of -1 empties it: the whole path turns the right way."""
-
-    def paid(trajectory: Trajectory, *, sign: float) -> jax.Array:
-        credit_gkt = sign * (2.0 * trajectory.action_gkt - 1.0)
-        return per_decision(credit_gkt, trajectory, trajectory.rollout_mask_g)
-
-    def generous(trajectory: Trajectory) -> jax.Array:
-        return paid(trajectory, sign=1.0)
-
-    def stingy(trajectory: Trajectory) -> jax.Array:
-        return paid(trajectory, sign=-1.0)
-
-    settings = replace(SETTINGS, is_strict=False, num_iterations=12)
-    point = [{"learning.learning_rate": 0.05, "learning.sparsity_weight": 0.0}]
-    full = run_points(settings, point, (0,), credit=generous)[0]
-    empty = run_points(settings, point, (0,), credit=stingy)[0]
-    assert (full["admission_fraction"], empty["admission_fraction"]) == (1.0, 0.0)
+def test_a_whole_run_in_one_program(strict) -> None:
+    settings = replace(SETTINGS, num_iterations=12, learning=replace(SETTINGS.learning, learning_rate=0.05))
+    points = [{"learning.sparsity_weight": weight} for weight in (0.0, 4.0)]
+    full, also_full, empty, also_empty = run_points(settings, points, (0, 1), credit=generous)
+    # The whole path turns the right way on either side of the switch.
+    assert (full["admission_fraction"], also_full["admission_fraction"]) == (1.0, 1.0)
+    assert (empty["admission_fraction"], also_empty["admission_fraction"]) == (0.0, 0.0)
     assert full["reward"] == pytest.approx(full["reward_all"])
-
-
-def test_equal_settings_are_compiled_once(strict) -> None:
+    assert full["runtime_seconds"] == pytest.approx(full["runtime_seconds_all"], rel=1e-5)
+    # Points share a seed's tasks and numbers; who learns nothing does not know the point.
+    for name in ("runtime_seconds_all", "runtime_seconds_none", "reward_none"):
+        assert full[name] == empty[name] != also_full[name] == also_empty[name]
+    # Another world of the same sizes is not compiled anew.
     misses = lab._program.cache_info().misses, sharding._compiled.cache_info().misses
-    other = replace(SETTINGS, world=replace(SETTINGS.world, overlap=0.1))
-    changed = results(other, POINTS[:5], (2, 3))
+    other = replace(settings, world=replace(settings.world, overlap=0.1, find_probability=0.9))
+    changed = run_points(other, points, (0, 1), credit=generous)
     assert (lab._program.cache_info().misses, sharding._compiled.cache_info().misses) == misses
-    assert float(changed.measures["reward_all"][0]) != float(strict.measures["reward_all"][0])
+    assert changed[0]["runtime_seconds_none"] < full["runtime_seconds_none"]
 
 
 def wrong_shape(trajectory: Trajectory) -> jax.Array:
