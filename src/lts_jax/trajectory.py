@@ -43,7 +43,7 @@ class Coalitions:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RegroupedRollouts:
-    """Re-rollouts from the state right before a decision: the same history and bank, fresh randomness after it.
+    """Re-rollouts from the state right before a decision: the same history and bank; it and all after it drawn anew.
 
     NaN where no decision was taken or none was replayed.
     """

@@ -75,11 +75,21 @@ def test_rewards_of_futures_as_arrays(simulated):
     )
     np.testing.assert_array_equal(crowd.reward_agg_gmkt, alone.reward_agg_gmkt)
     [rollout] = group.rollouts
-    second = replay_future(group, parts, settings, 1, flip=False, only="all")
+    first, second = (
+        replay_future(group, parts, settings, number, flip=False, redraws=True, only="all") for number in (0, 1)
+    )
     assert crowd.reward_agg_gmkt.shape == (1, 2, 3, 32)
     assert np.isfinite(crowd.reward_first_gmkt).sum() == 2 * len(rollout.decisions)
     for (index, team, step), replay in second.items():
         assert crowd.reward_agg_gmkt[index, 1, team, step] == np.float32(replay.reward_agg)
+    # The decision itself is drawn anew; what came before it is not.
+    taken = {(0, one.team, one.step): one for one in rollout.decisions}
+    redrawn = []
+    for place, replay in first.items():
+        again = {(0, one.team, one.step): one for one in replay.decisions}
+        redrawn.append(again[place].action != taken[place].action)
+        assert all(again[was].action == one.action for was, one in taken.items() if one.seconds < taken[place].seconds)
+    assert 0 < sum(redrawn) < len(redrawn)
 
 
 def test_live_models_have_no_other_future(simulated):

@@ -77,6 +77,12 @@ def test_a_scheme_that_asks_for_flips_is_given_them(tmp_path):
     assert sum(len(rollout.decisions) for rollout in group.rollouts) == decided.sum() > 0
 
 
+def test_a_scheme_that_asks_for_re_rollouts_is_given_them(tmp_path):
+    settings = replace(SETTINGS, credit="local_group", collect=CollectSettings(num_rollouts=1))
+    state = lts.train_controller(open_run(tmp_path / "run", settings), settings, lts.Progress())
+    assert int(state.num_updates) == 1
+
+
 def test_gae_trains_on_text_with_a_value_head(tmp_path):
     settings = replace(SETTINGS, credit="gae", network=replace(SETTINGS.network, value_head=True))
     lts.check_parts(settings)

@@ -96,7 +96,8 @@ def admission_loss(
         step_reduction=settings.step_reduction,
     )
     logits = network.packed_logits(params, context)
-    log_probs = losses.action_log_probs(logits, temperature=settings.loss_temperature or settings.temperature)
+    temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
+    log_probs = losses.action_log_probs(logits, temperature=temperature)
     policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
     sparsity = reduced(losses.sparsity_loss(log_probs))
     entropy = reduced(losses.entropy(log_probs))

@@ -16,6 +16,7 @@ from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
 NUM_POOLED = 6  # features beside the step triplet
+WRITTEN_OUT = 32  # widest embedding whose similarities are written out as sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class PooledSettings:
     hidden_width: int = 32
     num_actions: int = 2
     key_window: int = 96  # a decision sees the newest this many keys
+    sees_keys: bool = True  # else similarities to keys are left out: the controller judges the step alone
     value_head: bool = False  # a second output: the expected return before the decision
 
     def __post_init__(self) -> None:
@@ -52,18 +54,25 @@ def decision_logits(
     settings: PooledSettings, params: Params, query: Array, key: Array, num_keys: Array, step: Array
 ) -> Array:
     """f32[..., A] from query f32[..., D], padded keys f32[..., N, D], num_keys i32[...], step f32[..., 3, D]."""
-    similarity = jnp.einsum("...nd,...d->...n", key, step[..., 1, :])
-    pooled_f = _pooled(settings, jnp.einsum("...d,...sd->...s", query, step), similarity, num_keys)
+    to_query = jnp.einsum("...d,...sd->...s", query, step)
+    similarity = jnp.einsum("...nd,...d->...n", key, step[..., 1, :]) if settings.sees_keys else None
+    pooled_f = _pooled(settings, to_query, similarity, num_keys)
     return _hidden(settings, params, pooled_f, step) @ params["logits"] + params["logits_bias"]
 
 
 def packed_hidden(settings: PooledSettings, params: Params, context: DecisionContext) -> Array:
     """f32[(B,) G, K, T, hidden]: what both heads read, of every decision of a group or of B groups."""
-    summary = context.step_gktsd[..., 1, :]
-    similarity = jnp.einsum("...gnd,...gktd->...gktn", context.key_gnd, summary)
-    to_query = jnp.einsum("...d,...gktsd->...gkts", context.query_d, context.step_gktsd)
-    pooled_f = _pooled(settings, to_query, similarity, context.num_keys_gkt)
-    return _hidden(settings, params, pooled_f, context.step_gktsd)
+    decisions = context.num_keys_gkt.shape  # (B,) G, K, T
+    num_entries, width = context.key_gnd.shape[-2:]
+    per_row = decisions[-1] * decisions[-2]
+    key_rnd = context.key_gnd.reshape(-1, num_entries, width)  # R rollouts, X decisions each: fewer and longer loops
+    step_rxsd = context.step_gktsd.reshape(-1, per_row, 3, width)
+    num_keys_rx = context.num_keys_gkt.reshape(-1, per_row)
+    query_rd = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width)).reshape(-1, width)
+    to_query_rxs = jnp.einsum("rd,rxsd->rxs", query_rd, step_rxsd)
+    similarity_rxn = _similarity(key_rnd, step_rxsd[:, :, 1]) if settings.sees_keys else None
+    pooled_rxf = _pooled(settings, to_query_rxs, similarity_rxn, num_keys_rx)
+    return _hidden(settings, params, pooled_rxf, step_rxsd).reshape(*decisions, settings.hidden_width)
 
 
 def packed_logits(settings: PooledSettings, params: Params, context: DecisionContext) -> Array:
@@ -89,14 +98,26 @@ def pooled(settings: PooledSettings) -> PolicyNetwork:
     )
 
 
-def _pooled(settings: PooledSettings, to_query: Array, similarity: Array, num_keys: Array) -> Array:
-    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N]."""
+def _similarity(key_rnd: Array, summary_rxd: Array) -> Array:
+    """f32[R, X, N] of each summary to each key of its rollout."""
+    width = key_rnd.shape[-1]
+    if width > WRITTEN_OUT:
+        return jnp.einsum("rnd,rxd->rxn", key_rnd, summary_rxd)
+    # Hundreds of tiny products: one loop is faster than a library call for each.
+    terms = [summary_rxd[:, :, None, at] * key_rnd[:, None, :, at] for at in range(width)]
+    return sum(terms[1:], start=terms[0])
+
+
+def _pooled(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
+    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N]; 0 for those not looked at."""
+    size = jnp.log1p(num_keys.astype(jnp.float32))
+    if similarity is None:
+        return jnp.concatenate([to_query, jnp.stack([jnp.zeros_like(size)] * 2 + [size], axis=-1)], axis=-1)
     position = jnp.arange(similarity.shape[-1])
     count = num_keys[..., None]
     visible = (position < count) & (position >= count - settings.key_window)
     largest = jnp.max(jnp.where(visible, similarity, -1.0), axis=-1)  # -1 where there is no key
     mean = jnp.sum(jnp.where(visible, similarity, 0.0), axis=-1) / jnp.maximum(jnp.sum(visible, axis=-1), 1)
-    size = jnp.log1p(num_keys.astype(jnp.float32))
     return jnp.concatenate([to_query, jnp.stack([largest, mean, size], axis=-1)], axis=-1)
 
 

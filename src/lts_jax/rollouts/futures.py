@@ -2,7 +2,8 @@
 
 One flipped replay says what a decision did in one world, luck and all. Averaged over futures, once with the decision
 as it was and once turned, it says what the decision was worth before its luck was known. A future is the model's seeds
-drawn anew; latencies and the draws of the policy stay those of the rollout, so that both sides of a pair share them.
+drawn anew; latencies and, in a pair, the draws of the policy stay those of the rollout, so that both sides share them.
+A re-rollout for `local_group` is no pair: there the policy draws anew too, beginning with the decision itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ class _Fork:
     team: int
     step: int
     future: int
+    redraws: bool  # whether the policy's draws are fresh too, the decision's own first
     passed: bool = False
 
 
@@ -45,8 +47,13 @@ class _ForkedPolicy:
         return self.policy.listing_window
 
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
+        fork, coordinates = self.fork, request.coordinates
+        is_here = (request.step.team, request.step.step) == (fork.team, fork.step)
+        if fork.redraws and (fork.passed or is_here):
+            seed = coordinate_seed(coordinates.seed, "future", fork.future)
+            request = replace(request, coordinates=replace(coordinates, seed=seed))
         admission = await self.policy.decide(request, ask)
-        self.fork.passed |= (request.step.team, request.step.step) == (self.fork.team, self.fork.step)
+        fork.passed |= is_here
         return admission
 
 
@@ -75,13 +82,21 @@ def regroup_decisions(
     num_in_flight: int = 64,
     counter: RolloutCounter | None = None,
 ) -> RegroupedRollouts:
-    """Rewards of `num_futures` re-rollouts from right before each decision, which is taken as it was. f32[G, M, K, T].
+    """Rewards of `num_futures` re-rollouts from right before each decision, which is drawn anew. f32[G, M, K, T].
 
     NaN as in `flips.flip_decisions`, whose arguments and errors these are.
     """
     futures = [
         replay_future(
-            group, parts, settings, number, flip=False, only=only, num_in_flight=num_in_flight, counter=counter
+            group,
+            parts,
+            settings,
+            number,
+            flip=False,
+            redraws=True,
+            only=only,
+            num_in_flight=num_in_flight,
+            counter=counter,
         )
         for number in range(num_futures)
     ]
@@ -95,16 +110,20 @@ def replay_future(
     future: int,
     *,
     flip: bool,
+    redraws: bool = False,
     only: Literal["admitted", "all"] = "admitted",
     num_in_flight: int = 64,
     counter: RolloutCounter | None = None,
 ) -> Mapping[Place, Rollout]:
-    """Future number `future` of each decision, taken as it was or turned; both meet the same replies where they can."""
-    change = partial(_forked, future=future, flip=flip)
+    """Future number `future` of each decision, taken as it was or turned; both meet the same replies where they can.
+
+    With `redraws` the policy's draws are fresh too, from the decision itself on: another rollout from the same state.
+    """
+    change = partial(_forked, future=future, flip=flip, redraws=redraws)
     return replay_changed(group, parts, settings, change, only=only, num_in_flight=num_in_flight, counter=counter)
 
 
-def _forked(parts: RolloutParts, team: int, step: int, *, future: int, flip: bool) -> RolloutParts:
-    fork = _Fork(team, step, future)
+def _forked(parts: RolloutParts, team: int, step: int, *, future: int, flip: bool, redraws: bool) -> RolloutParts:
+    fork = _Fork(team, step, future, redraws)
     policy = FlippedPolicy(parts.policy, team, step) if flip else parts.policy
     return replace(parts, policy=_ForkedPolicy(policy, fork), model=_ForkedModel(parts.model, fork))

@@ -27,6 +27,7 @@ _SAME_AXES = """
     argmax argmin cummax cummin cumsum reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum rev squeeze"""
 _FOLDED = {"reduce_sum": jnp.add, "reduce_max": jnp.maximum, "reduce_min": jnp.minimum}
 _MOST_TERMS = 128  # of a folded reduction
+_SMALL_TABLE = 2048  # numbers of a matrix whose product is written out
 _INSIDE = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 
 
@@ -210,6 +211,8 @@ def _dot(lanes: list[Lane], num_lanes: int, params: Any) -> Array:
     (one, has_one), (other, has_other) = lanes
     if not (has_one and has_other):  # a table times vectors: one matrix product for all lanes
         table, vector, contract = (other, one, (right, left)) if has_one else (one, other, (left, right))
+        if table.ndim == 2 and vector.ndim == 2 and table.size <= _SMALL_TABLE:
+            return _small_product(table if contract[0] == (1,) else table.T, vector)
         return lax.dot_general(table, vector, (contract, ((), ())), params["precision"])
     if one.ndim < other.ndim:
         (one, left), (other, right) = (other, right), (one, left)
@@ -219,6 +222,13 @@ def _dot(lanes: list[Lane], num_lanes: int, params: Any) -> Array:
         lax.transpose(other, (*order, other.ndim - 1)), one.shape, (*sorted(left), one.ndim - 1)
     )
     return _folded(one * spread, sorted(left), jnp.add)
+
+
+def _small_product(table: Array, vector: Array) -> Array:
+    """[rows, lanes] from [rows, terms] and [terms, lanes], written out: a library call costs more than the product."""
+    vector = settled(vector)
+    terms = [table[:, at, None] * vector[at] for at in range(table.shape[1])]
+    return settled(sum(terms[1:], start=terms[0]))
 
 
 def _folded(value: Array, axes: Sequence[int], pair: Callable[[Array, Array], Array]) -> Array:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import jax
 import numpy as np
 
 from lts_jax.credit.check import check_credit, needs
@@ -12,15 +14,20 @@ from lts_jax.records import RolloutGroup
 from lts_jax.rollouts.collate import CollateSettings
 from lts_jax.rollouts.collect import RolloutCounter
 from lts_jax.rollouts.flips import flip_decisions
+from lts_jax.rollouts.futures import regroup_decisions
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
-from lts_jax.trajectory import FlippedRollouts, Trajectory
+from lts_jax.trajectory import Trajectory
+
+NUM_FUTURES = 3  # M, re-rollouts of a decision; ours
 
 
-def checked_needs(name: str, credit: CreditFn, *, num_teams: int, has_value_head: bool, is_simulated: bool) -> bool:
+def checked_needs(
+    name: str, credit: CreditFn, *, num_teams: int, has_value_head: bool, is_simulated: bool
+) -> frozenset[str]:
     """Refuse a scheme that breaks its contract or needs what this training has not.
 
     Returns:
-        whether the scheme needs every decision flipped.
+        which of `flipped` and `regrouped` the scheme needs.
 
     Raises:
         UserError: one line that names the scheme.
@@ -29,17 +36,19 @@ def checked_needs(name: str, credit: CreditFn, *, num_teams: int, has_value_head
     needed = needs(credit)
     if "value_gkt" in needed and not has_value_head:
         raise UserError(f"credit scheme {name}: needs a value head; set --network.value-head True")
-    unknown = sorted(needed - {"value_gkt", "flipped"})
+    unknown = sorted(needed - {"value_gkt", "flipped", "regrouped"})
     if unknown:
         raise UserError(
             f"credit scheme {name}: needs {', '.join(unknown)}, which only the simulator makes; use lts sweep"
         )
-    if "flipped" in needed and not is_simulated:
+    replayed = needed - {"value_gkt"}
+    if replayed and not is_simulated:
         raise UserError(f"credit scheme {name}: replays rollouts, and a live model meets no world twice")
-    return "flipped" in needed
+    return replayed
 
 
-def with_flips(
+def with_replays(
+    needed: frozenset[str],
     groups: Sequence[RolloutGroup],
     trajectory: Trajectory,
     parts: RolloutParts,
@@ -47,8 +56,16 @@ def with_flips(
     padding: CollateSettings,
     counter: RolloutCounter,
 ) -> Trajectory:
-    """The trajectories [B, G, K, T] of these groups with every decision flipped: one more rollout per decision."""
-    flipped = [flip_decisions(group, parts, settings, padding, only="all", counter=counter) for group in groups]
-    names = FlippedRollouts.__dataclass_fields__
-    stacked = {name: np.stack([np.asarray(getattr(one, name)) for one in flipped]) for name in names}
-    return replace(trajectory, flipped=FlippedRollouts(**stacked))  # type: ignore[arg-type]
+    """The trajectories [B, G, K, T] of these groups with what a scheme needs: rollouts more for each decision."""
+    replay: dict[str, Any] = {"only": "all", "counter": counter}
+    made: dict[str, list[Any]] = {}
+    if "flipped" in needed:
+        made["flipped"] = [flip_decisions(group, parts, settings, padding, **replay) for group in groups]
+    if "regrouped" in needed:
+        replay["num_futures"] = NUM_FUTURES
+        made["regrouped"] = [regroup_decisions(group, parts, settings, padding, **replay) for group in groups]
+    return replace(trajectory, **{name: jax.tree.map(_stacked, *records) for name, records in made.items()})
+
+
+def _stacked(*arrays: Any) -> np.ndarray:
+    return np.stack([np.asarray(array) for array in arrays])

@@ -36,7 +36,7 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.storage import append_json_line, read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.credit_needs import checked_needs, with_flips
+from lts_jax.systems.credit_needs import checked_needs, with_replays
 from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
 from lts_jax.trajectory import DecisionContext, Trajectory
@@ -105,7 +105,7 @@ def check_parts(settings: TrainSettings) -> None:
         UserError: a credit scheme that needs what this training has not, too few tasks, no key for the endpoint, a
             broken address, missing weights of the encoder.
     """
-    _needs_flips(settings, settings.credit, _credit(settings))
+    _needs(settings, settings.credit, _credit(settings))
     almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     make_model(settings.model)
     make_encoder(settings.encoder)
@@ -119,9 +119,7 @@ def train_controller(
     `credit` is a scheme of your own, in place of the one that the settings name; one that breaks the contract of
     `credit.contract` is refused before anything is trained.
     """
-    needs_flips = _needs_flips(
-        settings, settings.credit if credit is None else "of your own", credit or _credit(settings)
-    )
+    needed = _needs(settings, settings.credit if credit is None else "of your own", credit or _credit(settings))
     network = set_transformer(settings.network)
     credit = credit or _credit(settings)
     name_credit(folder, credit)
@@ -135,7 +133,7 @@ def train_controller(
         for group in read_folder(folder.rollouts):
             if group.iteration < first:  # later ones are counted when they are read again
                 spend(budget, group.rollouts)
-    collect = partial(_collect, folder, settings, tasks, decider, budget, progress, needs_flips)
+    collect = partial(_collect, folder, settings, tasks, decider, budget, progress, needed)
 
     def finish(iteration: int, state: TrainState, metrics: Metrics) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in as_floats(metrics).items()}
@@ -200,7 +198,7 @@ def _collect(
     decider: BatchedDecider,
     budget: Budget,
     progress: Progress,
-    needs_flips: bool,
+    needed: frozenset[str],
     iteration: int,
     params: Params,
 ) -> tuple[Trajectory, DecisionContext]:
@@ -219,8 +217,8 @@ def _collect(
         on_rollout=progress.on_rollout,
     )
     trajectory, context = _arrays(groups, settings, decider)
-    if needs_flips:
-        trajectory = with_flips(groups, trajectory, parts, settings.rollout, settings.padding, decider)
+    if needed:
+        trajectory = with_replays(needed, groups, trajectory, parts, settings.rollout, settings.padding, decider)
     return trajectory, context
 
 
@@ -275,7 +273,7 @@ def _digest(settings: TrainSettings) -> str:
     return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
-def _needs_flips(settings: TrainSettings, name: str, credit: CreditFn) -> bool:
+def _needs(settings: TrainSettings, name: str, credit: CreditFn) -> frozenset[str]:
     return checked_needs(
         name,
         credit,
