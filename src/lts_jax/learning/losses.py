@@ -17,9 +17,6 @@ from lts_jax.credit.contract import Number
 
 def action_log_probs(logits: Array, *, temperature: Number) -> Array:
     """log softmax(logits / temperature): f32[..., A], the distribution that decisions are sampled from."""
-    if logits.shape[-1] == 2:  # the same without a reduction over two numbers, which costs more than all the rest
-        difference = (logits[..., 1] - logits[..., 0]) / temperature
-        return jnp.stack([jax.nn.log_sigmoid(-difference), jax.nn.log_sigmoid(difference)], axis=-1)
     return jax.nn.log_softmax(logits / temperature, axis=-1)
 
 
