@@ -96,14 +96,32 @@ def try_policy(
     params_s: Any,
     measure: Measure,
     num_tasks: int,
+    *,
+    is_greedy: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Try a greedy policy at every point, parameters [seeds, ...] one per seed: measures f64[points, seeds]."""
+    """Try a policy at every point, parameters [seeds, ...] one per seed: measures f64[points, seeds]."""
     worlds = [at_point(settings, point).world for point in points]
     world_s = jax.tree.map(lambda *leaf: np.repeat(np.asarray(leaf, np.float32), len(seeds)), *worlds)
     params_s = jax.tree.map(lambda leaf: np.tile(leaf, (len(points),) + (1,) * (np.ndim(leaf) - 1)), params_s)
     run = _program(settings.shape, policy, measure, num_tasks)
-    measured = run(world_s, params_s, True, _keys(seeds, len(points)))
+    measured = run(world_s, params_s, is_greedy, _keys(seeds, len(points)))
     return {key: np.asarray(value, np.float64).reshape(len(points), len(seeds)) for key, value in measured.items()}
+
+
+def try_coin(
+    settings: LabSettings,
+    points: Sequence[Mapping[str, float]],
+    seeds: Sequence[int],
+    admission_ps: np.ndarray,
+    measure: Measure,
+    num_tasks: int,
+) -> dict[str, np.ndarray]:
+    """A coin that admits as often as a policy did with the same seed: its fractions [points, seeds], meant over points."""
+    rate_s = np.clip(np.mean(admission_ps, axis=0), 1e-6, 1.0 - 1e-6)
+    logit_s = np.log(rate_s) - np.log1p(-rate_s)
+    return try_policy(
+        settings, points, seeds, constant, logit_s.astype(np.float32), measure, num_tasks, is_greedy=False
+    )
 
 
 def _keys(seeds: Sequence[int], num_repeats: int) -> Array:
