@@ -66,6 +66,24 @@ def test_packed_equals_single() -> None:
     assert packed_values(SETTINGS, params, stacked).shape == (2, G, K, T)
 
 
+def test_wide_embeddings_and_a_controller_blind_to_keys_are_packed_alike() -> None:
+    """Similarities of wide embeddings take another way; without sight of keys only their number counts."""
+    for width, sees_keys in ((33, True), (D, False)):
+        settings = PooledSettings(embedding_width=width, hidden_width=8, sees_keys=sees_keys)
+        rng = np.random.default_rng(4)
+        normal = lambda leaf: rng.normal(size=leaf.shape).astype(np.float32)  # noqa: B023, E731
+        params = jax.tree.map(normal, init(settings, jax.random.key(0)))
+        wide = jax.tree.map(lambda leaf: np.resize(leaf, (*leaf.shape[:-1], width)), random_context(3))  # noqa: B023
+        context = DecisionContext(wide.query_d, wide.key_gnd, random_context(3).num_keys_gkt, wide.step_gktsd)
+        packed = packed_logits(settings, params, context)
+        at = (1, 0, 2)
+        place = (context.key_gnd[1], context.num_keys_gkt[at], context.step_gktsd[at])
+        single = decision_logits(settings, params, context.query_d, *place)
+        np.testing.assert_allclose(packed[at], single, atol=1e-4, rtol=1e-5)
+        spoiled = decision_logits(settings, params, context.query_d, place[0] + 1.0, *place[1:])
+        assert np.allclose(spoiled, single) == (not sees_keys)
+
+
 def test_padded_keys_and_keys_outside_the_window_do_not_count() -> None:
     params, context = random_params(1), random_context(1)
     narrow = PooledSettings(embedding_width=D, hidden_width=8, key_window=2)

@@ -1,4 +1,4 @@
-"""The smallest controller: a few similarities and the step itself, through one hidden layer; for sweeps by the thousand.
+"""The smallest controller: a few similarities and the step, through one hidden layer; for sweeps by the thousand.
 
 Features: query times instruction, summary and output (3); the largest and the mean similarity of the summary to the
 visible keys (2); log(1 + number of keys) (1); the step triplet (3 D). Keys have no order here either.
@@ -109,7 +109,7 @@ def _similarity(key_rnd: Array, summary_rxd: Array) -> Array:
 
 
 def _pooled(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
-    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N]; 0 for those not looked at."""
+    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N], which may be left out."""
     size = jnp.log1p(num_keys.astype(jnp.float32))
     if similarity is None:
         return jnp.concatenate([to_query, jnp.stack([jnp.zeros_like(size)] * 2 + [size], axis=-1)], axis=-1)
