@@ -137,8 +137,7 @@ def step(
     here_k = (team_k == team) & is_on
     num_steps = _of(here_k, state.num_steps_k)
     place = team * shape.max_steps + num_steps
-    seed_w = scene.seed_w if fork is None else jnp.where(event <= fork.event, scene.seed_w, fork.seed_w)
-    later_w = scene.seed_w if fork is None else jnp.where(event < fork.event, scene.seed_w, fork.seed_w)
+    seed_w, later_w, salt = _seeds(scene, fork, event)
     word_p = settled(step_words(shape, seed_w, place))
     draw_p = uniforms(word_p[:NUM_PURPOSES])
     target = _of(here_k, state.target_k)
@@ -171,7 +170,8 @@ def step(
     # The team goes on.
     dropped_bits = _of(here_k, state.dropped_bits_k) | ((is_on & outcome.drops).astype(jnp.int32) << target)
     is_last = outcome.has_crashed | (num_steps + 1 >= jnp.minimum(params.step_limit, shape.max_steps))
-    looker = Looker(team, num_steps, _of(here_k, state.num_seen_k), *settled((known_bits, variant_m)))
+    known_bits, variant_m = settled((known_bits, variant_m))
+    looker = Looker(team, num_steps, _of(here_k, state.num_seen_k), known_bits, variant_m, salt)
     reading = read(shape, params, state, looker, after, is_on & ~is_last)
     state, after = reading.state, settled(after + reading.seconds)
     done_bits = settled(reading.known_bits | dropped_bits | reading.dropped_bits)
@@ -214,6 +214,15 @@ def step(
         node=outcome.offered_node,
         variant=outcome.offered_variant,
     )
+
+
+def _seeds(scene: Scene, fork: Fork | None, event: Array | int) -> tuple[Array, Array, Array]:
+    """Seed words u32[2] of the step that ends here and of all that follows it, and the salt u32[] of a look."""
+    if fork is None:
+        return scene.seed_w, scene.seed_w, jnp.uint32(0)
+    is_past = event < fork.event
+    step_w = jnp.where(event <= fork.event, scene.seed_w, fork.seed_w)
+    return step_w, jnp.where(is_past, scene.seed_w, fork.seed_w), jnp.where(is_past, jnp.uint32(0), fork.seed_w[0])
 
 
 def _of(here_k: Array, value_k: Array) -> Array:

@@ -27,6 +27,8 @@ from lts_jax.simulator.settings import SimulatorParams, SimulatorShape, check_pa
 from lts_jax.simulator.sharding import over_points
 from lts_jax.simulator.training import Plan, Result, train_and_evaluate
 
+LEARNING_RATE = 0.01  # ten times the text side's default: a hundred updates of a small network, on cheap rollouts
+
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
@@ -34,7 +36,7 @@ class LabSettings:
 
     shape: SimulatorShape = field(default_factory=SimulatorShape)
     world: SimulatorParams = field(default_factory=SimulatorParams)
-    learning: LearningSettings = field(default_factory=LearningSettings)
+    learning: LearningSettings = field(default_factory=lambda: LearningSettings(learning_rate=LEARNING_RATE))
     replays: ReplaySettings = field(default_factory=ReplaySettings)  # for schemes that need them
     credit: str = "usage_aware"  # a name in credit.schemes.SCHEMES
     network: Literal["pooled", "set_transformer"] = "pooled"

@@ -1,8 +1,9 @@
 """Random numbers made from coordinates inside a compiled loop: the same place in a rollout draws the same number.
 
-A rollout has two seed words. A place is a small integer (a team's step, a writer and a reader); every purpose at a place
-has its own number. Nothing is taken from a running stream, so flipping one admission leaves every other draw as it was,
-and a number costs a dozen integer operations. The mixing function is lowbias32 (found by C. Wellons' public search).
+A rollout has two seed words. A place is a small integer (a team's step, a writer and a reader); every purpose at a
+place has its own number. Nothing is taken from a running stream, so flipping one admission leaves every other draw as
+it was, and a number costs a dozen integer operations. The mixing function is lowbias32
+(found by C. Wellons' public search).
 """
 
 import jax

@@ -26,6 +26,7 @@ class Looker:
     num_seen: Array  # i32[] entries admitted when it last looked
     known_bits: Array  # i32[]
     variant_m: Array  # i32[M]
+    salt: Array | int = 0  # u32[] changes every draw of the look; a forked rollout has its own
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def read(
     attention = params.attention_keys / (params.attention_keys + num_listed)
     has_use_n = (state.variant_n != NOTHING) & (((known_bits >> state.node_n) & 1) == 0)
     chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
-    is_wanted_n = listed_n & looks & (pair_uniform(state.word_n, team + _LOOK * looker.num_steps) < chance_n)
+    draw_n = pair_uniform(state.word_n ^ looker.salt, team + _LOOK * looker.num_steps)
+    is_wanted_n = listed_n & looks & (draw_n < chance_n)
     wanted_n = settled(jnp.where(is_wanted_n, number_n, -1))
     num_pulls, last = jnp.zeros((), jnp.int32), jnp.asarray(number_n.shape[0])
     dropped_bits = jnp.zeros_like(known_bits)

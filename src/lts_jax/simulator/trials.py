@@ -116,7 +116,7 @@ def try_coin(
     measure: Measure,
     num_tasks: int,
 ) -> dict[str, np.ndarray]:
-    """A coin that admits as often as a policy did with the same seed: its fractions [points, seeds], meant over points."""
+    """A coin that admits as often as a policy did with the same seed: fractions [points, seeds], points averaged."""
     rate_s = np.clip(np.mean(admission_ps, axis=0), 1e-6, 1.0 - 1e-6)
     logit_s = np.log(rate_s) - np.log1p(-rate_s)
     return try_policy(
