@@ -17,13 +17,25 @@ from lts_jax.credit.contract import Number
 
 def action_log_probs(logits: Array, *, temperature: Number) -> Array:
     """log softmax(logits / temperature): f32[..., A], the distribution that decisions are sampled from."""
-    return jax.nn.log_softmax(logits / temperature, axis=-1)
+    scaled = logits / temperature
+    if scaled.shape[-1] != 2:
+        return jax.nn.log_softmax(scaled, axis=-1)
+    # The same operations for two actions, written out: CPUs are slow at reductions over two numbers.
+    shifted = scaled - jax.lax.stop_gradient(jnp.maximum(scaled[..., 0], scaled[..., 1]))[..., None]
+    weight = jnp.exp(shifted)
+    return shifted - jnp.log(weight[..., 0] + weight[..., 1])[..., None]
+
+
+def taken(log_probs: Array, action: Array) -> Array:
+    """The log-probability of the action: f32[...] from f32[..., A] and i32[...]."""
+    if log_probs.shape[-1] == 2:  # without a lookup, which is slow in reverse
+        return jnp.where(action == 1, log_probs[..., 1], log_probs[..., 0])
+    return jnp.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
 
 
 def policy_gradient_loss(log_probs: Array, action: Array, credit: Array) -> Array:
     """-log pi(action) * credit per decision: f32[...] from f32[..., A], i32[...], f32[...]. Credit is a constant."""
-    taken = jnp.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
-    return -taken * jax.lax.stop_gradient(credit)
+    return -taken(log_probs, action) * jax.lax.stop_gradient(credit)
 
 
 def sparsity_loss(log_probs: Array) -> Array:

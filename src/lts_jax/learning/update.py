@@ -101,8 +101,10 @@ def admission_loss(
     policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
     sparsity = reduced(losses.sparsity_loss(log_probs))
     entropy = reduced(losses.entropy(log_probs))
-    loss = policy_gradient + settings.sparsity_weight * sparsity - settings.entropy_weight * entropy
-    taken = jnp.take_along_axis(log_probs, trajectory.action_gkt[..., None], axis=-1)[..., 0]
+    loss = policy_gradient + settings.sparsity_weight * sparsity
+    if not (isinstance(settings.entropy_weight, float) and settings.entropy_weight == 0.0):
+        loss = loss - settings.entropy_weight * entropy
+    taken = losses.taken(log_probs, trajectory.action_gkt)
     metrics = {
         "learning/loss": loss,
         "learning/policy_gradient_loss": policy_gradient,
