@@ -8,11 +8,13 @@ import time
 import pytest
 
 from lts_jax.cli import main
+from lts_jax.commands.sweep import sweep_bar
 from lts_jax.simulator.lab import run_points
 from lts_jax.sweeps.fields import sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, read_table
 from lts_jax.sweeps.plan import with_settings
 from lts_jax.sweeps.sides import COUNTERPARTS, SIDES, TEXT_ONLY
+from lts_jax.sweeps.time_left import SweepNews
 
 TINY_LAB = (
     "shape.num_teams=2", "shape.max_steps=6", "world.step_limit=6", "shape.num_entries=12", "num_iterations=2",
@@ -142,3 +144,13 @@ def test_help_comes_at_once():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.rstrip().endswith("False") and "--over" in done.stdout
     assert time.monotonic() - started < 10  # it takes .3 s; what must not come back is an import of jax
+
+
+def test_where_there_is_no_terminal_every_chunk_is_a_line(capsys):
+    with sweep_bar() as tell:
+        tell(SweepNews(1, 4, 60.0, 120.0, "credit=gae", True))
+        tell(SweepNews(4, 4, 240.0, 0.0, "", False))
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 4 chunks, 60 s taken, 2 min left  credit=gae (compiles first)",
+        "4 of 4 chunks, 4 min taken, 0 s left",
+    ]

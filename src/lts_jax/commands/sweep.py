@@ -90,6 +90,7 @@ def run(command: Command) -> None:
         folder = run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
     print(_ranking(folder.path))
     print(f"\nresults: {folder.results}")
+    print(f"by another measure: lts report --run {folder.path} --measure runtime_seconds --reference field=value")
 
 
 def _in_world(settings: Any, command: Command) -> Any:
@@ -109,15 +110,29 @@ def _ranking(folder: Path) -> str:
     return write_ranking(folder)
 
 
+def _say_line(news: "SweepNews") -> None:
+    """One line on standard error per piece of news."""
+    import sys
+
+    from lts_jax.sweeps.time_left import duration
+
+    doing = f"{news.doing}{' (compiles first)' if news.compiles else ''}"
+    times = f"{duration(news.elapsed_seconds)} taken, {duration(news.seconds_left)} left"
+    print(f"{news.num_done} of {news.num_chunks} chunks, {times}  {doing}".rstrip(), file=sys.stderr, flush=True)
+
+
 @contextmanager
 def sweep_bar() -> Iterator[Callable[["SweepNews"], None]]:
-    """A bar over chunks on standard error, with time taken, time left and what runs now."""
+    """A bar over chunks on standard error, with time taken, time left and what runs now; a line a chunk in a log."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from lts_jax.sweeps.time_left import duration
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # a bar is drawn there once, at the end: a sweep of hours would look dead
+        yield _say_line
+        return
     columns = (
         TextColumn("sweeping"),
         BarColumn(bar_width=max(4, min(20, console.width - 90))),

@@ -18,8 +18,8 @@ def ranking_figure(ranking: Ranking) -> Any:
     """A matplotlib figure: interquartile means on the left, paired differences from the reference on the right.
 
     Best on top, the first `MAX_ROWS` and the reference. Blue differences are told from the reference (Holm-adjusted
-    p < .05), grey ones are not. A notebook shows the figure when it is a cell's value. Raises ModuleNotFoundError
-    where matplotlib is missing.
+    p < .05), grey ones are not. A notebook shows the figure when it is a cell's value, after `%matplotlib inline`.
+    Raises ModuleNotFoundError where matplotlib is missing.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
