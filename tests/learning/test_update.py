@@ -110,6 +110,20 @@ def test_without_bonus_and_penalty_it_is_reinforce_with_a_baseline() -> None:
     np.testing.assert_allclose(gradient[0]["table"], expected, atol=1e-5)
 
 
+def test_the_temperature_of_the_loss_may_be_traced() -> None:
+    network, (trajectory, context) = table_network(D), batch_of(0)
+    params = {"table": jnp.array([0.3, -0.2, 0.1, 0.5])}
+    credit = jax.vmap(group_relative)(trajectory)
+
+    def loss(loss_temperature: float) -> jax.Array:
+        settings = LearningSettings(temperature=1.2, loss_temperature=loss_temperature)
+        return admission_loss(network, settings, params, trajectory, context, credit)[0]
+
+    traced = jax.jit(loss)(jnp.float32(0.5))
+    np.testing.assert_allclose(traced, loss(0.5), rtol=1e-5)
+    assert abs(float(traced) - float(loss(1.2))) > 1e-3
+
+
 def test_gradient_through_padding_is_exactly_zero() -> None:
     network, settings = small_network(), LearningSettings(entropy_weight=0.1)
     trajectory, context = batch_of(1)
