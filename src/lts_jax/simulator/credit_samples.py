@@ -26,6 +26,7 @@ from lts_jax.simulator.lab import LabSettings
 from lts_jax.simulator.randomness import seed_words
 from lts_jax.simulator.replays import Original, flip_decisions, with_replays
 from lts_jax.simulator.rollout import group, rollout
+from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.simulator.state import RIGHT
 from lts_jax.simulator.task import draw_task
 from lts_jax.trajectory import DecisionContext
@@ -96,7 +97,8 @@ def credit_samples(
     """
     for name, credit in credits.items():
         check_credit(name, credit, settings.shape.num_teams)
-    program = _program(settings, tuple(credits.items()), policy, sampling, values)
+    static = replace(settings, world=SimulatorParams()), replace(sampling, num_tasks=1)  # not what is compiled for
+    program = _program(static[0], tuple(credits.items()), policy, static[1], values)
     key = jax.random.key(seed)
     tried, traced = [], jax.tree.map(jnp.asarray, (settings.world, policy_params, acting, value_params))
     for first in range(0, sampling.num_tasks, sampling.tasks_per_call):
@@ -114,7 +116,7 @@ def _program(
     sampling: SampleSettings,
     values: Values | None,
 ) -> Callable[..., Any]:
-    """One compiled function of task keys [B]."""
+    """One compiled function of task keys [B] and traced numbers; the world of `settings` is not looked at."""
     needed = frozenset().union(*(needs(credit) for _, credit in credits)) if credits else frozenset()
     one = partial(_columns, settings, credits, needed, policy, sampling, values)
     return jax.jit(jax.vmap(one, in_axes=(0, None, None, None, None)))
