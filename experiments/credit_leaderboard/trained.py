@@ -1,0 +1,131 @@
+"""Every scheme trained on the same terms: choose the sparsity weight on some seeds, report on others."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from config import WORLDS, Config
+from jax import Array
+
+from lts_jax.credit.schemes import SCHEMES
+from lts_jax.simulator.environment import Acting
+from lts_jax.simulator.lab import LabSettings, at_point, results
+from lts_jax.simulator.policies import novelty, only_right
+from lts_jax.simulator.rollout import group
+from lts_jax.simulator.side_by_side import results_by_scheme
+from lts_jax.simulator.task import draw_task
+from lts_jax.simulator.training import measures
+
+Row = dict[str, Any]
+SEPARATE = ("gae", "counterfactual", "shapley", "local_group")  # a value head or replays: programs of their own
+ORACLE, NOVELTY = "only_right (oracle)", "novelty below .8"
+
+
+def gain(row: Row, price: float) -> float:
+    """Reward, and what the time saved against no sharing is worth."""
+    return row["reward"] + price * row["saved_percent"] / 100.0
+
+
+def chosen_weight(rows: Sequence[Row], world: str, price: float) -> float:
+    """The sparsity weight with the best mean gain in a world; the smallest of equals."""
+    here = [row for row in rows if row["world"] == world]
+    weights = sorted({row["sparsity_weight"] for row in here})
+    means = [np.mean([gain(row, price) for row in here if row["sparsity_weight"] == weight]) for weight in weights]
+    return weights[int(np.argmax(np.asarray(means) > max(means) - 1e-9))]
+
+
+def admits_much(rows: Sequence[Row], weight: float) -> bool:
+    """Whether controllers trained at a weight admit more than half in some world."""
+    return any(
+        np.mean(
+            [row["admission_fraction"] for row in rows if (row["world"], row["sparsity_weight"]) == (world, weight)]
+        )
+        > 0.5
+        for world in {row["world"] for row in rows}
+    )
+
+
+def train_scheme(scheme: str, config: Config) -> tuple[list[Row], list[Row], dict[str, Any]]:
+    """Rows of the selection, rows of the reported runs, and their parameters by world with the axis of seeds in front.
+
+    Where the largest weight still leaves more than half admitted, larger ones are tried too. Every call has as many
+    rows as the others, so that one program is compiled.
+    """
+    settings, selection = config.lab(scheme), []
+    for weights in (config.sparsity_weights, config.larger_weights):
+        if not selection or admits_much(selection, max(config.sparsity_weights)):
+            tried = [
+                (world, weight, {**cues, "learning.sparsity_weight": weight})
+                for world, cues in WORLDS.items()
+                for weight in weights
+            ]
+            selection += _run(settings, tried, range(config.num_selection_seeds), config)[0]
+    reported, params = [], {}
+    for world, cues in WORLDS.items():
+        weight = chosen_weight(selection, world, config.runtime_price)
+        seeds = range(config.first_seed, config.first_seed + config.num_seeds)
+        point = (world, weight, {**cues, "learning.sparsity_weight": weight})
+        rows, params[world] = _run(settings, [point], seeds, config)
+        reported += rows
+    return [{"credit": scheme, **row} for row in selection], [{"credit": scheme, **row} for row in reported], params
+
+
+def _run(settings: LabSettings, tried: list[tuple[str, float, dict[str, float]]], seeds: range, config: Config) -> Any:
+    points = [point for _, _, point in tried]
+    if settings.credit in SEPARATE:
+        result = results(settings, points, list(seeds))
+    else:
+        together = dict.fromkeys(name for name in SCHEMES if name not in SEPARATE)
+        only = (settings.credit,)
+        result = results_by_scheme(settings, together, points, list(seeds), only=only)[settings.credit]
+    columns = {name: np.asarray(value, float) for name, value in result.measures.items()}
+    labels = [(world, weight, seed) for world, weight, _ in tried for seed in seeds]
+    rows = []
+    for place, (world, weight, seed) in enumerate(labels):
+        row = {name: float(value[place]) for name, value in columns.items()}
+        row |= {"world": world, "sparsity_weight": weight, "seed": seed}
+        rows.append(row | {"gain": gain(row, config.runtime_price)})
+    return rows, result.params
+
+
+def rule_rows(reported: Sequence[Row], config: Config) -> list[Row]:
+    """Rows for no memory, all, an oracle and a similarity rule on the tasks of the reported runs."""
+    seeds = sorted({row["seed"] for row in reported})
+    some = next(iter({row["credit"]: row for row in reported}))
+    by_place = {(row["world"], row["seed"]): row for row in reported if row["credit"] == some}
+    found = {name: _evaluated(name, seeds, config) for name in (ORACLE, NOVELTY)}
+    rows = []
+    for (world, seed), row in by_place.items():
+        none, every = row["runtime_seconds_none"], row["runtime_seconds_all"]
+        same: Row = {"world": world, "seed": seed}
+        rows.append({**same, "credit": "none", "reward": row["reward_none"], "runtime_seconds": none})
+        rows[-1] |= {"saved_percent": 0.0, "admission_fraction": 0.0}
+        rows.append({**same, "credit": "all", "reward": row["reward_all"], "runtime_seconds": every})
+        rows[-1] |= {"saved_percent": 100.0 * (1.0 - every / none), "admission_fraction": 1.0}
+        for name, measured in found.items():
+            own = {measure: float(value[seeds.index(seed)]) for measure, value in measured[world].items()}
+            rows.append({**same, **own, "credit": name, "saved_percent": 100.0 * (1.0 - own["runtime_seconds"] / none)})
+    return [row | {"gain": gain(row, config.runtime_price)} for row in rows]
+
+
+def _evaluated(name: str, seeds: Sequence[int], config: Config) -> dict[str, dict[str, Array]]:
+    """Measures [seeds] of a rule that is not trained, by world, on the evaluation tasks of each seed."""
+    settings = config.lab()
+    policy, params = (only_right, jnp.zeros(())) if name == ORACLE else (novelty, jnp.asarray(0.8))
+
+    def one(world: Any, key: Array) -> dict[str, Array]:
+        def rolled(task_seed: Array) -> Any:
+            task_key, rollout_key = jax.random.split(task_seed)  # as in simulator.training, to meet the same tasks
+            task = draw_task(settings.shape, world, task_key)
+            return group(settings.shape, world, task, rollout_key[None], policy, params, Acting(1.0, True))[0]
+
+        evaluation_key = jax.random.fold_in(key, 2)
+        return measures(jax.vmap(rolled)(jax.random.split(evaluation_key, config.num_evaluation_tasks)))
+
+    key_s = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+    program = jax.jit(lambda world, key_s: jax.lax.map(partial(one, world), key_s))
+    worlds = {world: at_point(settings, cues).world for world, cues in WORLDS.items()}
+    return {world: program(jax.tree.map(jnp.asarray, params), key_s) for world, params in worlds.items()}
