@@ -11,7 +11,7 @@ demo: $(VENV)/.installed-cpu
 	$(BIN)/lts demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile   # a process per core; the tests of one file share what they compile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
