@@ -24,7 +24,7 @@ class Config:
     sparsity_weights: tuple[float, ...] = (0.0, 0.003, 0.03, 0.15, 0.25)
     """Tried for every scheme: what a weight means depends on the scale of the credit."""
     larger_weights: tuple[float, ...] = (0.2625, 0.275, 0.2875, 0.3, 0.35)
-    """Tried as well where the largest of those still leaves more than half admitted: the switch is narrow."""
+    """Tried as well where the largest of those still leaves more than half admitted; see `trained.finer_weights`."""
     num_selection_seeds: int = 2
     """Of each weight; the weight with the best gain is trained again on fresh seeds."""
     num_seeds: int = 20

@@ -37,32 +37,40 @@ def chosen_weight(rows: Sequence[Row], world: str, price: float) -> float:
     return weights[int(np.argmax(np.asarray(means) > max(means) - 1e-9))]
 
 
-def admits_much(rows: Sequence[Row], weight: float) -> bool:
-    """Whether controllers trained at a weight admit more than half in some world."""
-    return any(
-        np.mean(
-            [row["admission_fraction"] for row in rows if (row["world"], row["sparsity_weight"]) == (world, weight)]
-        )
-        > 0.5
-        for world in {row["world"] for row in rows}
-    )
+def finer_weights(rows: Sequence[Row], larger: Sequence[float]) -> tuple[float, ...]:
+    """Weights to try as well, as many as `larger` has, where the tried ones step over the middle; else none.
+
+    A controller switches from storing nearly all to nearly none within a narrow range of weights. Where admission falls
+    by more than a half between two neighbouring weights, in some world, weights evenly between them; where the largest
+    weight still leaves more than a half admitted, `larger`.
+    """
+    weights = sorted({row["sparsity_weight"] for row in rows})
+    worlds = dict.fromkeys(row["world"] for row in rows)
+    for world in worlds:
+        admitted = [
+            np.mean(
+                [row["admission_fraction"] for row in rows if (row["world"], row["sparsity_weight"]) == (world, weight)]
+            )
+            for weight in weights
+        ]
+        if admitted[-1] > 0.5:
+            return tuple(larger)
+        falls = -np.diff(admitted)
+        if len(falls) and falls.max() > 0.5:
+            low, high = weights[int(np.argmax(falls))], weights[int(np.argmax(falls)) + 1]
+            return tuple(float(np.round(weight, 6)) for weight in np.linspace(low, high, len(larger) + 2)[1:-1])
+    return ()
 
 
 def train_scheme(scheme: str, config: Config) -> tuple[list[Row], list[Row], dict[str, Any]]:
     """Rows of the selection, rows of the reported runs, and their parameters by world with the axis of seeds in front.
 
-    Where the largest weight still leaves more than half admitted, larger ones are tried too. Every call has as many
-    rows as the others, so that one program is compiled.
+    Every call has as many rows as the others, so that one program is compiled.
     """
-    settings, selection = config.lab(scheme), []
-    for weights in (config.sparsity_weights, config.larger_weights):
-        if not selection or admits_much(selection, max(config.sparsity_weights)):
-            tried = [
-                (world, weight, {**cues, "learning.sparsity_weight": weight})
-                for world, cues in WORLDS.items()
-                for weight in weights
-            ]
-            selection += _run(settings, tried, range(config.num_selection_seeds), config)[0]
+    settings = config.lab(scheme)
+    selection = _selection(settings, config.sparsity_weights, config)
+    if finer := finer_weights(selection, config.larger_weights):
+        selection += _selection(settings, finer, config)
     reported, params = [], {}
     for world, cues in WORLDS.items():
         weight = chosen_weight(selection, world, config.runtime_price)
@@ -73,7 +81,18 @@ def train_scheme(scheme: str, config: Config) -> tuple[list[Row], list[Row], dic
     return [{"credit": scheme, **row} for row in selection], [{"credit": scheme, **row} for row in reported], params
 
 
-def _run(settings: LabSettings, tried: list[tuple[str, float, dict[str, float]]], seeds: range, config: Config) -> Any:
+def _selection(settings: LabSettings, weights: Sequence[float], config: Config) -> list[Row]:
+    tried = [
+        (world, weight, {**cues, "learning.sparsity_weight": weight})
+        for world, cues in WORLDS.items()
+        for weight in weights
+    ]
+    return _run(settings, tried, range(config.num_selection_seeds), config)[0]
+
+
+def _run(
+    settings: LabSettings, tried: list[tuple[str, float, dict[str, float]]], seeds: range, config: Config
+) -> tuple[list[Row], Any]:
     points = [point for _, _, point in tried]
     if settings.credit in SEPARATE:
         result = results(settings, points, list(seeds))

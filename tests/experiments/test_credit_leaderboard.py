@@ -50,11 +50,20 @@ def test_the_weight_with_the_best_mean_gain_is_chosen_in_each_world(study: dict[
     assert study["trained"].chosen_weight(rows, "faint cues", 0.2) == 0.0
 
 
-def test_larger_weights_are_asked_for_where_much_is_still_admitted(study: dict[str, ModuleType]) -> None:
-    rows = [row("a", 0, 0.5, 0.0, sparsity_weight=0.2, admission_fraction=0.3)]
-    assert not study["trained"].admits_much(rows, 0.2)
-    rows += [row("a", 0, 0.5, 0.0, sparsity_weight=0.2, admission_fraction=0.8, world="faint cues")]
-    assert study["trained"].admits_much(rows, 0.2)
+def test_finer_weights_are_tried_where_the_grid_steps_over_the_switch(study: dict[str, ModuleType]) -> None:
+    def rows(*admitted: float) -> list[dict]:
+        weights = (0.0, 0.1, 0.4)
+        return [
+            row("a", 0, 0.5, 0.0, sparsity_weight=weight, admission_fraction=one)
+            for weight, one in zip(weights, admitted, strict=True)
+        ]
+
+    finer, larger = study["trained"].finer_weights, (0.5, 0.6)
+    assert finer(rows(0.6, 0.2, 0.0), larger) == ()
+    assert finer(rows(1.0, 0.9, 0.2), larger) == (0.2, 0.3)  # thirds of the way from .1 to .4
+    assert finer(rows(1.0, 0.9, 0.8), larger) == larger
+    elsewhere = [dict(one, world="faint cues") for one in rows(0.9, 0.2, 0.0)]
+    assert finer(rows(0.6, 0.2, 0.0) + elsewhere, larger) == pytest.approx((0.1 / 3, 0.2 / 3), abs=1e-6)
 
 
 def test_a_coin_is_met_on_the_same_seed(study: dict[str, ModuleType]) -> None:
