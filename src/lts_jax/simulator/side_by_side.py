@@ -5,7 +5,7 @@ Compiling a training run takes far longer than a short run itself; so schemes th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -81,13 +81,18 @@ def _program(settings: LabSettings, schemes: tuple[tuple[str, CreditFn | None], 
     )
 
     def train(number: Array, world: SimulatorParams, learning: LearningSettings, prng_key: Array) -> Result:
-        def make_credit(learning: LearningSettings) -> CreditFn:
-            credits = [one or credit_of(replace(settings, credit=name), learning) for name, one in schemes]
-            return lambda trajectory: jax.lax.switch(number, credits, trajectory)
-
+        make_credit = partial(_switched, settings, schemes, number)
         return train_and_evaluate(replace(plan, make_credit=make_credit), world, learning, prng_key)
 
     return train
+
+
+def _switched(
+    settings: LabSettings, schemes: tuple[tuple[str, CreditFn | None], ...], number: Array, learning: LearningSettings
+) -> CreditFn:
+    """The scheme of that number, which may be traced."""
+    credits = [one or credit_of(replace(settings, credit=name), learning) for name, one in schemes]
+    return partial(jax.lax.switch, number, credits)
 
 
 def _columns(records: Sequence[Any]) -> Any:
