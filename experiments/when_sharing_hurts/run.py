@@ -25,8 +25,10 @@ from sharing_maps import picture
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
 from lts_jax.simulator.environment import Policy
 from lts_jax.simulator.lab import LabSettings, network_of, results
+from lts_jax.simulator.params_file import read_params
 from lts_jax.simulator.policies import of_network
 from lts_jax.simulator.rollout import Rollouts
+from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.simulator.training import measures
 from lts_jax.simulator.trials import RULES, try_coin, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
@@ -47,6 +49,8 @@ class Config:
     controllers: int = 10  # trained ones; seed s is measured with controller s modulo this
     iterations: int = 100  # updates of a controller
     sparsity_weight: float = 0.27  # between "admits everything" at .25 and "admits nothing" at .30 in this world
+    world: Path | None = None
+    """Parameters of another world, as `lts simulator fit` writes them; the defaults without."""
     quick: bool = False
     """A small run, written below `runs/`."""
 
@@ -72,9 +76,14 @@ def main(config: Config) -> None:
     write_bytes(config.results / "maps.png", picture(maps, lines, config.overlaps, config.errors))
 
 
+def laboratory(config: Config) -> LabSettings:
+    """The world of the study."""
+    return LabSettings(world=SimulatorParams() if config.world is None else read_params(config.world))
+
+
 def trained(config: Config) -> object:
-    """Controllers of the default world, parameters with the seeds in front."""
-    settings = LabSettings(num_iterations=config.iterations)
+    """Controllers of the study's world, parameters with the seeds in front."""
+    settings = replace(laboratory(config), num_iterations=config.iterations)
     point = {"learning.sparsity_weight": config.sparsity_weight}
     params = results(settings, [point], range(config.controllers)).params
     chosen = np.arange(config.seeds) % config.controllers
@@ -84,7 +93,7 @@ def trained(config: Config) -> object:
 def measured_map(config: Config, field: str, params_s: object) -> Measured:
     """Every policy in every cell."""
     points = [{"world.overlap": overlap, field: error} for overlap in config.overlaps for error in config.errors]
-    settings, seeds = LabSettings(), range(config.seeds)
+    settings, seeds = laboratory(config), range(config.seeds)
     rules = {name: RULES[name] for name in ("none", "all", "novelty", "oracle")}
     found = try_rules(settings, points, seeds, rules, trial_measures, config.tasks)
     found["lts"] = try_policy(settings, points, seeds, lts(), params_s, trial_measures, config.tasks)
