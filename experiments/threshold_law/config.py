@@ -30,8 +30,6 @@ VARIANTS = (
     Variant("LTS, beta 1", "usage_aware", 1.0),
     Variant("bonus alone, beta .5", "usage_bonus", 0.5),
     Variant("bonus alone, loss at temperature 1", "usage_bonus", 0.5, (("learning.loss_temperature", 1.0),)),
-    Variant("LTS, beta .5, loss at temperature 1", "usage_aware", 0.5, (("learning.loss_temperature", 1.0),)),
-    Variant("LTS, beta .5, no clipping", "usage_aware", 0.5, (("learning.max_gradient_norm", 1e9),)),
 )
 
 

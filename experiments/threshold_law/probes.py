@@ -49,6 +49,7 @@ class Probes:
     """One entry per replayed decision, [B, G, R]; whatever is not real is padding."""
 
     is_real: Array  # bool
+    weight: Array  # f32 decisions of the rollout that this one stands for, so that long rollouts count as in the loss
     kind: Array  # i32 place in KINDS
     admit_probability: Array  # f32 of the sampling policy
     is_paid: Array  # bool, had it been admitted: used, in a rollout that returned something
@@ -100,8 +101,10 @@ def probe(
         used_if_in_gr = jnp.where(is_in_gr, at(trajectory.used_gkt), used_gr)
         return_if_in_gr = jnp.where(is_in_gr, own_g[:, None], other_gr)
         probability_gr = jnp.exp(at(trajectory.behavior_log_prob_gkt))
+        num_decisions_g1 = jnp.sum(decided_gx, axis=1, keepdims=True)
         return Probes(
             is_real=at(trajectory.decision_mask_gkt),
+            weight=num_decisions_g1 / jnp.clip(num_decisions_g1, 1, settings.num_places) * jnp.ones(place_gr.shape),
             kind=kinds(task, at(truth.node_kt), at(truth.variant_kt)),
             admit_probability=jnp.where(is_in_gr, probability_gr, 1.0 - probability_gr),
             is_paid=used_if_in_gr & (return_if_in_gr > 0.0),

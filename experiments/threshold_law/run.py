@@ -16,7 +16,7 @@ import tyro
 from config import VARIANTS, LawSettings, Variant
 from figure import save_law_png
 from probes import KINDS, ProbeSettings
-from switch import Switch, find_switch
+from switch import Switch, find_switch, ratio_shift
 from tabular import TabularSettings, crossing, tables, usages
 from training import probed
 
@@ -109,6 +109,18 @@ def switch_table(found: list[Switch]) -> str:
     return "\n".join(lines)
 
 
+def shift_table(law: LawSettings, sums: dict[str, dict[str, np.ndarray]], reference: str) -> str:
+    """How far every other variant's switch over all steps lies above the reference's."""
+    lines = [f"{'half admitted at, minus ' + reference:44}{'shift':>24}{'resolvable':>12}"]
+    whole = {name: {key: value.sum(axis=-1) for key, value in one.items()} for name, one in sums.items()}
+    for name, one in whole.items():
+        if name != reference:
+            shift, resolvable = ratio_shift(law.ratios, one, whole[reference])
+            interval = f"{shift.estimate:+.3f} [{shift.low:+.3f}, {shift.high:+.3f}]"
+            lines.append(f"{name:44}{interval:>24}{resolvable:>12.3f}")
+    return "\n".join(lines)
+
+
 def _shown(interval: Interval, sign: str = "") -> str:
     if np.isnan(interval.estimate):
         return "-"
@@ -166,6 +178,7 @@ def main(config: Config) -> None:
     texts = [
         table,
         switch_table(found),
+        shift_table(law, sums, main_name),
         admission_table(law, main_name, sums[main_name]),
         effects_table(main_name, sums[main_name]),
     ]

@@ -49,11 +49,12 @@ def _probe_of(settings: LabSettings, law: LawSettings) -> Any:
 
 
 def summed(probes: Probes) -> dict[str, np.ndarray]:
-    """Sums over the last axis by kind of step."""
+    """Weighted sums over the last axis by kind of step."""
     is_kind = np.stack([probes.is_real & (probes.kind == kind) for kind in range(len(KINDS))], axis=-2)
 
     def total(value: np.ndarray) -> np.ndarray:
-        return np.sum(np.where(is_kind, value[..., None, :], 0.0), axis=-1, dtype=np.float64)
+        weighed = (value * probes.weight)[..., None, :]
+        return np.sum(np.where(is_kind, weighed, 0.0), axis=-1, dtype=np.float64)
 
     sums = {"count": total(np.ones_like(probes.admit_probability))}
     return sums | {name: total(getattr(probes, name)) for name in SUMS[1:]}

@@ -1,12 +1,17 @@
 """The arithmetic of the studies of the objective, by hand: crossings, switches, advantages of replays, contrasts."""
 
 import importlib.util
+import itertools
+import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -77,6 +82,16 @@ def test_a_switch_is_found_with_its_usage(switch):
     assert without.worth.estimate == pytest.approx(0.5)
 
 
+def test_a_shift_of_the_switch_is_paired_over_seeds(switch):
+    # Admission falls from 1 to 0 between .4 and .6, or between .6 and .8: the same in all seeds, so a sure shift of .2.
+    ones, admitted = np.ones((3, 5)), np.array([[1.0], [0.0], [0.0]])
+    early = {"count": ones, "admit_probability": ones * admitted, "is_paid": ones, "advantage_effect": ones}
+    late = early | {"admit_probability": ones * admitted[[0, 0, 1]]}
+    shift, resolvable = switch.ratio_shift((0.4, 0.6, 0.8), late, early)
+    assert (shift.estimate, shift.low, shift.high) == pytest.approx((0.2, 0.2, 0.2))
+    assert resolvable == pytest.approx(0.0)
+
+
 def test_a_replay_moves_the_advantage_of_its_own_rollout(probes):
     # Returns (1, 0): advantages (1, -1). With the first at 0 all are equal, so 0; with it at 1 nothing changes.
     changes_gr = probes.advantage_changes(jnp.array([1.0, 0.0]), jnp.array([[0.0, 1.0], [2.0, 0.0]]))
@@ -120,3 +135,32 @@ def test_effects_have_intervals_over_seeds(factorial):
     [effect] = factorial.effects("reward", value_cs, weights)
     assert (effect.size.estimate, effect.num_seeds) == (3.0, 5)
     assert effect.p_holm == pytest.approx(2 / 32)  # the two patterns of one sign, of 2^5
+
+
+def test_the_factorial_reads_a_sweep_and_writes_its_tables(factorial, tmp_path, capsys):
+    levels = {name: list(values) for name, values in factorial.PARTS.values()}
+    rows = [dict(zip(levels, cell, strict=True)) for cell in itertools.product(*levels.values())]
+    table = []
+    for row, seed in itertools.product(rows, range(6)):
+        bonus, stored = row["learning.usage_weight"], 1.0 if row["learning.sparsity_weight"] == 0.0 else 0.0
+        seconds = 300.0 - 100.0 * bonus + seed  # fifty seconds less with the bonus, in every seed
+        measured = {"reward": 0.1 * seed, "runtime_seconds": seconds, "read_rate": 0.4}
+        table.append(row | {"seed": seed} | measured | {"admission_fraction": max(stored, bonus)})
+    pq.write_table(pa.Table.from_pylist(table), tmp_path / "results.parquet")
+    (tmp_path / "sweep.json").write_text(json.dumps({"fields": list(levels)}))
+    factorial.main(factorial.Config(sweep=tmp_path, results=tmp_path / "out"))
+    effects = {
+        (one["measure"], one["contrast"]): one for one in json.loads((tmp_path / "out/effects.json").read_text())
+    }
+    assert effects["runtime_seconds", "usage bonus"]["size"]["estimate"] == pytest.approx(-50.0)
+    assert effects["runtime_seconds", "without usage bonus"]["size"]["estimate"] == pytest.approx(50.0)
+    assert effects["reward", "sparsity"]["size"]["estimate"] == pytest.approx(0.0)
+    assert ("read_rate", "usage bonus") not in effects  # some cells without the bonus store nothing
+    assert "usage bonus x sparsity" in capsys.readouterr().out
+    assert (tmp_path / "out/effects.png").stat().st_size > 10_000
+
+
+def test_the_law_says_how_it_is_run():
+    script = EXPERIMENTS / "threshold_law/run.py"
+    said = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--quick" in said and "--seeds" in said
