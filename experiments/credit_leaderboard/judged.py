@@ -60,7 +60,7 @@ def judge(samples: CreditSamples, policy: str, names: tuple[str, ...], effects: 
 def under_coin(config: Config) -> tuple[CreditSamples, list[Judged]]:
     """Every scheme where a coin decides. Values for gae come from a head trained under the same coin."""
     settings = replace(config.lab(), replays=config.judging)
-    values, params = coin_values(config)
+    values, params = coin_values(config) if "gae" in config.schemes else (None, None)
     samples = credit_samples(
         settings, schemes_of(config), constant, constant_logit(0.5), Acting(1.0, False),
         sampling=config.coin, seed=7000, values=values, value_params=params,
