@@ -6,26 +6,12 @@ from typing import Any
 
 import numpy as np
 from config import WORLDS
-from tables import COIN, mean_of, name_of, rows_of
+from tables import COIN, FROM_REPLAYS, KINDS, PAID_FOR_USE, REWARD_ALONE, mean_of, name_of, rows_of
 
 from lts_jax.evaluation.plotting import free_offsets
 from lts_jax.evaluation.ranking_rows import Ranking
 
-KINDS = {
-    "from replays": ("#d55e00", ("counterfactual", "shapley", "local_group")),
-    "paid for use": (
-        "#0072b2",
-        (
-            "usage_aware",
-            "usage_bonus",
-            "reinforce_usage",
-            "cross_team_usage",
-            "time_discounted_usage",
-            "saved_work",
-            "comam",
-        ),
-    ),
-}
+COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2"}
 OTHER, RULE = "#009e73", "#1f2933"
 
 
@@ -33,7 +19,7 @@ def color_of(credit: str, is_scheme: bool) -> str:
     """Colour by what a scheme looks at."""
     if not is_scheme:
         return RULE
-    return next((color for color, names in KINDS.values() if credit in names), OTHER)
+    return next((COLORS[kind] for kind, names in KINDS.items() if credit in names), OTHER)
 
 
 def leaderboard_png(
@@ -85,8 +71,8 @@ def leaderboard_png(
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#e3e6e9", linewidth=0.7)
         axes.set_axisbelow(True)
-    marks = [*KINDS, "other schemes", "rules, no training"]
-    colors = [*(color for color, _ in KINDS.values()), OTHER, RULE]
+    marks = [*COLORS, REWARD_ALONE, "rules, no training"]
+    colors = [*COLORS.values(), OTHER, RULE]
     handles = [figure.axes[0].plot([], [], "o", color=color)[0] for color in colors]
     figure.legend(handles, marks, ncols=4, frameon=False, loc="outside upper left", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)

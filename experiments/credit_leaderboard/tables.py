@@ -14,6 +14,15 @@ from lts_jax.evaluation.statistics import Interval, mean_interval
 Row = Mapping[str, Any]
 REFERENCE = "usage_aware"
 COIN = "random(0.5)"
+FROM_REPLAYS, PAID_FOR_USE, REWARD_ALONE = "from replays", "paid for use", "from reward alone"
+KINDS = {
+    FROM_REPLAYS: ("counterfactual", "shapley", "local_group"),
+    PAID_FOR_USE: (
+        "usage_aware", "usage_bonus", "reinforce_usage", "cross_team_usage", "time_discounted_usage", "saved_work",
+        "comam",
+    ),
+}  # fmt: skip
+"""What a scheme looks at; all others look at reward alone."""
 
 
 def rankings(rows: Sequence[Row]) -> dict[str, Ranking]:
@@ -118,27 +127,47 @@ def fidelity_table(judged: Sequence[Row], told: Sequence[Row]) -> str:
 
 
 def readme_table(ranking: Ranking, rows: Sequence[Row], world: str, judged: Sequence[Row], price: float) -> str:
-    """The short form in Markdown."""
+    """The short form in Markdown: a row each for LTS, schemes with replays and rules; the other schemes by kind."""
+    known = {
+        row["credit"]: row["overall"]["rank_correlation"]["estimate"]
+        for row in judged
+        if (row["policy"], row["effect"]) == (COIN, "expected_reward_effect")
+    }
+    order = [name_of(one) for one in ranking.rows]
+    ranked = {name_of(one): one for one in ranking.rows}
+    grouped = {name: kind for kind, names in KINDS.items() for name in names if kind != FROM_REPLAYS}
+    grouped |= {name: REWARD_ALONE for name in known if name not in (*grouped, *KINDS[FROM_REPLAYS])}
+    grouped.pop(REFERENCE, None)
+    tiers: dict[str, list[str]] = {}
+    for name in order:
+        tiers.setdefault(grouped.get(name, name), []).append(name)
     lines = [
-        "| | scheme | reward | saved % | admitted | gain | P(> LTS) | P(> coin) | knows the effect |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| scheme | gain | reward | saved % | admitted | P(> LTS) | P(> coin) | knows the effect |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for one in ranking.rows:
-        name = name_of(one)
-        own = rows_of(rows, world, name)
-        known = [
-            row["overall"]["rank_correlation"]
-            for row in judged
-            if (row["policy"], row["effect"], row["credit"]) == (COIN, "expected_reward_effect", name)
+    for kind, names in tiers.items():
+        own = [rows_of(rows, world, name) for name in names]
+        coins = [over_coin(each, price)[1].estimate for each in own if "reward_random_matched" in each[0]]
+        told = f"{kind}: {', '.join(names)}" if kind != names[0] else kind
+        cells = [
+            told.replace(REFERENCE, f"**{REFERENCE} (LTS)**"),
+            _range([ranked[name].iqm.estimate for name in names], 3),
+            _range([mean_of(each, "reward").estimate for each in own], 3),
+            _range([mean_of(each, "saved_percent").estimate for each in own], 1),
+            _range([mean_of(each, "admission_fraction").estimate for each in own], 2),
+            _range([ranked[name].improvement.estimate for name in names], 2),
+            _range(coins, 2),
+            _range([known[name] or 0.0 for name in names if name in known], 2),
         ]
-        beats = over_coin(own, price)[1].estimate if "reward_random_matched" in own[0] else float("nan")
-        lines.append(
-            f"| {one.rank} | {name} | {mean_of(own, 'reward').estimate:.3f} "
-            f"| {mean_of(own, 'saved_percent').estimate:+.1f} | {mean_of(own, 'admission_fraction').estimate:.2f} "
-            f"| {_shown(one.iqm)} | {_number(one.improvement.estimate, 2)} | {_number(beats, 2)} "
-            f"| {_bounds(known[0]) if known else ''} |"
-        )
-    return re.sub(r"(?<!\d)0(?=\.\d)", "", "\n".join(lines)).replace("| - ", "| ")
+        lines.append(f"| {' | '.join(cells)} |")
+    return re.sub(r"(?<!\d)0(?=\.\d)", "", "\n".join(lines))
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    """One number, or the least and the greatest; empty where there is none."""
+    finite = [value for value in values if np.isfinite(value)]
+    ends = list(dict.fromkeys(f"{value:.{digits}f}" for value in (min(finite), max(finite)))) if finite else []
+    return " to ".join(ends)
 
 
 def _weight(rows: Sequence[Row]) -> str:

@@ -83,16 +83,23 @@ def test_tables_name_every_scheme_and_its_place(study: dict[str, ModuleType]) ->
     lines = text.splitlines()
     assert lines[2].startswith("  1 shapley") and "1.00 [" in lines[2]
     assert lines[3].startswith("  2 usage_aware")
+    known = {"shapley": 0.5, "reinforce": 0.1, "gae": None}
     judged = [
         {
             "policy": "random(0.5)",
             "effect": "expected_reward_effect",
-            "credit": "shapley",
-            "overall": {"rank_correlation": {"estimate": 0.5, "low": 0.4, "high": 0.6}},
+            "credit": name,
+            "overall": {"rank_correlation": {"estimate": one}},
         }
+        for name, one in known.items()
     ]
-    short = study["tables"].readme_table(ranking, rows, "clear cues", judged, 0.2)
-    assert "| 1 | shapley | .635 | +10.0 |" in short and ".50 [.40, .60]" in short
+    rows += [row(name, seed, reward, 0.0) for seed in range(6) for name, reward in (("gae", 0.5), ("reinforce", 0.4))]
+    ranking = study["tables"].rankings(rows)["clear cues"]
+    short = study["tables"].readme_table(ranking, rows, "clear cues", judged, 0.2).splitlines()
+    assert short[2].startswith("| shapley | .655 | .635 | 10.0 | .50 | 1.00 | 1.00 | .50 |")
+    assert short[3].startswith("| **usage_aware (LTS)** | .600 |")
+    assert short[4].startswith("| from reward alone: gae, reinforce | .400 to .500 | .400 to .500 | .0 | .50 | .00 |")
+    assert short[4].endswith("| .00 | .00 to .10 |") and len(short) == 5
 
 
 def test_what_json_cannot_hold_becomes_null(study: dict[str, ModuleType]) -> None:
