@@ -13,6 +13,11 @@ from lts_jax.evaluation.ranking_rows import Ranking
 
 COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2"}
 OTHER, RULE = "#009e73", "#1f2933"
+UNNAMED = (
+    "cross_team_usage", "time_discounted_usage", "usage_bonus", "reinforce_usage", "comam", "leave_one_out",
+    "group_relative", "stepwise_broadcast", "trajectory_broadcast", "return_to_go",
+)  # fmt: skip
+"""Too close together for names in the lower panels; the upper ones name everything."""
 
 
 def color_of(credit: str, is_scheme: bool) -> str:
@@ -80,10 +85,11 @@ def leaderboard_png(
 
 
 def _named(axes: Any, places: Sequence[tuple[str, float, float]], schemes: Sequence[str]) -> None:
-    """Points with their names where there is room; a scheme beside others of the same place shares its point."""
+    """Points, those outside the crowd with their names."""
     for name, x, y in places:
         axes.plot(x, y, "o" if name in schemes else "s", color=color_of(name, name in schemes), markersize=5)
-    axes.margins(0.12)
+    axes.margins(0.14)
+    places = [place for place in places if place[0] not in UNNAMED]
     axes.figure.draw_without_rendering()
     points = axes.transData.transform([(x, y) for _, x, y in places]) * 72.0 / axes.figure.dpi
     offsets = free_offsets([(px, py, 4.2 * len(name)) for (name, _, _), (px, py) in zip(places, points, strict=True)])

@@ -20,7 +20,7 @@ from parts import coin_of, finite, part_of
 from tables import fidelity_table, ranking_table, rankings, readme_table
 from trained import rule_rows
 
-from lts_jax.plain import to_plain
+from lts_jax.evaluation.report import json_plain
 from lts_jax.simulator.credit_samples import SampleSettings
 from lts_jax.simulator.replays import ReplaySettings
 from lts_jax.storage import write_json, write_text
@@ -64,7 +64,7 @@ def main(config: Config) -> None:
     write_json(config.results / "rows.json", finite(rows))
     write_json(config.results / "selection.json", [row for part in parts.values() for row in part["selection"]])
     write_json(config.results / "fidelity.json", finite({"told": coin["told"], "fidelity": fidelity}))
-    write_json(config.results / "ranking.json", finite({world: to_plain(ranking) for world, ranking in ranked.items()}))
+    write_json(config.results / "ranking.json", json_plain(ranked))
     leaderboard_png(ranked, rows, fidelity, config.schemes, config.results / "leaderboard.png")
 
 

@@ -18,8 +18,8 @@ COLORS = {
 }
 PANELS = (
     ("reward", "reward"),
-    ("teams_with_planted", "share of teams that end with a planted value"),
-    ("all_agree_wrong", "share of rollouts: all teams agree, wrongly"),
+    ("teams_with_planted", "teams that end with a planted value"),
+    ("all_agree_wrong", "rollouts whose teams all agree, wrongly"),
 )
 
 
@@ -34,11 +34,12 @@ def picture(rows: Sequence[Row], detect: float, poison: float) -> bytes:
     for axes, (measure, label) in zip(grid.flat, PANELS, strict=False):
         _curves(axes, [row for row in rows if row["detect"] == detect], "poison", measure)
         axes.set_xlabel("probability that a step offers a planted value")
-        axes.set_ylabel(label + " (simulated)")
+        axes.set_ylabel(label)
     _curves(grid[1][1], [row for row in rows if row["poison"] == poison], "detect", "reward")
-    grid[1][1].set_xlabel(f"probability that a reader sees that a value is wrong (poison {poison:g})")
-    grid[1][1].set_ylabel("reward (simulated)")
+    grid[1][1].set_xlabel(f"probability that a reader recognises a wrong value (poison {poison:g})")
+    grid[1][1].set_ylabel("reward")
     grid[0][0].legend(fontsize=8)
+    figure.suptitle("Planted wrong values (simulated; bands: 95 % over seeds)", fontsize=11)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=95, format="png")
     pyplot.close(figure)

@@ -61,7 +61,9 @@ def _over_teams(axes: Any, rows: Sequence[Row], measure: str) -> None:
 
 
 def _frontier(axes: Any, rows: Sequence[Row]) -> None:
-    for name, rule in dict.fromkeys((row["policy"], row["evict_rule"]) for row in rows):
+    # Evicting by age or use, all_valued is the same as all.
+    curves = dict.fromkeys((row["policy"], row["evict_rule"]) for row in rows)
+    for name, rule in (curve for curve in curves if curve[0] != "all_valued" or curve[1] == "value"):
         own = [row for row in rows if (row["policy"], row["evict_rule"]) == (name, rule)]
         x, y = ([row[measure][0] for row in own] for measure in ("runtime_seconds", "reward"))
         axes.plot(x, y, MARKS[rule] + "-", markersize=5, linewidth=0.8, color=COLORS[name])
@@ -73,8 +75,9 @@ def _frontier(axes: Any, rows: Sequence[Row]) -> None:
 
 
 def _legend(axes: Any) -> None:
-    for name in ("all", "all_valued", "novelty", "lts"):
-        axes.plot([], [], "-", color=COLORS[name], label=name)
+    names = {"all": "all", "all_valued": "all, valued by lts", "novelty": "novelty", "lts": "lts"}
+    for name, label in names.items():
+        axes.plot([], [], "-", color=COLORS[name], label=label)
     for rule, mark in MARKS.items():
         axes.plot([], [], mark, color="#555555", label=f"evicts by {rule}")
     axes.legend(fontsize=8, loc="center")
