@@ -56,6 +56,13 @@ BLOCK = [words for words in shell_lines(README) if words[0] == "lts"]
 SENTENCES = [words for name in DOCUMENTS for words in inline_commands((ROOT / name).read_text(encoding="utf-8"))]
 
 
+def test_the_leaderboard_is_the_one_that_its_study_printed():
+    inside = README.split("<!-- leaderboard -->")[1].split("<!-- end of leaderboard -->")[0].strip()
+    printed = (ROOT / "experiments/credit_leaderboard/results/tables.txt").read_text(encoding="utf-8")
+    assert printed.rstrip().endswith(inside)
+    assert inside.count("\n") >= 5  # a header, a rule and schemes
+
+
 def test_the_first_screen_has_both_commands():
     first_screen = README.splitlines()[:12]
     assert any(line.startswith("make demo") for line in first_screen)
