@@ -24,10 +24,12 @@ $(VENV)/.installed-%: pyproject.toml
 	@pinned=constraints/python$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt; \
 	  echo "Installing into $(VENV) (about a minute) ..."; \
 	  $(BIN)/python -m pip install --quiet $$(test -f $$pinned && echo "-c $$pinned") \
-	    -e ".[$(if $(filter dev,$*),$(VARIANT)dev,$*)]"
+	    -e ".[$(if $(filter dev,$*),$(VARIANT)dev$(PARITY),$*)]"
 	@touch $@
 
 VARIANT := cpu,
+# The reference implementation that tests compare with; `make test PARITY=` leaves its two GB out.
+PARITY := ,parity
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
