@@ -14,7 +14,7 @@ from lts_jax.commands.train import train_in
 from lts_jax.credit.usage import usage_aware
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
-from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.settings import LearningSettings, credit_of
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
@@ -22,7 +22,7 @@ from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems import comparison
 from lts_jax.systems.comparison import ComparisonSettings, matched_threshold
-from lts_jax.systems.lts import Progress, TrainSettings, _credit, tasks_of_iteration, train_controller, trained_params
+from lts_jax.systems.lts import Progress, TrainSettings, tasks_of_iteration, train_controller, trained_params
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.world import ModelSettings, almanac_tasks
 from lts_jax.teams.settings import TeamSettings
@@ -129,7 +129,7 @@ def test_the_credit_of_a_run_is_bound_to_its_settings():
     learning = LearningSettings(
         usage_weight=0.7, first_weight=0.3, advantage_divisor="sample", advantage_epsilon=1e-4, bonus_on="return"
     )
-    credit = _credit(replace(TRAINING, learning=learning))
+    credit = credit_of(TRAINING.credit, learning)
     assert (credit.func, credit.args) == (usage_aware, ())
     assert credit.keywords == {
         "usage_weight": 0.7,

@@ -6,6 +6,8 @@ from typing import Literal
 
 import jax
 
+from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
 
 _STATIC = ("advantage_divisor", "bonus_on", "step_reduction", "num_warmup_updates", "num_decay_updates")
@@ -87,3 +89,23 @@ class LearningSettings:
                 raise UserError(f"LearningSettings.{name}: expected a number in [0, 1), got {getattr(self, name)}")
         if self.step_reduction not in ("sum", "mean"):
             raise UserError(f'LearningSettings.step_reduction: expected "sum" or "mean", got {self.step_reduction!r}')
+
+
+def credit_of(name: str, learning: LearningSettings) -> CreditFn:
+    """The scheme of this name, with the weights of `learning`, which may be traced.
+
+    Raises:
+        UserError: no such scheme.
+    """
+    return scheme(
+        name,
+        usage_weight=learning.usage_weight,
+        saved_weight=learning.saved_weight,
+        runtime_weight=learning.runtime_weight,
+        first_weight=learning.first_weight,
+        discount=learning.discount,
+        trace_decay=learning.trace_decay,
+        divisor=learning.advantage_divisor,
+        epsilon=learning.advantage_epsilon,
+        bonus_on=learning.bonus_on,
+    )

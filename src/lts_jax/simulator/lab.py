@@ -18,7 +18,7 @@ from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
-from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.settings import LearningSettings, credit_of
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
@@ -56,22 +56,6 @@ class LabSettings:
         scheme(self.credit)
 
 
-def credit_of(settings: LabSettings, learning: LearningSettings) -> CreditFn:
-    """The scheme that the settings name, with the weights of `learning`, which may be traced."""
-    return scheme(
-        settings.credit,
-        usage_weight=learning.usage_weight,
-        saved_weight=learning.saved_weight,
-        runtime_weight=learning.runtime_weight,
-        first_weight=learning.first_weight,
-        discount=learning.discount,
-        trace_decay=learning.trace_decay,
-        divisor=learning.advantage_divisor,
-        epsilon=learning.advantage_epsilon,
-        bonus_on=learning.bonus_on,
-    )
-
-
 def network_of(settings: LabSettings, *, value_head: bool = False) -> PolicyNetwork:
     """The controller network, at the simulator's embedding width."""
     width = settings.shape.embedding_width
@@ -96,14 +80,14 @@ def plan_of(settings: LabSettings, credit: CreditFn | None = None) -> Plan:
         settings: of the run.
         credit: a scheme of your own, in place of the one that the settings name.
     """
-    tried = credit or credit_of(settings, settings.learning)
+    tried = credit or credit_of(settings.credit, settings.learning)
     name = getattr(tried, "__name__", "") if credit else settings.credit
     check_credit(name or "of your own", tried, settings.shape.num_teams)
     needed = needs(tried)
     return Plan(
         shape=settings.shape,
         network=network_of(settings, value_head="value_gkt" in needed),
-        make_credit=(lambda _: credit) if credit else partial(credit_of, settings),
+        make_credit=(lambda _: credit) if credit else partial(credit_of, settings.credit),
         needs=needed - {"value_gkt"},
         replays=settings.replays,
         num_iterations=settings.num_iterations,

@@ -16,8 +16,8 @@ from jax import Array
 from lts_jax.credit.check import check_credit
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
-from lts_jax.learning.settings import LearningSettings
-from lts_jax.simulator.lab import LabSettings, at_point, credit_of, network_of, plan_of
+from lts_jax.learning.settings import LearningSettings, credit_of
+from lts_jax.simulator.lab import LabSettings, at_point, network_of, plan_of
 from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.simulator.sharding import over_points
 from lts_jax.simulator.training import Result, train_and_evaluate
@@ -91,7 +91,7 @@ def _switched(
     settings: LabSettings, schemes: tuple[tuple[str, CreditFn | None], ...], number: Array, learning: LearningSettings
 ) -> CreditFn:
     """The scheme of that number, which may be traced."""
-    credits = [one or credit_of(replace(settings, credit=name), learning) for name, one in schemes]
+    credits = [one or credit_of(name, learning) for name, one in schemes]
     return partial(jax.lax.switch, number, credits)
 
 

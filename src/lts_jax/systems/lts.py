@@ -22,7 +22,7 @@ from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import latest, restore, save
 from lts_jax.learning.loop import train
 from lts_jax.learning.metrics import as_floats
-from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.settings import LearningSettings, credit_of
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
 from lts_jax.llm.budget import Budget
@@ -105,7 +105,7 @@ def check_parts(settings: TrainSettings) -> None:
         UserError: a credit scheme that needs what this training has not, too few tasks, no key for the endpoint, a
             broken address, missing weights of the encoder.
     """
-    _needs(settings, settings.credit, _credit(settings))
+    _needs(settings, settings.credit, credit_of(settings.credit, settings.learning))
     almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     make_model(settings.model)
     make_encoder(settings.encoder)
@@ -119,9 +119,10 @@ def train_controller(
     `credit` is a scheme of your own, in place of the one that the settings name; one that breaks the contract of
     `credit.contract` is refused before anything is trained.
     """
-    needed = _needs(settings, settings.credit if credit is None else "of your own", credit or _credit(settings))
+    name = settings.credit if credit is None else "of your own"
+    credit = credit or credit_of(settings.credit, settings.learning)
+    needed = _needs(settings, name, credit)
     network = set_transformer(settings.network)
-    credit = credit or _credit(settings)
     name_credit(folder, credit)
     state, first = _resume(folder, settings)
     cut_metrics(folder, first)
@@ -280,22 +281,6 @@ def _needs(settings: TrainSettings, name: str, credit: CreditFn) -> frozenset[st
         num_teams=settings.rollout.num_teams,
         has_value_head=settings.network.value_head,
         is_simulated=settings.model.is_simulated,
-    )
-
-
-def _credit(settings: TrainSettings) -> CreditFn:
-    learning = settings.learning
-    return scheme(
-        settings.credit,
-        usage_weight=learning.usage_weight,
-        saved_weight=learning.saved_weight,
-        runtime_weight=learning.runtime_weight,
-        first_weight=learning.first_weight,
-        discount=learning.discount,
-        trace_decay=learning.trace_decay,
-        divisor=learning.advantage_divisor,
-        epsilon=learning.advantage_epsilon,
-        bonus_on=learning.bonus_on,
     )
 
 
