@@ -1,0 +1,264 @@
+"""Qwen3, the dense decoder of arXiv 2505.09388, on embeddings, with explicit positions and explicit visibility.
+
+Pre-norm blocks of grouped-query attention (RMS norm on every query and key head, rotary positions, no biases) and a
+SwiGLU MLP. The layers are stacked on a leading axis and run by one scan, so the time to compile does not grow with depth.
+Who sees whom is an argument: left or right padding, several sequences packed into one, and a cache are the same code.
+
+Axis letters of this file, other than the house's: B sequences, S new tokens, T tokens that can be seen (cached, then new),
+C cached tokens, L layers, W width, Q query heads times head width, N key/value heads, R query heads of each, F head width,
+M MLP width, V vocabulary, X = B S.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from lts_jax.models.lora import Adapters, LoraSettings, Weights, low_rank, matmul_precision, target_widths
+from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json
+
+__all__ = [
+    "KeyValues",
+    "Qwen3",
+    "Qwen3Settings",
+    "abstract_weights",
+    "init_weights",
+    "settings_from_json",
+    "with_weights",
+]
+
+HIDDEN = -1e30  # attention logit of what a token does not see; finite, so a token that sees nothing is no NaN
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class KeyValues:
+    """Attention keys (normed and rotated to their positions) and values of tokens, in every layer."""
+
+    key: Array  # [L, B, C, N, F]
+    value: Array  # [L, B, C, N, F]
+
+
+class Qwen3(nnx.Module):
+    """The network. Make it with values by `Qwen3(settings, nnx.Rngs(0))` (random) or `with_weights(settings, weights)`."""
+
+    def __init__(self, settings: Qwen3Settings, rngs: nnx.Rngs) -> None:
+        self.settings = settings
+        dtype = jnp.dtype(settings.compute_dtype)
+
+        def normal(*shape: int) -> nnx.Param:
+            return nnx.Param(jax.random.normal(rngs.params(), shape, dtype) * 0.02)
+
+        def ones(*shape: int) -> nnx.Param:
+            return nnx.Param(jnp.ones(shape, dtype))
+
+        num_layers, width, head_width = settings.num_layers, settings.width, settings.head_width
+        self.embedding = normal(settings.vocabulary_size, width)  # [V, W]
+        self.layers = nnx.Dict(
+            attention_norm=ones(num_layers, width),  # [L, W]
+            query_norm=ones(num_layers, head_width),  # [L, F]
+            key_norm=ones(num_layers, head_width),  # [L, F]
+            mlp_norm=ones(num_layers, width),  # [L, W]
+            **{name: normal(num_layers, *shape) for name, shape in target_widths(settings).items()},  # [L, in, out]
+        )
+        self.final_norm = ones(width)  # [W]
+        if not settings.tied_embeddings:
+            self.unembedding = normal(settings.vocabulary_size, width)  # [V, W]
+
+    def embed(self, token_bs: Array) -> Array:
+        """Embeddings [B, S, W] of token ids i32[B, S]."""
+        return self.embedding[...][token_bs]
+
+    def __call__(
+        self,
+        embeds_bsw: Array,
+        position_bs: Array,
+        visible_bst: Array,
+        *,
+        adapters: Adapters | None = None,
+        lora: LoraSettings | None = None,
+        prng_key: Array | None = None,
+        cache: KeyValues | None = None,
+    ) -> Array:
+        """States after the final norm, [B, S, W] in the compute type. The arguments are those of `extend`."""
+        return self.extend(
+            embeds_bsw, position_bs, visible_bst, adapters=adapters, lora=lora, prng_key=prng_key, cache=cache
+        )[0]
+
+    def extend(
+        self,
+        embeds_bsw: Array,
+        position_bs: Array,
+        visible_bst: Array,
+        *,
+        adapters: Adapters | None = None,
+        lora: LoraSettings | None = None,
+        prng_key: Array | None = None,
+        cache: KeyValues | None = None,
+    ) -> tuple[Array, KeyValues]:
+        """States after the final norm, and the new tokens' own keys and values, for the caller to write where it wants.
+
+        Args:
+            embeds_bsw: [B, S, W], from `embed` or from anywhere else.
+            position_bs: i32[B, S], position of each new token.
+            visible_bst: bool[B, S, T], whether new token s sees token t; T = C cached tokens, then the S new ones. A token
+                that sees nothing gets finite values that mean nothing.
+            adapters: LoRA matrices, with `lora` their settings; None runs the base alone.
+            lora: settings of the adapters.
+            prng_key: draws the adapters' dropout; None for none.
+            cache: keys and values of C earlier tokens.
+
+        Returns:
+            [B, S, W] in the compute type, and `KeyValues` of [L, B, S, N, F].
+        """
+        state_bsw, key_values, _ = self._run(embeds_bsw, position_bs, visible_bst, adapters, lora, prng_key, cache)
+        return _rms_norm(state_bsw, self.final_norm[...], self.settings), key_values
+
+    def block_states(self, embeds_bsw: Array, position_bs: Array, visible_bst: Array, **options: Any) -> Array:
+        """Output of every block before the final norm, [L, B, S, W]; for comparing with other implementations."""
+        options = {"adapters": None, "lora": None, "prng_key": None, "cache": None, **options}
+        return self._run(embeds_bsw, position_bs, visible_bst, **options)[2]
+
+    def logits(self, hidden: Array, rows: Array | None = None) -> Array:
+        """Logits f32[..., V] of states [..., W] after the final norm; with `rows` i32[A] of those token ids only, [..., A]."""
+        table_vw = self.embedding[...] if self.settings.tied_embeddings else self.unembedding[...]
+        table_vw = table_vw if rows is None else table_vw[rows]
+        flat_xw = hidden.reshape(-1, hidden.shape[-1])
+        logit_xv = jax.lax.dot_general(
+            flat_xw,
+            table_vw,
+            (((1,), (1,)), ((), ())),
+            precision=matmul_precision(hidden.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        return logit_xv.reshape(*hidden.shape[:-1], -1)
+
+    def _run(
+        self,
+        embeds_bsw: Array,
+        position_bs: Array,
+        visible_bst: Array,
+        adapters: Adapters | None,
+        lora: LoraSettings | None,
+        prng_key: Array | None,
+        cache: KeyValues | None,
+    ) -> tuple[Array, KeyValues, Array]:
+        if adapters is not None and lora is None:
+            raise ValueError("adapters: expected their LoraSettings as `lora`, got None")
+        settings = self.settings
+        state_bsw = embeds_bsw.astype(settings.compute_dtype)
+        rotation = _rotation(position_bs, settings)
+        layer_keys = None if prng_key is None else jax.random.split(prng_key, settings.num_layers)
+
+        def body(state_bsw: Array, per_layer: Any) -> tuple[Array, tuple[KeyValues, Array]]:
+            weights, pairs, layer_key, layer_cache = per_layer
+            state_bsw, key_values = _block(
+                settings, lora, weights, pairs, layer_key, state_bsw, rotation, visible_bst, layer_cache
+            )
+            return state_bsw, (key_values, state_bsw)
+
+        body = jax.checkpoint(body, prevent_cse=False) if settings.remat else body
+        weights = {name: param[...] for name, param in self.layers.items()}
+        per_layer = (weights, adapters or {}, layer_keys, cache)
+        state_bsw, (key_values, states) = jax.lax.scan(body, state_bsw, per_layer, unroll=settings.unroll)
+        return state_bsw, key_values, states
+
+
+def with_weights(settings: Qwen3Settings, weights: Weights) -> Qwen3:
+    """The network with these weights, as made by `init_weights` or a loader. Cheap: call it inside a compiled function."""
+    return nnx.merge(_graph_definition(settings), weights)
+
+
+def init_weights(settings: Qwen3Settings, prng_key: Array) -> Weights:
+    """Random weights as nested dicts: normal with deviation 0.02, norms one."""
+    make = jax.jit(lambda own_key: nnx.to_pure_dict(nnx.state(Qwen3(settings, nnx.Rngs(own_key)))))
+    return make(prng_key)
+
+
+def abstract_weights(settings: Qwen3Settings) -> Weights:
+    """Shapes and types of the weights, nothing allocated."""
+    return nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: Qwen3(settings, nnx.Rngs(0)))))
+
+
+def _block(
+    settings: Qwen3Settings,
+    lora: LoraSettings | None,
+    weights: Mapping[str, Array],
+    pairs: Mapping[str, Mapping[str, Array]],
+    prng_key: Array | None,
+    state_bsw: Array,
+    rotation: tuple[Array, Array],
+    visible_bst: Array,
+    cache: KeyValues | None,
+) -> tuple[Array, KeyValues]:
+    """One layer. Dense products are on [B S, in] tables: faster on a CPU than batched ones."""
+    num_rows, num_new, width = state_bsw.shape
+    num_kv_heads, head_width = settings.num_kv_heads, settings.head_width
+    precision = matmul_precision(state_bsw.dtype)
+
+    def dense(target: str, input_xi: Array) -> Array:
+        output_xo = jnp.dot(input_xi, weights[target], precision=precision)  # [X, out]
+        if target not in pairs or lora is None:
+            return output_xo
+        own_key = None if prng_key is None else jax.random.fold_in(prng_key, lora.targets.index(target))
+        return output_xo + low_rank(input_xi, pairs[target], lora, own_key)  # [X, out]
+
+    normed_xw = _rms_norm(state_bsw, weights["attention_norm"], settings).reshape(-1, width)  # [X, W]
+    q = dense("q", normed_xw).reshape(num_rows, num_new, -1, head_width)  # [B, S, N R, F]
+    k = dense("k", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
+    v = dense("v", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
+    q = _rotate(_rms_norm(q, weights["query_norm"], settings), rotation)  # [B, S, N R, F]
+    k = _rotate(_rms_norm(k, weights["key_norm"], settings), rotation)  # [B, S, N, F]
+    own = KeyValues(k, v)
+    if cache is not None:
+        k = jnp.concatenate([cache.key.astype(k.dtype), k], axis=1)  # [B, T, N, F]
+        v = jnp.concatenate([cache.value.astype(v.dtype), v], axis=1)  # [B, T, N, F]
+    attended_xq = _attend(q, k, v, visible_bst).reshape(num_rows * num_new, -1)  # [X, Q]
+    state_bsw = state_bsw + dense("o", attended_xq).reshape(state_bsw.shape)  # [B, S, W]
+    normed_xw = _rms_norm(state_bsw, weights["mlp_norm"], settings).reshape(-1, width)  # [X, W]
+    inner_xm = jax.nn.silu(dense("gate", normed_xw)) * dense("up", normed_xw)  # [X, M]
+    return state_bsw + dense("down", inner_xm).reshape(state_bsw.shape), own  # [B, S, W]
+
+
+def _attend(q: Array, k: Array, v: Array, visible_bst: Array) -> Array:
+    """Softmax attention of q [B, S, N R, F] over k, v [B, T, N, F]; head n r reads key/value head n. [B, S, N, R, F]."""
+    num_rows, num_new, _, head_width = q.shape
+    einsum = partial(jnp.einsum, precision=matmul_precision(q.dtype), preferred_element_type=jnp.float32)
+    grouped = q.reshape(num_rows, num_new, k.shape[2], -1, head_width)  # [B, S, N, R, F]
+    logit_bnrst = einsum("bsnrf,btnf->bnrst", grouped, k) * head_width**-0.5  # f32[B, N, R, S, T]
+    logit_bnrst = jnp.where(visible_bst[:, None, None], logit_bnrst, HIDDEN)  # f32[B, N, R, S, T]
+    weight_bnrst = jax.nn.softmax(logit_bnrst, axis=-1).astype(q.dtype)  # [B, N, R, S, T]
+    return einsum("bnrst,btnf->bsnrf", weight_bnrst, v).astype(q.dtype)  # [B, S, N, R, F]
+
+
+def _rms_norm(state: Array, scale: Array, settings: Qwen3Settings) -> Array:
+    """x / sqrt(mean(x^2) + epsilon) in float32, rounded to the compute type, times the scale."""
+    wide = state.astype(jnp.float32)
+    normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + settings.norm_epsilon)
+    return normed.astype(state.dtype) * scale
+
+
+def _rotation(position_bs: Array, settings: Qwen3Settings) -> tuple[Array, Array]:
+    """Cosine and sine f32[B, S, 1, F / 2] of position * theta^(-2 i / F) (Su et al., arXiv 2104.09864)."""
+    exponent = jnp.arange(0, settings.head_width, 2, dtype=jnp.float32) / settings.head_width  # [F / 2]
+    angle = position_bs[..., None].astype(jnp.float32) * (1.0 / settings.rope_theta**exponent)  # [B, S, F / 2]
+    return jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
+
+
+def _rotate(heads: Array, rotation: tuple[Array, Array]) -> Array:
+    """Turn the pairs (i, i + F / 2) of each head [B, S, heads, F] by the angle of the token's position."""
+    cosine, sine = rotation
+    first, second = jnp.split(heads.astype(jnp.float32), 2, axis=-1)  # [B, S, heads, F / 2]
+    turned = jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
+    return turned.astype(heads.dtype)
+
+
+@lru_cache(maxsize=64)
+def _graph_definition(settings: Qwen3Settings) -> nnx.GraphDef:
+    """Structure without values; `nnx.merge` with weights happens only while tracing."""
+    return nnx.graphdef(nnx.eval_shape(lambda: Qwen3(settings, nnx.Rngs(0))))

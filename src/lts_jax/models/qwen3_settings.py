@@ -1,0 +1,128 @@
+"""The shape of a Qwen3 model, and how it is read from a Hugging Face `config.json`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lts_jax.errors import UserError
+from lts_jax.storage import read_json
+
+SIZES = {  # our name: the name in config.json
+    "width": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
+    "mlp_width": "intermediate_size",
+    "vocabulary_size": "vocab_size",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen3Settings:
+    """Shape and arithmetic of a dense Qwen3 (arXiv 2505.09388); the defaults are those of Qwen3-0.6B, the paper's controller.
+
+    `compute_dtype` is also the type that the weights are kept in; norms, softmax and attention logits are float32 in
+    either. `remat` computes each block again in the backward pass instead of keeping what is inside it. `unroll` is the
+    number of layers in one step of the scan over layers: more is faster to run and slower to compile.
+    """
+
+    width: int = 1024
+    num_layers: int = 28
+    num_heads: int = 16
+    num_kv_heads: int = 8
+    head_width: int = 128
+    mlp_width: int = 3072
+    vocabulary_size: int = 151_936
+    rope_theta: float = 1e6
+    norm_epsilon: float = 1e-6
+    tied_embeddings: bool = True
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: bool = False
+    unroll: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        for name in (*SIZES, "head_width", "unroll"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"Qwen3Settings.{name}: expected a whole number of at least 1, got {value!r}")
+        if self.num_heads % self.num_kv_heads:
+            raise UserError(
+                f"Qwen3Settings.num_heads: expected a multiple of num_kv_heads = {self.num_kv_heads}, "
+                f"got {self.num_heads}"
+            )
+        if self.head_width % 2:
+            raise UserError(f"Qwen3Settings.head_width: expected an even number, got {self.head_width}")
+        for name in ("rope_theta", "norm_epsilon"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"Qwen3Settings.{name}: expected a positive number, got {getattr(self, name)!r}")
+        if self.compute_dtype not in ("float32", "bfloat16"):
+            raise UserError(
+                f'Qwen3Settings.compute_dtype: expected "float32" or "bfloat16", got {self.compute_dtype!r}'
+            )
+
+
+def settings_from_json(
+    path: Path | str,
+    *,
+    compute_dtype: Literal["float32", "bfloat16"] = "float32",
+    remat: bool = False,
+    unroll: int = 1,
+) -> Qwen3Settings:
+    """Settings from a Hugging Face `config.json` of a dense Qwen3, as written before and since transformers 5.
+
+    Args:
+        path: the file, or the folder that holds it.
+        compute_dtype: our choice; the type of the file's weights does not bind it.
+        remat: as in `Qwen3Settings`.
+        unroll: as in `Qwen3Settings`.
+
+    Raises:
+        UserError: no such file, another family, or a feature that this model has not (rope scaling, sliding window,
+            attention bias, another activation, quantised weights); names file, expected, found.
+    """
+    path = Path(path)
+    path = path / "config.json" if path.is_dir() else path
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(config).__name__}")
+    rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
+    _refuse_what_we_have_not(path, config, rope)
+    sizes: dict[str, Any] = {ours: _needed(path, config, theirs) for ours, theirs in SIZES.items()}
+    sizes["rope_theta"] = rope["rope_theta"] if "rope_theta" in rope else _needed(path, config, "rope_theta")
+    try:
+        return Qwen3Settings(
+            **sizes,
+            head_width=config.get("head_dim", 128),  # defaults of transformers' Qwen3Config where the file is silent
+            norm_epsilon=config.get("rms_norm_eps", 1e-6),
+            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+            compute_dtype=compute_dtype,
+            remat=remat,
+            unroll=unroll,
+        )
+    except (UserError, TypeError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _needed(path: Path, config: dict[str, Any], name: str) -> Any:
+    if name not in config:
+        raise UserError(f"{path}: expected the field {name} of a Qwen3 model, found none")
+    return config[name]
+
+
+def _refuse_what_we_have_not(path: Path, config: dict[str, Any], rope: dict[str, Any]) -> None:
+    window = config.get("sliding_window") if config.get("use_sliding_window") else None
+    kinds = sorted(set(config.get("layer_types") or ["full_attention"]))
+    found_and_expected = {
+        "model_type": (config.get("model_type"), "qwen3"),
+        "hidden_act": (config.get("hidden_act", "silu"), "silu"),
+        "attention_bias": (bool(config.get("attention_bias", False)), False),
+        "sliding_window": (window, None),
+        "layer_types": (kinds, ["full_attention"]),
+        "rope scaling": (rope.get("rope_type", rope.get("type", "default")), "default"),
+        "partial_rotary_factor": (rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0)), 1.0),
+        "quantization_config": (config.get("quantization_config"), None),
+    }
+    for name, (found, expected) in found_and_expected.items():
+        if found != expected:
+            raise UserError(f"{path}: {name}: expected {expected!r}, found {found!r}")
