@@ -1,8 +1,8 @@
 """Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685) on the matrices of a stacked transformer.
 
 An adapted matrix computes x W + (alpha / rank) (x A) B. The adapters are a pytree of their own,
-`{target: {"a": f32[layers, in, rank], "b": f32[layers, rank, out]}}`; the base weights W are another. What is trained is
-what the gradient is taken of, so a frozen base needs no filter: it is simply not an argument of the differentiation.
+`{target: {"a": f32[layers, in, rank], "b": f32[layers, rank, out]}}`; the base weights W are another. What is trained
+is what the gradient is taken of, so a frozen base needs no filter: it is not an argument of the differentiation.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Weights = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """Which matrices are adapted and how. Rank and alpha are the paper's; targets and dropout it does not give (ours)."""
+    """Which matrices are adapted and how. Rank and alpha are the paper's; targets and dropout are ours."""
 
     rank: int = 16
     alpha: float = 16.0
@@ -101,7 +101,7 @@ def low_rank(input_xi: Array, pair: Mapping[str, Array], lora: LoraSettings, prn
 
 
 def merge(base: Weights, adapters: Adapters, lora: LoraSettings) -> Weights:
-    """Base weights with the adapters added in, W + (alpha / rank) A B, summed in float32 and kept in the base's type."""
+    """Base weights with the adapters added in, W + (alpha / rank) A B; summed in float32, kept in the base's type."""
     layers = dict(base["layers"])
     for target, pair in adapters.items():
         change = jnp.einsum("lir,lro->lio", pair["a"], pair["b"], precision=jax.lax.Precision.HIGHEST) * lora.scale

@@ -1,12 +1,12 @@
 """Qwen3, the dense decoder of arXiv 2505.09388, on embeddings, with explicit positions and explicit visibility.
 
 Pre-norm blocks of grouped-query attention (RMS norm on every query and key head, rotary positions, no biases) and a
-SwiGLU MLP. The layers are stacked on a leading axis and run by one scan, so the time to compile does not grow with depth.
+SwiGLU MLP. The layers are stacked on a leading axis and run by one scan: time to compile does not grow with depth.
 Who sees whom is an argument: left or right padding, several sequences packed into one, and a cache are the same code.
 
-Axis letters of this file, other than the house's: B sequences, S new tokens, T tokens that can be seen (cached, then new),
-C cached tokens, L layers, W width, Q query heads times head width, N key/value heads, R query heads of each, F head width,
-M MLP width, V vocabulary, X = B S.
+Axis letters of this file, other than the house's: B sequences, S new tokens, C cached tokens, T tokens that can be seen
+(cached, then new), L layers, W width, N key/value heads, R query heads of each, F head width, Q = N R F, M MLP width,
+V vocabulary, X = B S.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class KeyValues:
 
 
 class Qwen3(nnx.Module):
-    """The network. Make it with values by `Qwen3(settings, nnx.Rngs(0))` (random) or `with_weights(settings, weights)`."""
+    """The network: random by `Qwen3(settings, nnx.Rngs(0))`, with given values by `with_weights(settings, weights)`."""
 
     def __init__(self, settings: Qwen3Settings, rngs: nnx.Rngs) -> None:
         self.settings = settings
@@ -106,8 +106,8 @@ class Qwen3(nnx.Module):
         Args:
             embeds_bsw: [B, S, W], from `embed` or from anywhere else.
             position_bs: i32[B, S], position of each new token.
-            visible_bst: bool[B, S, T], whether new token s sees token t; T = C cached tokens, then the S new ones. A token
-                that sees nothing gets finite values that mean nothing.
+            visible_bst: bool[B, S, T], whether new token s sees token t; T = C cached tokens, then the S new ones. A
+                token that sees nothing gets finite values that mean nothing.
             adapters: LoRA matrices, with `lora` their settings; None runs the base alone.
             lora: settings of the adapters.
             prng_key: draws the adapters' dropout; None for none.
@@ -125,7 +125,7 @@ class Qwen3(nnx.Module):
         return self._run(embeds_bsw, position_bs, visible_bst, **options)[2]
 
     def logits(self, hidden: Array, rows: Array | None = None) -> Array:
-        """Logits f32[..., V] of states [..., W] after the final norm; with `rows` i32[A] of those token ids only, [..., A]."""
+        """Logits f32[..., V] of states [..., W] after the final norm, or of the tokens `rows` i32[A]."""
         table_vw = self.embedding[...] if self.settings.tied_embeddings else self.unembedding[...]
         table_vw = table_vw if rows is None else table_vw[rows]
         flat_xw = hidden.reshape(-1, hidden.shape[-1])
@@ -170,7 +170,7 @@ class Qwen3(nnx.Module):
 
 
 def with_weights(settings: Qwen3Settings, weights: Weights) -> Qwen3:
-    """The network with these weights, as made by `init_weights` or a loader. Cheap: call it inside a compiled function."""
+    """The network with the weights of `init_weights` or a loader. Inside a compiled function it costs nothing."""
     return nnx.merge(_graph_definition(settings), weights)
 
 
@@ -226,7 +226,7 @@ def _block(
 
 
 def _attend(q: Array, k: Array, v: Array, visible_bst: Array) -> Array:
-    """Softmax attention of q [B, S, N R, F] over k, v [B, T, N, F]; head n r reads key/value head n. [B, S, N, R, F]."""
+    """Softmax attention of q [B, S, N R, F] over k, v [B, T, N, F], as [B, S, N, R, F]; heads n r read k, v of n."""
     num_rows, num_new, _, head_width = q.shape
     einsum = partial(jnp.einsum, precision=matmul_precision(q.dtype), preferred_element_type=jnp.float32)
     grouped = q.reshape(num_rows, num_new, k.shape[2], -1, head_width)  # [B, S, N, R, F]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lts_jax.errors import UserError
-from lts_jax.storage import read_json
+from lts_jax.storage import read_json, write_json
 
 SIZES = {  # our name: the name in config.json
     "width": "hidden_size",
@@ -19,7 +19,7 @@ SIZES = {  # our name: the name in config.json
 
 @dataclass(frozen=True, slots=True)
 class Qwen3Settings:
-    """Shape and arithmetic of a dense Qwen3 (arXiv 2505.09388); the defaults are those of Qwen3-0.6B, the paper's controller.
+    """Shape and arithmetic of a dense Qwen3 (arXiv 2505.09388). The defaults are Qwen3-0.6B, the paper's controller.
 
     `compute_dtype` is also the type that the weights are kept in; norms, softmax and attention logits are float32 in
     either. `remat` computes each block again in the backward pass instead of keeping what is inside it. `unroll` is the
@@ -126,3 +126,22 @@ def _refuse_what_we_have_not(path: Path, config: dict[str, Any], rope: dict[str,
     for name, (found, expected) in found_and_expected.items():
         if found != expected:
             raise UserError(f"{path}: {name}: expected {expected!r}, found {found!r}")
+
+
+def write_settings(path: Path | str, settings: Qwen3Settings) -> None:
+    """Write a `config.json` that `settings_from_json` and `transformers` read."""
+    sizes = {theirs: getattr(settings, ours) for ours, theirs in SIZES.items()}
+    config = {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        **sizes,
+        "head_dim": settings.head_width,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "rms_norm_eps": settings.norm_epsilon,
+        "rope_theta": settings.rope_theta,
+        "rope_parameters": {"rope_theta": settings.rope_theta, "rope_type": "default"},
+        "tie_word_embeddings": settings.tied_embeddings,
+        "dtype": settings.compute_dtype,
+    }
+    write_json(Path(path), config)
