@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "simulator": "fit the array simulator to the rollouts of a run, and say where it agrees with them",
+    "models": "fetch a Qwen3 checkpoint for the controller from the Hugging Face hub",
     "world": "print a task, a page, a search or the numbers of the offline world",
     "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",
 }

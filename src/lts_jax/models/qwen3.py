@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from lts_jax.models.lora import Adapters, LoraSettings, Weights, low_rank, matmul_precision, target_widths
+from lts_jax.models.lora import TARGETS, Adapters, LoraSettings, Weights, low_rank, matmul_precision, target_widths
 from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json
 
 __all__ = [
@@ -205,7 +205,7 @@ def _block(
         output_xo = jnp.dot(input_xi, weights[target], precision=precision)  # [X, out]
         if target not in pairs or lora is None:
             return output_xo
-        own_key = None if prng_key is None else jax.random.fold_in(prng_key, lora.targets.index(target))
+        own_key = None if prng_key is None else jax.random.fold_in(prng_key, TARGETS.index(target))
         return output_xo + low_rank(input_xi, pairs[target], lora, own_key)  # [X, out]
 
     normed_xw = _rms_norm(state_bsw, weights["attention_norm"], settings).reshape(-1, width)  # [X, W]

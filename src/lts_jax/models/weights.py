@@ -4,12 +4,11 @@ Everything is checked from the files' headers before the first tensor is read, s
 half-loaded. Tensors are then read one by one into the stacked arrays: the model is never twice in memory.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +17,8 @@ from lts_jax.errors import UserError
 from lts_jax.models.lora import Weights
 from lts_jax.models.qwen3 import abstract_weights
 from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json, write_settings
-from lts_jax.storage import read_json, replacing
+from lts_jax.models.weights_files import INDEX, WEIGHTS, Source, check_tensor, checkpoint_files, open_tensors
+from lts_jax.storage import replacing
 
 LAYER_TENSORS = {  # our name: that in the files, below layers.I
     "attention_norm": "input_layernorm",
@@ -34,15 +34,7 @@ LAYER_TENSORS = {  # our name: that in the files, below layers.I
     "down": "mlp.down_proj",
 }
 OTHER_TENSORS = {"embedding": "embed_tokens", "final_norm": "norm"}
-DTYPES = ("F32", "F16", "BF16")
 _BEYOND_SHAPES = ("num_heads", "num_kv_heads", "rope_theta", "norm_epsilon", "tied_embeddings")  # not seen in tensors
-
-
-class _Source(NamedTuple):
-    """Where a tensor is."""
-
-    path: Path
-    file: Any  # open safetensors file
 
 
 def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> Weights:
@@ -59,7 +51,7 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
     folder = Path(folder)
     settings = settings or settings_from_json(folder)
     dtype = jnp.dtype(settings.compute_dtype)
-    with _open_tensors(folder) as tensors:
+    with open_tensors(checkpoint_files(folder)) as tensors:
         prefix = _checked_prefix(folder, settings, tensors)
 
         def take(name: str) -> np.ndarray:
@@ -78,6 +70,13 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
         return {**weights, "layers": {name: stacked(name, leaf.shape) for name, leaf in shapes["layers"].items()}}
 
 
+def check_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> None:
+    """Check all headers as `load_weights` does, and read nothing else. Raises its errors."""
+    folder = Path(folder)
+    with open_tensors(checkpoint_files(folder)) as tensors:
+        _checked_prefix(folder, settings or settings_from_json(folder), tensors)
+
+
 def digest(folder: Path | str) -> str:
     """Sha256 in hexadecimal of what makes the model: names, types, shapes and bytes of all tensors, and its settings.
 
@@ -86,7 +85,7 @@ def digest(folder: Path | str) -> str:
     folder = Path(folder)
     settings = asdict(settings_from_json(folder))
     state = sha256(repr([(name, settings[name]) for name in _BEYOND_SHAPES]).encode())
-    with _open_tensors(folder) as tensors:
+    with open_tensors(checkpoint_files(folder)) as tensors:
         for name in sorted(tensors):
             view = tensors[name].file.get_slice(name)
             state.update(repr((name, view.get_dtype(), list(view.get_shape()))).encode())
@@ -105,69 +104,18 @@ def save_weights(folder: Path | str, settings: Qwen3Settings, weights: Weights) 
     for name, theirs in LAYER_TENSORS.items():
         for layer, array in enumerate(np.asarray(weights["layers"][name])):
             tensors[f"model.layers.{layer}.{theirs}.weight"] = np.ascontiguousarray(array.T)
-    with replacing(folder / "model.safetensors") as temporary:
+    with replacing(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     write_settings(folder / "config.json", settings)
 
 
-@contextmanager
-def _open_tensors(folder: Path) -> Iterator[Mapping[str, _Source]]:
-    """Name of every tensor of the folder, with the file it is in, open. Only headers are read so far."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError:
-        raise UserError("Qwen3 weights need the extra qwen: pip install 'lts-jax[qwen]'") from None
-    with ExitStack() as opened:
-        tensors: dict[str, _Source] = {}
-        for path, names in _files(folder).items():
-            try:
-                file = opened.enter_context(safe_open(path, framework="numpy"))
-            except (SafetensorError, OSError) as error:
-                problem = " ".join(str(error).split())
-                raise UserError(f"{path}: expected a whole safetensors file, found another ({problem})") from None
-            found = set(file.keys())
-            if names is not None and found != names:
-                name = min(found ^ names)
-                raise UserError(
-                    f"{path}: expected {'' if name in names else 'no '}tensor {name}, as the index says, "
-                    f"found {'it' if name in found else 'none'}"
-                )
-            tensors |= dict.fromkeys(found, _Source(path, file))
-        yield tensors
-
-
-def _files(folder: Path) -> dict[Path, set[str] | None]:
-    """The weight files, with the tensors that the index puts into each (None: no index)."""
-    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    if not index.is_file():
-        if not single.is_file():
-            raise UserError(f"{single}: no such file; expected it, or shards with {index.name}")
-        return {single: None}
-    plan = read_json(index)
-    shard_of = plan.get("weight_map") if isinstance(plan, dict) else None
-    if not isinstance(shard_of, dict) or not shard_of:
-        raise UserError(f"{index}: expected a field weight_map from tensors to files, found none")
-    files = {folder / shard: {name for name in shard_of if shard_of[name] == shard} for shard in shard_of.values()}
-    for path, names in files.items():
-        if path.parent != folder or not path.is_file():
-            raise UserError(f"{path}: expected this shard with {len(names)} tensors, as {index.name} says, found none")
-    return dict(files)
-
-
-def _checked_prefix(folder: Path, settings: Qwen3Settings, tensors: Mapping[str, _Source]) -> str:
+def _checked_prefix(folder: Path, settings: Qwen3Settings, tensors: Mapping[str, Source]) -> str:
     """What stands before the names of the body ("model." in causal models, nothing in bare ones); all else checked."""
-    index = folder / "model.safetensors.index.json"
-    whole = index if index.is_file() else folder / "model.safetensors"
+    whole = folder / INDEX if (folder / INDEX).is_file() else folder / WEIGHTS
     prefix = "" if "embed_tokens.weight" in tensors else "model."
     expected = _expected_shapes(settings, prefix)
     for name, shape in expected.items():
-        if name not in tensors:
-            raise UserError(f"{whole}: expected tensor {name} of shape {shape}, found none")
-        where, view = tensors[name].path, tensors[name].file.get_slice(name)
-        if list(view.get_shape()) != shape:
-            raise UserError(f"{where}: tensor {name}: expected shape {shape}, found {list(view.get_shape())}")
-        if view.get_dtype() not in DTYPES:
-            raise UserError(f"{where}: tensor {name}: expected type {', '.join(DTYPES)}, found {view.get_dtype()}")
+        check_tensor(tensors, name, shape, whole)
     # Some tied checkpoints repeat the embedding as lm_head; older ones keep the rotary frequencies.
     extra = {name for name in tensors if not (name == "lm_head.weight" or name.endswith("rotary_emb.inv_freq"))}
     if extra - set(expected):
