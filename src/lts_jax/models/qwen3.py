@@ -174,10 +174,10 @@ def with_weights(settings: Qwen3Settings, weights: Weights) -> Qwen3:
     return nnx.merge(_graph_definition(settings), weights)
 
 
+@partial(jax.jit, static_argnums=0)
 def init_weights(settings: Qwen3Settings, prng_key: Array) -> Weights:
     """Random weights as nested dicts: normal with deviation 0.02, norms one."""
-    make = jax.jit(lambda own_key: nnx.to_pure_dict(nnx.state(Qwen3(settings, nnx.Rngs(own_key)))))
-    return make(prng_key)
+    return nnx.to_pure_dict(nnx.state(Qwen3(settings, nnx.Rngs(prng_key))))
 
 
 def abstract_weights(settings: Qwen3Settings) -> Weights:
