@@ -73,8 +73,9 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
 def check_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> None:
     """Check all headers as `load_weights` does, and read nothing else. Raises its errors."""
     folder = Path(folder)
+    settings = settings or settings_from_json(folder)
     with open_tensors(checkpoint_files(folder)) as tensors:
-        _checked_prefix(folder, settings or settings_from_json(folder), tensors)
+        _checked_prefix(folder, settings, tensors)
 
 
 def digest(folder: Path | str) -> str:
