@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax import Array
 
 from lts_jax.trajectory import DecisionContext
@@ -11,9 +12,54 @@ from lts_jax.trajectory import DecisionContext
 Params = Any  # a pytree of arrays
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Frozen:
+    """Weights that a network reads and nobody trains. Two are equal only if they are one object, so that a network that
+    holds them stays a static argument of compiled functions.
+    """
+
+    arrays: Params
+    digest: str  # sha256 of the weights: what a checkpoint records in their place
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Joined:
+    """Trained parameters and frozen arrays, side by side: what the functions of a network with a frozen base take."""
+
+    trained: Params
+    frozen: Params
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionCache:
+    """How a network keeps what it has computed of [query; keys], so that a decision costs its own tokens only.
+
+    A cache is a pytree with one row for each rollout. What is written beyond a row's keys is never looked at.
+
+    Attributes:
+        empty: (num_rows, capacity in keys) -> cache.
+        start: (params, cache, row i32[], query f32[D], keys f32[capacity, D], num_keys i32[]) -> cache with that row
+            computed anew.
+        row: (cache, row i32[]) -> cache of that one row.
+        step: (params, cache, num_keys i32[B], new_key f32[B, D], has_new bool[B], step f32[B, 3, D]) -> (logits
+            f32[B, A], new entries). Row b has `num_keys` keys in the cache, and where `has_new`, `new_key` after them.
+        append: (cache, new entries, num_keys i32[B], has_new bool[B]) -> cache with the new keys, where there are any.
+    """
+
+    empty: Callable[[int, int], Any]
+    start: Callable[[Params, Any, Array, Array, Array, Array], Any]
+    row: Callable[[Any, Array], Any]
+    step: Callable[[Params, Any, Array, Array, Array, Array], tuple[Array, Any]]
+    append: Callable[[Any, Any, Array, Array], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyNetwork:
     """A network that scores the actions of one decision: 0 rejects, 1 admits.
+
+    Where it has a frozen base, `params` of `init`, of the optimiser and of a checkpoint are the trained ones alone, and
+    all other functions take `joined(params, frozen_arrays)`.
 
     Attributes:
         init: prng_key -> params.
@@ -25,6 +71,8 @@ class PolicyNetwork:
         name: name and size, as it appears in records.
         packed_values: (params, context as for `packed_logits`) -> f32[(B,) G, K, T], the return expected before each
             decision; None for a network without a value head.
+        frozen: the base weights that are not trained; None for a network that is trained whole.
+        cache: decisions from what was computed before; None for a network that computes each anew.
     """
 
     init: Callable[[Array], Params]
@@ -33,3 +81,23 @@ class PolicyNetwork:
     key_window: int
     name: str
     packed_values: Callable[[Params, DecisionContext], Array] | None = None
+    frozen: Frozen | None = None
+    cache: DecisionCache | None = None
+
+    @property
+    def frozen_arrays(self) -> Params:
+        """The frozen arrays, to be handed to a compiled function as an argument; None without."""
+        return None if self.frozen is None else self.frozen.arrays
+
+    def joined(self, params: Params, frozen_arrays: Params = None) -> Params:
+        """What the network's functions take: `params` alone, or with the frozen arrays that it needs.
+
+        Raises:
+            ValueError: a network with a frozen base, and no frozen arrays. They are never filled in here, since inside
+                a compiled function they would become a constant of it.
+        """
+        if self.frozen is None:
+            return params
+        if frozen_arrays is None:
+            raise ValueError(f"{self.name}: expected the frozen arrays of its base as an argument, got None")
+        return Joined(params, frozen_arrays)
