@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
+from lts_jax.models.qwen3_attention import matmul_precision
 from lts_jax.models.qwen3_settings import Qwen3Settings
 
 TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
@@ -112,8 +113,3 @@ def merge(base: Weights, adapters: Adapters, lora: LoraSettings) -> Weights:
 def num_parameters(tree: Any) -> int:
     """Numbers in all arrays (or shapes) of a pytree."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
-def matmul_precision(dtype: Any) -> jax.lax.Precision:
-    """Full float32 products for float32, so that an accelerator does not round them to fewer bits; else the default."""
-    return jax.lax.Precision.HIGHEST if dtype == jnp.float32 else jax.lax.Precision.DEFAULT

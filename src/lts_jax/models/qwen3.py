@@ -19,7 +19,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from lts_jax.models.lora import TARGETS, Adapters, LoraSettings, Weights, low_rank, matmul_precision, target_widths
+from lts_jax.models.lora import TARGETS, Adapters, LoraSettings, Weights, low_rank, target_widths
+from lts_jax.models.qwen3_attention import attend, attend_cached, matmul_precision, visibility_bias
 from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json
 
 __all__ = [
@@ -31,8 +32,6 @@ __all__ = [
     "settings_from_json",
     "with_weights",
 ]
-
-HIDDEN = -1e30  # attention logit of what a token does not see; finite, so a token that sees nothing is no NaN
 
 
 @jax.tree_util.register_dataclass
@@ -152,17 +151,19 @@ class Qwen3(nnx.Module):
             raise ValueError("adapters: expected their LoraSettings as `lora`, got None")
         settings = self.settings
         state_bsw = embeds_bsw.astype(settings.compute_dtype)
-        rotation = _rotation(position_bs, settings)
+        rotation, bias = _rotation(position_bs, settings), visibility_bias(visible_bst)
         layer_keys = None if prng_key is None else jax.random.split(prng_key, settings.num_layers)
 
         def body(state_bsw: Array, per_layer: Any) -> tuple[Array, tuple[KeyValues, Array]]:
             weights, pairs, layer_key, layer_cache = per_layer
             state_bsw, key_values = _block(
-                settings, lora, weights, pairs, layer_key, state_bsw, rotation, visible_bst, layer_cache
+                settings, lora, weights, pairs, layer_key, state_bsw, rotation, bias, layer_cache
             )
             return state_bsw, (key_values, state_bsw)
 
-        body = jax.checkpoint(body, prevent_cse=False) if settings.remat else body
+        # The backward pass computes again at least what costs no dense product: less to keep, and faster on a CPU.
+        policy = None if settings.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+        body = jax.checkpoint(body, prevent_cse=False, policy=policy)
         weights = {name: param[...] for name, param in self.layers.items()}
         per_layer = (weights, adapters or {}, layer_keys, cache)
         state_bsw, (key_values, states) = jax.lax.scan(body, state_bsw, per_layer, unroll=settings.unroll)
@@ -193,7 +194,7 @@ def _block(
     prng_key: Array | None,
     state_bsw: Array,
     rotation: tuple[Array, Array],
-    visible_bst: Array,
+    bias: Array,
     cache: KeyValues | None,
 ) -> tuple[Array, KeyValues]:
     """One layer. Dense products are on [B S, in] tables: faster on a CPU than batched ones."""
@@ -214,26 +215,12 @@ def _block(
     v = dense("v", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
     q = _rotate(_rms_norm(q, weights["query_norm"], settings), rotation)  # [B, S, N R, F]
     k = _rotate(_rms_norm(k, weights["key_norm"], settings), rotation)  # [B, S, N, F]
-    own = KeyValues(k, v)
-    if cache is not None:
-        k = jnp.concatenate([cache.key.astype(k.dtype), k], axis=1)  # [B, T, N, F]
-        v = jnp.concatenate([cache.value.astype(v.dtype), v], axis=1)  # [B, T, N, F]
-    attended_xq = _attend(q, k, v, visible_bst).reshape(num_rows * num_new, -1)  # [X, Q]
+    seen = attend(q, k, v, bias) if cache is None else attend_cached(q, k, v, cache.key, cache.value, bias)
+    attended_xq = seen.reshape(num_rows * num_new, -1)  # [X, Q]
     state_bsw = state_bsw + dense("o", attended_xq).reshape(state_bsw.shape)  # [B, S, W]
     normed_xw = _rms_norm(state_bsw, weights["mlp_norm"], settings).reshape(-1, width)  # [X, W]
     inner_xm = jax.nn.silu(dense("gate", normed_xw)) * dense("up", normed_xw)  # [X, M]
-    return state_bsw + dense("down", inner_xm).reshape(state_bsw.shape), own  # [B, S, W]
-
-
-def _attend(q: Array, k: Array, v: Array, visible_bst: Array) -> Array:
-    """Softmax attention of q [B, S, N R, F] over k, v [B, T, N, F], as [B, S, N, R, F]; heads n r read k, v of n."""
-    num_rows, num_new, _, head_width = q.shape
-    einsum = partial(jnp.einsum, precision=matmul_precision(q.dtype), preferred_element_type=jnp.float32)
-    grouped = q.reshape(num_rows, num_new, k.shape[2], -1, head_width)  # [B, S, N, R, F]
-    logit_bnrst = einsum("bsnrf,btnf->bnrst", grouped, k) * head_width**-0.5  # f32[B, N, R, S, T]
-    logit_bnrst = jnp.where(visible_bst[:, None, None], logit_bnrst, HIDDEN)  # f32[B, N, R, S, T]
-    weight_bnrst = jax.nn.softmax(logit_bnrst, axis=-1).astype(q.dtype)  # [B, N, R, S, T]
-    return einsum("bnrst,btnf->bsnrf", weight_bnrst, v).astype(q.dtype)  # [B, S, N, R, F]
+    return state_bsw + dense("down", inner_xm).reshape(state_bsw.shape), KeyValues(k, v)  # [B, S, W]
 
 
 def _rms_norm(state: Array, scale: Array, settings: Qwen3Settings) -> Array:

@@ -22,8 +22,8 @@ class Qwen3Settings:
     """Shape and arithmetic of a dense Qwen3 (arXiv 2505.09388). The defaults are Qwen3-0.6B, the paper's controller.
 
     `compute_dtype` is also the type that the weights are kept in; norms, softmax and attention logits are float32 in
-    either. `remat` computes each block again in the backward pass instead of keeping what is inside it. `unroll` is the
-    number of layers in one step of the scan over layers: more is faster to run and slower to compile.
+    either. `remat` computes each block again in the backward pass; without it only what costs no dense product is
+    computed again. `unroll` is the number of layers in one step of the scan over layers: more is slower to compile.
     """
 
     width: int = 1024
