@@ -3,10 +3,11 @@
 import socket
 
 import jax
+import numpy as np
 import pytest
 
 from lts_jax.cli import main
-from lts_jax.models.qwen3 import Qwen3Settings, init_weights
+from lts_jax.models.qwen3 import Qwen3Settings, abstract_weights
 from lts_jax.models.weights import digest, save_weights
 
 hub = pytest.importorskip("huggingface_hub")
@@ -33,10 +34,11 @@ def fails(capsys, *words):
 
 def test_it_fetches_the_needed_files_and_checks_them(tmp_path, monkeypatch, capsys):
     asked = []
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_weights(SETTINGS))
 
     def fetch(repository, *, revision, local_dir, allow_patterns):
         asked.append((repository, revision, local_dir, allow_patterns))
-        save_weights(local_dir, SETTINGS, init_weights(SETTINGS, jax.random.key(0)))
+        save_weights(local_dir, SETTINGS, zeros)
         answers({"NO": 4, "YES": 9}).save(str(local_dir / "tokenizer.json"))
 
     monkeypatch.setattr(hub, "snapshot_download", fetch)

@@ -9,7 +9,7 @@ Axis letters of this file, other than the house's: B sequences, S new tokens, C 
 V vocabulary, X = B S.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -85,9 +85,9 @@ class Qwen3(nnx.Module):
         cache: KeyValues | None = None,
     ) -> Array:
         """States after the final norm, [B, S, W] in the compute type. The arguments are those of `extend`."""
-        return self.extend(
-            embeds_bsw, position_bs, visible_bst, adapters=adapters, lora=lora, prng_key=prng_key, cache=cache
-        )[0]
+        options = (adapters, lora, prng_key, cache)
+        state_bsw, _ = self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: None)
+        return _rms_norm(state_bsw, self.final_norm[...], self.settings)
 
     def extend(
         self,
@@ -115,13 +115,14 @@ class Qwen3(nnx.Module):
         Returns:
             [B, S, W] in the compute type, and `KeyValues` of [L, B, S, N, F].
         """
-        state_bsw, key_values, _ = self._run(embeds_bsw, position_bs, visible_bst, adapters, lora, prng_key, cache)
-        return _rms_norm(state_bsw, self.final_norm[...], self.settings), key_values
+        options = (adapters, lora, prng_key, cache)
+        state_bsw, own = self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: key_values)
+        return _rms_norm(state_bsw, self.final_norm[...], self.settings), own
 
-    def block_states(self, embeds_bsw: Array, position_bs: Array, visible_bst: Array, **options: Any) -> Array:
-        """Output of every block before the final norm, [L, B, S, W]; for comparing with other implementations."""
-        options = {"adapters": None, "lora": None, "prng_key": None, "cache": None, **options}
-        return self._run(embeds_bsw, position_bs, visible_bst, **options)[2]
+    def block_states(self, embeds_bsw: Array, position_bs: Array, visible_bst: Array) -> Array:
+        """Output of every block of the base, [L, B, S, W]; for comparing with other implementations."""
+        options = (None, None, None, None)
+        return self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: state)[1]
 
     def logits(self, hidden: Array, rows: Array | None = None) -> Array:
         """Logits f32[..., V] of states [..., W] after the final norm, or of the tokens `rows` i32[A]."""
@@ -146,7 +147,9 @@ class Qwen3(nnx.Module):
         lora: LoraSettings | None,
         prng_key: Array | None,
         cache: KeyValues | None,
-    ) -> tuple[Array, KeyValues, Array]:
+        kept: Callable[[Array, KeyValues], Any],
+    ) -> tuple[Array, Any]:
+        """State after the last block, and of every block what `kept` makes of its state and its keys and values."""
         if adapters is not None and lora is None:
             raise ValueError("adapters: expected their LoraSettings as `lora`, got None")
         settings = self.settings
@@ -154,20 +157,19 @@ class Qwen3(nnx.Module):
         rotation, bias = _rotation(position_bs, settings), visibility_bias(visible_bst)
         layer_keys = None if prng_key is None else jax.random.split(prng_key, settings.num_layers)
 
-        def body(state_bsw: Array, per_layer: Any) -> tuple[Array, tuple[KeyValues, Array]]:
+        def body(state_bsw: Array, per_layer: Any) -> tuple[Array, Any]:
             weights, pairs, layer_key, layer_cache = per_layer
             state_bsw, key_values = _block(
                 settings, lora, weights, pairs, layer_key, state_bsw, rotation, bias, layer_cache
             )
-            return state_bsw, (key_values, state_bsw)
+            return state_bsw, kept(state_bsw, key_values)
 
         # The backward pass computes again at least what costs no dense product: less to keep, and faster on a CPU.
         policy = None if settings.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         body = jax.checkpoint(body, prevent_cse=False, policy=policy)
         weights = {name: param[...] for name, param in self.layers.items()}
         per_layer = (weights, adapters or {}, layer_keys, cache)
-        state_bsw, (key_values, states) = jax.lax.scan(body, state_bsw, per_layer, unroll=settings.unroll)
-        return state_bsw, key_values, states
+        return jax.lax.scan(body, state_bsw, per_layer, unroll=settings.unroll)
 
 
 def with_weights(settings: Qwen3Settings, weights: Weights) -> Qwen3:
