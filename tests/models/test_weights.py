@@ -231,6 +231,20 @@ def test_a_config_that_is_not_an_object_is_refused(folder):
     assert "config.json: expected a JSON object, found list" in refusal(folder)
 
 
+def test_the_published_config_of_the_smallest_model_gives_the_defaults(tmp_path):
+    """Fields of Qwen/Qwen3-0.6B's config.json on the hub that concern the model."""
+    config = {
+        "architectures": ["Qwen3ForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "head_dim": 128,
+        "hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 3072, "max_position_embeddings": 40960,
+        "max_window_layers": 28, "model_type": "qwen3", "num_attention_heads": 16, "num_hidden_layers": 28,
+        "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 1000000,
+        "sliding_window": None, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_sliding_window": False,
+        "vocab_size": 151936,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert settings_from_json(tmp_path) == Qwen3Settings()
+
+
 def test_both_ways_to_write_the_rotary_base_are_read(folder):
     change_config(folder, rope_theta=None, rope_parameters={"rope_theta": 5e5, "rope_type": "default"})
     assert settings_from_json(folder).rope_theta == 5e5  # since transformers 5
