@@ -164,7 +164,7 @@ class Qwen3(nnx.Module):
             )
             return state_bsw, kept(state_bsw, key_values)
 
-        # The backward pass computes again at least what costs no dense product: less to keep, and faster on a CPU.
+        # The backward pass computes again at least what is no dense product: less to keep, and no slower on a CPU.
         policy = None if settings.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         body = jax.checkpoint(body, prevent_cse=False, policy=policy)
         weights = {name: param[...] for name, param in self.layers.items()}
