@@ -27,6 +27,25 @@ class StopReason(StrEnum):
     CRASHED = "crashed"  # a programming error inside one team; the others go on
 
 
+class Origin(StrEnum):
+    """Where the content of a memory entry came from."""
+
+    USER = "user"  # the request itself
+    MODEL = "model"  # a model's own words
+    TOOL = "tool"  # a program that ran here
+    FILE = "file"
+    WEB = "web"
+    UNKNOWN = "unknown"  # records made before origins were kept
+
+
+class Trust(StrEnum):
+    """How far a text is trusted, lowest first. A text made from others is trusted as the least trusted of them."""
+
+    UNTRUSTED = "untrusted"  # holds, or was written after reading, what an outsider wrote
+    OWN = "own"  # made here, by a model or a program that read nothing from outside
+    TRUSTED = "trusted"  # the user's
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One question with its reference answer.
@@ -43,6 +62,7 @@ class Task:
     difficulty: str = ""  # "easy" | "medium" | "hard"
     scoring: str = "assistantbench"  # or "gaia"
     attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
+    level: int = 0  # 1, 2 or 3 in GAIA; 0 where the benchmark has no levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +100,7 @@ class ToolResult:
     failed: bool = False
     tool: str = ""
     seconds: float = 0.0
+    source: str = ""  # URL or path that the text came from in the end, if it is not the one asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +137,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """One key/value pair of the memory bank with its origin. Ids are 0, 1, 2, ... in order of admission."""
+    """One key/value pair of the memory bank with its origin. Ids are 0, 1, 2, ... in order of admission.
+
+    `parents` are the entries that the writing team had pulled before, `seen` the origins ("web:URL", "file:NAME",
+    "tool:NAME") that it had read itself up to this step. `trust` is the lowest over the own origin, these, and parents.
+    """
 
     entry: int
     key: str
@@ -124,6 +149,11 @@ class MemoryEntry:
     team: int
     step: int
     seconds: float
+    origin: Origin = Origin.UNKNOWN
+    source: str = ""  # URL, file or tool; the agent's name where the origin is a model
+    trust: Trust = Trust.UNTRUSTED
+    parents: tuple[int, ...] = ()
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +204,8 @@ class Coordinates:
 class Rollout:
     """One execution of a task with K teams and a memory bank.
 
-    `rewards` are NaN where no score could be computed (withheld answer, infrastructure failure).
+    `rewards` are NaN where no score could be computed (withheld answer, infrastructure failure). `revoked` names the
+    revoked origins that reached a team; such a rollout teaches nothing.
     """
 
     task: Task
@@ -195,6 +226,7 @@ class Rollout:
     clock: str = "virtual"
     policy: str = ""
     stop_reason: StopReason = StopReason.SATISFIED
+    revoked: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:

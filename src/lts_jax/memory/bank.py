@@ -1,15 +1,18 @@
 """The memory bank of one task: append-only key/value entries, and the log of every pull.
 
 Text only, as in "Learning to Share" (arXiv 2602.05965): no deletion, no revision, no capacity limit, and the bank dies
-with the task. Whoever needs vectors derives them from the keys.
+with the task. Whoever needs vectors derives them from the keys. Entries carry where they came from; `revoke` hides an
+origin's entries and all that was derived from them.
 """
 
 from collections.abc import Iterator, Sequence, Set
 from threading import Lock
 from typing import overload
 
-from lts_jax.memory.text import one_line
-from lts_jax.records import MemoryEntry, Pull, Step
+from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.key_schema import admissible_key, template_key
+from lts_jax.memory.trust import UNKNOWN, Provenance, revoked_entries, trust_of
+from lts_jax.records import MemoryEntry, Pull, Step, Trust
 
 
 class KeyView(Sequence[str]):
@@ -50,15 +53,23 @@ class KeyView(Sequence[str]):
         return f"KeyView({list(self)!r})"
 
 
+class KeyRefused(ValueError):
+    """A step's summary breaks the schema of keys, and the guards say that such an entry is not stored."""
+
+
 class MemoryBank:
     """Entries in order of admission with ids 0, 1, 2, ..., and the usage log. Every method is safe from any thread."""
 
-    __slots__ = ("_entries", "_keys", "_lock", "_pulls")
+    __slots__ = ("_entries", "_guards", "_hidden", "_keys", "_lock", "_pulls", "_revoked")
 
-    def __init__(self) -> None:
+    def __init__(self, guards: GuardSettings | None = None) -> None:
+        """An empty bank. `guards`: which keys it takes, which entries it shows, and which origins are revoked."""
+        self._guards = GuardSettings() if guards is None else guards
         self._entries: list[MemoryEntry] = []
         self._keys: list[str] = []
         self._pulls: list[Pull] = []
+        self._revoked: list[str | int] = list(self._guards.revoked)
+        self._hidden: frozenset[int] = frozenset()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -79,22 +90,61 @@ class MemoryBank:
         """Live view of the keys, in order of admission; `bank.keys[:n]` is a prefix that stays as it is. O(1)."""
         return KeyView(self._keys)
 
-    def add(self, step: Step, seconds: float) -> MemoryEntry:
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Ids of the entries that fell with a revoked origin."""
+        return self._hidden
+
+    @property
+    def revoked(self) -> tuple[str | int, ...]:
+        """What was revoked, in order."""
+        return tuple(self._revoked)
+
+    def add(self, step: Step, seconds: float, provenance: Provenance = UNKNOWN) -> MemoryEntry:
         """Store a step as the next entry: its summary, line breaks folded, is the key; its raw output is the value.
 
-        `seconds` is the time of the admission on the rollout's clock.
+        The entry's parents are the entries that its team has pulled so far; its trust is the lowest over its own
+        origin, what its team had read, and its parents. `seconds` is the time of the admission on the rollout's clock.
 
         Raises:
+            KeyRefused: the summary breaks the schema of keys and cannot be, or is not to be, repaired.
             ValueError: the step has no summary.
         """
-        key = one_line(step.summary)
+        key = admissible_key(step.summary, self._guards)
+        if key is None:
+            raise KeyRefused(f"step {step.step} of team {step.team}: its summary breaks the schema of keys")
         if not key:
             raise ValueError(f"step {step.step} of team {step.team} has no summary: summarise a step before adding it")
         with self._lock:
-            entry = MemoryEntry(len(self._entries), key, step.output, step.team, step.step, seconds)
+            parents = tuple(dict.fromkeys(pull.entry for pull in self._pulls if pull.reader == step.team))
+            trust = trust_of(provenance.origin, provenance.seen, (self._entries[each].trust for each in parents))
+            if self._guards.template_keys and trust == Trust.UNTRUSTED:
+                key = template_key(step.team, step.step, provenance.origin)
+            entry = MemoryEntry(
+                len(self._entries), key, step.output, step.team, step.step, seconds,
+                provenance.origin, provenance.source, trust, parents, provenance.seen,
+            )  # fmt: skip
             self._keys.append(key)
             self._entries.append(entry)
+            if self._revoked:
+                self._hide()
         return entry
+
+    def revoke(self, origin: str | int) -> frozenset[int]:
+        """Hide what came from an origin, or one entry by its id, and all that was derived from it, now and later.
+
+        `origin` is a name as `trust.is_named` reads it: a URL, a host, a file, a tool, or a kind such as "web". Hidden
+        entries are neither listed nor pulled; the record keeps them. Returns the ids that are hidden now and were not
+        before.
+        """
+        with self._lock:
+            before = self._hidden
+            self._revoked.append(origin)
+            self._hide()
+            return self._hidden - before
+
+    def _hide(self) -> None:
+        self._hidden = frozenset().union(*(revoked_entries(self._entries, each) for each in self._revoked))
 
     def entry(self, entry: int) -> MemoryEntry:
         """The entry with this id. Raises `ValueError` for an id that was not given out yet."""
@@ -109,20 +159,27 @@ class MemoryBank:
 
         `window` keeps only the newest that many entries of the whole bank, before anything else is left out, so that
         an old entry does not come back when newer ones were read. `include_own` keeps the entries that `reader` wrote.
-        `exclude` are ids to leave out.
+        `exclude` are ids to leave out. Revoked entries, and those below the guards' `min_trust`, are never listed.
         """
         if window is not None and window < 0:
             raise ValueError(f"window must be None or at least 0, got {window}")
         entries = self._entries
         start = 0 if window is None else max(0, len(entries) - window)
-        return [e for e in entries[start:] if (include_own or e.team != reader) and e.entry not in exclude]
+        left_out = exclude | self._hidden if self._hidden else exclude
+        return [
+            e
+            for e in entries[start:]
+            if (include_own or e.team != reader) and e.entry not in left_out and self._guards.shows(e.trust)
+        ]
 
     def pull(self, reader: int, entry: int, step: int, seconds: float) -> str:
         """Give team `reader` the value of an entry before it takes its step number `step`, and log the pull.
 
         Raises:
-            ValueError: no entry has this id.
+            ValueError: no entry has this id, or it fell with a revoked origin.
         """
         found = self.entry(entry)
+        if entry in self._hidden:
+            raise ValueError(f"memory entry {entry} was revoked")
         self._pulls.append(Pull(entry, reader, found.team, step, seconds))
         return found.value

@@ -13,6 +13,7 @@ from lts_jax.llm.chat import Ask
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
+from lts_jax.memory.key_schema import shown_key, visible
 from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
@@ -64,14 +65,20 @@ def parse_selection(text: str) -> list[int]:
 
 
 async def select_entries(
-    question: str, entries: Sequence[MemoryEntry], ask: Ask, thread: Sequence[Message], settings: ReadingSettings
+    question: str,
+    entries: Sequence[MemoryEntry],
+    ask: Ask,
+    thread: Sequence[Message],
+    settings: ReadingSettings,
+    *,
+    quoted: bool = False,
 ) -> list[int]:
     """Show the keys of `entries` to an orchestrator, after its own thread, and return the ids that it wants.
 
     At most `max_pulled_per_step`, in the order named; ids that were not listed are ignored. No call is made when
-    nothing is listed. A failed call selects nothing.
+    nothing is listed. A failed call selects nothing. `quoted`: see `key_schema.shown_key`.
     """
-    return await _selection(question, entries, ask, thread, settings) or [] if entries else []
+    return await _selection(question, entries, ask, thread, settings, quoted) or [] if entries else []
 
 
 class NearestKeys:
@@ -117,10 +124,13 @@ class TeamReader:
         *,
         nearest: NearestKeys | None = None,
         window: int | None = None,
+        quoted: bool = False,
+        clean_values: bool = True,
     ) -> None:
         """Read `bank` as team `team`. `window`: see `MemoryBank.listed`.
 
-        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are.
+        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are. `quoted` shows
+        keys as quoted data with origin and trust; `clean_values` leaves invisible characters out of values.
         """
         self._team = team
         self._bank = bank
@@ -128,6 +138,8 @@ class TeamReader:
         self._settings = settings
         self._nearest = nearest
         self._window = window
+        self._quoted = quoted
+        self._clean_values = clean_values
         self._held: set[int] = set()  # entries whose value stands in the thread
         self._offered: set[int] = set()  # entries whose keys the team has been asked about
 
@@ -168,23 +180,30 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        chosen = await _selection(self._question, entries, ask, thread, self._settings)
+        chosen = await _selection(self._question, entries, ask, thread, self._settings, self._quoted)
         if chosen is None:
             return []  # the call failed, so the same keys are offered again before the next step
         self._offered |= offer
-        return [self._pulled(entry, step, now()) for entry in chosen]
+        return [self._pulled(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
     def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
-        return entry, self._bank.entry(entry).key, cut(value, self._settings.max_value_characters)
+        key = shown_key(self._bank.entry(entry), quoted=self._quoted)
+        shown = cut(visible(value) if self._clean_values else value, self._settings.max_value_characters)
+        return entry, key, shown
 
 
 async def _selection(
-    question: str, entries: Sequence[MemoryEntry], ask: Ask, thread: Sequence[Message], settings: ReadingSettings
+    question: str,
+    entries: Sequence[MemoryEntry],
+    ask: Ask,
+    thread: Sequence[Message],
+    settings: ReadingSettings,
+    quoted: bool,
 ) -> list[int] | None:
     """The selected ids, or None when the call failed."""
-    lines = [prompts.key_line(entry.entry, entry.key) for entry in entries]
+    lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=quoted)) for entry in entries]
     call = await ask("select", [*thread, prompts.select_request(question, lines)])
     if call.error:
         return None

@@ -174,10 +174,12 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
 
 
 def rollout_counts(rollout: Rollout) -> bool:
-    """False after a crash of every team, a spent budget, or without a reward.
+    """False after a crash of every team, a spent budget, without a reward, or if a revoked origin reached a team.
 
     None of these is a fault of the policy, and none teaches it anything.
     """
+    if rollout.revoked:
+        return False
     broken = {StopReason.CRASHED, StopReason.MODEL_ERROR}
     crashed = all(answer.stop_reason in broken for answer in rollout.answers)
     return not crashed and not ran_out_of_budget(rollout.answers) and bool(np.isfinite(rollout.reward_agg))

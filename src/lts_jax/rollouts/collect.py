@@ -1,6 +1,7 @@
 """Many rollouts side by side in one process, grouped by task, stored as they finish, skipped where they are on disk."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
+from lts_jax.redact import environment_secrets, redacted_record
 from lts_jax.rollouts.outcomes import ran_out_of_budget
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, write_group
@@ -161,7 +163,8 @@ def _stored(path: Path, expected: _Expected) -> RolloutGroup:
     first = group.rollouts[0]
     found = _Expected(group.task, first.coordinates.seed, len(group.rollouts), first.policy, first.num_teams)
     for name in _Expected.__slots__:
-        stored, wanted = getattr(found, name), getattr(expected, name)
+        stored = getattr(found, name)
+        wanted = redacted_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
         if stored != wanted:
             shown = (stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)
             raise UserError(

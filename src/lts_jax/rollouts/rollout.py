@@ -7,6 +7,7 @@ or decided: that is M1-Parallel.
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,13 @@ from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
-from lts_jax.memory.bank import MemoryBank
+from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.encoders import Encoder
+from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.key_schema import admissible_key
 from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
 from lts_jax.memory.summarize import SummarySettings, summarize_step
+from lts_jax.memory.trust import Provenance, labels_of_call, labels_of_step, mark_revoked, provenance
 from lts_jax.records import (
     Answer,
     Coordinates,
@@ -32,7 +36,9 @@ from lts_jax.records import (
     StopReason,
     Task,
     ToolResult,
+    Trust,
 )
+from lts_jax.redact import environment_secrets, redacted
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import first_finisher
@@ -55,6 +61,7 @@ class RolloutSettings:
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     summary: SummarySettings = field(default_factory=SummarySettings)
     latency: LatencySettings = field(default_factory=LatencySettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
 
@@ -84,7 +91,7 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
     execution = _Execution(task, coordinates, parts, settings)
     results = await run_teams(
-        task, settings.num_teams, execution.ports, settings.team, settings.parallel, execution.clock
+        execution.shown_task, settings.num_teams, execution.ports, settings.team, settings.parallel, execution.clock
     )
     final = await execution.final_answer(results)
     return execution.record([result.answer for result in results], final)
@@ -95,15 +102,17 @@ class _Execution:
 
     def __init__(self, task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> None:
         self.task = task
+        self.shown_task = replace(task, answer=None)  # what teams and aggregator get: no prompt can hold the reference
         self.coordinates = coordinates
         self.parts = parts
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
-        self.bank = MemoryBank()
+        self.bank = MemoryBank(settings.guards)
         self.steps: list[Step] = []
         self.decisions: list[Decision] = []
         self.calls: list[ModelCall] = []
         self._seed = rollout_coordinates(coordinates)
+        self._secrets = environment_secrets(os.environ) if settings.guards.redact else ()
         self._has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
 
@@ -138,6 +147,7 @@ class _Execution:
         except ModelFailure as failure:
             error = f"model: {failure}"
             completion = replace(completion, attempts=failure.attempts, prompt_tokens=failure.prompt_tokens)
+        completion, error = replace(completion, reply=self.redact(completion.reply)), self.redact(error)
         if self.parts.virtual_time and not error:
             await self.clock.sleep(
                 model_seconds(
@@ -159,8 +169,12 @@ class _Execution:
         self.calls.append(call)
         return call
 
-    async def decide(self, step: Step, thread: Sequence[Message], ask: Ask) -> None:
-        """Ask the policy about one summarised step, and admit it if it says so."""
+    def redact(self, text: str) -> str:
+        """A text without secrets, if the guards say so."""
+        return redacted(text, self._secrets) if self.settings.guards.redact else text
+
+    async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
+        """Ask the policy about one summarised step, and admit it if it says so and its key is not refused."""
         num_keys = len(self.bank)
         seconds = self.clock.now()
         request = AdmissionRequest(
@@ -169,12 +183,18 @@ class _Execution:
         admission = await self.parts.policy.decide(request, ask)
         if self.parts.virtual_time:
             await self.clock.sleep(self.settings.latency.decision_seconds)
-        entry = self.bank.add(step, self.clock.now()).entry if admission.action == ADMIT else -1
+        entry = self._admit(step, origin) if admission.action == ADMIT else -1
         decision = Decision(
             step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
             len(self.decisions), seconds, entry, self.parts.policy.name,
         )  # fmt: skip
         self.decisions.append(decision)
+
+    def _admit(self, step: Step, origin: Provenance) -> int:
+        try:
+            return self.bank.add(step, self.clock.now(), origin).entry
+        except KeyRefused:
+            return -1
 
     async def final_answer(self, results: Sequence[TeamResult]) -> Answer:
         """M1-Parallel's answer: the aggregated one, or the first finisher's where the first stops the others."""
@@ -190,7 +210,7 @@ class _Execution:
             text = first.text if first else ""
         else:
             excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
-            text = await aggregate_answers(self.task, answers, excerpts, ask)
+            text = await aggregate_answers(self.shown_task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)
 
@@ -199,7 +219,7 @@ class _Execution:
         first = first_finisher(answers)
         outcome = self._score(final.text)
         first_outcome = self._score(first.text) if first else Outcome(0.0, False, "no team answered")
-        return Rollout(
+        rollout = Rollout(
             task=self.task,
             coordinates=self.coordinates,
             num_teams=self.settings.num_teams,
@@ -219,6 +239,7 @@ class _Execution:
             policy=self.parts.policy.name,
             stop_reason=final.stop_reason,
         )
+        return mark_revoked(rollout, self.bank.revoked)
 
     def _reward(self, outcome: Outcome) -> float:
         if self.settings.reward == "partial" or math.isnan(outcome.score):
@@ -244,6 +265,8 @@ class _TeamSide:
         self._team = team
         self._step = 0
         self._attempts: Counter[str] = Counter()
+        self._labels: list[str] = []  # origins of the step under way
+        self._seen: list[str] = []  # origins of earlier steps
         self._reader = TeamReader(
             team,
             execution.bank,
@@ -251,6 +274,8 @@ class _TeamSide:
             execution.settings.reading,
             nearest=execution.nearest,
             window=execution.parts.policy.listing_window,
+            quoted=execution.settings.guards.quotes_keys(live=not execution.parts.virtual_time),
+            clean_values=execution.settings.guards.clean_values,
         )
 
     async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
@@ -262,7 +287,11 @@ class _TeamSide:
     async def use_tool(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
         execution = self._execution
         started = execution.clock.now()
+        if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
+            return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
         result = execution.parts.use_tool(tool, arguments)
+        result = replace(result, text=execution.redact(result.text))
+        self._labels += labels_of_call(tool, arguments, result.text, result.source)
         self._attempts["tool"] += 1
         if execution.parts.virtual_time:
             noise = uniform(*execution._seed, self._team, self._step, "tool", self._attempts["tool"])
@@ -274,10 +303,13 @@ class _TeamSide:
         if execution._has_memory:
             question = execution.task.question
             summary = await summarize_step(question, step, self.ask, execution.settings.summary)
-            step = replace(step, summary=summary)
+            step = replace(step, summary=admissible_key(summary, execution.settings.guards) or summary)
         execution.steps.append(step)
+        labels = self._labels or labels_of_step(step)
+        origin = provenance(labels, self._seen)
+        self._seen, self._labels = list(origin.seen), []
         if execution._has_memory:
-            await execution.decide(step, thread, self.ask)
+            await execution.decide(step, thread, self.ask, origin)
         self._step = step.step + 1
         self._attempts.clear()
 
@@ -290,3 +322,7 @@ class _TeamSide:
 
     def forget_values(self) -> None:
         self._reader.forget()
+
+    def _has_untrusted_value(self) -> bool:
+        bank = self._execution.bank
+        return any(pull.reader == self._team and bank.entry(pull.entry).trust == Trust.UNTRUSTED for pull in bank.pulls)

@@ -2,8 +2,10 @@
 
 The files read without this code: `datasets.load_dataset("parquet", data_files="RUN/rollouts/*.parquet")`. The Arrow
 schema is derived from the records, so a new field cannot be forgotten; its version stands in the file's metadata.
+Secrets are taken out of every text before it is written.
 """
 
+import os
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -15,6 +17,7 @@ from typing import Any
 from lts_jax.errors import UserError
 from lts_jax.plain import field_types, from_plain, to_plain, without_none
 from lts_jax.records import SCHEMA_VERSION, Rollout, RolloutGroup
+from lts_jax.redact import environment_secrets, redacted_record
 from lts_jax.storage import replacing
 
 _VERSION_FIELD = b"lts_jax_schema"
@@ -43,7 +46,9 @@ def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
         [pyarrow.field(item.name, _arrow_type(columns[item.name])) for item in fields(Rollout)],
         metadata={_VERSION_FIELD: str(SCHEMA_VERSION).encode()},
     )
-    table = pyarrow.Table.from_pylist([to_plain(rollout) for rollout in rollouts], schema=schema)
+    secrets = environment_secrets(os.environ)
+    rows = [to_plain(redacted_record(rollout, secrets)) for rollout in rollouts]
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
