@@ -6,6 +6,7 @@ so a restart tries them again.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from hashlib import blake2b
@@ -16,6 +17,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.chat import ChatModel, Completion, ModelFailure
 from lts_jax.llm.well_formed import well_formed
 from lts_jax.records import Message
+from lts_jax.redact import environment_secrets, redacted
 from lts_jax.storage import append_json_line, write_bytes
 
 JOURNAL = "calls.jsonl"
@@ -41,13 +43,14 @@ class RecordingModel:
         return self._inner.name
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
-        """Ask the inner model and record the call. Lone surrogates in the reply become U+FFFD.
+        """Ask the inner model and record the call. Secrets are cut out, lone surrogates in the reply become U+FFFD.
 
         Raises:
             ModelFailure: the inner model's, which is not recorded.
         """
         completion = await self._inner.complete(messages, seed=seed, json_reply=json_reply)
-        completion = replace(completion, reply=well_formed(completion.reply))
+        reply = redacted(well_formed(completion.reply), environment_secrets(os.environ))
+        completion = replace(completion, reply=reply)
         if not self._is_whole:
             _cut_torn_line(self.journal)
             self._is_whole = True
@@ -55,7 +58,7 @@ class RecordingModel:
             "call": call_digest(messages, seed, json_reply, self.name, self.options),
             "asked_model": self.name,
             "options": self.options,
-            "opening": opening(messages),
+            "opening": redacted(opening(messages), environment_secrets(os.environ)),
             "seed": seed,
         }
         append_json_line(self.journal, line | asdict(completion))
