@@ -13,6 +13,7 @@ import pytest
 
 from lts_jax.llm.chat import Completion, ModelFailure
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
+from lts_jax.llm.transport import Problem
 from lts_jax.records import Message
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
@@ -215,23 +216,13 @@ def test_back_off_doubles_with_seeded_jitter_and_keeps_its_cap():
     waits = []
     for _ in range(2):
         model = make(Script(), first_backoff_seconds=1.0, max_backoff_seconds=5.0)
-        problem = model._status_problem(FakeError(500))
+        problem = Problem("HTTP 500", may_retry=True)
         waits.append([model._backoff_seconds(problem, failures, 7) for failures in (1, 2, 3, 4, 1000)])
     assert waits[0] == waits[1]
     for wait, longest in zip(waits[0], (1.0, 2.0, 4.0, 5.0, 5.0), strict=True):
         assert longest / 2 <= wait < longest
     others = {round(model._backoff_seconds(problem, 1, seed), 9) for seed in range(50)}
     assert len(others) == 50
-
-
-class FakeError:
-    """As much of a status error as the client looks at."""
-
-    def __init__(self, status):
-        self.status_code = status
-        self.code = None
-        self.body = None
-        self.response = httpx2.Response(status)
 
 
 def test_a_storm_of_failures_is_not_amplified():

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from lts_jax.records import Message, ModelCall
@@ -19,16 +20,41 @@ class Completion:
     seconds: float = 0.0
 
 
+class FailureKind(StrEnum):
+    """Why a call failed for good."""
+
+    OTHER = "other"
+    DEADLINE = "deadline"  # no reply in the time of the call or of its last attempt
+    CONNECTION = "connection"  # refused, reset, cut, or not HTTP
+    RATE_LIMIT = "rate_limit"  # 429, for longer than the call may take
+    QUOTA = "quota"  # the account at the endpoint has nothing left
+    SERVER_ERROR = "server_error"  # 5xx and 408
+    KEY_REFUSED = "key_refused"  # 401, 403
+    REDIRECT = "redirect"  # 3xx; the messages and the key go nowhere else
+    REQUEST_REFUSED = "request_refused"  # any other 4xx
+    TOO_LARGE = "too_large"  # a reply past the limit of bytes
+    UNREADABLE = "unreadable"  # not JSON, or not a chat completion
+    NO_TEXT = "no_text"  # a completion that says nothing
+
+
 class ModelFailure(Exception):
     """A call failed for good: retries are used up, or a retry cannot help. The message is one line.
 
     `attempts` were made, and `prompt_tokens` counted by the endpoint although no reply came of them.
     """
 
-    def __init__(self, message: str = "", *, attempts: int = 1, prompt_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        attempts: int = 1,
+        prompt_tokens: int = 0,
+        kind: FailureKind = FailureKind.OTHER,
+    ) -> None:
         super().__init__(message)
         self.attempts = attempts
         self.prompt_tokens = prompt_tokens
+        self.kind = kind
 
 
 class BudgetExhausted(ModelFailure):
