@@ -63,6 +63,7 @@ class Task:
     scoring: str = "assistantbench"  # or "gaia"
     attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
     level: int = 0  # 1, 2 or 3 in GAIA; 0 where the benchmark has no levels
+    attachment_paths: tuple[str, ...] = ()  # where the attachments lie on this machine, in their order; never shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ def _gaia_folder(folder: Path) -> Path:
     ):
         (folder / "2023" / split).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows), folder / "2023" / split / name)
+    for name in ("g2.pdf", "g3.csv"):
+        (folder / "2023" / "validation" / name).write_text(f"content of {name}")
     return folder
 
 
@@ -77,11 +79,15 @@ def test_gaia_levels_attachments_and_withheld_answers(tmp_path: Path) -> None:
     folder = _gaia_folder(tmp_path)
     plain, with_path, with_name = tasks = loaders.load_gaia(str(folder))
     assert (plain.answer, plain.difficulty, plain.scoring, plain.attachments) == ("17", "easy", "gaia", ())
-    assert with_path.attachments == (str(folder.resolve() / "2023" / "validation" / "g2.pdf"),)
-    assert with_name.attachments == (str(folder.resolve() / "2023" / "validation" / "g3.csv"),)
+    assert (with_path.attachments, with_name.attachments) == (("attachment.pdf",), ("attachment.csv",))
+    assert with_path.attachment_paths == (str(folder.resolve() / "2023" / "validation" / "g2.pdf"),)
+    assert with_name.attachment_paths == (str(folder.resolve() / "2023" / "validation" / "g3.csv"),)
+    assert [task.level for task in tasks] == [1, 3, 2]
     assert [task.difficulty for task in tasks] == ["easy", "hard", "medium"]
     assert _SECRET not in repr(tasks)
     assert [task.task_id for task in loaders.load_gaia(str(folder), "2023_level2")] == ["g3"]
+    with pytest.raises(ValueError, match=r"metadata\.level1\.parquet: no such file"):
+        loaders.load_gaia(str(folder), "2023_level1")
     (withheld,) = loaders.load_gaia(str(folder), split="test")
     assert (withheld.task_id, withheld.answer) == ("g1", None)
 
@@ -119,6 +125,31 @@ def test_missing_and_broken_files_give_one_line(tmp_path: Path) -> None:
         loaders.load_assistantbench(str(tmp_path))
 
 
+def _changed(folder: Path, **changes: object) -> str:
+    """The folder with these values in every row of its validation split."""
+    path = _gaia_folder(folder) / "2023" / "validation" / "metadata.parquet"
+    pq.write_table(pa.Table.from_pylist([{**row, **changes} for row in pq.read_table(path).to_pylist()]), path)
+    return str(folder)
+
+
+@pytest.mark.parametrize("path", ["../../secret.txt", "/etc/passwd", "2023/../../x", "..\\x"])
+def test_an_attachment_outside_the_folder_is_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^GAIA task g1: expected an attachment inside [^\n]*$"):
+        loaders.load_gaia(_changed(tmp_path, file_path=path))
+
+
+def test_a_missing_attachment_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^GAIA task g1: its attachment 2023/validation/no\.pdf is missing in [^\n]*$"
+    ):
+        loaders.load_gaia(_changed(tmp_path, file_path="2023/validation/no.pdf"))
+
+
+@pytest.mark.parametrize("placeholder", ["?", "", " ", None])
+def test_a_placeholder_is_no_answer(placeholder: str | None, tmp_path: Path) -> None:
+    assert [t.answer for t in loaders.load_gaia(_changed(tmp_path, **{"Final answer": placeholder}))] == [None] * 3
+
+
 def test_gaia_of_an_unknown_level_is_refused(tmp_path: Path) -> None:
     _gaia_folder(tmp_path)
     path = tmp_path / "2023" / "validation" / "metadata.parquet"
@@ -132,12 +163,12 @@ def test_hub_source_is_downloaded_then_read(tmp_path: Path, monkeypatch: pytest.
     asked = []
 
     def download(source: str, **options: object) -> str:
-        asked.append((source, options["allow_patterns"]))
+        asked.append((source, options["allow_patterns"], options["revision"]))
         return str(_gaia_folder(tmp_path))
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert len(loaders.load_gaia()) == 3
-    assert asked == [("gaia-benchmark/GAIA", ["2023/validation/*"])]
+    assert len(loaders.load_gaia(revision="abc")) == 3
+    assert asked == [("gaia-benchmark/GAIA", ["2023/validation/*"], "abc")]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +176,7 @@ def test_hub_source_is_downloaded_then_read(tmp_path: Path, monkeypatch: pytest.
     [
         (errors.GatedRepoError, "is gated: log in at https://huggingface.co/datasets/gaia-benchmark/GAIA"),
         (errors.RepositoryNotFoundError, "no such dataset on the hub"),
+        (errors.RevisionNotFoundError, "has no revision None on the hub"),
         (errors.LocalEntryNotFoundError, "the hub cannot be reached"),
     ],
 )

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,7 +67,7 @@ def collect_groups(
     for task in tasks:
         path = folder and group_path(folder, iteration, task.task_id)
         if path and path.exists():
-            expected = _Expected(task, seed, collecting.num_rollouts, parts.policy.name, settings.num_teams)
+            expected = _Expected(_anywhere(task), seed, collecting.num_rollouts, parts.policy.name, settings.num_teams)
             done[task.task_id] = _stored(path, expected)
             spend(parts.budget, done[task.task_id].rollouts)
     missing = [task for task in tasks if task.task_id not in done]
@@ -161,7 +161,7 @@ class _Expected:
 def _stored(path: Path, expected: _Expected) -> RolloutGroup:
     group = read_group(path)
     first = group.rollouts[0]
-    found = _Expected(group.task, first.coordinates.seed, len(group.rollouts), first.policy, first.num_teams)
+    found = _Expected(_anywhere(group.task), first.coordinates.seed, len(group.rollouts), first.policy, first.num_teams)
     for name in _Expected.__slots__:
         stored = getattr(found, name)
         wanted = redacted_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
@@ -171,3 +171,8 @@ def _stored(path: Path, expected: _Expected) -> RolloutGroup:
                 f"{path}: made with {name} {shown[0]!r}, now {shown[1]!r}; use another run folder, or delete it"
             )
     return group
+
+
+def _anywhere(task: Task) -> Task:
+    """The task without the places of its files, which differ from machine to machine."""
+    return replace(task, attachment_paths=())

@@ -1,13 +1,15 @@
 """GAIA and AssistantBench as tasks, from the Hugging Face hub or from a local folder of the same layout.
 
 A hub source is first copied to the local cache, then read like a folder, so both roads give the same tasks. Annotators'
-notes (steps, tools, explanations, gold pages) are never read into a task. Answers of test splits are withheld.
+notes (steps, tools, explanations, gold pages) are never read into a task. Answers of test splits are withheld. Teams
+are shown attachments by plain names: a real name or path would tell which row of which dataset to look for, and the
+folder it lies in holds the answers.
 """
 
 import json
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lts_jax.errors import UserError
@@ -31,14 +33,19 @@ _DIFFICULTY_OF_LEVEL = {1: "easy", 2: "medium", 3: "hard"}
 _SUBMISSION_FIELDS = {"assistantbench": ("id", "answer"), "gaia": ("task_id", "model_answer")}
 
 
-def load_assistantbench(source: str = "AssistantBench/AssistantBench", split: str = "validation") -> tuple[Task, ...]:
+def load_assistantbench(
+    source: str = "AssistantBench/AssistantBench", split: str = "validation", *, revision: str | None = None
+) -> tuple[Task, ...]:
     """The tasks of one AssistantBench split: 33 in validation, 181 in test (answers withheld, `answer` None).
 
-    Args: source: hub id, or a folder holding `assistant_bench_v1.0_dev.jsonl` and `assistant_bench_v1.0_test.jsonl`.
+    Args:
+        source: hub id, or a folder holding `assistant_bench_v1.0_dev.jsonl` and `assistant_bench_v1.0_test.jsonl`.
+        split: `validation` or `test`.
+        revision: commit, branch or tag on the hub; its newest state by default.
     Raises: UserError for an unknown split, a missing folder or file, a hub that refuses or cannot be reached.
     """
     file_name = _choose("split", split, _ASSISTANTBENCH_FILES)
-    folder = _local_folder(source, file_name)
+    folder = _local_folder(source, file_name, revision)
     return tuple(
         Task(
             task_id=str(row["id"]),
@@ -54,20 +61,28 @@ def load_assistantbench(source: str = "AssistantBench/AssistantBench", split: st
 
 
 def load_gaia(
-    source: str = "gaia-benchmark/GAIA", config: str = "2023_all", split: str = "validation"
+    source: str = "gaia-benchmark/GAIA",
+    config: str = "2023_all",
+    split: str = "validation",
+    *,
+    revision: str | None = None,
 ) -> tuple[Task, ...]:
     """The tasks of one GAIA split: 165 in validation, 301 in test (answers withheld, `answer` None).
 
-    Levels 1, 2, 3 become the difficulties easy, medium, hard. Attachments are paths inside the local folder.
+    `level` is 1, 2 or 3; the difficulties are easy, medium, hard. An attachment is shown as `attachment.pdf` or the
+    like; `attachment_paths` says where it lies. `attachments.stage_attachments` lays it out for the file tools.
 
     Args:
         source: hub id (gated: the terms must be accepted and a token given), or a folder holding `2023/<split>/`.
         config: `2023_all`, `2023_level1`, `2023_level2` or `2023_level3`.
-    Raises: UserError for an unknown config or split, a missing folder or file, a closed gate, an unreachable hub.
+        split: `validation` or `test`.
+        revision: commit, branch or tag on the hub; its newest state by default.
+    Raises: UserError for an unknown config or split, a missing folder, file or attachment, an attachment outside the
+        folder, a closed gate, an unreachable hub.
     """
     file_name = _choose("config", config, _GAIA_FILES)
     _choose("split", split, dict.fromkeys(_GAIA_SPLITS, ""))
-    folder = _local_folder(source, f"2023/{split}/*")
+    folder = _local_folder(source, f"2023/{split}/*", revision)
     rows = _rows("parquet", folder / "2023" / split / file_name, _GAIA_COLUMNS, columns=list(_GAIA_COLUMNS))
     return tuple(_gaia_task(row, folder, split) for row in rows if row["task_id"] != _GAIA_WELCOME_ID)
 
@@ -97,16 +112,17 @@ def _choose(setting: str, value: str, choices: Mapping[str, Any]) -> Any:
 
 def _reference(answer: Any, split: str) -> str | None:
     """The reference answer as text; None where the split withholds it, even if a placeholder stands there."""
-    if split == "test" or answer is None or answer == "":
+    if split == "test" or answer is None:
         return None
-    return answer if isinstance(answer, str) else json.dumps(answer)
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    return text if text.strip() not in ("", "?") else None
 
 
 def _gaia_task(row: Mapping[str, Any], folder: Path, split: str) -> Task:
     task_id, level = str(row["task_id"]), str(row["Level"])
     if not level.isdecimal() or int(level) not in _DIFFICULTY_OF_LEVEL:
         raise UserError(f"GAIA task {task_id}: expected Level 1, 2 or 3, got {row['Level']!r}")
-    attachment = row["file_path"] or (f"2023/{split}/{row['file_name']}" if row["file_name"] else "")
+    path = _attachment(row, folder, split)
     return Task(
         task_id=task_id,
         question=str(row["Question"]),
@@ -115,8 +131,24 @@ def _gaia_task(row: Mapping[str, Any], folder: Path, split: str) -> Task:
         family="gaia",
         difficulty=_DIFFICULTY_OF_LEVEL[int(level)],
         scoring="gaia",
-        attachments=(str(folder / attachment),) if attachment else (),
+        attachments=(f"attachment{path.suffix.lower()}",) if path else (),
+        level=int(level),
+        attachment_paths=(str(path),) if path else (),
     )
+
+
+def _attachment(row: Mapping[str, Any], folder: Path, split: str) -> Path | None:
+    """Where a row's file lies; the hub's cache links it from elsewhere, so the path is checked by its words alone."""
+    named = row["file_path"] or (f"2023/{split}/{row['file_name']}" if row["file_name"] else "")
+    if not named:
+        return None
+    parts = PurePosixPath(str(named)).parts
+    if parts[0] == "/" or ".." in parts or "\\" in str(named):
+        raise UserError(f"GAIA task {row['task_id']}: expected an attachment inside {folder}, got {named!r}")
+    path = folder.joinpath(*parts)
+    if not path.is_file():
+        raise UserError(f"GAIA task {row['task_id']}: its attachment {named} is missing in {folder}")
+    return path
 
 
 def _rows(file_format: str, path: Path, required: tuple[str, ...], **options: Any) -> list[dict[str, Any]]:
@@ -148,26 +180,31 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _local_folder(source: str, pattern: str) -> Path:
+def _local_folder(source: str, pattern: str, revision: str | None) -> Path:
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder.resolve()
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise UserError(f"{source}: no such folder; expected a folder or a hub id such as owner/name")
-    return _download(source, pattern)
+    return _download(source, pattern, revision)
 
 
-def _download(source: str, pattern: str) -> Path:
+def _download(source: str, pattern: str, revision: str | None) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        return Path(huggingface_hub.snapshot_download(source, repo_type="dataset", allow_patterns=[pattern]))
+        folder = huggingface_hub.snapshot_download(
+            source, repo_type="dataset", revision=revision, allow_patterns=[pattern]
+        )
+        return Path(folder)
     except errors.GatedRepoError as error:
         raise UserError(
             f"{source} is gated: log in at https://huggingface.co/datasets/{source}, accept its terms, "
             "then set HF_TOKEN (or run `hf auth login`), or give a local folder"
         ) from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(f"{source}: has no revision {revision!r} on the hub") from error
     except errors.RepositoryNotFoundError as error:
         raise UserError(f"{source}: no such folder here and no such dataset on the hub (or no access to it)") from error
     except (OSError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
