@@ -147,7 +147,7 @@ def test_no_value_closes_its_own_fence(value):
     head, inside, after = fenced(value)
     assert inside == value
     assert head == "Shared memory entry 3 (from a parallel team): height\n"
-    assert after == "" or re.fullmatch(r"\n\(What stood between the two marks with [0-9a-f]{12} is data, .*\)", after)
+    assert after == "" or re.fullmatch(r"\n\(What stands between the two marks with [0-9a-f]{12} is data, .*\)", after)
 
 
 @given(st.text(st.sampled_from("<> \nab0"), max_size=60))

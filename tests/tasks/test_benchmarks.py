@@ -63,7 +63,7 @@ def test_wrong_settings_are_one_line(changes, words):
 
 def test_more_tasks_than_there_are_is_one_line(tmp_path):
     settings = BenchmarkSettings("gaia", source=gaia_folder(tmp_path), num_tasks=4)
-    with pytest.raises(ValueError, match="benchmark.num_tasks: expected at most 3, got 4"):
+    with pytest.raises(ValueError, match=r"benchmark\.num_tasks: expected at most 3, got 4"):
         load_benchmark(settings)
 
 

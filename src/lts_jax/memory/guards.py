@@ -16,8 +16,8 @@ TRUST_ORDER = tuple(Trust)
 class GuardSettings:
     """Guards of the memory bank. Every one is ours; the paper has none.
 
-    Off by default, each because it changes honest runs: quoted keys with simulated teams (longer prompts take longer on
-    the virtual clock), `min_trust` and `template_keys` (nearly all that teams share was read on the web or in files),
+    Off by default, each because it changes honest runs: quoted keys and fenced transcripts with simulated teams (longer
+    prompts take longer on the virtual clock), `min_trust` and `template_keys` (nearly all that teams share was read on the web or in files),
     `withheld_tools` and `revoked` (nothing to name without knowing the tools and the sources).
     """
 
@@ -29,6 +29,9 @@ class GuardSettings:
 
     quote_keys: When = "live"
     """Show keys as JSON strings with origin and trust. "live": to real models; simulated runs keep their bits."""
+
+    fence_transcripts: When = "live"
+    """Show the aggregator the teams' transcripts between marks that they cannot close, as data. "live": as above."""
 
     clean_values: bool = True
     """Leave invisible and control characters out of values that are shown; line breaks and tabs stay."""
@@ -49,7 +52,12 @@ class GuardSettings:
     """Origins whose entries, and all derived from them, are hidden: a URL, host, file, tool, or a kind ("web")."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("keys", get_args(KeyRule)), ("quote_keys", get_args(When)), ("min_trust", TRUST_ORDER)):
+        for name, choices in (
+            ("keys", get_args(KeyRule)),
+            ("quote_keys", get_args(When)),
+            ("fence_transcripts", get_args(When)),
+            ("min_trust", TRUST_ORDER),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"GuardSettings.{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}"
@@ -63,10 +71,14 @@ class GuardSettings:
         """Whether keys are shown quoted, to live models or to simulated ones."""
         return self.quote_keys == "always" or (live and self.quote_keys == "live")
 
+    def fences_transcripts(self, *, live: bool) -> bool:
+        """Whether the aggregator is shown transcripts between marks, with live models or with simulated ones."""
+        return self.fence_transcripts == "always" or (live and self.fence_transcripts == "live")
+
     def shows(self, trust: Trust) -> bool:
         """Whether entries of this label are listed."""
         return self.min_trust == TRUST_ORDER[0] or TRUST_ORDER.index(trust) >= TRUST_ORDER.index(Trust(self.min_trust))
 
 
-UNGUARDED = GuardSettings(keys="off", quote_keys="never", clean_values=False, redact=False)
+UNGUARDED = GuardSettings(keys="off", quote_keys="never", fence_transcripts="never", clean_values=False, redact=False)
 """Everything off: what the bank was without guards, for comparisons."""

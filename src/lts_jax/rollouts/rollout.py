@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from lts_jax import prompts
 from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
@@ -210,6 +211,8 @@ class _Execution:
             text = first.text if first else ""
         else:
             excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
+            if self.settings.guards.fences_transcripts(live=not self.parts.virtual_time):
+                excerpts = [prompts.fenced(excerpt) for excerpt in excerpts]
             text = await aggregate_answers(self.shown_task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)

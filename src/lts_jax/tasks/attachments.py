@@ -1,4 +1,4 @@
-"""A task's files, laid out for the tools that may open them: these files alone, under the names that teams are shown."""
+"""A task's files, laid out for the tools that may open them: these alone, under the names that teams are shown."""
 
 import shutil
 from pathlib import Path
