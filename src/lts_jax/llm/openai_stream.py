@@ -26,14 +26,15 @@ def join_stream(body: bytes) -> dict[str, Any]:
 
     Raises:
         StreamCut: neither an end mark nor a finish reason came.
-        ValueError: an event that is not JSON, an error sent as an event, or text after the finish reason.
+        ValueError: no event at all, one that is not JSON, an error sent as an event, or text after the finish reason.
     """
     texts: list[str] = []
     calls: dict[int, dict[str, Any]] = {}
     reply: dict[str, Any] = {}
     refusal: str | None = None
-    is_finished = has_ended = False
+    is_finished = has_ended = has_begun = False
     for data in _events(body):
+        has_begun = True
         if data == _END:
             has_ended = True
             break
@@ -52,6 +53,8 @@ def join_stream(body: bytes) -> dict[str, Any]:
         if isinstance(pieces, list):
             _add_calls(calls, pieces)
         is_finished = is_finished or choice.get("finish_reason") is not None
+    if not has_begun and body.strip():
+        raise ValueError(f"the reply is no stream of events: {body[:200].decode('utf-8', 'replace')}")
     if not (is_finished or has_ended):
         raise StreamCut(f"the stream was cut after {len(body)} bytes")
     message = {"content": "".join(texts) if texts else None, "refusal": refusal, "tool_calls": list(calls.values())}

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ MAX_REPLY_BYTES = 8 * 2**20
 MAX_ERROR_BYTES = 64 * 2**10
 _IDLE_SECONDS = 4.0  # servers close an idle connection after five seconds or more; a call on a closed one is lost
 _LARGE_REQUEST_BYTES = 2**20
+# On a connection that is used again, httpx2 takes a reply that nobody asked for as that to the next request.
+_NO_REUSE = {"Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,7 @@ IsWhole = Callable[[bytearray], bool]
 class Transport(Protocol):
     """A way to POST to one endpoint. Belongs to the event loop it was made in."""
 
-    async def post(
-        self, headers: Mapping[str, str], body: bytes, is_whole: IsWhole | None = None
-    ) -> HttpReply | Problem:
+    async def post(self, headers: dict[str, str], body: bytes, is_whole: IsWhole | None = None) -> HttpReply | Problem:
         """Send a body and read the reply. Raises nothing but CancelledError."""
         ...
 
@@ -94,11 +95,7 @@ class AiohttpTransport:
 
         self._url = yarl.URL(url, encoded=True)
         self._proxy = None if is_local else _environment_proxy(url)
-        ssl: Any = True
-        if url.startswith("https:"):
-            import httpx2
-
-            ssl = httpx2.create_ssl_context()  # the system's trust store, as the openai package uses it
+        ssl: Any = _ssl_context() if url.startswith("https:") else True
         connector = aiohttp.TCPConnector(limit=max_in_flight, keepalive_timeout=_IDLE_SECONDS, ssl=ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -109,9 +106,7 @@ class AiohttpTransport:
         self._errors = (aiohttp.ClientError, OSError, ValueError, EOFError)
         self._finalizer = weakref.finalize(self, _drop, self._session, asyncio.get_running_loop())
 
-    async def post(
-        self, headers: Mapping[str, str], body: bytes, is_whole: IsWhole | None = None
-    ) -> HttpReply | Problem:
+    async def post(self, headers: dict[str, str], body: bytes, is_whole: IsWhole | None = None) -> HttpReply | Problem:
         """Send a body and read the reply. Raises nothing but CancelledError."""
         sent: Any = io.BytesIO(body) if len(body) > _LARGE_REQUEST_BYTES else body
         response = None
@@ -142,18 +137,17 @@ class Httpx2Transport:
         self._url = url
         self._client = http_client or httpx2.AsyncClient(
             limits=httpx2.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
+            verify=_ssl_context(),
             timeout=None,  # deadlines are the caller's
             trust_env=not is_local,
         )
         self._errors = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError, EOFError)
 
-    async def post(
-        self, headers: Mapping[str, str], body: bytes, is_whole: IsWhole | None = None
-    ) -> HttpReply | Problem:
+    async def post(self, headers: dict[str, str], body: bytes, is_whole: IsWhole | None = None) -> HttpReply | Problem:
         """Send a body and read the reply. Raises nothing but CancelledError."""
         response = None
         try:
-            request = self._client.build_request("POST", self._url, content=body, headers=headers)
+            request = self._client.build_request("POST", self._url, content=body, headers=headers | _NO_REUSE)
             response = await self._client.send(request, stream=True, follow_redirects=False)
             found = {name.lower(): value for name, value in response.headers.items()}
             if response.is_stream_consumed:  # a transport without a network may read, and unpack, by itself
@@ -208,6 +202,14 @@ def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _connection_problem(error: Exception) -> Problem:
     return Problem(f"connection: {type(error).__name__} {error}".rstrip(), may_retry=True)
+
+
+@lru_cache(maxsize=1)
+def _ssl_context() -> Any:
+    """The system's trust store, as the openai package uses it. Loading it takes a hundredth of a second or more."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _environment_proxy(url: str) -> str | None:

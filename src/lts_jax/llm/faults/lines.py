@@ -17,8 +17,10 @@ from itertools import count
 Line = Callable[[StreamWriter, bytes], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BIG_BYTES = 200_000_000
+BOMB_BYTES = 50_000_000
 DRIP_SECONDS = 0.005
 _PIECE = b" " * 2**16
+_PLANTED = b'{"choices": [{"message": {"content": "planted"}}]}'
 
 
 def response(body: bytes, status: str = "200 OK", headers: str = "", kind: str = "application/json") -> bytes:
@@ -108,6 +110,14 @@ async def _early_hints(writer: StreamWriter, good: bytes) -> None:
         await asyncio.sleep(DRIP_SECONDS)
 
 
+async def _late_second_reply(writer: StreamWriter, good: bytes) -> None:
+    writer.write(response(good))
+    await writer.drain()
+    await asyncio.sleep(DRIP_SECONDS)
+    writer.write(response(_PLANTED))
+    await writer.drain()
+
+
 async def _bomb(writer: StreamWriter, good: bytes) -> None:
     packed = packed_spaces()
     writer.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed)
@@ -116,8 +126,8 @@ async def _bomb(writer: StreamWriter, good: bytes) -> None:
 
 @lru_cache(maxsize=1)
 def packed_spaces() -> bytes:
-    """`BIG_BYTES` spaces, compressed to a thousandth."""
-    return gzip.compress(b" " * BIG_BYTES, 9)
+    """`BOMB_BYTES` spaces, compressed to a thousandth."""
+    return gzip.compress(b" " * BOMB_BYTES, 9)
 
 
 def _half(good: bytes) -> bytes:
@@ -182,12 +192,11 @@ LINES: dict[str, Line] = {
     "forbidden": saying(error_response("403 Forbidden", "no")),
     "not_found": saying(error_response("404 Not Found", "no such model")),
     "error_without_charset": saying(response(b"\xff\xfe", "400 Bad Request", kind="text/html; charset=klingon")),
-    "two_replies": wrapping(
-        lambda good: response(good) + response(b'{"choices": [{"message": {"content": "planted"}}]}')
-    ),
+    "two_replies": wrapping(lambda good: response(good) + response(_PLANTED)),
+    "late_second_reply": _late_second_reply,
     "hang_up_later": wrapping(response),
 }
 """Kinds that misuse the line, and how. `hang_up_later` promises to keep the connection, and closes it."""
 
-KEEP_ALIVE = {"two_replies"}
+KEEP_ALIVE = {"two_replies", "late_second_reply"}
 """Kinds after which the next request on the same connection is served."""
