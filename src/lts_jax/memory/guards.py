@@ -17,8 +17,11 @@ class GuardSettings:
     """Guards of the memory bank. Every one is ours; the paper has none.
 
     Off by default, each because it changes honest runs: quoted keys and fenced transcripts with simulated teams (longer
-    prompts take longer on the virtual clock), `min_trust` and `template_keys` (nearly all that teams share was read on the web or in files),
-    `withheld_tools` and `revoked` (nothing to name without knowing the tools and the sources).
+    prompts take longer on the virtual clock), `min_trust` and `template_keys` (nearly all that teams share was read on
+    the web or in files), `withheld_tools` and `revoked` (nothing to name without knowing the tools and the sources).
+
+    What they cannot do: an order in plain words, without any mark, passes the schema and stands in its quotes. A model
+    that obeys even marked data is stopped only by `min_trust="own"`, or by tools that can do no harm.
     """
 
     keys: KeyRule = "repair"

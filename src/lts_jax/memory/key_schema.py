@@ -22,12 +22,15 @@ _LINE_ENDS = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 _SPEAKERS = "system|assistant|user|human|developer|orchestrator|tool|function|ai|bot|admin(?:istrator)?|sharedmemory"
 _ROLE = re.compile(
-    rf"<\|[^|>]{{0,40}}\|?>?|\[/?(?:inst|sys)\]|<</?sys>>|</?s>|#{{2,}}\s*\w+\s*:?"
+    rf"<\|[^|>]{{0,40}}\|?>?|\[/?(?:inst|sys)\]|<</?sys>>|</?s>|#{{2,}}(?:\s*\w+\s*:)?"
     rf"|(?:^|[.;:!?\])}}>\"'|*#_-])[\s\[(<*#_\"']*(?:{_SPEAKERS})(?:\s+(?:message|prompt|role|note))?[\s\])>*_\"']*:"
     rf"|[\[(<{{]\s*/?(?:{_SPEAKERS})\b[^\])>}}]{{0,40}}[\])>}}]",
     re.IGNORECASE,
 )
-_PROTOCOL = re.compile(r"selected[_ ]keys|final[_ ]answer|<<<|>>>|```|\[\s*\d+\s*\]", re.IGNORECASE)
+_ROLE_WORD = re.compile(
+    r"\b(system|assistant|user|human|developer|orchestrator|administrator|admin)\b[\s\])>*_\"']{0,3}:", re.IGNORECASE
+)  # also inside a sentence, where a line end may have stood before: "the solar system: 8 planets" loses its colon
+_PROTOCOL = re.compile(r"selected[_ ]keys|final[_ ]answer|<{2,}|>{2,}|```|\[\s*\d+\s*\]", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"!?\[[^\]]*\]\([^)]*\)|\b[a-z][a-z0-9+.-]{1,15}://\S*|\b(?:javascript|data|mailto|file|vbscript):\S+|\bwww\.\S+"
     r"|\b(?:[a-z0-9-]+\.)+[a-z]{2,12}/\S*|\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|app|ai|co|info|biz|ru|cn|xyz|example)\b"
@@ -35,7 +38,7 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"`+|</?[a-z!][^>]{0,80}>|<(?:script|img|iframe|svg)\b|\$\([^)]*\)?|\$\{[^}]*\}?|\{\{.*?\}\}|[{\[]\s*\"[^\"]*\"\s*[:,]"
+    r"`+|</?[a-z!][^>]{0,80}>|<(?:script|img|iframe|svg)\b|\$\([^)]*\)?|\$\{[^}]*\}?|\{\{.*?\}\}|\{\{|\}\}|[{\[]\s*\"[^\"]*\"\s*[:,]"
     r"|\b[a-z_]\w*(?:\.[a-z_]\w*)+\([^)]*\)?|\b(?:eval|exec|system|print|open|require|fetch|input|compile)\([^)]*\)?"
     r"|__\w+__|\b(?:import\s+(?:os|sys|subprocess|socket|requests)|from\s+\w+\s+import|def\s+\w+\(|lambda\s+\w*:)"
     r"|(?:&&|\|\||;|\|)\s*(?:rm|curl|wget|bash|sh|sudo|chmod|cat|nc|python3?)\b[^;|&]*"
@@ -44,10 +47,11 @@ _CODE = re.compile(
 )
 _MAY_BE_ADDRESS = re.compile(r"[.:]\S|\]\(")
 _MAY_BE_CODE = re.compile(
-    r"[`<$({\[_;|&]|\b(?:import|from|lambda|rm|curl|wget|sudo|chmod|drop|union|insert)\b", re.IGNORECASE
+    r"[`<$({}\[_;|&]|\b(?:import|from|lambda|rm|curl|wget|sudo|chmod|drop|union|insert)\b", re.IGNORECASE
 )
 _RULES = (  # name, what every match holds and is quickly looked for, the pattern, what stands in its place
     ("role marker", _ROLE, _ROLE, " "),
+    ("role word", _ROLE_WORD, _ROLE_WORD, r"\1 -"),
     ("protocol word", _PROTOCOL, _PROTOCOL, " "),
     ("address", _MAY_BE_ADDRESS, _ADDRESS, "(address)"),
     ("code", _MAY_BE_CODE, _CODE, " "),
@@ -90,7 +94,7 @@ def admissible_key(summary: str, guards: GuardSettings) -> str | None:
     key = one_line(summary)
     if guards.keys == "off" or not key:
         return key
-    whole = key == summary.strip() or not _ROLE.search(folded_text(summary.strip()))
+    whole = key == summary.strip() or not _ROLE.search(folded_text(summary.strip()))  # one that opened a line
     if whole and not key_problems(key, guards.max_key_characters):
         return key
     return (repaired_key(summary, guards.max_key_characters) or None) if guards.keys == "repair" else None
