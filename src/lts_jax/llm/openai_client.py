@@ -33,7 +33,7 @@ from lts_jax.llm.openai_wire import (
     wire_messages,
 )
 from lts_jax.llm.request_shape import RequestShape, first_shape, request_body, without_refused
-from lts_jax.llm.transport import HttpReply, Problem, Transport, import_transport, make_transport
+from lts_jax.llm.transport import HttpReply, Problem, Transport, make_transport
 from lts_jax.records import Message
 from lts_jax.seeds import uniform
 
@@ -104,7 +104,6 @@ class OpenAIChatModel:
         self._connection: _Connection | None = None
         self._shape = first_shape(settings)
         read_key(settings, self._base_url)
-        import_transport()
 
     @property
     def name(self) -> str:
@@ -237,9 +236,8 @@ class OpenAIChatModel:
         loop = asyncio.get_running_loop()
         if self._connection is None or self._connection.loop is not loop:
             in_flight = self._settings.max_in_flight
-            transport = make_transport(
-                chat_url(self._base_url), in_flight, is_local=self._is_local, http_client=self._http_client
-            )
+            url = chat_url(self._base_url)
+            transport = make_transport(url, is_local=self._is_local, http_client=self._http_client)
             self._connection = _Connection(loop, transport, asyncio.Semaphore(in_flight), self._headers())
         return self._connection
 
