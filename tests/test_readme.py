@@ -21,11 +21,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL_TRAINING = "--num-tasks 3 --num-epochs 1 --collect.num-rollouts 2 --network.width 32 --network.num-layers 1"
 SMALL_EVALUATION = "--evaluation.num-tasks 5 --evaluation.num-seeds 1 --policies m1_parallel all lts"
 SMALLER = {
-    "demo": f"{SMALL_TRAINING} {SMALL_EVALUATION}".replace("--eval", "--compare.eval")
-    .replace("--policies", "--compare.policies")
-    .replace("--num", "--train.num")
-    .replace("--collect", "--train.collect")
-    .replace("--network", "--train.network"),
+    "demo": f"{SMALL_TRAINING} {SMALL_EVALUATION}".replace("--eval", "--compare.eval").replace(
+        "--policies", "--compare.policies"
+    ),
     "train": SMALL_TRAINING,
     # What lts simulator fit asks for: its three policies, two rollouts each, ten tasks.
     "evaluate": "--evaluation.num-tasks 10 --evaluation.num-seeds 2 --policies m1_parallel all random lts",

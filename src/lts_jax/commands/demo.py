@@ -5,6 +5,9 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import write_report
@@ -29,7 +32,7 @@ class Command:
     """Run folder. An interrupted demo goes on; a finished one is shown again."""
     fresh: bool = False
     """Delete the run folder first."""
-    train: TrainSettings = field(default_factory=lambda: TRAINING)
+    train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=lambda: TRAINING)
     compare: ComparisonSettings = field(default_factory=lambda: COMPARISON)
 
 

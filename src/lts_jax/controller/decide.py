@@ -185,6 +185,7 @@ class BatchedDecider:
                 step,
                 self.settings.temperature,
                 self.settings.exact_rows,
+                self.network.frozen_arrays,
             ),
             np.float64,
         )[: len(batch)]
@@ -206,8 +207,10 @@ def decision_log_probs(
     step_bsd: Array | np.ndarray,
     temperature: float,
     exact_rows: bool,
+    frozen_arrays: Params = None,
 ) -> Array:
-    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]."""
+    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]. A frozen base comes as an argument."""
+    params = network.joined(params, frozen_arrays)
     rows = (query_bd, key_bnd, num_keys_b, step_bsd)
     if exact_rows:
         # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.

@@ -34,7 +34,7 @@ class CorruptCheckpoint(UserError):
     """A checkpoint is damaged or incomplete: one line that says which, and what is wrong."""
 
 
-def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str) -> int:
+def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str, *, base_digest: str = "") -> int:
     """Write one checkpoint; returns its number. Blocks until it is durable. Only the newest two are kept.
 
     Args:
@@ -42,6 +42,7 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
         state: any pytree of arrays, typed random keys included.
         cursor: JSON values: where in the data and in the loop the run stands.
         config_digest: of the configuration; `restore` refuses another one.
+        base_digest: of frozen weights that the state was trained over and does not hold; `restore` refuses others.
 
     Raises:
         UserError: no space, or the files cannot be written. Earlier checkpoints stay as they are.
@@ -65,7 +66,7 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
         "cursor": dict(cursor),
         "arrays": {name: _description(array) for name, array in arrays.items()},
         "files": _file_digests(_state_path(folder, number)),
-    }
+    } | ({"base_digest": base_digest} if base_digest else {})
     write_json(_manifest_path(folder, number), manifest | {"digest": _manifest_digest(manifest)})
     for old in sorted(_numbers(folder))[:-NUM_KEPT]:
         _remove(folder, old)
@@ -84,16 +85,19 @@ def latest(folder: Path) -> int | None:
     return max(_numbers(Path(folder)), default=None)
 
 
-def restore(folder: Path, like: State, *, config_digest: str | None = None) -> tuple[State, dict[str, Any]]:
+def restore(
+    folder: Path, like: State, *, config_digest: str | None = None, base_digest: str = ""
+) -> tuple[State, dict[str, Any]]:
     """The newest healthy checkpoint: (state, cursor). A damaged one is passed over with a warning.
 
     Args:
         folder: as given to `save`.
         like: a state of the same structure, shapes and types; its values are not used.
         config_digest: expected one; None accepts any.
+        base_digest: of the frozen weights that `like` stands on; empty where it stands alone.
 
     Raises:
-        UserError: there is no checkpoint, or it belongs to another configuration.
+        UserError: there is no checkpoint, or it belongs to another configuration or another base.
         CorruptCheckpoint: there are checkpoints and none is healthy.
     """
     numbers = sorted(_numbers(Path(folder)), reverse=True)
@@ -102,7 +106,7 @@ def restore(folder: Path, like: State, *, config_digest: str | None = None) -> t
     damage: CorruptCheckpoint | None = None
     for number in numbers:
         try:
-            return restore_number(folder, number, like, config_digest=config_digest)
+            return restore_number(folder, number, like, config_digest=config_digest, base_digest=base_digest)
         except CorruptCheckpoint as error:
             warnings.warn(f"passing over a damaged checkpoint: {error}", RuntimeWarning, stacklevel=2)
             damage = error
@@ -110,13 +114,13 @@ def restore(folder: Path, like: State, *, config_digest: str | None = None) -> t
 
 
 def restore_number(
-    folder: Path, number: int, like: State, *, config_digest: str | None = None
+    folder: Path, number: int, like: State, *, config_digest: str | None = None, base_digest: str = ""
 ) -> tuple[State, dict[str, Any]]:
     """One checkpoint by number, verified array by array; see `restore`.
 
     Raises:
         CorruptCheckpoint: it is damaged.
-        UserError: it belongs to another configuration.
+        UserError: it belongs to another configuration or another base.
     """
     path = _state_path(Path(folder), number)
     manifest = _read_manifest(_manifest_path(Path(folder), number))
@@ -125,6 +129,9 @@ def restore_number(
             f"{path}: written by configuration {manifest['config_digest']}, expected {config_digest}; "
             "use the settings of that run, or another run folder"
         )
+    if manifest.get("base_digest", "") != base_digest:
+        trained_over, given = _named_base(manifest.get("base_digest", "")), _named_base(base_digest)
+        raise UserError(f"{path}: trained over {trained_over}, now over {given}; give it the base it was trained over")
     if _file_digests(path) != manifest["files"]:  # before Orbax sees them: it logs at length, or reads on
         raise CorruptCheckpoint(f"{path}: cannot be read, its files are not what was written")
     named = {name: _plain(leaf) for name, leaf in _named_leaves(like).items()}
@@ -145,6 +152,10 @@ def restore_number(
     leaves, structure = jax.tree.flatten(like)
     restored = [_like(arrays[name], leaf) for name, leaf in zip(_named_leaves(like), leaves, strict=True)]
     return jax.tree.unflatten(structure, restored), manifest["cursor"]
+
+
+def _named_base(digest: str) -> str:
+    return f"frozen weights of sha256 {digest}" if digest else "no frozen weights"
 
 
 def _orbax() -> Any:

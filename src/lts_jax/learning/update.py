@@ -28,9 +28,12 @@ def make_update(network: PolicyNetwork, credit: CreditFn, settings: LearningSett
     """The compiled update: (state, trajectory [B, G, ...], context [B, G, ...]) -> (state, metrics).
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
-    `learning.metrics.METRICS`.
+    `learning.metrics.METRICS`. A frozen base is an argument of the compiled function, never a constant in it.
     """
-    return jax.jit(partial(update_once, network, credit, settings))
+    update = jax.jit(partial(update_once, network, credit, settings))
+    if network.frozen is None:
+        return update
+    return lambda state, trajectory, context: update(state, trajectory, context, network.frozen_arrays)
 
 
 def update_once(
@@ -40,18 +43,23 @@ def update_once(
     state: TrainState,
     trajectory: Trajectory,
     context: DecisionContext,
+    frozen_arrays: Params = None,
 ) -> tuple[TrainState, Metrics]:
     """One optimiser step, to be compiled by the caller; the numbers in `settings` may be traced.
+
+    `frozen_arrays` are those of the network's frozen base, where it has one; no gradient is taken of them.
 
     If the loss or any gradient is not finite, parameters and optimiser state stay exactly as they were and
     `num_skipped` rises instead of `num_updates`.
     """
     transformation = optimizer(settings)
     if network.packed_values is not None:
-        trajectory = replace(trajectory, value_gkt=network.packed_values(state.params, context))
+        trajectory = replace(
+            trajectory, value_gkt=network.packed_values(network.joined(state.params, frozen_arrays), context)
+        )
     credit_bgkt = jax.vmap(credit)(trajectory)
     loss_and_gradient = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
-    (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt)
+    (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt, frozen_arrays)
     gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
     new_x = optax.apply_updates(old_x, change_x)
@@ -79,6 +87,7 @@ def admission_loss(
     trajectory: Trajectory,
     context: DecisionContext,
     credit_bgkt: Array,
+    frozen_arrays: Params = None,
 ) -> tuple[Array, Metrics]:
     """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
 
@@ -95,7 +104,8 @@ def admission_loss(
         counted_g=counted_bg,
         step_reduction=settings.step_reduction,
     )
-    logits = network.packed_logits(params, context)
+    whole = network.joined(params, frozen_arrays)
+    logits = network.packed_logits(whole, context)
     temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
     log_probs = losses.action_log_probs(logits, temperature=temperature)
     policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
@@ -115,7 +125,7 @@ def admission_loss(
     }
     if network.packed_values is not None:
         to_go = jax.vmap(partial(return_to_go, first_weight=settings.first_weight, baseline=False))(trajectory)
-        error = _mean((network.packed_values(params, context) - to_go) ** 2, counted_bgkt)
+        error = _mean((network.packed_values(whole, context) - to_go) ** 2, counted_bgkt)
         metrics["learning/value_error"] = error
         metrics["learning/loss"] = loss = loss + settings.value_weight * error
     return loss, jax.lax.stop_gradient(metrics)

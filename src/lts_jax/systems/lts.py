@@ -1,7 +1,8 @@
 """LTS (Learning to Share, arXiv 2602.05965): parallel teams, a shared bank, a learned admission controller.
 
-Wiring only: the tasks of the offline world, Magentic-One teams, the small set transformer, usage-aware credit, stepwise
-policy gradient. `train_controller` trains in a run folder, resumably; `learned_policy` is the controller as a policy.
+Wiring only: the tasks of the offline world, Magentic-One teams, the small set transformer or Qwen3 with LoRA,
+usage-aware credit, stepwise policy gradient. `train_controller` trains in a run folder, resumably; `learned_policy` is
+the controller as a policy.
 """
 
 import json
@@ -27,7 +28,7 @@ from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
 from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params, PolicyNetwork
-from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.plain import to_plain
 from lts_jax.records import Rollout, RolloutGroup, Task
 from lts_jax.rollouts.collate import CollateSettings, collate, stack
@@ -36,6 +37,7 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.storage import append_json_line, read_json, read_json_lines, write_json, write_text
+from lts_jax.systems.controllers import ControllerName, Qwen3ControllerSettings, base_digest, make_network
 from lts_jax.systems.credit_needs import checked_needs, with_replays
 from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
@@ -55,7 +57,9 @@ class TrainSettings:
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
-    network: SetTransformerSettings = field(default_factory=SetTransformerSettings)
+    controller: ControllerName = "set_transformer"  # or qwen3, the paper's
+    network: SetTransformerSettings = field(default_factory=SetTransformerSettings)  # of the set transformer
+    qwen3: Qwen3ControllerSettings = field(default_factory=Qwen3ControllerSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -71,7 +75,14 @@ class TrainSettings:
                 f"num_tasks must be a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
             )
         scheme(self.credit)
-        if self.network.embedding_width != self.encoder.width:
+        if self.controller not in ("set_transformer", "qwen3"):
+            raise UserError(f"controller: expected set_transformer or qwen3, got {self.controller!r}")
+        if self.controller == "qwen3" and self.qwen3.key_window < self.padding.max_entries:
+            raise UserError(
+                f"qwen3.key_window: expected at least {self.padding.max_entries}, the padded keys of a rollout, "
+                f"got {self.qwen3.key_window}"
+            )
+        if self.controller == "set_transformer" and self.network.embedding_width != self.encoder.width:
             raise UserError(
                 f"network.embedding_width must equal encoder.width = {self.encoder.width}, "
                 f"got {self.network.embedding_width}"
@@ -109,6 +120,16 @@ def check_parts(settings: TrainSettings) -> None:
     almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     make_model(settings.model)
     make_encoder(settings.encoder)
+    network_of(settings)
+
+
+def network_of(settings: TrainSettings) -> PolicyNetwork:
+    """The controller's network.
+
+    Raises:
+        UserError: what its checkpoint lacks.
+    """
+    return make_network(settings.controller, settings.network, settings.qwen3, settings.encoder.width)
 
 
 def train_controller(
@@ -122,7 +143,7 @@ def train_controller(
     name = settings.credit if credit is None else "of your own"
     credit = credit or credit_of(settings.credit, settings.learning)
     needed = _needs(settings, name, credit)
-    network = set_transformer(settings.network)
+    network = network_of(settings)
     name_credit(folder, credit)
     state, first = _resume(folder, settings)
     cut_metrics(folder, first)
@@ -140,7 +161,13 @@ def train_controller(
         finite = {name: value if math.isfinite(value) else None for name, value in as_floats(metrics).items()}
         line = {"iteration": iteration} | finite
         append_json_line(folder.metrics, line)
-        save(folder.checkpoints, state, {"iteration": iteration + 1}, _digest(settings))
+        save(
+            folder.checkpoints,
+            state,
+            {"iteration": iteration + 1},
+            _digest(settings),
+            base_digest=base_digest(network),
+        )
         if progress.on_iteration is not None:
             progress.on_iteration(iteration, line)
 
@@ -164,7 +191,7 @@ def trained_params(folder: RunFolder, settings: TrainSettings) -> Params:
 
 def learned_policy(settings: TrainSettings, params: Params, *, greedy: bool = True) -> LearnedPolicy:
     """The trained controller as an admission policy; greedy at evaluation, as in the paper."""
-    network = set_transformer(settings.network)
+    network = network_of(settings)
     return LearnedPolicy(make_decider(settings, network, params, greedy=greedy), f"learned:{network.name}")
 
 
@@ -240,10 +267,13 @@ def _arrays(
 
 def _resume(folder: RunFolder, settings: TrainSettings) -> tuple[TrainState, int]:
     """The state of the last checkpoint and the iteration to go on with; a fresh state and 0 without one."""
-    fresh = init_state(set_transformer(settings.network), settings.learning, jax.random.key(settings.seed))
+    network = network_of(settings)
+    fresh = init_state(network, settings.learning, jax.random.key(settings.seed))
     if latest(folder.checkpoints) is None:
         return fresh, 0
-    state, cursor = restore(folder.checkpoints, fresh, config_digest=_digest(settings))
+    state, cursor = restore(
+        folder.checkpoints, fresh, config_digest=_digest(settings), base_digest=base_digest(network)
+    )
     return state, int(cursor["iteration"])
 
 
@@ -279,7 +309,7 @@ def _needs(settings: TrainSettings, name: str, credit: CreditFn) -> frozenset[st
         name,
         credit,
         num_teams=settings.rollout.num_teams,
-        has_value_head=settings.network.value_head,
+        has_value_head=settings.controller == "set_transformer" and settings.network.value_head,
         is_simulated=settings.model.is_simulated,
     )
 

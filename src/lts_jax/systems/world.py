@@ -94,20 +94,23 @@ def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
 class EncoderSettings:
     """What turns texts into vectors. The default needs no download; the paper uses a frozen Qwen3-0.6B."""
 
-    kind: Literal["hashing", "minilm", "openai"] = "hashing"
-    width: int = 256  # D; of all-MiniLM-L6-v2 it is 384
+    kind: Literal["hashing", "minilm", "qwen3", "openai"] = "hashing"
+    width: int = 256  # D; of all-MiniLM-L6-v2 it is 384, of Qwen3-0.6B 1024
     max_characters: int = 1000  # of a text that hashing reads
-    folder: str | None = None  # of MiniLM: config.json, model.safetensors, tokenizer.json
+    folder: str | None = None  # of MiniLM or Qwen3: config.json, model.safetensors, tokenizer.json
     sha256: str | None = None  # digest that the MiniLM weights must have; None accepts any
     model: str = "text-embedding-3-small"  # of an OpenAI-compatible embeddings endpoint
     base_url: str | None = None  # of that endpoint; None is OpenAI's own
+    pooling: Literal["last", "mean"] = "last"  # of Qwen3's states; the paper does not say
+    max_tokens: int = 512  # of a text that Qwen3 reads; the paper does not say
+    store: str | None = None  # file that keeps vectors between runs; each text is then encoded once
 
     def __post_init__(self) -> None:
-        for name in ("width", "max_characters"):
+        for name in ("width", "max_characters", "max_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"encoder.{name} must be at least 1, got {getattr(self, name)}")
-        if self.kind == "minilm" and self.folder is None:
-            raise UserError("encoder.folder must name the folder of the MiniLM weights")
+        if self.kind in ("minilm", "qwen3") and self.folder is None:
+            raise UserError(f"encoder.folder must name the folder of the {self.kind} weights")
 
 
 @lru_cache(maxsize=4)
@@ -120,6 +123,10 @@ def make_encoder(settings: EncoderSettings) -> CachedEncoder:
     made = _encoder(settings)
     if made.dim != settings.width:
         raise UserError(f"encoder.width is {settings.width}, but {made.name} gives vectors of width {made.dim}")
+    if settings.store is not None:
+        from lts_jax.memory.stored_vectors import StoredEncoder
+
+        made = StoredEncoder(made, settings.store)
     return CachedEncoder(made)
 
 
@@ -128,6 +135,10 @@ def _encoder(settings: EncoderSettings) -> Encoder:
         from lts_jax.memory.minilm import MiniLMEncoder
 
         return MiniLMEncoder(Path(str(settings.folder)), expected_sha256=settings.sha256)
+    if settings.kind == "qwen3":
+        from lts_jax.memory.qwen3_encoder import Qwen3Encoder
+
+        return Qwen3Encoder(Path(str(settings.folder)), pooling=settings.pooling, max_tokens=settings.max_tokens)
     if settings.kind == "openai":
         from lts_jax.memory.openai_embeddings import OpenAIEncoder
 

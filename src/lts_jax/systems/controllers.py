@@ -1,0 +1,88 @@
+"""Which network decides: the small set transformer, or the paper's Qwen3 with LoRA over a local checkpoint."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lts_jax.errors import UserError
+from lts_jax.models.lora import LoraSettings
+from lts_jax.models.policy_network import PolicyNetwork
+from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+
+if TYPE_CHECKING:
+    from lts_jax.models.policy_network import Frozen
+    from lts_jax.models.qwen3_settings import Qwen3Settings
+
+ControllerName = Literal["set_transformer", "qwen3"]
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen3ControllerSettings:
+    """The paper's controller: a frozen Qwen3 (0.6B there), LoRA, and three linear maps of text embeddings."""
+
+    folder: str | None = (
+        None  # config.json, safetensors, tokenizer.json; `lts models get` or `lts models tiny` makes one
+    )
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of the base and its arithmetic
+    remat: bool = False  # compute blocks again in the backward pass: slower, less memory
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
+    key_window: int = 96  # a decision sees the newest this many keys; updates need at least all keys of a rollout
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if self.key_window < 1:
+            raise UserError(f"qwen3.key_window: expected at least 1, got {self.key_window}")
+        if self.compute_dtype not in ("float32", "bfloat16"):
+            raise UserError(f'qwen3.compute_dtype: expected "float32" or "bfloat16", got {self.compute_dtype!r}')
+
+
+def make_network(
+    controller: ControllerName, small: SetTransformerSettings, qwen3: Qwen3ControllerSettings, embedding_width: int
+) -> PolicyNetwork:
+    """The network that the settings name; equal settings give the same object.
+
+    Raises:
+        UserError: a checkpoint that is not there, or whatever it lacks.
+    """
+    if controller == "set_transformer":
+        return set_transformer(small)
+    return _qwen3(qwen3, embedding_width)
+
+
+def base_digest(network: PolicyNetwork) -> str:
+    """Of the frozen weights that a network stands on, as checkpoints record it; empty without."""
+    return network.frozen.digest if network.frozen is not None else ""
+
+
+@lru_cache(maxsize=4)
+def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int) -> PolicyNetwork:
+    if settings.folder is None:
+        raise UserError(
+            "qwen3.folder: expected the folder of a Qwen3 checkpoint, got none; `lts models get Qwen/Qwen3-0.6B --to "
+            "FOLDER` fetches one, `lts models tiny FOLDER` makes a small random one"
+        )
+    from lts_jax.models.qwen3_controller import qwen3_controller
+    from lts_jax.models.qwen3_soft_tokens import ControllerSettings
+    from lts_jax.models.tokens import answer_tokens, load_tokenizer
+
+    folder = Path(settings.folder)
+    shape, frozen = _base(folder, settings.compute_dtype, settings.remat)
+    own = ControllerSettings(
+        answer_ids=answer_tokens(load_tokenizer(folder), where=folder / "tokenizer.json"),
+        embedding_width=embedding_width,
+        projection_bias=settings.projection_bias,
+        key_window=settings.key_window,
+    )
+    return qwen3_controller(own, shape, settings.lora, frozen)
+
+
+@lru_cache(maxsize=2)
+def _base(folder: Path, compute_dtype: Literal["float32", "bfloat16"], remat: bool) -> "tuple[Qwen3Settings, Frozen]":
+    from lts_jax.models.policy_network import Frozen
+    from lts_jax.models.qwen3 import settings_from_json
+    from lts_jax.models.weights import digest, load_weights
+
+    shape = settings_from_json(folder, compute_dtype=compute_dtype, remat=remat)
+    return shape, Frozen(load_weights(folder, shape), digest(folder))

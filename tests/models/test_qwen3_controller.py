@@ -1,0 +1,177 @@
+"""The paper's controller over a tiny base: packed and cached decisions equal one forward each; the base is frozen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lts_jax.errors import UserError
+from lts_jax.models.lora import LoraSettings, num_parameters
+from lts_jax.models.policy_network import Frozen, Joined
+from lts_jax.models.qwen3 import Qwen3Settings, init_weights
+from lts_jax.models.qwen3_controller import packed_layout, qwen3_controller
+from lts_jax.models.qwen3_soft_tokens import ControllerSettings
+from lts_jax.trajectory import DecisionContext
+
+QWEN3 = Qwen3Settings(
+    width=16, num_layers=2, num_heads=2, num_kv_heads=1, head_width=8, mlp_width=24, vocabulary_size=20
+)
+WIDTH, NUM_KEYS, TEAMS, STEPS = 12, 7, 2, 3
+OWN = ControllerSettings(answer_ids=(3, 4), embedding_width=WIDTH, key_window=NUM_KEYS)
+
+
+@pytest.fixture(scope="module")
+def network():
+    weights = jax.tree.map(lambda leaf: leaf * 2.0, init_weights(QWEN3, jax.random.key(0)))  # less linear
+    return qwen3_controller(OWN, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
+
+
+@pytest.fixture(scope="module")
+def params(network):
+    """Trained parameters whose adapters do something."""
+    fresh = network.init(jax.random.key(1))
+    leaves, structure = jax.tree.flatten(fresh)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    noisy = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+@pytest.fixture(scope="module")
+def compared(network):
+    """Log-probability sums and gradients, of one forward a decision and of one a rollout, each compiled once."""
+
+    def one_by_one(trained, frozen, context):
+        group, teams, steps = context.num_keys_gkt.shape
+        lead = (group, teams, steps)
+        query = jnp.broadcast_to(context.query_d, (*lead, WIDTH))
+        key = jnp.broadcast_to(context.key_gnd[:, None, None], (*lead, NUM_KEYS, WIDTH))
+        return network.decision_logits(Joined(trained, frozen), query, key, context.num_keys_gkt, context.step_gktsd)
+
+    def packed(trained, frozen, context):
+        return network.packed_logits(Joined(trained, frozen), context)
+
+    def with_gradient(logits_of):
+        def loss(trained, frozen, context):
+            log_prob = jax.nn.log_softmax(logits_of(trained, frozen, context))
+            weights = jnp.arange(1.0, log_prob.size + 1).reshape(log_prob.shape)  # no two decisions alike
+            return jnp.mean(weights * log_prob), log_prob
+
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+    return with_gradient(one_by_one), with_gradient(packed)
+
+
+def context_of(num_keys_gkt, seed):
+    generator = np.random.default_rng(seed)
+
+    def unit(*shape):
+        drawn = generator.normal(size=shape)
+        return jnp.asarray(drawn / np.linalg.norm(drawn, axis=-1, keepdims=True), jnp.float32)
+
+    groups = num_keys_gkt.shape[0]
+    return DecisionContext(
+        query_d=unit(WIDTH), key_gnd=unit(groups, NUM_KEYS, WIDTH), step_gktsd=unit(groups, TEAMS, STEPS, 3, WIDTH),
+        num_keys_gkt=jnp.asarray(num_keys_gkt, jnp.int32),
+    )  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, NUM_KEYS), min_size=2 * TEAMS * STEPS, max_size=2 * TEAMS * STEPS), st.integers(0, 2**16)
+)
+def test_one_forward_a_rollout_equals_one_a_decision_with_gradients(network, params, compared, counts, seed):
+    context = context_of(np.array(counts).reshape(2, TEAMS, STEPS), seed)
+    one_by_one, packed = compared
+    (_, expected), gradient = one_by_one(params, network.frozen_arrays, context)
+    (_, found), packed_gradient = packed(params, network.frozen_arrays, context)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+    for ours, theirs in zip(jax.tree.leaves(packed_gradient), jax.tree.leaves(gradient), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale)
+
+
+def test_the_layout_by_hand():
+    # One rollout with two keys and two decisions: the first before any key, the second after one.
+    position, visible = packed_layout(jnp.array([[0, 1]]), 2)
+    assert position.tolist() == [[0, 1, 2, 1, 2, 3, 2, 3, 4]]
+    assert visible[0].astype(int).tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 0, 0, 1, 0, 0, 0, 0, 0],
+        [1, 0, 0, 1, 1, 0, 0, 0, 0],
+        [1, 0, 0, 1, 1, 1, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 1, 0, 0],
+        [1, 1, 0, 0, 0, 0, 1, 1, 0],
+        [1, 1, 0, 0, 0, 0, 1, 1, 1],
+    ]
+
+
+def test_a_cache_that_grows_key_by_key_decides_as_a_whole_forward(network, params):
+    """Two rollouts side by side, keys coming at different times."""
+    joined, capacity = Joined(params, network.frozen_arrays), NUM_KEYS
+    generator = np.random.default_rng(0)
+    query = generator.normal(size=(2, WIDTH)).astype(np.float32)
+    keys = generator.normal(size=(2, capacity, WIDTH)).astype(np.float32)
+    start, advance, whole = map(jax.jit, (network.cache.start, network.cache.step, network.decision_logits))
+    cache = network.cache.empty(2, capacity)
+    for row in range(2):
+        cache = start(joined, cache, row, query[row], keys[row], 0)
+    held = np.zeros(2, np.int32)
+    for has_new in ([True, False], [True, True], [False, True], [False, False], [True, True]):
+        step = generator.normal(size=(2, 3, WIDTH)).astype(np.float32)
+        new = np.stack([keys[row, held[row]] for row in range(2)])
+        logits, made = advance(joined, cache, held, new, np.array(has_new), step)
+        cache = network.cache.append(cache, made, held, np.array(has_new))
+        held = held + np.array(has_new, np.int32)
+        expected = whole(joined, query, keys, held, step)
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_the_newest_keys_of_a_long_bank_are_read(network, params):
+    joined = Joined(params, network.frozen_arrays)
+    context = context_of(np.zeros((1, TEAMS, STEPS)), 3)
+    long = jnp.concatenate([context.key_gnd[0][:2] * -1.0, context.key_gnd[0]])  # two keys more than the window
+    step = context.step_gktsd[0, 0, 0]
+    whole = network.decision_logits(joined, context.query_d, long, jnp.int32(NUM_KEYS + 2), step)
+    newest = network.decision_logits(joined, context.query_d, context.key_gnd[0], jnp.int32(NUM_KEYS), step)
+    np.testing.assert_allclose(whole, newest, atol=1e-6)
+    with pytest.raises(UserError, match="key_window: expected at least the 9 keys"):
+        network.packed_logits(
+            joined, DecisionContext(context.query_d, long[None], context.step_gktsd, context.num_keys_gkt)
+        )
+
+
+def test_the_base_is_an_argument_and_no_parameter(network, params):
+    step, keys = jnp.ones((3, WIDTH)), jnp.ones((NUM_KEYS, WIDTH))
+
+    def logits(trained, frozen):
+        return network.decision_logits(network.joined(trained, frozen), step[0], keys, jnp.int32(2), step)
+
+    program = jax.make_jaxpr(logits)(params, network.frozen_arrays)
+    assert sum(np.size(constant) for constant in program.consts) < QWEN3.width * 8  # no weights among them
+    # Adapters on q, k, v, o of two layers, and three maps of 12 x 16.
+    adapters = 2 * 2 * ((16 + 16) + (16 + 8) + (16 + 8) + (16 + 16))
+    assert num_parameters(network.init(jax.random.key(0))) == adapters + 3 * WIDTH * QWEN3.width
+    with pytest.raises(ValueError, match="expected the frozen arrays of its base"):
+        network.joined(params)
+
+
+def test_sizes_of_the_papers_controller():
+    paper = Qwen3Settings()
+    network = qwen3_controller(ControllerSettings((1, 2)), paper, LoraSettings(), Frozen(None, "0" * 64))
+    shapes = jax.eval_shape(network.init, jax.random.key(0))
+    assert num_parameters(shapes["adapters"]) == 4_587_520
+    assert num_parameters(shapes["projections"]) == 3_145_728
+
+
+def test_what_cannot_be_built_is_refused():
+    frozen = Frozen(None, "0" * 64)
+    with pytest.raises(UserError, match=r"dropout: expected 0 for a controller, got 0\.1"):
+        qwen3_controller(OWN, QWEN3, LoraSettings(dropout=0.1), frozen)
+    with pytest.raises(UserError, match="expected tokens below 20"):
+        qwen3_controller(ControllerSettings(answer_ids=(3, 20)), QWEN3, LoraSettings(), frozen)
+    with pytest.raises(UserError, match="expected two different tokens"):
+        ControllerSettings(answer_ids=(3, 3))

@@ -1,0 +1,114 @@
+"""The paper's controller from checkpoint to comparison, over a tiny random base."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip("tokenizers", reason="needs the extra qwen")
+
+from lts_jax.cli import main
+from lts_jax.controller.decide import decision_log_probs
+from lts_jax.errors import UserError
+from lts_jax.learning.checkpoint import restore
+from lts_jax.learning.state import init_state
+from lts_jax.models.lora import LoraSettings, num_parameters
+from lts_jax.models.tiny_qwen3 import write_tiny
+from lts_jax.rollouts.collect import CollectSettings
+from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.systems.controllers import Qwen3ControllerSettings, base_digest
+from lts_jax.systems.lts import Progress, TrainSettings, _digest, check_parts, network_of, train_controller
+from lts_jax.systems.run_folder import open_run
+from lts_jax.systems.world import EncoderSettings
+from lts_jax.teams.settings import TeamSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("models") / "tiny"
+    write_tiny(made)
+    return made
+
+
+def settings_over(folder):
+    return TrainSettings(
+        num_tasks=2,
+        num_epochs=2,
+        tasks_per_update=1,
+        controller="qwen3",
+        qwen3=Qwen3ControllerSettings(folder=str(folder), lora=LoraSettings(rank=2)),
+        encoder=EncoderSettings(width=64),
+        rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
+        collect=CollectSettings(num_rollouts=2),
+    )
+
+
+class Stop(Exception):
+    """Thrown in place of a kill."""
+
+
+def test_a_stopped_training_ends_with_the_same_parameters(folder, tmp_path):
+    settings = settings_over(folder)
+    decision_log_probs.clear_cache()
+    whole = train_controller(open_run(tmp_path / "whole", settings), settings, Progress()).params
+
+    def stop_at_two(iteration, _):
+        if iteration == 1:
+            raise Stop
+
+    run = open_run(tmp_path / "stopped", settings)
+    with pytest.raises(Stop):
+        train_controller(run, settings, Progress(on_iteration=stop_at_two))
+    resumed = train_controller(run, settings, Progress()).params
+    assert jax.tree.structure(whole) == jax.tree.structure(resumed)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+    fresh = init_state(network_of(settings), settings.learning, jax.random.key(settings.seed)).params
+    assert any(
+        (np.asarray(a) != np.asarray(b)).any() for a, b in zip(*map(jax.tree.leaves, (whole, fresh)), strict=True)
+    )
+    # One compiled decision per bucket of keys, whatever the number of decisions; the update is the only other program.
+    assert 1 <= decision_log_probs._cache_size() <= 3
+
+
+def test_checkpoints_hold_what_is_trained_and_name_the_base(folder, tmp_path):
+    settings = replace(settings_over(folder), num_epochs=1)
+    run = open_run(tmp_path / "run", settings)
+    params = train_controller(run, settings, Progress()).params
+    assert set(params) == {"adapters", "projections"}
+    size = sum(path.stat().st_size for path in run.checkpoints.rglob("*") if path.is_file())
+    trained = 4 * num_parameters(params)
+    assert size < 2 * 3 * trained + 200_000  # parameters and two moments, in two checkpoints
+    base_now = tmp_path / "base"
+    base_now.mkdir()
+    here = replace(settings, qwen3=replace(settings.qwen3, folder=str(base_now)))
+    write_tiny(base_now, seed=1)
+    digest_of = _digest(settings)
+    like = init_state(network_of(here), settings.learning, jax.random.key(settings.seed))
+    with pytest.raises(UserError, match=r"trained over frozen weights of sha256 [0-9a-f]{64}, now over frozen weights"):
+        restore(run.checkpoints, like, config_digest=digest_of, base_digest=base_digest(network_of(here)))
+    with pytest.raises(UserError, match="now over no frozen weights"):
+        restore(run.checkpoints, like, config_digest=digest_of)
+
+
+def test_the_demo_runs_with_the_papers_controller(folder, tmp_path, capsys):
+    small = "--num-tasks 3 --num-epochs 1 --collect.num-rollouts 2 --compare.evaluation.num-tasks 5"
+    small += " --compare.evaluation.num-seeds 1 --compare.policies m1_parallel all lts"
+    chosen = f"--controller qwen3 --qwen3.folder {folder} --encoder.kind qwen3 --encoder.folder {folder}"
+    command = f"demo --run {tmp_path / 'demo'} {small} {chosen} --encoder.width 64 --encoder.max-tokens 64"
+    main(command.split())
+    assert "run folder:" in capsys.readouterr().out
+    assert (tmp_path / "demo" / "report.html").exists()
+
+
+def test_what_is_missing_is_one_line(folder, tmp_path):
+    settings = settings_over(folder)
+    with pytest.raises(UserError, match=r"qwen3\.folder: expected the folder of a Qwen3 checkpoint"):
+        check_parts(replace(settings, qwen3=replace(settings.qwen3, folder=None)))
+    with pytest.raises(UserError, match=r"nowhere"):
+        check_parts(replace(settings, qwen3=replace(settings.qwen3, folder=str(tmp_path / "nowhere"))))
+    with pytest.raises(UserError, match=r"qwen3\.key_window: expected at least"):
+        replace(settings, qwen3=replace(settings.qwen3, key_window=8))
+    with pytest.raises(UserError, match="needs a value head"):
+        check_parts(replace(settings, credit="gae"))
