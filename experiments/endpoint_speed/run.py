@@ -1,6 +1,6 @@
 """What a call of a model endpoint costs the caller, by the client that makes it.
 
-Run: python experiments/endpoint_speed/run.py   (about five minutes; the clients over aiohttp need `pip install aiohttp`)
+Run: python experiments/endpoint_speed/run.py   (five minutes; clients over aiohttp need `pip install aiohttp`)
 
 The server is a process of its own on the last core, answers at once or after 200 ms, and does next to nothing else; the
 clients run on the first core. CPU time is that of the client's process. In every round each client makes its calls
@@ -63,7 +63,7 @@ def open_client(name: str, url: str, in_flight: int) -> Client:
     http_clients = {
         "openai": lambda: None,
         "openai, tuned httpx2": unlimited_httpx2,
-        "openai over aiohttp": lambda: openai.DefaultAioHttpClient(),
+        "openai over aiohttp": openai.DefaultAioHttpClient,
     }
     client = openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=http_clients[name]())
 
