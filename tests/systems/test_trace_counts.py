@@ -8,7 +8,7 @@ from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
-from lts_jax.systems import lts
+from lts_jax.systems import controllers, lts
 from lts_jax.systems.run_folder import open_run
 from lts_jax.teams.settings import TeamSettings
 
@@ -49,7 +49,7 @@ def test_a_training_run_compiles_few_programs_whatever_it_meets(tmp_path, monkey
             super().__init__(*arguments)
             deciders.append(self)
 
-    monkeypatch.setattr(lts, "set_transformer", counted_network)
+    monkeypatch.setattr(controllers, "set_transformer", counted_network)
     monkeypatch.setattr(lts, "BatchedDecider", Kept)
     state = lts.train_controller(open_run(tmp_path / "run", SETTINGS), SETTINGS, lts.Progress(), credit=credit)
 

@@ -6,17 +6,17 @@ call has the same batch size, and inside the call rows are computed one after th
 therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled.
 """
 
-import asyncio
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import numpy as np
 from jax import Array
 
+from lts_jax.controller.batching import DeciderCounts, DecisionQueue, Waiting, admissions
 from lts_jax.controller.features import DecisionFeatures, EncodedTexts, TextEncoder, decision_features
-from lts_jax.controller.policy import ADMIT, Admission, AdmissionRequest
+from lts_jax.controller.policy import Admission, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.seeds import rollout_coordinates, uniform
@@ -45,28 +45,8 @@ class DeciderSettings:
             raise UserError(f"DeciderSettings.max_wait_seconds: expected None or >= 0, got {self.max_wait_seconds}")
 
 
-@dataclass(slots=True)
-class DeciderCounts:
-    """How well decisions were batched: decisions / (batches * batch_size) is the share of useful rows."""
-
-    num_decisions: int = 0
-    num_batches: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    features: DecisionFeatures
-    draw: float  # uniform number in [0, 1) of this decision's coordinates
-    answer: asyncio.Future[Admission] = field(repr=False)
-
-
 class BatchedDecider:
-    """Answers decisions in batches. One event loop at a time; not for several threads.
-
-    A batch runs as soon as a bucket is full, or as many requests wait as rollouts are active (one rollout on a virtual
-    clock waits for one decision at a time, so nobody else can come), or the first has waited `max_wait_seconds`.
-    Without `rollout_started` every request is answered at once.
-    """
+    """Answers decisions in batches, each computed anew from all its keys. See `DecisionQueue` for when a batch runs."""
 
     def __init__(
         self,
@@ -83,11 +63,15 @@ class BatchedDecider:
             )
         self.network = network
         self.texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
-        self.counts = DeciderCounts()
         self._params = params
-        self._waiting: dict[int, list[_Waiting]] = {bucket: [] for bucket in self.settings.key_buckets}
-        self._num_active = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._queue: DecisionQueue[DecisionFeatures] = DecisionQueue(
+            self.settings.key_buckets, self.settings.batch_size, self.settings.max_wait_seconds, self._answer
+        )
+
+    @property
+    def counts(self) -> DeciderCounts:
+        """How well decisions were batched so far."""
+        return self._queue.counts
 
     def replace_params(self, params: Params) -> None:
         """Decide with new parameters from now on.
@@ -95,18 +79,17 @@ class BatchedDecider:
         Raises:
             RuntimeError: decisions are waiting; they were asked of the old parameters.
         """
-        if self._num_waiting():
-            raise RuntimeError(f"{self._num_waiting()} decisions wait for the parameters that are to be replaced")
+        if self._queue.num_waiting:
+            raise RuntimeError(f"{self._queue.num_waiting} decisions wait for the parameters that are to be replaced")
         self._params = params
 
     def rollout_started(self) -> None:
         """One more rollout may ask."""
-        self._num_active += 1
+        self._queue.rollout_started()
 
     def rollout_ended(self) -> None:
         """One fewer rollout may ask; those that wait may now be all there are."""
-        self._num_active -= 1
-        self._run_if_all_wait()
+        self._queue.rollout_ended()
 
     async def decide(self, request: AdmissionRequest) -> Admission:
         """Action, its log-probability under the sampling distribution, and that distribution's probability of ADMIT.
@@ -114,65 +97,19 @@ class BatchedDecider:
         The distribution is softmax(logits / temperature); the draw is by inverse CDF with the uniform number of the
         decision's coordinates. A greedy decision is certain, so its log-probability is 0.
         """
-        settings = self.settings
         features = decision_features(request, self.texts, key_window=self.network.key_window)
-        place = (*rollout_coordinates(request.coordinates), request.step.team, request.step.step, "decide")
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(features, uniform(*place), loop.create_future())
-        bucket = settings.key_buckets[bisect_left(settings.key_buckets, len(features.key_nd))]
-        group = self._waiting[bucket]
-        group.append(waiting)
-        if len(group) == settings.batch_size:
-            self._run(bucket)
-        else:
-            self._run_if_all_wait()
-        if not waiting.answer.done() and settings.max_wait_seconds is not None and self._timer is None:
-            self._timer = loop.call_later(settings.max_wait_seconds, self._run_all)
-        try:
-            return await waiting.answer
-        finally:
-            if waiting in self._waiting[bucket]:  # cancelled while waiting
-                self._waiting[bucket].remove(waiting)
+        buckets = self.settings.key_buckets
+        bucket = buckets[bisect_left(buckets, len(features.key_nd))]
+        return await self._queue.ask(features, draw_of(request), bucket)
 
-    def _num_waiting(self) -> int:
-        return sum(len(group) for group in self._waiting.values())
-
-    def _run_if_all_wait(self) -> None:
-        if self._num_waiting() >= max(1, self._num_active):
-            self._run_all()
-
-    def _run_all(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for bucket, group in self._waiting.items():
-            if group:
-                self._run(bucket)
-
-    def _run(self, bucket: int) -> None:
-        batch = [waiting for waiting in self._waiting[bucket] if not waiting.answer.done()]
-        self._waiting[bucket] = []
-        if not batch:
-            return
-        try:
-            admissions = self._admissions(batch, bucket)
-        except Exception as error:
-            for waiting in batch:
-                waiting.answer.set_exception(error)
-            return
-        self.counts.num_decisions += len(batch)
-        self.counts.num_batches += 1
-        for waiting, admission in zip(batch, admissions, strict=True):
-            waiting.answer.set_result(admission)
-
-    def _admissions(self, batch: list[_Waiting], bucket: int) -> list[Admission]:
+    def _answer(self, batch: list[Waiting[DecisionFeatures]], bucket: int) -> list[Admission]:
         rows, width = self.settings.batch_size, self.texts.dim
         query = np.zeros((rows, width), np.float32)
         key = np.zeros((rows, bucket, width), np.float32)
         num_keys = np.zeros(rows, np.int32)
         step = np.zeros((rows, 3, width), np.float32)
         for row, waiting in enumerate(batch):
-            features = waiting.features
+            features = waiting.asked
             query[row], step[row], num_keys[row] = features.query_d, features.step_sd, len(features.key_nd)
             key[row, : num_keys[row]] = features.key_nd
         log_prob_ba = np.asarray(
@@ -189,12 +126,12 @@ class BatchedDecider:
             ),
             np.float64,
         )[: len(batch)]
-        if not np.isfinite(log_prob_ba).all():
-            raise FloatingPointError("the controller's log-probabilities are not finite; check its parameters")
-        return [
-            _admission(log_prob_a, waiting.draw, greedy=self.settings.greedy)
-            for log_prob_a, waiting in zip(log_prob_ba, batch, strict=True)
-        ]
+        return admissions(log_prob_ba, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
+
+
+def draw_of(request: AdmissionRequest) -> float:
+    """The uniform number in [0, 1) of a decision's coordinates."""
+    return uniform(*rollout_coordinates(request.coordinates), request.step.team, request.step.step, "decide")
 
 
 @partial(jax.jit, static_argnames=("network", "exact_rows"))
@@ -218,12 +155,3 @@ def decision_log_probs(
     else:
         logits_ba = network.decision_logits(params, *rows)  # type: ignore[arg-type]
     return jax.nn.log_softmax(logits_ba / temperature, axis=-1)
-
-
-def _admission(log_prob_a: np.ndarray, draw: float, *, greedy: bool) -> Admission:
-    probability_a = np.exp(log_prob_a)
-    admit_probability = float(probability_a[ADMIT])
-    if greedy:
-        return Admission(int(np.argmax(log_prob_a)), 0.0, admit_probability)
-    action = min(int(np.searchsorted(np.cumsum(probability_a), draw, side="right")), len(log_prob_a) - 1)
-    return Admission(action, float(log_prob_a[action]), admit_probability)
