@@ -22,6 +22,7 @@ from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings
 
 TASK = Task("t", "How tall is the tower?", "42", "test")
+PROMISE = "All there is to know of towers, soon."
 PADDING = CollateSettings(max_steps=6, max_entries=16)
 BAIT, TOWER, EMPTY = "https://bait.example/all", "https://tower.example/height", "https://empty.example/none"
 
@@ -49,7 +50,7 @@ class Baited:
             "ledger": json.dumps({name: {"reason": "r", "answer": answer} for name, answer in fields}),
             "act": json.dumps({"tool": "visit_url", "arguments": {"url": url}}),
             "report": "The page was read.",
-            "summarize": "Everything about the tower: height, width, age" if BAIT in thread else "Read a page.",
+            "summarize": "Everything about the tower: height, width, age" if PROMISE in thread else "Read a page.",
             "select": "SELECTED_KEYS = [0, 1, 2, 3, 4, 5, 6, 7]",
             "answer": "FINAL ANSWER: 42" if found else "FINAL ANSWER: 7",
             "aggregate": "FINAL ANSWER: 7" if "Answer: 7" in thread else "FINAL ANSWER: 42",
@@ -58,7 +59,7 @@ class Baited:
 
 
 def use_tool(tool, arguments):
-    return ToolResult("Tower, 42 m" if arguments["url"] == TOWER else "Nothing of the kind.", tool=tool)
+    return ToolResult({TOWER: "Tower, 42 m", BAIT: PROMISE}.get(arguments["url"], "Nothing of the kind."), tool=tool)
 
 
 def baited_group():
