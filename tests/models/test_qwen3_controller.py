@@ -124,7 +124,7 @@ def test_a_cache_that_grows_key_by_key_decides_as_a_whole_forward(network, param
         step = generator.normal(size=(2, 3, WIDTH)).astype(np.float32)
         new = np.stack([keys[row, held[row]] for row in range(2)])
         logits, made = advance(joined, cache, held, new, np.array(has_new), step)
-        cache = network.cache.append(cache, made, held, np.array(has_new))
+        cache = network.cache.append(cache, made, np.arange(2), held, np.array(has_new))
         held = held + np.array(has_new, np.int32)
         expected = whole(joined, query, keys, held, step)
         np.testing.assert_allclose(logits, expected, atol=1e-5)

@@ -1,5 +1,6 @@
 """The paper's controller from checkpoint to comparison, over a tiny random base."""
 
+import logging
 from dataclasses import replace
 
 import jax
@@ -10,6 +11,7 @@ pytest.importorskip("tokenizers", reason="needs the extra qwen")
 
 from lts_jax.cli import main
 from lts_jax.controller.decide import decision_log_probs
+from lts_jax.controller.decide_cached import start_row, step_rows
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import restore
 from lts_jax.learning.state import init_state
@@ -50,7 +52,6 @@ class Stop(Exception):
 
 def test_a_stopped_training_ends_with_the_same_parameters(folder, tmp_path):
     settings = settings_over(folder)
-    decision_log_probs.clear_cache()
     whole = train_controller(open_run(tmp_path / "whole", settings), settings, Progress()).params
 
     def stop_at_two(iteration, _):
@@ -68,8 +69,40 @@ def test_a_stopped_training_ends_with_the_same_parameters(folder, tmp_path):
     assert any(
         (np.asarray(a) != np.asarray(b)).any() for a, b in zip(*map(jax.tree.leaves, (whole, fresh)), strict=True)
     )
-    # One compiled decision per bucket of keys, whatever the number of decisions; the update is the only other program.
-    assert 1 <= decision_log_probs._cache_size() <= 3
+
+
+class Compiled(logging.Handler):
+    """Names of the programs that JAX compiles, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def emit(self, record):
+        message = record.getMessage()
+        if message.startswith("Compiling "):
+            self.names.append(message.split()[1])
+
+
+def test_a_training_run_compiles_three_programs_and_all_in_its_first_iteration(folder, tmp_path):
+    for function in (decision_log_probs, start_row, step_rows):
+        function.clear_cache()
+    settings, compiled, after = replace(settings_over(folder), num_tasks=3), Compiled(), []
+    logger = logging.getLogger("jax._src.interpreters.pxla")
+    level, passes_on = logger.level, logger.propagate
+    logger.addHandler(compiled)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        progress = Progress(on_iteration=lambda iteration, line: after.append(len(compiled.names)))
+        train_controller(open_run(tmp_path / "run", settings), settings, progress)
+    finally:
+        logger.removeHandler(compiled)
+        logger.setLevel(level)
+        logger.propagate = passes_on
+    ours = [name for name in compiled.names if any(each in name for each in ("row", "update", "decision", "logits"))]
+    assert sorted(ours) == ["jit(start_row)", "jit(step_rows)", "jit(update_once)"]  # 8 are allowed for
+    assert len(after) == 6 and set(after[1:]) == {after[0]}  # nothing, not even a single operation, is compiled later
 
 
 def test_checkpoints_hold_what_is_trained_and_name_the_base(folder, tmp_path):

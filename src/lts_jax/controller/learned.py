@@ -1,17 +1,50 @@
 """The learned controller behind the same interface as every rule."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from lts_jax.controller.decide import BatchedDecider
+from lts_jax.controller.batching import DeciderCounts
+from lts_jax.controller.decide import DeciderSettings
+from lts_jax.controller.features import EncodedTexts
 from lts_jax.controller.policy import Admission, AdmissionRequest
 from lts_jax.llm.chat import Ask
+from lts_jax.models.policy_network import Params, PolicyNetwork
+
+
+class Decider(Protocol):
+    """What answers decisions with a network: `BatchedDecider`, or `CachedDecider` where the network keeps a cache."""
+
+    network: PolicyNetwork
+    settings: DeciderSettings
+    texts: EncodedTexts
+
+    @property
+    def counts(self) -> DeciderCounts:
+        """How well decisions were batched so far."""
+        ...
+
+    def replace_params(self, params: Params) -> None:
+        """Decide with new parameters from now on."""
+        ...
+
+    def rollout_started(self) -> None:
+        """One more rollout may ask."""
+        ...
+
+    def rollout_ended(self) -> None:
+        """One fewer rollout may ask."""
+        ...
+
+    async def decide(self, request: AdmissionRequest) -> Admission:
+        """Answer one decision."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedPolicy:
     """An `AdmissionPolicy` that asks a network. Teams are shown all keys unless `listing_window` says otherwise."""
 
-    decider: BatchedDecider
+    decider: Decider
     name: str
     listing_window: int | None = None
 

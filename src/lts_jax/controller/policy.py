@@ -24,6 +24,7 @@ class AdmissionRequest:
     coordinates: Coordinates
     seconds: float  # rollout clock
     thread: Sequence[Message] = ()  # the team's own context, for policies that ask its orchestrator
+    rollout: object | None = None  # identity of the running rollout; replays of one rollout share their coordinates
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,17 +41,18 @@ class DecisionCache:
         empty: (num_rows, capacity in keys) -> cache.
         start: (params, cache, row i32[], query f32[D], keys f32[capacity, D], num_keys i32[]) -> cache with that row
             computed anew.
-        row: (cache, row i32[]) -> cache of that one row.
+        rows: (cache, row i32[B]) -> cache of these rows alone; one beyond the end gives any row.
         step: (params, cache, num_keys i32[B], new_key f32[B, D], has_new bool[B], step f32[B, 3, D]) -> (logits
             f32[B, A], new entries). Row b has `num_keys` keys in the cache, and where `has_new`, `new_key` after them.
-        append: (cache, new entries, num_keys i32[B], has_new bool[B]) -> cache with the new keys, where there are any.
+        append: (cache, new entries, row i32[B], num_keys i32[B], has_new bool[B]) -> cache with the new keys of these
+            rows, where there are any; a row beyond the end is left out.
     """
 
     empty: Callable[[int, int], Any]
     start: Callable[[Params, Any, Array, Array, Array, Array], Any]
-    row: Callable[[Any, Array], Any]
+    rows: Callable[[Any, Array], Any]
     step: Callable[[Params, Any, Array, Array, Array, Array], tuple[Array, Any]]
-    append: Callable[[Any, Any, Array, Array], Any]
+    append: Callable[[Any, Any, Array, Array, Array], Any]
 
 
 @dataclass(frozen=True, slots=True)

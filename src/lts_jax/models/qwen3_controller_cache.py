@@ -18,7 +18,7 @@ from lts_jax.models.qwen3_soft_tokens import STEP_TOKENS, Shape, answer_logits, 
 def decision_cache(shape: Shape) -> DecisionCache:
     """The functions of `DecisionCache` for this controller; a cache is `KeyValues` of [L, B, 1 + capacity, N, F]."""
     return DecisionCache(
-        empty=partial(empty, shape), start=partial(start, shape), row=one_row, step=partial(step, shape), append=append
+        empty=partial(empty, shape), start=partial(start, shape), rows=rows, step=partial(step, shape), append=append
     )
 
 
@@ -50,9 +50,9 @@ def start(
     return jax.tree.map(lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, row, axis=1), cache, made)
 
 
-def one_row(cache: KeyValues, row: Array) -> KeyValues:
-    """The cache of a single rollout."""
-    return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, row, 1, axis=1), cache)
+def rows(cache: KeyValues, row_b: Array) -> KeyValues:
+    """The cache of some rollouts."""
+    return jax.tree.map(lambda leaf: jnp.take(leaf, row_b, axis=1, mode="clip"), cache)
 
 
 def step(
@@ -90,9 +90,7 @@ def step(
     return answer_logits(shape, network, state_bsw[:, -1]), jax.tree.map(lambda leaf: leaf[:, :, :1], made)
 
 
-def append(cache: KeyValues, made: KeyValues, num_keys_b: Array, has_new_b: Array) -> KeyValues:
-    """The cache with each row's new key behind its `num_keys_b` keys, where `has_new_b`."""
-    num_rows, num_cached = cache.key.shape[1:3]
-    place_b = jnp.where(has_new_b, num_keys_b + 1, num_cached)  # beyond the end: dropped
-    rows_b = jnp.arange(num_rows)
-    return jax.tree.map(lambda old, new: old.at[:, rows_b, place_b].set(new[:, :, 0], mode="drop"), cache, made)
+def append(cache: KeyValues, made: KeyValues, row_b: Array, num_keys_b: Array, has_new_b: Array) -> KeyValues:
+    """The cache with the new key of each of these rows behind its `num_keys_b` keys, where `has_new_b`."""
+    place_b = jnp.where(has_new_b, num_keys_b + 1, cache.key.shape[2])  # beyond the end: dropped
+    return jax.tree.map(lambda old, new: old.at[:, row_b, place_b].set(new[:, :, 0], mode="drop"), cache, made)

@@ -71,7 +71,7 @@ def soft_tokens(shape: Shape, params: Joined, kind: str, vector_rsd: Array) -> A
     )
     if "bias" in projection:
         token_xw = token_xw + projection["bias"]
-    return token_xw.astype(dtype).reshape(*vector_rsd.shape[:-1], -1)
+    return token_xw.astype(dtype).reshape(*vector_rsd.shape[:-1], token_xw.shape[-1])
 
 
 def base(shape: Shape, params: Joined) -> Qwen3:

@@ -113,6 +113,7 @@ class _Execution:
         self.decisions: list[Decision] = []
         self.calls: list[ModelCall] = []
         self._seed = rollout_coordinates(coordinates)
+        self._identity = object()  # replays of one rollout, with equal coordinates, may run side by side
         self._secrets = environment_secrets(os.environ) if settings.guards.redact else ()
         self._has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
@@ -179,7 +180,7 @@ class _Execution:
         num_keys = len(self.bank)
         seconds = self.clock.now()
         request = AdmissionRequest(
-            self.task.question, self.bank.keys[:num_keys], step, self.coordinates, seconds, thread
+            self.task.question, self.bank.keys[:num_keys], step, self.coordinates, seconds, thread, self._identity
         )
         admission = await self.parts.policy.decide(request, ask)
         if self.parts.virtual_time:

@@ -7,8 +7,7 @@ number of teams). Random and similarity also run at the learned controller's own
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lts_jax.controller.decide import BatchedDecider
-from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.controller.learned import Decider, LearnedPolicy
 from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.controller.rules import RULES
 from lts_jax.errors import UserError
@@ -95,7 +94,7 @@ def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy, budget
     return Arm(name, parts, rollout, _decider(policy))
 
 
-def _decider(policy: AdmissionPolicy) -> BatchedDecider | None:
+def _decider(policy: AdmissionPolicy) -> Decider | None:
     return policy.decider if isinstance(policy, LearnedPolicy) else None
 
 

@@ -15,7 +15,8 @@ from hashlib import blake2b
 import jax
 
 from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.controller.decide_cached import CachedDecider
+from lts_jax.controller.learned import Decider, LearnedPolicy
 from lts_jax.controller.policy import AdmissionPolicy
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import scheme
@@ -195,15 +196,18 @@ def learned_policy(settings: TrainSettings, params: Params, *, greedy: bool = Tr
     return LearnedPolicy(make_decider(settings, network, params, greedy=greedy), f"learned:{network.name}")
 
 
-def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params, *, greedy: bool) -> BatchedDecider:
-    """The batched decision for these settings; live models do not wait for each other."""
+def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params, *, greedy: bool) -> Decider:
+    """The batched decision for these settings, from caches where the network has them; live models do not wait."""
     deciding = DeciderSettings(
         temperature=settings.learning.temperature,
         greedy=greedy,
         key_buckets=(*(size for size in (8, 32) if size < network.key_window), network.key_window),
         max_wait_seconds=None if settings.model.is_simulated else 0.01,
     )
-    return BatchedDecider(network, params, make_encoder(settings.encoder), deciding)
+    encoder = make_encoder(settings.encoder)
+    if network.cache is None:
+        return BatchedDecider(network, params, encoder, deciding)
+    return CachedDecider(network, params, encoder, deciding, num_rows=settings.collect.num_in_flight)
 
 
 def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
@@ -223,7 +227,7 @@ def _collect(
     folder: RunFolder,
     settings: TrainSettings,
     tasks: Sequence[Task],
-    decider: BatchedDecider,
+    decider: Decider,
     budget: Budget,
     progress: Progress,
     needed: frozenset[str],
@@ -260,7 +264,7 @@ def tasks_of_iteration(tasks: Sequence[Task], settings: TrainSettings, iteration
 
 
 def _arrays(
-    groups: Sequence[RolloutGroup], settings: TrainSettings, decider: BatchedDecider
+    groups: Sequence[RolloutGroup], settings: TrainSettings, decider: Decider
 ) -> tuple[Trajectory, DecisionContext]:
     return stack([collate(group, decider.texts, settings.padding) for group in groups])
 
