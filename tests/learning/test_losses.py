@@ -72,13 +72,13 @@ def test_reduction_is_over_decisions_then_over_counted_rollouts(reduction: str, 
     value = jnp.array([[[1.0, 2.0, 3.0]], [[4.0, 9.0, 9.0]], [[9.0, 9.0, 9.0]], [[9.0, 9.0, 9.0]]])
     counted = jnp.array([[[1, 1, 1]], [[1, 0, 0]], [[0, 0, 0]], [[0, 0, 0]]], bool)
     rollouts = jnp.array([True, True, True, False])
-    loss = over_rollouts(value, counted, rollouts, step_reduction=reduction)  # type: ignore[arg-type]
+    loss = over_rollouts(value, counted, rollouts.sum(), step_reduction=reduction)  # type: ignore[arg-type]
     assert float(loss) == pytest.approx(expected)
 
 
 def test_nothing_that_counts_is_a_loss_of_zero() -> None:
     nothing = jnp.zeros((2, 1, 3), bool)
-    assert float(over_rollouts(jnp.full((2, 1, 3), jnp.nan), nothing, jnp.zeros(2, bool), step_reduction="sum")) == 0.0
+    assert float(over_rollouts(jnp.full((2, 1, 3), jnp.nan), nothing, jnp.int32(0), step_reduction="sum")) == 0.0
 
 
 LEFT, RIGHT = jnp.log(jnp.array([0.7, 0.2, 0.1])), jnp.log(jnp.array([0.4, 0.4, 0.2]))

@@ -17,10 +17,12 @@ from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.schemes import scheme
+from lts_jax.errors import UserError
 from lts_jax.learning.metrics import METRICS, as_floats
+from lts_jax.learning.objective import admission_loss
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
-from lts_jax.learning.update import admission_loss, make_update
+from lts_jax.learning.update import make_update
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, Step
@@ -122,6 +124,30 @@ def test_the_temperature_of_the_loss_may_be_traced() -> None:
     traced = jax.jit(loss)(jnp.float32(0.5))
     np.testing.assert_allclose(traced, loss(0.5), rtol=1e-5)
     assert abs(float(traced) - float(loss(1.2))) > 1e-3
+
+
+def test_passes_of_a_few_tasks_add_up_to_the_whole_batch() -> None:
+    """Also where parts count other numbers of rollouts and decisions than the others."""
+    network = set_transformer(
+        SetTransformerSettings(embedding_width=D, width=4, num_layers=1, num_heads=1, key_window=2, value_head=True)
+    )
+    trajectory, context = batch_of(3, tasks=4)
+    trajectory.rollout_mask_g[1] = False
+    trajectory.decision_mask_gkt[2, 0] = False
+    settings = LearningSettings(entropy_weight=0.1, learning_rate=0.01)
+    state = moved(init_state(network, settings, jax.random.key(0)))
+    whole, expected = make_update(network, scheme("gae"), settings)(state, trajectory, context)
+    for per_pass in (1, 2):
+        divided = replace(settings, tasks_per_pass=per_pass)
+        new, metrics = make_update(network, scheme("gae"), divided)(state, trajectory, context)
+        assert set(metrics) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_allclose(metrics[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+        # The first moment is a tenth of the gradient; AdamW's step would blow up what is zero but for rounding.
+        for ours, theirs in zip(jax.tree.leaves(new.opt_state), jax.tree.leaves(whole.opt_state), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+    with pytest.raises(UserError, match="tasks_per_pass: expected a divisor of 4 tasks, got 3"):
+        make_update(network, scheme("gae"), replace(settings, tasks_per_pass=3))(state, trajectory, context)
 
 
 def test_gradient_through_padding_is_exactly_zero() -> None:

@@ -73,17 +73,17 @@ def peer_distillation_loss(
 
 
 def over_rollouts(
-    value_gkt: Array, counted_gkt: Array, counted_g: Array, *, step_reduction: Literal["sum", "mean"]
+    value_gkt: Array, counted_gkt: Array, num_rollouts: Array, *, step_reduction: Literal["sum", "mean"]
 ) -> Array:
     """Mean over counted rollouts of the sum, or mean, over their decisions; scalar.
 
     Args:
         value_gkt: f32[..., G, K, T], anything where it does not count.
         counted_gkt: bool[..., G, K, T], decisions of counted rollouts.
-        counted_g: bool[..., G]; one without decisions counts as 0.
+        num_rollouts: i32[], counted ones; one without decisions counts as 0.
         step_reduction: "sum" or "mean".
     """
     total_g = jnp.sum(jnp.where(counted_gkt, value_gkt, 0.0), axis=(-2, -1))
     if step_reduction == "mean":
         total_g = total_g / jnp.maximum(jnp.sum(counted_gkt, axis=(-2, -1)), 1)
-    return jnp.sum(total_g) / jnp.maximum(jnp.sum(counted_g), 1)
+    return jnp.sum(total_g) / jnp.maximum(num_rollouts, 1)

@@ -10,7 +10,9 @@ from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
 
-_STATIC = ("advantage_divisor", "bonus_on", "step_reduction", "num_warmup_updates", "num_decay_updates")
+_STATIC = (
+    "advantage_divisor", "bonus_on", "step_reduction", "num_warmup_updates", "num_decay_updates", "tasks_per_pass",
+)  # fmt: skip
 _TRACED = (
     "usage_weight", "saved_weight", "runtime_weight", "sparsity_weight", "first_weight", "entropy_weight",
     "value_weight", "discount", "trace_decay", "advantage_epsilon", "temperature", "loss_temperature", "learning_rate",
@@ -48,6 +50,9 @@ class LearningSettings:
     beta1: float = 0.9  # AdamW; ours
     beta2: float = 0.999  # AdamW; ours
     max_gradient_norm: float = 1.0  # global norm; ours
+    tasks_per_pass: int = (
+        0  # whose decisions pass the network at once, gradients are summed; 0 takes a batch whole; ours
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant. Traced numbers are taken as they are."""
@@ -66,7 +71,7 @@ class LearningSettings:
         ):
             if not getattr(self, name) >= 0:
                 raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
-        for name in ("num_warmup_updates", "num_decay_updates"):
+        for name in ("num_warmup_updates", "num_decay_updates", "tasks_per_pass"):
             if getattr(self, name) < 0:
                 raise UserError(f"LearningSettings.{name}: expected at least 0, got {getattr(self, name)}")
         for name, choices in (

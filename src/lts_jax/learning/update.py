@@ -9,31 +9,39 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lts_jax.controller.policy import ADMIT
 from lts_jax.credit.contract import CreditFn
-from lts_jax.credit.return_to_go import return_to_go
-from lts_jax.credit.returns import episode_return
-from lts_jax.learning import losses
+from lts_jax.errors import UserError
+from lts_jax.learning.objective import Metrics, admission_loss, credit_metrics, totals_of
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, optimizer
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext, Trajectory
 
-Metrics = dict[str, Array]
 Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics]]
 
 
-def make_update(network: PolicyNetwork, credit: CreditFn, settings: LearningSettings) -> Update:
+def make_update(
+    network: PolicyNetwork, credit: CreditFn, settings: LearningSettings, mesh: Mesh | None = None
+) -> Update:
     """The compiled update: (state, trajectory [B, G, ...], context [B, G, ...]) -> (state, metrics).
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
-    `learning.metrics.METRICS`. A frozen base is an argument of the compiled function, never a constant in it.
+    `learning.objective` and `learning.metrics`. A frozen base is an argument of the compiled function, never a constant
+    in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was laid (see `models.qwen3_mesh`).
     """
-    update = jax.jit(partial(update_once, network, credit, settings))
+    update = partial(update_once, network, credit, settings)
+    if mesh is None:
+        compiled = jax.jit(update)
+    else:
+        everywhere, by_task = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+        laid = jax.tree.map(lambda leaf: leaf.sharding, network.frozen_arrays)
+        shardings = (everywhere, by_task, by_task, *([] if network.frozen is None else [laid]))
+        compiled = jax.jit(update, in_shardings=shardings, out_shardings=everywhere)
     if network.frozen is None:
-        return update
-    return lambda state, trajectory, context: update(state, trajectory, context, network.frozen_arrays)
+        return compiled
+    return lambda state, trajectory, context: compiled(state, trajectory, context, network.frozen_arrays)
 
 
 def update_once(
@@ -58,8 +66,9 @@ def update_once(
             trajectory, value_gkt=network.packed_values(network.joined(state.params, frozen_arrays), context)
         )
     credit_bgkt = jax.vmap(credit)(trajectory)
-    loss_and_gradient = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
-    (loss, metrics), gradient = loss_and_gradient(state.params, trajectory, context, credit_bgkt, frozen_arrays)
+    (loss, metrics), gradient = _loss_and_gradient(
+        network, settings, state.params, (trajectory, context, credit_bgkt), frozen_arrays
+    )
     gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
     new_x = optax.apply_updates(old_x, change_x)
@@ -80,82 +89,30 @@ def update_once(
     return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
 
 
-def admission_loss(
+def _loss_and_gradient(
     network: PolicyNetwork,
     settings: LearningSettings,
     params: Params,
-    trajectory: Trajectory,
-    context: DecisionContext,
-    credit_bgkt: Array,
-    frozen_arrays: Params = None,
-) -> tuple[Array, Metrics]:
-    """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
+    batch: tuple[Trajectory, DecisionContext, Array],
+    frozen_arrays: Params,
+) -> tuple[tuple[Array, Metrics], Params]:
+    """Loss, metrics and gradient of a batch: at once, or summed over passes of a few tasks each."""
+    slope = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
+    num_tasks, per_pass = batch[0].reward_agg_g.shape[0], settings.tasks_per_pass
+    if per_pass in (0, num_tasks):
+        return slope(params, *batch, frozen_arrays)
+    if num_tasks % per_pass:
+        raise UserError(f"LearningSettings.tasks_per_pass: expected a divisor of {num_tasks} tasks, got {per_pass}")
+    totals = totals_of(batch[0], first_weight=settings.first_weight)
+    passes = jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, per_pass, *leaf.shape[1:])), batch)
 
-    Minus `entropy_weight` times the entropy, an option of ours; plus, for a network with a value head, `value_weight`
-    times the mean squared error of its values against the return to go. Arrays carry a leading task axis B.
+    def add(total: Params, part: tuple[Trajectory, DecisionContext, Array]) -> tuple[Params, None]:
+        found = slope(params, *part, frozen_arrays, totals)
+        return jax.tree.map(jnp.add, total, found), None
 
-    Returns:
-        the scalar loss, and its parts as metrics.
-    """
-    counted_bg, counted_bgkt = _counted(trajectory, settings.first_weight)
-    reduced = partial(
-        losses.over_rollouts,
-        counted_gkt=counted_bgkt,
-        counted_g=counted_bg,
-        step_reduction=settings.step_reduction,
-    )
-    whole = network.joined(params, frozen_arrays)
-    logits = network.packed_logits(whole, context)
-    temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
-    log_probs = losses.action_log_probs(logits, temperature=temperature)
-    policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
-    sparsity = reduced(losses.sparsity_loss(log_probs))
-    entropy = reduced(losses.entropy(log_probs))
-    loss = policy_gradient + settings.sparsity_weight * sparsity
-    if not (isinstance(settings.entropy_weight, float) and settings.entropy_weight == 0.0):
-        loss = loss - settings.entropy_weight * entropy
-    taken = losses.taken(log_probs, trajectory.action_gkt)
-    metrics = {
-        "learning/loss": loss,
-        "learning/policy_gradient_loss": policy_gradient,
-        "learning/sparsity_loss": sparsity,
-        "learning/entropy": _mean(losses.entropy(log_probs), counted_bgkt),
-        "learning/admit_probability": _mean(jnp.exp(log_probs[..., ADMIT]), counted_bgkt),
-        "learning/behavior_gap": _mean(jnp.abs(taken - trajectory.behavior_log_prob_gkt), counted_bgkt),
-    }
-    if network.packed_values is not None:
-        to_go = jax.vmap(partial(return_to_go, first_weight=settings.first_weight, baseline=False))(trajectory)
-        error = _mean((network.packed_values(whole, context) - to_go) ** 2, counted_bgkt)
-        metrics["learning/value_error"] = error
-        metrics["learning/loss"] = loss = loss + settings.value_weight * error
-    return loss, jax.lax.stop_gradient(metrics)
-
-
-def credit_metrics(trajectory: Trajectory, credit_bgkt: Array, *, first_weight: float) -> Metrics:
-    """What the credit of a batch looked like; arrays with a leading task axis B."""
-    return_bg, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
-    _, counted_bgkt = _counted(trajectory, first_weight)
-    admitted_bgkt = counted_bgkt & (trajectory.action_gkt == ADMIT)
-    mean = _mean(credit_bgkt, counted_bgkt)
-    return {
-        "credit/mean": mean,
-        "credit/std": jnp.sqrt(_mean((credit_bgkt - mean) ** 2, counted_bgkt)),
-        "credit/admitted_mean": _mean(credit_bgkt, admitted_bgkt),
-        "credit/rejected_mean": _mean(credit_bgkt, counted_bgkt & ~admitted_bgkt),
-        "credit/return_mean": _mean(return_bg, counted_bg),
-        "credit/counted_fraction": jnp.mean(counted_bg.astype(jnp.float32)),
-        "memory/admission_fraction": _mean(admitted_bgkt.astype(jnp.float32), counted_bgkt),
-        "memory/used_fraction": _mean(trajectory.used_gkt.astype(jnp.float32), admitted_bgkt),
-    }
-
-
-def _counted(trajectory: Trajectory, first_weight: float) -> tuple[Array, Array]:
-    _, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
-    return counted_bg, trajectory.decision_mask_gkt & counted_bg[..., None, None]
-
-
-def _mean(value: Array, where: Array) -> Array:
-    return jnp.sum(jnp.where(where, value, 0.0)) / jnp.maximum(jnp.sum(where), 1)
+    shapes = jax.eval_shape(slope, params, *jax.tree.map(lambda leaf: leaf[0], passes), frozen_arrays, totals)
+    nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    return jax.lax.scan(add, nothing, passes)[0]
 
 
 def _all_finite(tree: object) -> Array:

@@ -11,6 +11,8 @@ from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from lts_jax.models.policy_network import Frozen
     from lts_jax.models.qwen3_settings import Qwen3Settings
 
@@ -38,17 +40,48 @@ class Qwen3ControllerSettings:
             raise UserError(f'qwen3.compute_dtype: expected "float32" or "bfloat16", got {self.compute_dtype!r}')
 
 
+@dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """Devices that training is divided over: `data` times `model` of those there are. One by one is one device."""
+
+    data: int = 1  # parts that the tasks of an update are divided into
+    model: int = 1  # parts that each matrix of Qwen3 is cut into
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number of devices."""
+        for name in ("data", "model"):
+            if getattr(self, name) < 1:
+                raise UserError(f"mesh.{name}: expected at least 1, got {getattr(self, name)}")
+
+
+def make_mesh(settings: MeshSettings) -> "Mesh | None":
+    """The devices as a mesh of axes "data" and "model"; None for a single one.
+
+    Raises:
+        UserError: more devices than there are.
+    """
+    if settings == MeshSettings():
+        return None
+    from lts_jax.models.qwen3_mesh import device_mesh
+
+    return device_mesh(settings.data, settings.model)
+
+
 def make_network(
-    controller: ControllerName, small: SetTransformerSettings, qwen3: Qwen3ControllerSettings, embedding_width: int
+    controller: ControllerName,
+    small: SetTransformerSettings,
+    qwen3: Qwen3ControllerSettings,
+    embedding_width: int,
+    mesh: MeshSettings = MeshSettings(),
 ) -> PolicyNetwork:
     """The network that the settings name; equal settings give the same object.
 
     Raises:
-        UserError: a checkpoint that is not there, or whatever it lacks.
+        UserError: a checkpoint that is not there, or whatever it lacks; a base that the mesh cannot divide.
     """
     if controller == "set_transformer":
         return set_transformer(small)
-    return _qwen3(qwen3, embedding_width)
+    return _qwen3(qwen3, embedding_width, mesh)
 
 
 def base_digest(network: PolicyNetwork) -> str:
@@ -57,7 +90,7 @@ def base_digest(network: PolicyNetwork) -> str:
 
 
 @lru_cache(maxsize=4)
-def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int) -> PolicyNetwork:
+def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int, mesh: MeshSettings) -> PolicyNetwork:
     if settings.folder is None:
         raise UserError(
             "qwen3.folder: expected the folder of a Qwen3 checkpoint, got none; `lts models get Qwen/Qwen3-0.6B --to "
@@ -68,7 +101,7 @@ def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int) -> PolicyNet
     from lts_jax.models.tokens import answer_tokens, load_tokenizer
 
     folder = Path(settings.folder)
-    shape, frozen = _base(folder, settings.compute_dtype, settings.remat)
+    shape, frozen = _base(folder, settings.compute_dtype, settings.remat, mesh)
     own = ControllerSettings(
         answer_ids=answer_tokens(load_tokenizer(folder), where=folder / "tokenizer.json"),
         embedding_width=embedding_width,
@@ -79,10 +112,14 @@ def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int) -> PolicyNet
 
 
 @lru_cache(maxsize=2)
-def _base(folder: Path, compute_dtype: Literal["float32", "bfloat16"], remat: bool) -> "tuple[Qwen3Settings, Frozen]":
+def _base(
+    folder: Path, compute_dtype: Literal["float32", "bfloat16"], remat: bool, mesh: MeshSettings
+) -> "tuple[Qwen3Settings, Frozen]":
     from lts_jax.models.policy_network import Frozen
     from lts_jax.models.qwen3 import settings_from_json
+    from lts_jax.models.qwen3_mesh import lay
     from lts_jax.models.weights import digest, load_weights
 
     shape = settings_from_json(folder, compute_dtype=compute_dtype, remat=remat)
-    return shape, Frozen(load_weights(folder, shape), digest(folder))
+    weights, devices = load_weights(folder, shape), make_mesh(mesh)
+    return shape, Frozen(weights if devices is None else lay(weights, shape, devices), digest(folder))

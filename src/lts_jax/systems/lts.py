@@ -38,7 +38,14 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.storage import append_json_line, read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.controllers import ControllerName, Qwen3ControllerSettings, base_digest, make_network
+from lts_jax.systems.controllers import (
+    ControllerName,
+    MeshSettings,
+    Qwen3ControllerSettings,
+    base_digest,
+    make_mesh,
+    make_network,
+)
 from lts_jax.systems.credit_needs import checked_needs, with_replays
 from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
@@ -62,6 +69,7 @@ class TrainSettings:
     network: SetTransformerSettings = field(default_factory=SetTransformerSettings)  # of the set transformer
     qwen3: Qwen3ControllerSettings = field(default_factory=Qwen3ControllerSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    mesh: MeshSettings = field(default_factory=MeshSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
     model: ModelSettings = field(default_factory=ModelSettings)
 
@@ -76,6 +84,16 @@ class TrainSettings:
                 f"num_tasks must be a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
             )
         scheme(self.credit)
+        per_pass = self.learning.tasks_per_pass or self.tasks_per_update
+        if self.tasks_per_update % per_pass:
+            raise UserError(
+                f"learning.tasks_per_pass: expected a divisor of tasks_per_update = {self.tasks_per_update}, "
+                f"got {per_pass}"
+            )
+        if per_pass % self.mesh.data:
+            raise UserError(
+                f"mesh.data: expected a divisor of the {per_pass} tasks of an update or pass, got {self.mesh.data}"
+            )
         if self.controller not in ("set_transformer", "qwen3"):
             raise UserError(f"controller: expected set_transformer or qwen3, got {self.controller!r}")
         if self.controller == "qwen3" and self.qwen3.key_window < self.padding.max_entries:
@@ -121,6 +139,7 @@ def check_parts(settings: TrainSettings) -> None:
     almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     make_model(settings.model)
     make_encoder(settings.encoder)
+    make_mesh(settings.mesh)
     network_of(settings)
 
 
@@ -130,7 +149,7 @@ def network_of(settings: TrainSettings) -> PolicyNetwork:
     Raises:
         UserError: what its checkpoint lacks.
     """
-    return make_network(settings.controller, settings.network, settings.qwen3, settings.encoder.width)
+    return make_network(settings.controller, settings.network, settings.qwen3, settings.encoder.width, settings.mesh)
 
 
 def train_controller(
@@ -148,7 +167,7 @@ def train_controller(
     name_credit(folder, credit)
     state, first = _resume(folder, settings)
     cut_metrics(folder, first)
-    update = make_update(network, credit, settings.learning)
+    update = make_update(network, credit, settings.learning, make_mesh(settings.mesh))
     tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
     budget = Budget(settings.model.budget)
