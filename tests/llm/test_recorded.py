@@ -142,15 +142,17 @@ def test_a_journal_cut_at_any_byte_loses_only_the_last_call(tmp_path):
     whole = (tmp_path / JOURNAL).read_bytes()
     first_line = whole.index(b"\n") + 1
     for length in {*range(0, len(whole), 4), first_line - 1, first_line, first_line + 1, len(whole) - 1}:
-        (tmp_path / JOURNAL).write_bytes(whole[:length])
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        (folder / JOURNAL).write_bytes(whole[:length])
         inner = Counter(suffix=" again")
-        model = ReplayModel(tmp_path, inner)
+        model = ReplayModel(folder, inner)
         replies = [ask(model, seed).reply for seed in (1, 2)]
         assert inner.num_calls == 2 - (length >= first_line)
         # what was appended after the cut is found by the next process
-        later = ReplayModel(tmp_path)
+        later = ReplayModel(folder)
         assert [ask(later, seed).reply for seed in (1, 2)] == replies
-        assert (tmp_path / JOURNAL).read_bytes().count(b"\n") == 2
+        assert (folder / JOURNAL).read_bytes().count(b"\n") == 2
 
 
 def test_reading_alone_leaves_a_torn_line_where_it_is(tmp_path):

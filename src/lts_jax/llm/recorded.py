@@ -1,33 +1,37 @@
 """Calls of a model kept on disk and given again by content: a cache for paid endpoints, and replay without a model.
 
 A folder holds one JSON-lines journal, `calls.jsonl`, with a line for every finished call. A call is found by what was
-asked: messages, seed, JSON mode, model name and request options (temperature, limits, endpoint). Failures are not kept,
-so a restart tries them again.
+asked: messages, seed, JSON mode, model name and request options (temperature, limits, endpoint). A reply is given only
+after its line is durable, so whatever was acted upon is found again after a kill. Failures are not kept: a restart
+tries them again. `calls.lock` keeps other processes from writing there; reading needs no lock.
 """
 
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
-from hashlib import blake2b
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
+from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import ChatModel, Completion, ModelFailure
+from lts_jax.llm.journal import Journal, open_journal
 from lts_jax.llm.well_formed import well_formed
 from lts_jax.records import Message
 from lts_jax.redact import environment_secrets, redacted
-from lts_jax.storage import append_json_line, write_bytes
+
+__all__ = ["JOURNAL", "RecordingModel", "ReplayModel", "call_digest", "opening"]
 
 JOURNAL = "calls.jsonl"
+_FIELDS = tuple(item.name for item in fields(Completion))
 
 
 class RecordingModel:
-    """ChatModel that asks another one and appends each finished call to the journal. One writer a folder."""
+    """ChatModel that asks another one and appends each finished call to the journal. One writing process a folder."""
 
     def __init__(self, inner: ChatModel, folder: Path | str, *, options: str = "") -> None:
-        """Nothing is written before the first call is finished.
+        """No line is written before the first call is finished.
 
         `options` says what else decides the inner model's replies, e.g. `OpenAIChatModel.options`; without credentials,
         as it is written to the journal.
@@ -35,7 +39,8 @@ class RecordingModel:
         self._inner = inner
         self.options = options
         self.journal = Path(folder) / JOURNAL
-        self._is_whole = False  # whether the journal is known to end with a whole line
+        self._open: Journal | None = None
+        self._secrets: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,22 +52,44 @@ class RecordingModel:
 
         Raises:
             ModelFailure: the inner model's, which is not recorded.
+            UserError: another process records in this folder (nothing is asked then), or the disk takes no more.
         """
+        digest = call_digest(messages, seed, json_reply, self.name, self.options)
+        return await self.complete_call(digest, messages, seed=seed, json_reply=json_reply)
+
+    async def complete_call(
+        self, digest: str, messages: Sequence[Message], *, seed: int, json_reply: bool, asked_for: str = ""
+    ) -> Completion:
+        """`complete` for a caller that knows the call's digest. `asked_for` is written down, see `ReplayModel`."""
+        journal = self.open()
         completion = await self._inner.complete(messages, seed=seed, json_reply=json_reply)
-        reply = redacted(well_formed(completion.reply), environment_secrets(os.environ))
-        completion = replace(completion, reply=reply)
-        if not self._is_whole:
-            _cut_torn_line(self.journal)
-            self._is_whole = True
-        line = {
-            "call": call_digest(messages, seed, json_reply, self.name, self.options),
+        reply = redacted(well_formed(completion.reply), self._secrets)
+        if reply is not completion.reply:
+            completion = replace(completion, reply=reply)
+        line: dict[str, Any] = {
+            "call": digest,
             "asked_model": self.name,
             "options": self.options,
-            "opening": redacted(opening(messages), environment_secrets(os.environ)),
+            "opening": redacted(opening(messages), self._secrets),
             "seed": seed,
         }
-        append_json_line(self.journal, line | asdict(completion))
+        if asked_for:
+            line["asked_for"] = asked_for
+        for name in _FIELDS:
+            line[name] = getattr(completion, name)
+        await journal.append(line)
         return completion
+
+    def open(self) -> Journal:
+        """The journal, locked for this process from now on.
+
+        Raises:
+            UserError: another process records in this folder.
+        """
+        if self._open is None:
+            self._open = open_journal(self.journal)
+            self._secrets = environment_secrets(os.environ)
+        return self._open
 
 
 class ReplayModel:
@@ -90,21 +117,24 @@ class ReplayModel:
             UserError: a journal that cannot be read, no way to know the model's name, or a fallback that records in
                 this folder with other options.
         """
-        self._journal = Path(folder) / JOURNAL
-        self._completions, names = _read_journal(self._journal)
+        self._path = Path(folder) / JOURNAL
+        self._found = _read_journal(self._path)
+        names = self._found.models
         if name is None and fallback is None and len(names) != 1:
             found = f"calls of {len(names)} models: say which" if names else "no recorded calls"
-            raise UserError(f"{self._journal}: {found}")
-        self._name = name or (fallback.name if fallback else names.pop())
+            raise UserError(f"{self._path}: {found}")
+        self._name = name or (fallback.name if fallback else next(iter(names)))
         self._options = options
-        self._fallback = fallback
-        if isinstance(fallback, RecordingModel) and fallback.journal == self._journal:
+        self._recording: RecordingModel | None = None
+        if isinstance(fallback, RecordingModel) and fallback.journal == self._path:
             if fallback.options != options:
                 raise UserError(
                     f"options: expected those of the recording fallback, {fallback.options!r}, got {options!r}"
                 )
+            self._recording = fallback
         elif fallback is not None:
-            self._fallback = RecordingModel(fallback, folder, options=options)
+            self._recording = RecordingModel(fallback, folder, options=options)
+        self._is_alone = False  # whether no other process can have written since the journal was read
 
     @property
     def name(self) -> str:
@@ -116,21 +146,53 @@ class ReplayModel:
 
         Raises:
             ModelFailure: the call is not recorded and there is no fallback, or the fallback failed.
+            UserError: the call is not recorded and another process records in this folder.
         """
+        return await self._complete(messages, seed, json_reply, "")
+
+    def asked_for(self, purpose: str) -> ChatModel:
+        """The same model; what it newly records is marked with what it was asked for, e.g. the name of a rollout."""
+        return _AskedFor(self, purpose)
+
+    def recorded_for(self, purpose: str) -> tuple[Completion, ...]:
+        """What earlier processes recorded under `asked_for(purpose)`; each was paid for."""
+        return tuple(self._found.paid.get(purpose, {}).values())
+
+    async def _complete(self, messages: Sequence[Message], seed: int, json_reply: bool, purpose: str) -> Completion:
         digest = call_digest(messages, seed, json_reply, self._name, self._options)
-        if digest not in self._completions:
-            if self._fallback is None:
+        if digest not in self._found.completions and self._recording is not None:
+            self._read_on(self._recording)
+        known = self._found.completions
+        if digest not in known:
+            if self._recording is None:
                 under = f" and options {self._options}" if self._options else ""
-                raise ModelFailure(f"not recorded in {self._journal}: {opening(messages)!r} with seed {seed}{under}")
-            self._completions[digest] = await self._fallback.complete(messages, seed=seed, json_reply=json_reply)
-        return self._completions[digest]
+                raise ModelFailure(f"not recorded in {self._path}: {opening(messages)!r} with seed {seed}{under}")
+            known[digest] = await self._recording.complete_call(
+                digest, messages, seed=seed, json_reply=json_reply, asked_for=purpose
+            )
+        return known[digest]
+
+    def _read_on(self, recording: RecordingModel) -> None:
+        """Before the first new call: from now on no other process writes, so what is read now is all there is."""
+        if self._is_alone:
+            return
+        recording.open()
+        self._is_alone = True
+        if self._path.exists() and self._path.stat().st_size != self._found.num_bytes:
+            self._found = _read_journal(self._path)
 
 
-def call_digest(messages: Sequence[Message], seed: int, json_reply: bool, model: str, options: str = "") -> str:
-    """Content hash of a call: BLAKE2b (128 bits, hexadecimal) of canonical JSON of all that the reply depends on."""
-    asked = [[message.role, message.name, message.content] for message in messages]
-    content = [model, seed, json_reply, asked, *([options] if options else [])]
-    return blake2b(json.dumps(content, separators=(",", ":")).encode(), digest_size=16).hexdigest()
+@dataclass(frozen=True, slots=True)
+class _AskedFor:
+    model: ReplayModel
+    purpose: str
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
+        return await self.model._complete(messages, seed, json_reply, self.purpose)
 
 
 def opening(messages: Sequence[Message]) -> str:
@@ -139,27 +201,30 @@ def opening(messages: Sequence[Message]) -> str:
     return well_formed(lines[0][:80])
 
 
-def _read_journal(path: Path) -> tuple[dict[str, Completion], set[str]]:
-    """Completions by digest, and the names of the models asked."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a journal held when it was read."""
+
+    completions: dict[str, Completion]  # by digest
+    models: set[str]  # names of the models asked
+    paid: dict[str, dict[str, Completion]]  # by what they were asked for, then by digest
+    num_bytes: int = 0
+
+
+def _read_journal(path: Path) -> _Found:
     if not path.exists():
-        return {}, set()
-    completions = {}
-    names = set()
-    *lines, _torn = path.read_bytes().split(b"\n")  # only a newline byte ends a line; text may hold other line ends
+        return _Found({}, set(), {})
+    content = path.read_bytes()
+    found = _Found({}, set(), {}, len(content))
+    *lines, _torn = content.split(b"\n")  # only a newline byte ends a line; text may hold other line ends
     for number, line in enumerate(lines, start=1):
         try:
             record: dict[str, Any] = json.loads(line)
-            completions[record["call"]] = Completion(**{item.name: record[item.name] for item in fields(Completion)})
-            names.add(record["asked_model"])
+            completion = Completion(**{name: record[name] for name in _FIELDS})
+            found.completions[record["call"]] = completion
+            found.models.add(record["asked_model"])
+            if "asked_for" in record:
+                found.paid.setdefault(record["asked_for"], {})[record["call"]] = completion
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: line {number} is not a recorded call; delete it to go on without it") from None
-    return completions, names
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Drop what a kill left of a line, so that the next line starts on its own."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        write_bytes(path, content[: content.rfind(b"\n") + 1])
+    return found

@@ -1,0 +1,165 @@
+"""A JSON-lines file that many calls append to at once: durable, one write and one sync for all lines that wait.
+
+A line is on the disk before `append` returns. While one batch is written and synced, in a thread, further lines gather;
+they are the next batch. So the cost of a sync is shared by the calls in flight, and the event loop never waits for a
+disk. One process at a time writes to a journal; within it, all writers of one file share one `Journal`.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from lts_jax.errors import UserError
+
+_Line = tuple[bytes, asyncio.Future[None]]
+
+
+class Journal:
+    """An open journal; `open_journal` makes it. It is let go when nobody holds it any more, or the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock, and cut off what a kill left of a last line. The file itself is made at the first line.
+
+        Raises:
+            UserError: another process writes to this journal.
+        """
+        self.path = path
+        self._lock = _locked(path)
+        self._file: int | None = None
+        self._size = _cut_torn_line(path)  # bytes that are known to be durable
+        self._guard = threading.Lock()
+        self._waiting: list[_Line] = []
+        self._is_writing = False
+        self._failure = ""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self.num_syncs = 0
+
+    def __del__(self) -> None:
+        for descriptor in (getattr(self, "_file", None), getattr(self, "_lock", None)):
+            if descriptor is not None:
+                os.close(descriptor)
+
+    async def append(self, record: Mapping[str, Any]) -> None:
+        """Append one record; returns once it is durable. A caller that is cancelled meanwhile takes nothing back.
+
+        Raises:
+            UserError: the file cannot be written; what was durable before stays readable, and nothing is added.
+        """
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        written = asyncio.get_running_loop().create_future()
+        with self._guard:
+            self._waiting.append((line, written))
+            if not self._is_writing:
+                self._is_writing = True
+                self._thread.submit(self._write_waiting)
+        await written
+
+    def _write_waiting(self) -> None:
+        """In the thread: batch after batch, until nobody waits."""
+        while True:
+            with self._guard:
+                batch, self._waiting = self._waiting, []
+                self._is_writing = bool(batch)
+            if not batch:
+                return
+            self._failure = self._failure or self._write(b"".join(line for line, _ in batch))
+            for loop in {written.get_loop() for _, written in batch}:
+                theirs = [written for _, written in batch if written.get_loop() is loop]
+                with suppress(RuntimeError):  # the loop was closed; nobody waits there
+                    loop.call_soon_threadsafe(_settle, theirs, self._failure)
+
+    def _write(self, content: bytes) -> str:
+        """Make `content` durable; says what was wrong, or nothing."""
+        try:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                _sync_folder(self.path.parent)
+            left = memoryview(content)
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
+            self.num_syncs += 1
+        except OSError as error:
+            if self._file is not None:
+                with suppress(OSError):
+                    os.ftruncate(self._file, self._size)  # half a batch is no record of anything
+            return f"{self.path}: cannot be written ({error.strerror or error})"
+        self._size += len(content)
+        return ""
+
+
+def open_journal(path: Path | str) -> Journal:
+    """The journal of a file, to append to. Within a process every caller gets the same one.
+
+    Raises:
+        UserError: another process writes to this journal.
+    """
+    whole = Path(path).absolute()
+    with _OPENING:
+        journal = _OPEN.get((os.getpid(), whole))
+        if journal is None:
+            journal = _OPEN[os.getpid(), whole] = Journal(whole)
+    return journal
+
+
+_OPEN: WeakValueDictionary[tuple[int, Path], Journal] = WeakValueDictionary()  # by process: a fork is another writer
+_OPENING = threading.Lock()
+
+
+def _settle(waiting: list[asyncio.Future[None]], failure: str) -> None:
+    for written in waiting:
+        if written.done():  # its caller was cancelled
+            continue
+        if failure:
+            written.set_exception(UserError(failure))
+        else:
+            written.set_result(None)
+
+
+def _locked(path: Path) -> int:
+    """Descriptor of the lock file beside a journal, locked until it is closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise UserError(f"{path.parent}: another process records calls in this folder; let it end first") from None
+    return lock
+
+
+def _cut_torn_line(path: Path) -> int:
+    """Drop what a kill left of a line, so that the next line starts on its own. Returns the bytes that stay."""
+    if not path.exists():
+        return 0
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:  # backwards, as journals grow large and a torn line is short
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end != size:
+            file.truncate(end)
+            os.fsync(file.fileno())
+    return end
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
