@@ -49,6 +49,7 @@ class Budget:
         self.tokens = 0
         self.usd = 0.0
         self.seconds = 0.0
+        self._prepaid: dict[tuple[int, int], list[float]] = {}  # seconds of calls by prompt and completion tokens
 
     @property
     def is_limited(self) -> bool:
@@ -63,7 +64,22 @@ class Budget:
                 raise BudgetExhausted(f"{getattr(self, unit):g} of {limit:g} {unit} are used")
 
     def spend(self, prompt_tokens: int, completion_tokens: int, usd: float, seconds: float) -> None:
-        """Count one call."""
+        """Count one call, unless it was counted by `prepay`."""
+        prepaid_seconds = self._prepaid.get((prompt_tokens, completion_tokens))
+        if prepaid_seconds:
+            self.seconds += seconds - prepaid_seconds.pop()
+            return
         self.tokens += prompt_tokens + completion_tokens
         self.usd += usd
         self.seconds += seconds
+
+    def prepay(self, prompt_tokens: int, completion_tokens: int, usd: float, seconds: float) -> None:
+        """Count one call that was paid for before a restart and will be replayed: `spend` of it then adds nothing.
+
+        A replayed call is known by its tokens alone. Where a new call has the same ones, the two change places, which
+        changes no sum.
+        """
+        self.tokens += prompt_tokens + completion_tokens
+        self.usd += usd
+        self.seconds += seconds
+        self._prepaid.setdefault((prompt_tokens, completion_tokens), []).append(seconds)

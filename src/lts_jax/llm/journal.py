@@ -62,6 +62,10 @@ class Journal:
                 self._thread.submit(self._write_waiting)
         await written
 
+    def wait(self) -> None:
+        """Return once nothing waits to be written."""
+        self._thread.submit(int).result()  # its one thread does this after the batches
+
     def _write_waiting(self) -> None:
         """In the thread: batch after batch, until nobody waits."""
         while True:
@@ -108,6 +112,13 @@ def open_journal(path: Path | str) -> Journal:
         if journal is None:
             journal = _OPEN[os.getpid(), whole] = Journal(whole)
     return journal
+
+
+def wait_for_writes(path: Path | str) -> None:
+    """Let this process finish what it is writing to a journal, if anything, so that reading it finds all of it."""
+    journal = _OPEN.get((os.getpid(), Path(path).absolute()))
+    if journal is not None:
+        journal.wait()
 
 
 _OPEN: WeakValueDictionary[tuple[int, Path], Journal] = WeakValueDictionary()  # by process: a fork is another writer

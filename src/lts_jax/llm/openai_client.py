@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from lts_jax import __version__
 from lts_jax.llm.budget import Budget
+from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import Completion, FailureKind, ModelFailure
 from lts_jax.llm.openai_settings import (
     OPENAI_URL,
@@ -45,6 +46,7 @@ class _Tally:
     """Attempts begun in one call. Kept outside the coroutine that makes them, which a deadline cancels."""
 
     attempts: int = 0
+    answers: int = 0  # attempts that a whole response came to
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class _Asked:
     messages: Sequence[Message]
     seed: int
     json_reply: bool
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +133,11 @@ class OpenAIChatModel:
         async with connection.slots:
             started = connection.loop.time()
             tally = _Tally()
+            digest = call_digest(messages, seed, json_reply, self.name, self._options)
+            asked = _Asked(messages, seed, json_reply, digest)
             try:
                 async with asyncio.timeout(self._settings.call_deadline_seconds):
-                    completion = await self._with_retries(connection, _Asked(messages, seed, json_reply), tally)
+                    completion = await self._with_retries(connection, asked, tally)
             except TimeoutError:
                 limit = self._settings.call_deadline_seconds
                 text = f"{self._where}: the call took more than {limit:g} seconds"
@@ -186,10 +191,12 @@ class OpenAIChatModel:
         try:
             async with asyncio.timeout(self._settings.attempt_deadline_seconds):
                 is_whole = is_whole_stream if streamed else None
-                reply = await connection.transport.post(connection.headers, sent, is_whole)
+                headers = connection.headers | {"Idempotency-Key": _idempotency_key(asked, tally)}
+                reply = await connection.transport.post(headers, sent, is_whole)
         except TimeoutError:
             limit = self._settings.attempt_deadline_seconds
             return Problem(f"no reply within {limit:g} seconds", may_retry=True, kind=FailureKind.DEADLINE)
+        tally.answers += isinstance(reply, HttpReply)
         if isinstance(reply, HttpReply) and not reply.is_success:
             reply = read_problem(reply, self._settings.api_key_variable)
         if isinstance(reply, Problem):
@@ -259,3 +266,11 @@ class OpenAIChatModel:
         """The text on one short line, without the key. A stand-in such as "EMPTY" is too short to be one."""
         key = os.environ.get(self._settings.api_key_variable, "").strip()
         return one_line(text.replace(key, "[key]") if len(key) >= 16 else text, 200)
+
+
+def _idempotency_key(asked: _Asked, tally: _Tally) -> str:
+    """The call's digest, so that a server can tell a call that it has from the same one sent again after a cut
+    connection or a restart. After a response that was of no use the next attempt is a new request with its own key:
+    servers that keep responses by key keep failures too.
+    """
+    return asked.digest if tally.answers == 0 else f"{asked.digest}-{tally.answers + 1}"

@@ -16,7 +16,7 @@ from typing import Any
 from lts_jax.errors import UserError
 from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import ChatModel, Completion, ModelFailure
-from lts_jax.llm.journal import Journal, open_journal
+from lts_jax.llm.journal import Journal, open_journal, wait_for_writes
 from lts_jax.llm.well_formed import well_formed
 from lts_jax.records import Message
 from lts_jax.redact import environment_secrets, redacted
@@ -212,6 +212,7 @@ class _Found:
 
 
 def _read_journal(path: Path) -> _Found:
+    wait_for_writes(path)
     if not path.exists():
         return _Found({}, set(), {})
     content = path.read_bytes()

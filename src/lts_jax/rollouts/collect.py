@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lts_jax.errors import UserError
-from lts_jax.llm.budget import Budget
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redacted_record
 from lts_jax.rollouts.outcomes import ran_out_of_budget
+from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
-from lts_jax.rollouts.store import group_path, read_group, write_group
+from lts_jax.rollouts.store import group_path, read_group, read_rollouts, write_group
 
 
 class RolloutCounter(Protocol):
@@ -58,25 +58,27 @@ def collect_groups(
     """G rollouts of every task, in the order of `tasks`.
 
     With a `folder`, groups that lie there are read instead of run, and each new group is written as soon as its last
-    rollout ends, so that a killed collection goes on where it stopped.
+    rollout ends, so that a killed collection goes on where it stopped. On the real clock that holds for every rollout.
 
     Raises:
-        UserError: a stored group was made otherwise, or the budget is used up (unfinished groups are not stored).
+        UserError: a stored group was made otherwise, or the budget is used up (unfinished rollouts are not stored).
     """
     done: dict[str, RolloutGroup] = {}
+    finished: dict[str, list[Rollout]] = {task.task_id: [] for task in tasks}
+    missing: list[tuple[Task, Coordinates]] = []
     for task in tasks:
+        expected = _Expected(_anywhere(task), seed, parts.policy.name, settings.num_teams)
         path = folder and group_path(folder, iteration, task.task_id)
         if path and path.exists():
-            expected = _Expected(_anywhere(task), seed, collecting.num_rollouts, parts.policy.name, settings.num_teams)
-            done[task.task_id] = _stored(path, expected)
-            spend(parts.budget, done[task.task_id].rollouts)
-    missing = [task for task in tasks if task.task_id not in done]
-    runs = [
-        partial(run_rollout, task, Coordinates(seed, iteration, task.task_id, rollout), parts, settings)
-        for task in missing
-        for rollout in range(collecting.num_rollouts)
-    ]
-    finished: dict[str, list[Rollout]] = {task.task_id: [] for task in missing}
+            done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
+            finished[task.task_id] += done[task.task_id].rollouts
+            continue
+        for number in range(collecting.num_rollouts):
+            path = folder and unfinished_path(folder, iteration, task, number)
+            if path and path.exists():
+                finished[task.task_id] += _checked(path, read_rollouts(path), expected)
+            else:
+                missing.append((task, Coordinates(seed, iteration, task.task_id, number)))
 
     def keep(rollout: Rollout) -> None:
         if ran_out_of_budget(rollout.answers):
@@ -86,16 +88,26 @@ def collect_groups(
         if on_rollout is not None:
             on_rollout(rollout)
         if len(siblings) == collecting.num_rollouts:
-            siblings.sort(key=lambda one: one.coordinates.rollout)
-            group = RolloutGroup(rollout.task, iteration, tuple(siblings))
-            done[rollout.task.task_id] = group
-            if folder is not None:
-                write_group(folder, group)
+            whole(siblings)
+        elif folder is not None and not parts.virtual_time:
+            keep_unfinished(folder, rollout)
 
-    for group in done.values():
-        for rollout in group.rollouts:
+    def whole(siblings: list[Rollout]) -> None:
+        siblings.sort(key=lambda one: one.coordinates.rollout)
+        group = RolloutGroup(siblings[0].task, iteration, tuple(siblings))
+        done[group.task.task_id] = group
+        if folder is not None:
+            write_group(folder, group)
+            forget_unfinished(folder, group)
+
+    for siblings in finished.values():
+        spend(parts.budget, siblings)
+        for rollout in siblings:
             if on_rollout is not None:
                 on_rollout(rollout)
+        if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
+            whole(siblings)
+    runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
     run_to_end(run_side_by_side(runs, collecting.num_in_flight, counter, keep))
     return [done[task.task_id] for task in tasks]
 
@@ -142,35 +154,35 @@ async def run_side_by_side(
         raise failures.exceptions[0] from None  # the others were cancelled because of it
 
 
-def spend(budget: Budget, rollouts: Iterable[Rollout]) -> None:
-    """Count what stored rollouts have cost, so that a restart does not grant the budget again."""
-    for rollout in rollouts:
-        for call in rollout.calls:
-            budget.spend(call.prompt_tokens, call.completion_tokens, call.usd, call.seconds)
-
-
 @dataclass(frozen=True, slots=True)
 class _Expected:
     task: Task
     seed: int
-    num_rollouts: int
     policy: str
     num_teams: int
 
 
-def _stored(path: Path, expected: _Expected) -> RolloutGroup:
+def _stored_group(path: Path, expected: _Expected, num_rollouts: int) -> RolloutGroup:
     group = read_group(path)
-    first = group.rollouts[0]
-    found = _Expected(_anywhere(group.task), first.coordinates.seed, len(group.rollouts), first.policy, first.num_teams)
+    _checked(path, group.rollouts, expected)
+    if len(group.rollouts) != num_rollouts:
+        raise _otherwise(path, "num_rollouts", len(group.rollouts), num_rollouts)
+    return group
+
+
+def _checked(path: Path, rollouts: Sequence[Rollout], expected: _Expected) -> Sequence[Rollout]:
+    first = rollouts[0]
+    found = _Expected(_anywhere(first.task), first.coordinates.seed, first.policy, first.num_teams)
     for name in _Expected.__slots__:
         stored = getattr(found, name)
         wanted = redacted_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
         if stored != wanted:
-            shown = (stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)
-            raise UserError(
-                f"{path}: made with {name} {shown[0]!r}, now {shown[1]!r}; use another run folder, or delete it"
-            )
-    return group
+            raise _otherwise(path, name, *((stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)))
+    return rollouts
+
+
+def _otherwise(path: Path, name: str, stored: object, wanted: object) -> UserError:
+    return UserError(f"{path}: made with {name} {stored!r}, now {wanted!r}; use another run folder, or delete it")
 
 
 def _anywhere(task: Task) -> Task:
