@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+    from lts_jax.commands.programs import keep_programs
     from lts_jax.errors import UserError
 
+    keep_programs()
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(f"lts_jax.commands.{name.replace('-', '_')}")
     try:

@@ -16,7 +16,7 @@ TINY = Qwen3Settings(
 )
 
 
-def write_tiny(folder: Path | str, *, seed: int = 0) -> None:
+def write_tiny(folder: Path | str, *, seed: int = 0, settings: Qwen3Settings = TINY) -> None:
     """Write `config.json`, `model.safetensors` and `tokenizer.json` (bytes, printable pairs, NO and YES) to `folder`.
 
     Raises:
@@ -27,7 +27,7 @@ def write_tiny(folder: Path | str, *, seed: int = 0) -> None:
         raise UserError(f"{folder}: expected a new or empty folder")
     tokenizer = _tokenizer()
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(folder, TINY, init_weights(TINY, jax.random.key(seed)))
+    save_weights(folder, settings, init_weights(settings, jax.random.key(seed)))
     write_text(folder / "tokenizer.json", tokenizer)
 
 
