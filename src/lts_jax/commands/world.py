@@ -10,7 +10,7 @@ from lts_jax.tasks.almanac import AlmanacTools, build_almanac, describe_page, de
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Print a task, a page, a search or a file of the offline world; without any of them, its numbers."""
+    """Print a task, a page, a search or a file of the offline world, or serve it; without any of them, its numbers."""
 
     task: str | None = None
     """Id of a task."""
@@ -20,8 +20,14 @@ class Command:
     """Words to search for."""
     file: str | None = None
     """Name of a file."""
+    serve: int | None = None
+    """Port of this machine to serve the world at as a website, until interrupted; 0 takes a free one."""
     seed: int = 0
     """Seed of the world."""
+
+    def __post_init__(self) -> None:
+        if self.serve is not None and not 0 <= self.serve < 65536:
+            raise UserError(f"serve: expected a port from 0 to 65535, got {self.serve}")
 
 
 def run(command: Command) -> None:
@@ -42,8 +48,22 @@ def run(command: Command) -> None:
         if result.failed:
             raise UserError(f"no file {command.file!r}; `lts world` names some")
         print(result.text)
-    if command.task is command.page is command.search is command.file is None:
+    if command.serve is not None:
+        _serve(command.serve, command.seed)
+    elif command.task is command.page is command.search is command.file is None:
         print(_numbers(command.seed))
+
+
+def _serve(port: int, seed: int) -> None:
+    from lts_jax.tasks.almanac.website import WorldSite
+
+    try:
+        site = WorldSite(build_almanac(seed), port=port)
+    except OSError as error:
+        raise UserError(f"port {port} cannot be taken: {error.strerror}") from None
+    print(f"serving the offline world at {site.base_url}/ (stop with Ctrl-C)", flush=True)
+    print(f"search, as SearXNG answers: {site.base_url}/search?q=WORDS&format=json", flush=True)
+    site.serve_forever()
 
 
 def find_task(task_id: str, seed: int) -> Task:
@@ -70,5 +90,6 @@ def _numbers(seed: int) -> str:
         f'  lts world --search "{next(iter(almanac.pages.values())).title}"',
         f"  lts world --page {next(iter(almanac.pages))}",
         f"  lts world --file {min(almanac.files)}",
+        "  lts world --serve 8080",
     ]
     return "\n".join(lines)
