@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +14,7 @@ Stopped = Literal["", "time", "output", "memory", "processes"]
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 1 << 16
 _WATCH_SECONDS = 0.05
-_DRAIN_SECONDS = 1.0
+_ASK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,78 +47,120 @@ async def run_child(
 ) -> Finished:
     """Run a command with `given` on its standard input; output and errors come back as one stream.
 
-    The child leads a session of its own. However this ends, also by cancellation, the whole group is killed first.
+    The child leads a session of its own. However this ends, also by cancellation, all of it is killed first; a stray
+    process that holds the output is not waited for.
 
     Raises:
         OSError: the command cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
         env=dict(environment),
         cwd=folder,
         start_new_session=True,
         pass_fds=tuple(descriptors),
     )
-    output = bytearray()
-    feeding = asyncio.create_task(_feed(process, given))
-    reading = asyncio.create_task(_read(process, output, limits.output_bytes))
+    child = _Child(process, given, limits, asyncio.get_running_loop())
     watching = asyncio.create_task(_watch(process.pid, limits))
-    waiting = asyncio.create_task(process.wait())
-    stopped: Stopped = ""
+    waiting: list[asyncio.Future[Stopped]] = [child.over, watching]
     try:
-        stopped = await _until_stopped(waiting, reading, watching, limits.seconds)
+        child.start()
+        await asyncio.wait(waiting, timeout=limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopped: Stopped = next((each.result() for each in waiting if each.done()), "time")
     finally:
-        _kill_all(process.pid)
         watching.cancel()
-        feeding.cancel()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(waiting, reading, return_exceptions=True), _DRAIN_SECONDS)
-        reading.cancel()
-        process._transport.close()  # type: ignore[attr-defined]  # a pipe that a stray process holds is not waited for
-    full = len(output) > limits.output_bytes
-    status = process.returncode if process.returncode is not None else -signal.SIGKILL
-    return Finished(status, bytes(output[: limits.output_bytes]), stopped or ("output" if full else ""))
+        _kill_all(process.pid)
+        child.close()
+    full = len(child.output) > limits.output_bytes
+    return Finished(
+        process.returncode, bytes(child.output[: limits.output_bytes]), stopped or ("output" if full else "")
+    )
 
 
-async def _until_stopped(
-    waiting: asyncio.Task[int], reading: asyncio.Task[bool], watching: asyncio.Task[Stopped], seconds: float
-) -> Stopped:
-    """ "" when the child ended of itself, else the limit that was reached first."""
-    ends = asyncio.get_running_loop().time() + seconds
-    pending: set[asyncio.Task[int] | asyncio.Task[bool] | asyncio.Task[Stopped]] = {waiting, reading, watching}
-    while True:
-        left = ends - asyncio.get_running_loop().time()
-        done, pending = await asyncio.wait(pending, timeout=max(left, 0.0), return_when=asyncio.FIRST_COMPLETED)
-        if waiting in done:
-            return ""
-        if watching in done and not watching.cancelled() and watching.result():
-            return watching.result()
-        if reading in done and reading.result():
-            return "output"
-        if not done:
-            return "time"
+class _Child:
+    """The three ends that we hold of a child: what it reads, what it prints, and whether it lives.
 
+    Not asyncio's own subprocess, which reports the end of a child only when all that hold its output have ended too.
+    """
 
-async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
-    pipe = process.stdin
-    if pipe is None:
-        return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        pipe.write(given)
-        await pipe.drain()
-    pipe.close()
+    def __init__(
+        self, process: subprocess.Popen[bytes], given: bytes, limits: ChildLimits, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.output = bytearray()
+        self.over: asyncio.Future[Stopped] = loop.create_future()
+        self._process, self._limits, self._loop = process, limits, loop
+        self._given = memoryview(given)
+        assert process.stdin is not None and process.stdout is not None
+        self._input, self._output = process.stdin, process.stdout
+        self._alive = -1
 
+    def start(self) -> None:
+        for pipe in (self._input, self._output):
+            os.set_blocking(pipe.fileno(), False)
+        self._loop.add_writer(self._input.fileno(), self._feed)
+        self._loop.add_reader(self._output.fileno(), self._read)
+        try:
+            self._alive = os.pidfd_open(self._process.pid)  # a process that we have not waited for keeps its number
+            self._loop.add_reader(self._alive, self._end, "")
+        except (AttributeError, OSError):  # not Linux, or an old one
+            self._ask_again()
 
-async def _read(process: asyncio.subprocess.Process, output: bytearray, max_bytes: int) -> bool:
-    """Read to the end; True as soon as there is more than allowed."""
-    while process.stdout is not None and (chunk := await process.stdout.read(_CHUNK)):
-        output += chunk
-        if len(output) > max_bytes:
-            return True
-    return False
+    def _ask_again(self) -> None:
+        if self._process.poll() is not None:
+            self._end("")
+        elif not self.over.done():
+            self._loop.call_later(_ASK_SECONDS, self._ask_again)
+
+    def close(self) -> None:
+        """Take what was printed before the end, give the pipes back, and collect the status of the killed child."""
+        self._end("")
+        self._close_input()
+        self._loop.remove_reader(self._output.fileno())
+        while len(self.output) <= self._limits.output_bytes and (chunk := self._next()):
+            self.output += chunk
+        self._output.close()
+        if self._alive >= 0:
+            self._loop.remove_reader(self._alive)
+            os.close(self._alive)
+        self._process.wait()
+
+    def _end(self, stopped: Stopped) -> None:
+        if not self.over.done():
+            self.over.set_result(stopped)
+
+    def _feed(self) -> None:
+        try:
+            self._given = self._given[os.write(self._input.fileno(), self._given[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._given = self._given[:0]
+        if not self._given:
+            self._close_input()
+
+    def _close_input(self) -> None:
+        if not self._input.closed:
+            self._loop.remove_writer(self._input.fileno())
+            self._input.close()
+
+    def _read(self) -> None:
+        chunk = self._next()
+        self.output += chunk or b""
+        if chunk == b"":
+            self._loop.remove_reader(self._output.fileno())
+        elif len(self.output) > self._limits.output_bytes:
+            self._end("output")
+
+    def _next(self) -> bytes | None:
+        """What can be read now: nothing at the end, None when there may be more later."""
+        try:
+            return os.read(self._output.fileno(), _CHUNK)
+        except BlockingIOError:
+            return None
 
 
 async def _watch(leader: int, limits: ChildLimits) -> Stopped:
