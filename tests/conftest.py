@@ -1,6 +1,16 @@
-"""For all tests: property tests draw the same examples every time, and no test is timed."""
+"""For all tests: the same drawn examples every time, no test timed, compiled programs shared and thrown away after."""
+
+import atexit
+import os
+import shutil
+import tempfile
 
 from hypothesis import settings
 
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
 settings.load_profile("project")
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # else a worker process, or the user's choice
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="lts_jax_programs_")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)

@@ -28,8 +28,7 @@ QWEN3 = Qwen3Settings(
 )
 LEARNING = LearningSettings(learning_rate=0.01)
 WIDTH, TASKS, ROLLOUTS, TEAMS, STEPS, KEYS = 12, 8, 2, 2, 3, 5
-DIVISIONS = {"data 8": (8, 1), "data 2, model 4": (2, 4), "model 2": (1, 2)}
-TWICE_THE_WORK_IN_TWO_PASSES = "data 4, two passes"
+DIVISIONS = {"data 8": ((8, 1), 0), "data 2, model 4, in two passes": ((2, 4), 4)}
 
 
 def batch() -> tuple[Trajectory, DecisionContext]:
@@ -84,6 +83,5 @@ def measured(division: tuple[int, int] | None, tasks_per_pass: int = 0) -> dict[
 
 
 if __name__ == "__main__":
-    found = {"one": measured(None)} | {name: measured(division) for name, division in DIVISIONS.items()}
-    found[TWICE_THE_WORK_IN_TWO_PASSES] = measured((4, 1), tasks_per_pass=4)
+    found = {"one": measured(None)} | {name: measured(*division) for name, division in DIVISIONS.items()}
     json.dump({"devices": jax.device_count(), "found": found}, sys.stdout)
