@@ -46,10 +46,11 @@ from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
-from lts_jax.teams.parallel import run_teams
+from lts_jax.teams.parallel import RunTeam, run_teams
 from lts_jax.teams.ports import TeamPorts
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.state import TeamResult
+from lts_jax.teams.team import run_team
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,20 @@ class RolloutParts:
     virtual_time: bool = True  # False: real models on the real clock
     budget: Budget = field(default_factory=Budget)
     price: Price = field(default_factory=Price)
+    run_team: RunTeam = run_team  # what works as one team; see `lts_jax.autogen` for another
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
     """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
     execution = _Execution(task, coordinates, parts, settings)
     results = await run_teams(
-        execution.shown_task, settings.num_teams, execution.ports, settings.team, settings.parallel, execution.clock
+        execution.shown_task,
+        settings.num_teams,
+        execution.ports,
+        settings.team,
+        settings.parallel,
+        execution.clock,
+        run_one=parts.run_team,
     )
     final = await execution.final_answer(results)
     return execution.record([result.answer for result in results], final)
@@ -129,6 +137,7 @@ class _Execution:
             list_keys=no_key_lines,
             now=self.clock.now,
             forget_values=side.forget_values,
+            note_origins=side.note_origins,
         )
 
     async def call_model(
@@ -326,6 +335,9 @@ class _TeamSide:
 
     def forget_values(self) -> None:
         self._reader.forget()
+
+    def note_origins(self, labels: Sequence[str]) -> None:
+        self._labels += labels
 
     def _has_untrusted_value(self) -> bool:
         bank = self._execution.bank

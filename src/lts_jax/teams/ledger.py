@@ -1,7 +1,7 @@
 """The progress ledger: five answers read out of whatever a model replied, or one line that says what is wrong."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ MAX_INSTRUCTION_CHARACTERS = 4_000
 
 _FLAGS = LEDGER_FIELDS[:3]
 _SPEAKER, _INSTRUCTION = LEDGER_FIELDS[3:]
-_SPEAKERS = {name.lower(): name for name in AGENTS}
 _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 _REFUSAL = re.compile(
     r"\b(sorry|as an ai|i (?:cannot|can not|won't|can't|am unable)|i'm unable|not able to (?:help|assist))\b",
@@ -40,17 +39,18 @@ class LedgerProblem:
     text: str
 
 
-def parse_ledger(text: str) -> Ledger | LedgerProblem:
+def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS)) -> Ledger | LedgerProblem:
     """Read a ledger out of a reply. Never raises.
 
     Let pass: any fence, prose around the object, Python spelling, trailing commas, a wrapping object, bare values
     instead of {"reason", "answer"}, booleans as the words true, false, yes, no, an agent's name in other spelling, no
     speaker and no instruction when the request is satisfied, several blocks that say the same. All else is a problem.
+    `agents`: names of the team's members.
     """
     if not text.strip():
         return LedgerProblem("empty", "the reply was empty")
     search = find_objects(text)
-    found = [_read(each) for each in _candidates(search.objects)]
+    found = [_read(each, agents) for each in _candidates(search.objects)]
     ledgers = [each for each in found if isinstance(each, Ledger)]
     if any(each != ledgers[0] for each in ledgers[1:]):
         return LedgerProblem("contradicting_blocks", "it holds several JSON objects that contradict each other")
@@ -83,7 +83,7 @@ def _no_ledger(text: str, search: JsonSearch) -> LedgerProblem:
     return LedgerProblem("no_json", "there is no JSON object in it")
 
 
-def _read(found: Mapping[str, Any]) -> Ledger | LedgerProblem:
+def _read(found: Mapping[str, Any], agents: Collection[str]) -> Ledger | LedgerProblem:
     answers = {name: _answer(found, name) for name in LEDGER_FIELDS}
     absent = [name for name, value in answers.items() if value is _ABSENT]
     if absent:
@@ -96,15 +96,17 @@ def _read(found: Mapping[str, Any]) -> Ledger | LedgerProblem:
             )
     if flags[0]:
         return Ledger(True, bool(flags[1]), bool(flags[2]), "", "")
-    return _read_order(answers[_SPEAKER], answers[_INSTRUCTION], bool(flags[1]), bool(flags[2]))
+    return _read_order(answers[_SPEAKER], answers[_INSTRUCTION], bool(flags[1]), bool(flags[2]), agents)
 
 
-def _read_order(speaker: object, asked: object, is_in_loop: bool, is_progress: bool) -> Ledger | LedgerProblem:
+def _read_order(
+    speaker: object, asked: object, is_in_loop: bool, is_progress: bool, agents: Collection[str]
+) -> Ledger | LedgerProblem:
     if not isinstance(speaker, str):
         return LedgerProblem("wrong_type", f"the answer of {_SPEAKER} must be text, not {_shown(speaker)}")
-    agent = speaker if speaker in AGENTS else _SPEAKERS.get(re.sub(r"[\W_]+", "", speaker).lower())
+    agent = speaker if speaker in agents else next((name for name in agents if _bare(name) == _bare(speaker)), None)
     if agent is None:
-        return LedgerProblem("unknown_speaker", f"{_SPEAKER} must be one of {', '.join(AGENTS)}, not {_shown(speaker)}")
+        return LedgerProblem("unknown_speaker", f"{_SPEAKER} must be one of {', '.join(agents)}, not {_shown(speaker)}")
     if not isinstance(asked, str):
         return LedgerProblem("wrong_type", f"the answer of {_INSTRUCTION} must be text, not {_shown(asked)}")
     if len(asked) > MAX_INSTRUCTION_CHARACTERS:
@@ -115,6 +117,10 @@ def _read_order(speaker: object, asked: object, is_in_loop: bool, is_progress: b
     if not asked:
         return LedgerProblem("empty_instruction", f"{_INSTRUCTION} is empty")
     return Ledger(False, is_in_loop, is_progress, agent, asked)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
 
 
 def _answer(found: Mapping[str, Any], name: str) -> object:

@@ -1,13 +1,16 @@
 """K teams side by side on one task: wait for all, stop at the first answer or at a quorum, stop at a deadline."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lts_jax.records import StopReason, Task
 from lts_jax.teams.ports import Clock, TeamPorts
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.state import TeamResult, TeamState
 from lts_jax.teams.team import crash_detail, run_team
+
+RunTeam = Callable[[Task, int, TeamPorts, TeamSettings, TeamState], Awaitable[TeamResult]]
+"""What works as one team: `run_team`, or another engine behind the same openings."""
 
 
 async def run_teams(
@@ -18,6 +21,7 @@ async def run_teams(
     parallel: ParallelSettings,
     clock: Clock,
     on_finish: Callable[[TeamResult], None] | None = None,
+    run_one: RunTeam = run_team,
 ) -> list[TeamResult]:
     """Run K teams and return their results in team order, one each.
 
@@ -33,13 +37,14 @@ async def run_teams(
         parallel: when to stop.
         clock: shared by the teams.
         on_finish: called for each team that ends by itself, in order of ending.
+        run_one: what works as one team.
 
     Raises:
         ValueError: fewer than one team, or a quorum of more teams than there are.
     """
     if num_teams < 1:
         raise ValueError(f"num_teams must be at least 1, not {num_teams}")
-    race = _Race(task, num_teams, make_ports, settings, parallel, clock, on_finish)
+    race = _Race(task, num_teams, make_ports, settings, parallel, clock, on_finish, run_one)
     race.start()
     try:
         await clock.join([race.closed])
@@ -62,9 +67,10 @@ class _Race:
         parallel: ParallelSettings,
         clock: Clock,
         on_finish: Callable[[TeamResult], None] | None,
+        run_one: RunTeam,
     ) -> None:
         self.task, self.make_ports, self.settings, self.clock = task, make_ports, settings, clock
-        self.on_finish = on_finish
+        self.on_finish, self.run_one = on_finish, run_one
         self.deadline_seconds = parallel.deadline_seconds
         self.num_wanted = parallel.num_answers_to_stop(num_teams)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -81,7 +87,7 @@ class _Race:
     async def run(self, team: int) -> None:
         state = self.states[team]
         try:
-            result = await run_team(self.task, team, self.make_ports(team), self.settings, state)
+            result = await self.run_one(self.task, team, self.make_ports(team), self.settings, state)
         except Exception as error:  # only from the ports themselves: `run_team` raises none
             answer = state.answer(team, "", self.clock.now(), StopReason.CRASHED, crash_detail(error))
             result = TeamResult(answer, tuple(state.transcript))

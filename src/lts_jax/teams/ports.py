@@ -9,6 +9,10 @@ from lts_jax.llm.chat import Ask
 from lts_jax.records import Message, ModelCall, Step, ToolResult
 
 
+def no_origins(labels: Sequence[str]) -> None:
+    """Nobody asks where the content came from."""
+
+
 @dataclass(frozen=True, slots=True)
 class TeamPorts:
     """The openings of one team. A message list that is handed out is the live thread: copy it to keep it."""
@@ -33,6 +37,9 @@ class TeamPorts:
 
     forget_values: Callable[[], None]
     """The thread was cleared: pulled values left the context."""
+
+    note_origins: Callable[[Sequence[str]], None] = no_origins
+    """Where the step under way got its content from, as labels, if not through `use_tool`."""
 
 
 class Clock(Protocol):
