@@ -6,6 +6,7 @@ its own without rights, a list of system calls gone. The limits hold in every en
 
 import asyncio
 import contextlib
+import marshal
 import os
 import platform
 import secrets
@@ -35,9 +36,12 @@ from lts_jax.teams.tools.seccomp import filter_program
 __all__ = ["UNSANDBOXED", "Ran", "SandboxSettings", "run_program", "run_python"]
 
 _FOLDER = Path(__file__).parent
-_START_LAUNCHER = (
-    "import sys;sys.path.insert(0,sys.argv.pop(1));import sandbox_launcher as s;sys.path.pop(0);s.launch(sys.argv[1:])"
-)
+# Compiled here once: reading and compiling them anew would take the child longer than all walls together.
+_BOOT = """import sys,marshal
+for name,code in marshal.loads(sys.stdin.buffer.read(int(sys.argv[1]))):
+    module=sys.modules[name]=type(sys)(name)
+    exec(code if type(code)!=str else compile(code,name,'exec'),module.__dict__)
+module.start(sys.argv[2:])"""
 _FIRST_USER, _NUM_USERS = 1_900_000_000, 100_000_000
 _OWN_PROCESSES = 4  # launchers and process 1, beside the program's
 _SIGNAL = 128
@@ -112,29 +116,31 @@ async def _run_in(
     descriptors = [say_ready]
     user = _FIRST_USER + secrets.randbelow(_NUM_USERS) if os.geteuid() == 0 else 0
     folder = "/"
+    modules = ("sandbox_inside", "sandbox_launcher") if engine == "namespaces" else ("sandbox_inside",)
+    boot = _boot(modules, compiled=not settings.python)
     if engine == "none":
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True))
         await asyncio.to_thread(_copy_inputs, inputs_of(work_folder, settings.num_inputs), folder)
-        command = _interpreter_line(settings, _inside_source(), _numbers(settings, 0, say_ready, counted=False))
+        command = _interpreter_line(settings, boot, _numbers(settings, 0, say_ready, counted=False))
     else:
         view = view_of(interpreter(settings), work_folder, settings.num_inputs)
         if user:
             view = await _readable(view, stack)
         if engine == "bwrap":
             descriptors.append(_filter_pipe(stack))
-            inside = _interpreter_line(settings, _inside_source(), _numbers(settings, user, say_ready))
+            inside = _interpreter_line(settings, boot, _numbers(settings, user, say_ready))
             command = bwrap_arguments(
                 _found(settings.bwrap), settings, view, inside, as_root=bool(user), filter_descriptor=descriptors[1]
             )
         else:
             options = _launcher_options(settings, view, user, say_ready)
-            command = _interpreter_line(settings, _START_LAUNCHER, [str(_FOLDER), *options])
+            command = _interpreter_line(settings, boot, options)
     limits = ChildLimits(
         settings.seconds, settings.output_bytes, settings.memory_bytes, settings.num_processes + _OWN_PROCESSES
     )
     work = folder if engine == "none" else WORK_FOLDER
     ended = await run_child(
-        command, given, limits, environment=_environment(work), folder=folder, descriptors=descriptors
+        command, boot + given, limits, environment=_environment(work), folder=folder, descriptors=descriptors
     )
     return _told(engine, ended, settings) if _is_ready(ready) else Ran("", "", _why_not(ended))
 
@@ -161,9 +167,9 @@ def _why_not(ended: Finished) -> str:
     return said[-200:] or (f"stopped by its limit of {ended.stopped}" if ended.stopped else f"status {ended.status}")
 
 
-def _interpreter_line(settings: SandboxSettings, source: str, arguments: Sequence[str]) -> list[str]:
+def _interpreter_line(settings: SandboxSettings, boot: bytes, arguments: Sequence[str]) -> list[str]:
     # -I: no variables, no user folder; -B: nothing to write; -u: what was printed before a stop is not lost.
-    return [interpreter(settings), "-I", "-B", "-u", "-X", "utf8", "-c", source, *arguments]
+    return [interpreter(settings), "-I", "-B", "-u", "-X", "utf8", "-c", _BOOT, str(len(boot)), *arguments]
 
 
 def _numbers(settings: SandboxSettings, user: int, ready: int, *, counted: bool = True) -> list[str]:
@@ -240,6 +246,8 @@ def _filter() -> bytes:
     return filter_program(platform.machine())
 
 
-@lru_cache(maxsize=1)
-def _inside_source() -> str:
-    return (_FOLDER / "sandbox_inside.py").read_text(encoding="utf-8")
+@lru_cache(maxsize=4)
+def _boot(modules: tuple[str, ...], *, compiled: bool) -> bytes:
+    """What runs in the child ahead of the program: modules as code objects, or as text for another interpreter."""
+    texts = [(name, (_FOLDER / f"{name}.py").read_text(encoding="utf-8")) for name in modules]
+    return marshal.dumps([(name, compile(text, name, "exec") if compiled else text) for name, text in texts], 4)

@@ -12,7 +12,7 @@ import sys
 PROGRAM = "program.py"
 
 
-def enter(arguments: list[str]) -> None:
+def start(arguments: list[str]) -> None:
     """Take on the limits and the user, say so, and run the program. Ends the process as the program does.
 
     Raises:
@@ -70,7 +70,3 @@ def _within(kind: int, soft: int, hard: int) -> tuple[int, int]:
     if highest == resource.RLIM_INFINITY:
         return soft, hard
     return min(soft, highest), min(hard, highest)
-
-
-if __name__ == "__main__":
-    enter(sys.argv[1:])

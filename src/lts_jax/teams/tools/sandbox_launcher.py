@@ -8,16 +8,16 @@ given up; the filter; the program. Any step that fails ends it before the progra
 
 import ctypes
 import os
-import signal
 import struct
 import sys
 
-if __package__:  # imported by a test; the child itself has this folder on its path for a moment
+if __package__:  # imported by a test; in the child both are modules of their own
     from lts_jax.teams.tools import sandbox_inside
 else:
     import sandbox_inside  # type: ignore[no-redef]
 
 FAILED = 125
+_SIGKILL = 9  # importing signal would take longer than all mounts
 _NEW_USER, _NEW_OTHERS = 0x10000000, 0x6E020000  # CLONE_NEWUSER; CLONE_NEWNS|CGROUP|UTS|IPC|PID|NET
 _READ_ONLY, _NO_SETUID, _NO_DEVICES, _NO_EXECUTION = 1, 2, 4, 8  # MS_* and MOUNT_ATTR_* agree here
 _BIND, _RECURSIVE, _PRIVATE, _DETACH = 4096, 16384, 1 << 18, 2
@@ -66,32 +66,33 @@ def read_options(arguments: list[str]) -> Options:
     return options
 
 
-def launch(arguments: list[str]) -> None:
+def start(arguments: list[str]) -> None:
     """Build the walls and run the program from standard input in them. Never returns."""
     options = read_options(arguments)
     try:
         _die_with_parent()
         _new_namespaces(as_root=bool(options.user))
         alive, held = os.pipe()
+        told, tell = os.pipe()
         first = os.fork()
     except OSError as error:
         _fail(error)
+    ready = int(options.inside[-1])
     if first:
-        os.close(alive)
-        os.close(int(options.inside[-1]))
-        _become(first)
+        _close(alive, tell, ready)
+        _hand_on(told, first)
     try:
-        os.close(held)
+        _close(held, told)
         _first_process(options)
+        program = os.fork()
     except OSError as error:
         _fail(error)
-    program = os.fork()
     if not program:
+        os.close(tell)
         _run_program(options, alive)
         sys.exit(0)
-    for descriptor in (0, 1, 2, int(options.inside[-1])):
-        os.close(descriptor)
-    _become(program)
+    _close(0, 1, 2, ready)
+    _outlive(program, tell, alive)
 
 
 def _first_process(options: Options) -> None:
@@ -113,7 +114,7 @@ def _run_program(options: Options, alive: int) -> None:
         os.close(alive)
         if orphan:
             os._exit(FAILED)
-        sandbox_inside.enter(options.inside)
+        sandbox_inside.start(options.inside)
     except OSError as error:
         _fail(error)
 
@@ -203,16 +204,43 @@ def _give_up_rights(options: Options) -> None:
 
 
 def _die_with_parent() -> None:
-    _check(_libc.prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0), "end with the parent")
+    _check(_libc.prctl(_PARENT_DEATH, _SIGKILL, 0, 0, 0), "end with the parent")
 
 
-def _become(process: int) -> None:
-    """Wait for a child and end as it ended; 128 and the signal's number if a signal ended it."""
+def _hand_on(told: int, first: int) -> None:
+    """End with the status that process 1 tells; if it dies without a word, as it did."""
+    status = os.read(told, 1)
+    os._exit(status[0] if status else _exit_code(os.waitpid(first, 0)[1]))
+
+
+def _outlive(program: int, tell: int, alive: int) -> None:
+    """As process 1: wait for the program, kill and collect all that it left, tell its status, end after the launcher.
+
+    The kernel takes milliseconds to dissolve the namespaces when their last process ends; nobody waits for that.
+    """
     while True:
         ended, status = os.waitpid(-1, 0)
-        if ended == process:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
+        if ended == program:
+            break
+    try:
+        os.kill(-1, _SIGKILL)
+        while True:
+            os.waitpid(-1, 0)
+    except OSError:  # nobody is left
+        os.write(tell, bytes([_exit_code(status)]))
+    os.read(alive, 1)
+    os._exit(0)
+
+
+def _exit_code(status: int) -> int:
+    """Of a waited process; 128 and the signal's number if a signal ended it."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
@@ -239,6 +267,3 @@ def _fail(error: OSError) -> None:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-if __name__ == "__main__":
-    launch(sys.argv[1:])
