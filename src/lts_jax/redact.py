@@ -8,6 +8,7 @@ no word that any shape needs, and are returned as they are.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -112,6 +113,13 @@ def environment_secrets(environment: Mapping[str, str]) -> tuple[tuple[str, str]
 
 def redacted(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
     """A text without secrets: values of `secrets` (name, value), then known shapes. The same object if it has none."""
+    if len(text) > _MAX_KEPT:
+        return _cut_out(text, secrets)
+    found = _cut_out_once(text, secrets)
+    return text if found == text else found
+
+
+def _cut_out(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
     for name, value in secrets:
         if value in text:
             text = text.replace(value, f"[redacted: {name}]")
@@ -120,6 +128,10 @@ def redacted(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
     for shape in dict.fromkeys(shape for need in found for shape in _NEEDS[need]):
         text = shape.pattern.sub(shape.cut_out, text)
     return text
+
+
+_MAX_KEPT = 4000  # characters of a text whose result is kept for a while: it is redacted again where it is written
+_cut_out_once = lru_cache(maxsize=1024)(_cut_out)
 
 
 def redacted_record(value: Value, secrets: tuple[tuple[str, str], ...] = ()) -> Value:

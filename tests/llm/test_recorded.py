@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from hashlib import blake2b
 
 import pytest
 from hypothesis import example, given
@@ -86,6 +87,19 @@ def test_anything_that_may_change_the_reply_changes_the_digest():
     ]
     assert len({call_digest(*call) for call in calls}) == len(calls)
     assert call_digest(ASKED, 1, False, "m") == call_digest(list(ASKED), 1, False, "m")
+
+
+@given(
+    st.lists(st.builds(Message, st.sampled_from(["system", "user"]), st.text(st.characters(exclude_categories=())))),
+    st.text(max_size=3),
+    st.sampled_from(["", COOL, '"\\\n']),
+)
+@example([Message("user", 'half \ud83d, "quoted"\u2028\x7f', "é")], "m", COOL)
+def test_the_digest_is_that_of_plain_json(messages, model, options):
+    asked = [[message.role, message.name, message.content] for message in messages]
+    content = [model, 7, True, asked, *([options] if options else [])]
+    expected = blake2b(json.dumps(content, separators=(",", ":")).encode(), digest_size=16).hexdigest()
+    assert call_digest(messages, 7, True, model, options) == expected
 
 
 def test_a_call_made_under_other_options_is_no_answer(tmp_path):

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +20,8 @@ from weakref import WeakValueDictionary
 
 from lts_jax.errors import UserError
 
+_GATHER_SECONDS = 0.002  # between a sync and the next, so that a fast disk is not busy with a few lines at a time
+_to_json = json.JSONEncoder(allow_nan=False).encode
 _Line = tuple[bytes, asyncio.Future[None]]
 
 
@@ -53,7 +56,7 @@ class Journal:
         Raises:
             UserError: the file cannot be written; what was durable before stays readable, and nothing is added.
         """
-        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        line = _to_json(record).encode() + b"\n"
         written = asyncio.get_running_loop().create_future()
         with self._guard:
             self._waiting.append((line, written))
@@ -79,6 +82,7 @@ class Journal:
                 theirs = [written for _, written in batch if written.get_loop() is loop]
                 with suppress(RuntimeError):  # the loop was closed; nobody waits there
                     loop.call_soon_threadsafe(_settle, theirs, self._failure)
+            time.sleep(_GATHER_SECONDS)
 
     def _write(self, content: bytes) -> str:
         """Make `content` durable; says what was wrong, or nothing."""
