@@ -16,7 +16,7 @@ LEVELS = {
     "tasks": 1, "llm": 1, "credit": 1, "models": 1,
     "memory": 2, "teams": 2, "controller": 2,
     "rollouts": 3, "learning": 3,
-    "simulator": 4, "evaluation": 4, "systems": 5, "sweeps": 6, "cli": 7, "commands": 7,
+    "simulator": 4, "evaluation": 4, "autogen": 4, "systems": 5, "sweeps": 6, "cli": 7, "commands": 7,
 }  # fmt: skip
 WITHOUT_JAX = {"records", "prompts", "seeds", "storage", "errors", "plain", "redact", "tasks", "llm", "memory", "teams"}
 WITHOUT_TEXT = {"credit", "models", "learning", "simulator"}
