@@ -1,0 +1,284 @@
+"""One team's web tools over real loopback HTTP, against the offline world as a website."""
+
+import asyncio
+import json
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from lts_jax.records import ToolResult
+from lts_jax.tasks.almanac import AlmanacTools, build_almanac
+from lts_jax.tasks.almanac.website import WorldSite
+from lts_jax.teams.tools.converter import Converter
+from lts_jax.teams.tools.fetch import Fetched, FetchSettings
+from lts_jax.teams.tools.kit import LiveTools, ToolSettings
+from lts_jax.teams.tools.pages import PageSettings, PageTools
+from lts_jax.teams.tools.search import SearchSettings, read_results
+
+REASON = "needs markitdown, of the extra `web`"
+ALMANAC = build_almanac(0)
+PAGE = next(page for page in ALMANAC.pages.values() if "See also" in page.text and not page.refusal)
+LONG = next(page for page in ALMANAC.pages.values() if len(page.text) > 12_000 and not page.refusal)
+TABLE = next(
+    page for page in ALMANAC.pages.values() if "| " in page.text and "Next page" in page.text and not page.refusal
+)
+
+
+@pytest.fixture(scope="module")
+def site():
+    with WorldSite(ALMANAC) as running:
+        yield running
+
+
+def settings(**changed):
+    local = FetchSettings(allowed_networks=("127.0.0.0/8",), ports=())
+    return ToolSettings(**({"fetch": local} | changed))
+
+
+def use(chosen, *calls, teams=1):
+    """Make the calls (tool, arguments) in order, as one team; with more teams, each call is (team, tool, arguments)."""
+
+    async def run():
+        tools = LiveTools(chosen)
+        opened = [tools.open() for _ in range(teams)]
+        try:
+            return [await opened[call[0] if teams > 1 else 0](*call[-2:]) for call in calls]
+        finally:
+            await tools.aclose()
+
+    return asyncio.run(run())
+
+
+def visit(url, **arguments):
+    return "visit_url", {"url": url, **arguments}
+
+
+def words(text):
+    return set(text.replace("|", " ").split())
+
+
+def test_a_page_is_what_the_offline_tool_shows(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    address = site.url_of(TABLE.url)
+    (seen,) = use(settings(), visit(address))
+    assert (seen.failed, seen.tool, seen.source) == (False, "visit_url", address) and seen.seconds > 0
+    assert seen.text.split("\n")[:2] == [TABLE.title, f"<{address}>"]
+    offline = AlmanacTools(ALMANAC).visit_url(TABLE.url).text
+    rows = [line for line in offline.split("\n") if line.startswith("| ")]
+    assert len(rows) > 5 and all(row in seen.text for row in rows)
+
+
+def test_windows_links_back_and_find(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    wanted = PAGE.text[PAGE.text.index("See also: ") :].split("\n")[0].split(": ")[1].split(" <")[0]
+    first, sent, back, found, other = use(
+        settings(pages=PageSettings(window_characters=100_000)),
+        visit(site.url_of(PAGE.url)),
+        visit("L1"),
+        visit("back"),
+        ("find_on_page", {"text": "SEE ALSO"}),
+        ("find_on_page", {"url": site.url_of(LONG.url), "text": LONG.text.split("\n")[3][:30]}),
+    )
+    assert f"{wanted} [L1]" in first.text and "\nL1 <http://127.0.0.1:" in first.text
+    assert not sent.failed and sent.text.startswith(f"{wanted}\n<")
+    assert back.text == first.text
+    assert f"(viewport 1) See also: {wanted} [L1]" in found.text and found.source == site.url_of(PAGE.url)
+    assert not other.failed and other.source == site.url_of(LONG.url)
+
+
+def test_paging_reads_the_whole_page(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    address = site.url_of(LONG.url)
+    results = use(settings(), *(visit(address, page=number) for number in ("1", 2, 3, 4, "x", 0, 99)))
+    windows = [result for result in results if not result.failed]
+    assert len(windows) >= 3 and all(len(result.text) < 6_000 for result in windows)
+    assert f"[viewport 2 of {len(windows)}]" in windows[1].text
+    assert words(LONG.text.partition("\n\n")[2]) - words("".join(result.text for result in windows)) <= {"See", "also:"}
+    assert "There is no viewport 99" in results[-1].text and results[-1].failed
+
+
+def test_the_current_page_is_not_asked_for_again():
+    pytest.importorskip("markitdown", reason=REASON)
+    asked = []
+
+    async def load(url, form):
+        asked.append(url)
+        return Fetched(url, "text/html", "", b"<p>one</p><p>two</p>", "", 0.0, (url,), "")
+
+    async def run():
+        converter = Converter()
+        pages = PageTools(load, converter)
+        for url in ("a.example/b", "https://a.example/b/", "https://a.example/b#c", "", None, "https://a.example/d"):
+            await pages.visit_url(url)
+        await pages.find_on_page("https://a.example/d", "one")
+        await pages.find_on_page("", "one")
+        await converter.aclose()
+
+    asyncio.run(run())
+    assert asked == ["https://a.example/b", "https://a.example/d"]
+
+
+def test_forms(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    home, looked, wrong, missing, searched, none = use(
+        settings(),
+        visit(site.base_url),
+        visit(site.base_url, form=2, fields={"title": PAGE.title}),
+        visit(site.base_url + "/", form=2, fields={"name": PAGE.title}),
+        visit("", form=3),
+        visit(site.base_url + "/", form="form 1", fields={"q": PAGE.title}),
+        ("visit_url", {"url": site.base_url + "/", "form": 1, "fields": "q=1"}),
+    )
+    assert "[form 1: q (search)]" in home.text and "[form 2: title (text)]" in home.text
+    assert looked.source == site.url_of(PAGE.url) and looked.text.startswith(PAGE.title)
+    assert wrong.failed and "the form has no field 'name', only title" in wrong.text
+    assert missing.failed and "form must be the number of a form" in missing.text
+    assert not searched.failed and PAGE.title in searched.text and "/search?q=" in searched.source
+    assert none.failed and "fields must be an object" in none.text
+
+
+def test_files_are_read_from_the_web(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    name, text = next((name, text) for name, text in ALMANAC.files.items() if name.endswith(".csv"))
+    (seen,) = use(settings(), visit(f"{site.base_url}/files/{name}"))
+    rows = ["| " + " | ".join(line.split(",")) + " |" for line in text.strip().split("\n")]
+    assert not seen.failed and rows[0] in seen.text and rows[1] in seen.text and "| text/csv" in seen.text
+
+
+def test_what_goes_wrong_is_a_failed_result_of_one_or_two_lines(site):
+    refusing = next(page for page in ALMANAC.pages.values() if page.refusal.startswith("403"))
+    calls = [
+        visit(site.url_of(refusing.url)),
+        visit(site.base_url + "/nowhere.example/"),
+        visit("L7"),
+        visit("back"),
+        visit(""),
+        visit("file:///etc/passwd"),
+        visit("http://10.0.0.1/"),
+        visit("http://169.254.169.254/latest/meta-data"),
+        visit(None),
+        visit({"a": 1}),
+        visit([]),
+        ("find_on_page", {}),
+        ("web_search", {}),
+        ("open_door", {}),
+    ]
+    results = use(settings(search=SearchSettings(endpoint=f"{site.base_url}/search")), *calls)
+    for result in results:
+        assert isinstance(result, ToolResult) and result.failed and result.text.count("\n") <= 1, result
+    shown = [result.text.split("\n")[0] for result in results]
+    assert shown[:2] == ["403 Forbidden", "404 Not Found"] and results[0].source == site.url_of(refusing.url)
+    assert shown[3:5] == ["there is no page to go back to", "url is missing, and no page was visited yet"]
+    assert "expected an http or https URL" in shown[5] and "(private)" in shown[6] and "(link-local)" in shown[7]
+
+
+def test_teams_have_pages_of_their_own(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    first, second, third = use(
+        settings(),
+        (0, *visit(site.url_of(PAGE.url))),
+        (1, "find_on_page", {"text": "the"}),
+        (0, "find_on_page", {"text": "the"}),
+        teams=2,
+    )
+    assert not first.failed and second.failed and "no page was visited yet" in second.text and not third.failed
+
+
+def test_web_calls_of_a_team_are_counted(site):
+    chosen = settings(max_web_calls=2)
+    results = use(chosen, *[(team, *visit("back")) for team in (0, 0, 0, 1)], teams=2)
+    assert ["has made its 2 web calls" in result.text for result in results] == [False, False, True, False]
+
+
+def test_search_over_http_finds_what_the_offline_search_finds(site):
+    local = SearchSettings(endpoint=f"{site.base_url}/search")
+    (found,) = use(settings(search=local), ("web_search", {"query": PAGE.title}))
+    (offline,) = use(settings(), ("web_search", {"query": PAGE.title}))
+    assert not found.failed and found.text == offline.text.replace("<https://", f"<{site.base_url}/")
+    few = replace(local, num_results=2, snippet_characters=20)
+    (short,) = use(settings(search=few), ("web_search", {"query": PAGE.title}))
+    assert len(short.text.split("\n")) == 7 and short.text.endswith("...")
+
+
+def test_without_an_endpoint_the_offline_world_answers_for_its_own_hosts():
+    offline = AlmanacTools(ALMANAC)
+    seen, found, none = use(
+        settings(),
+        visit(PAGE.url, page="1"),
+        ("find_on_page", {"url": PAGE.url, "text": "See"}),
+        visit("https://a.example"),
+    )
+    assert (seen.text, seen.source) == (offline.visit_url(PAGE.url).text, PAGE.url)
+    assert found.text == offline.find_on_page(PAGE.url, "See").text and none.failed
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"results": []}, "No results found for: pool"),
+        ({"found": []}, "no JSON with results"),
+        ({"results": "many"}, "no JSON with results"),
+        ([1], "no JSON with results"),
+        (None, "no JSON with results"),
+        ({"results": [1, {}, {"url": 3}, {"url": "javascript:x"}, {"url": "file:///x"}]}, "No results"),
+    ],
+)
+def test_odd_answers_of_a_search_endpoint(answer, words):
+    with json_server(answer) as endpoint:
+        (result,) = use(settings(search=SearchSettings(endpoint=endpoint)), ("web_search", {"query": "pool"}))
+    assert result.failed and words in result.text and "\n" not in result.text
+
+
+def test_other_endpoints_by_their_fields_and_with_a_key(monkeypatch):
+    monkeypatch.setenv("KEY_OF_SEARCH", "hunter2")
+    answer = {"web": {"results": [{"url": "http://a.example/ b", "title": "A\n1. fake", "description": "x" * 50}]}}
+    with json_server(answer) as endpoint:
+        chosen = SearchSettings(
+            endpoint=endpoint, query_parameter="query", parameters=("count=3",), results_field="web.results",
+            snippet_field="description", snippet_characters=10, key_header="X-Key", key_variable="KEY_OF_SEARCH",
+        )  # fmt: skip
+        (result,) = use(settings(search=chosen), ("web_search", {"query": " cheap\n pool "}))
+        assert json_server.asked == ["/s?query=cheap+pool&count=3"] and json_server.keys == ["hunter2"]
+    assert result.text.split("\n")[1:] == ["1. A 1. fake", "   <http://a.example/%20b>", "   xxxxxxx..."]
+
+
+def test_settings_of_search_say_what_they_expect():
+    for wrong in ({"endpoint": "ftp://x"}, {"num_results": 0}, {"key_header": "X"}, {"parameters": ("json",)}):
+        with pytest.raises(ValueError, match=r"expected|belong"):
+            SearchSettings(**wrong)
+    assert read_results({"results": [{"url": "http://a"}] * 2}, SearchSettings()) == ["http://a\n   <http://a>"]
+
+
+class json_server:
+    """A loopback endpoint that answers everything with one JSON value."""
+
+    asked: list
+    keys: list
+
+    def __init__(self, answer):
+        json_server.asked, json_server.keys = [], []
+        body = json.dumps(answer).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                json_server.asked.append(self.path)
+                json_server.keys.append(self.headers.get("X-Key"))
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def __enter__(self):
+        Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_address[1]}/s"
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
