@@ -99,16 +99,21 @@ def environment_secrets(environment: Mapping[str, str]) -> tuple[tuple[str, str]
     Paths, single words of letters, numbers, and values shorter than 8 characters are left out: they would be found in
     honest texts.
     """
+    named = [(name, environment[name]) for name in environment if _is_secret_name(name)]
     found = [
         (name, value)
-        for name, value in environment.items()
-        if not _SECRET_NAMES.isdisjoint(name.upper().replace("-", "_").removesuffix("S").split("_"))
-        and len(value) >= _MIN_LENGTH
+        for name, value in named
+        if len(value) >= _MIN_LENGTH
         and not value.isalpha()
         and not value.isdecimal()
         and not value.startswith(("/", "~", "./"))
     ]
     return tuple(sorted(found, key=lambda each: (-len(each[1]), each)))
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_name(name: str) -> bool:
+    return not _SECRET_NAMES.isdisjoint(name.upper().replace("-", "_").removesuffix("S").split("_"))
 
 
 def redacted(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:

@@ -82,7 +82,8 @@ class _Race:
     def start(self) -> None:
         self.tasks = [self.clock.spawn(self.run(team)) for team in range(len(self.states))]
         if self.deadline_seconds is not None:
-            self.tasks.append(self.clock.spawn(self.wait_for_deadline(self.deadline_seconds)))
+            due = self.clock.now() + self.deadline_seconds  # from now: many teams may start before the waiting does
+            self.tasks.append(self.clock.spawn(self.wait_for_deadline(due)))
 
     async def run(self, team: int) -> None:
         state = self.states[team]
@@ -93,8 +94,8 @@ class _Race:
             result = TeamResult(answer, tuple(state.transcript))
         self.finish(team, result)
 
-    async def wait_for_deadline(self, seconds: float) -> None:
-        await self.clock.sleep(seconds)
+    async def wait_for_deadline(self, due: float) -> None:
+        await self.clock.sleep(due - self.clock.now())
         self.stop(StopReason.TIME_LIMIT)
 
     def finish(self, team: int, result: TeamResult) -> None:
