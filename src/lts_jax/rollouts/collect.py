@@ -108,7 +108,7 @@ def collect_groups(
         if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
             whole(siblings)
     runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
-    run_to_end(run_side_by_side(runs, collecting.num_in_flight, counter, keep))
+    run_to_end(_closing(parts, run_side_by_side(runs, collecting.num_in_flight, counter, keep)))
     return [done[task.task_id] for task in tasks]
 
 
@@ -121,6 +121,15 @@ def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
         return
     with ThreadPoolExecutor(max_workers=1) as threads:
         threads.submit(asyncio.run, coroutine).result()
+
+
+async def _closing(parts: RolloutParts, running: Coroutine[Any, Any, None]) -> None:
+    """Run, and end in the same event loop what tools have started there."""
+    try:
+        await running
+    finally:
+        if parts.tool_kit is not None:
+            await parts.tool_kit.aclose()
 
 
 async def run_side_by_side(

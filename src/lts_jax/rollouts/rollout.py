@@ -6,10 +6,11 @@ ledger call the team may pull values. A policy whose `listing_window` is 0 never
 or decided: that is M1-Parallel.
 """
 
+import inspect
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
 from lts_jax.teams.parallel import RunTeam, run_teams
-from lts_jax.teams.ports import TeamPorts
+from lts_jax.teams.ports import TeamPorts, ToolKit, UseTool
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.state import TeamResult
 from lts_jax.teams.team import run_team
@@ -81,13 +82,14 @@ class RolloutParts:
     """What a rollout works with. Shared by all rollouts of a collection; holds no state of one rollout."""
 
     model: ChatModel
-    use_tool: Callable[[str, Mapping[str, Any]], ToolResult]
+    use_tool: UseTool
     policy: AdmissionPolicy
     encoder: Encoder | None = None  # for listings that must be short; without one the newest keys are listed
     virtual_time: bool = True  # False: real models on the real clock
     budget: Budget = field(default_factory=Budget)
     price: Price = field(default_factory=Price)
     run_team: RunTeam = run_team  # what works as one team; see `lts_jax.autogen` for another
+    tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -280,6 +282,8 @@ class _TeamSide:
         self._attempts: Counter[str] = Counter()
         self._labels: list[str] = []  # origins of the step under way
         self._seen: list[str] = []  # origins of earlier steps
+        kit = execution.parts.tool_kit
+        self._use_tool = execution.parts.use_tool if kit is None else kit.open(execution.shown_task, team)
         self._reader = TeamReader(
             team,
             execution.bank,
@@ -302,7 +306,8 @@ class _TeamSide:
         started = execution.clock.now()
         if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
             return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
-        result = execution.parts.use_tool(tool, arguments)
+        returned = self._use_tool(tool, arguments)
+        result = await returned if inspect.isawaitable(returned) else returned
         result = replace(result, text=execution.redact(result.text))
         self._labels += labels_of_call(tool, arguments, result.text, result.source)
         self._attempts["tool"] += 1

@@ -1,12 +1,12 @@
 """What a team may do to its surroundings, and the clock that K teams share. Everything arrives from outside."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lts_jax.llm.chat import Ask
-from lts_jax.records import Message, ModelCall, Step, ToolResult
+from lts_jax.records import Message, ModelCall, Step, Task, ToolResult
 
 
 def no_origins(labels: Sequence[str]) -> None:
@@ -40,6 +40,22 @@ class TeamPorts:
 
     note_origins: Callable[[Sequence[str]], None] = no_origins
     """Where the step under way got its content from, as labels, if not through `use_tool`."""
+
+
+UseTool = Callable[[str, Mapping[str, Any]], ToolResult | Awaitable[ToolResult]]
+"""(tool name, arguments) -> what the tool returned, at once or to be awaited. Never raises but for cancellation."""
+
+
+class ToolKit(Protocol):
+    """Tools with a state for each team, such as the page it looks at."""
+
+    def open(self, task: Task, team: int) -> UseTool:
+        """The tools of one more team at work on a task."""
+        ...
+
+    async def aclose(self) -> None:
+        """End what the tools have started. Called in the event loop that used them; later calls start anew."""
+        ...
 
 
 class Clock(Protocol):
