@@ -5,8 +5,8 @@ So AutoGen's calls are seeded, paid from the budget, redacted, timed and recorde
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
@@ -24,51 +24,59 @@ TEXT_MODEL = ModelInfo(
 )
 """What a `ChatModel` of ours can do."""
 
+T = TypeVar("T")
+
 
 class CallFailed(RuntimeError):
     """A call failed for good. AutoGen ends the team with it."""
 
 
 class CallGate:
-    """The one way out of a team: passes calls to the openings until it is closed; remembers why a call failed."""
+    """The one way out of a team: what it waits for passes here, until it is closed. Remembers why a call failed."""
 
     def __init__(self, ports: TeamPorts) -> None:
         self.failure: tuple[StopReason, str] | None = None
         self._ports = ports
-        self._under_way: set[asyncio.Future[ModelCall]] = set()
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._closed = False
 
     async def call(self, purpose: str, messages: Sequence[Any]) -> ModelCall:
-        """Ask through the openings.
+        """Ask a model through the openings.
 
         Raises:
-            CallFailed: the call failed, or the team was stopped.
+            CallFailed: the call failed.
+            asyncio.CancelledError: the team was stopped.
         """
-        if self._closed:
-            raise CallFailed("the team was stopped")
-        asked = asyncio.ensure_future(ask_model(self._ports, purpose, messages))
-        self._under_way.add(asked)
-        try:
-            call = await asked
-        except BudgetStop as stop:
-            self.failure = (StopReason.BUDGET, str(stop))
-            raise CallFailed(str(stop)) from None
-        except asyncio.CancelledError:
-            if self._closed:
-                raise CallFailed("the team was stopped") from None
-            raise
-        finally:
-            self._under_way.discard(asked)
+        call = await self.wait(ask_model(self._ports, purpose, messages))
         if call.error:
             self.failure = (StopReason.MODEL_ERROR, call.error)
             raise CallFailed(call.error)
         return call
 
+    async def wait(self, work: Awaitable[T]) -> T:
+        """The result of some work of the team.
+
+        Raises:
+            CallFailed: the run's budget is used up.
+            asyncio.CancelledError: the team was stopped.
+        """
+        under_way = asyncio.ensure_future(work)
+        self._under_way.add(under_way)
+        try:
+            if self._closed:
+                under_way.cancel()
+            return await under_way
+        except BudgetStop as stop:
+            self.failure = (StopReason.BUDGET, str(stop))
+            raise CallFailed(str(stop)) from None
+        finally:
+            self._under_way.discard(under_way)
+
     def close(self) -> None:
-        """Stop the team: calls under way are dropped and no further one is made."""
+        """Stop the team: what is under way is dropped, and nothing more begins."""
         self._closed = True
-        for asked in tuple(self._under_way):
-            asked.cancel()
+        for under_way in tuple(self._under_way):
+            under_way.cancel()
 
 
 class PortedClient(ChatCompletionClient):

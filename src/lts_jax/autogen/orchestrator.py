@@ -26,7 +26,6 @@ from lts_jax.autogen.client import PortedClient, ledger_json
 from lts_jax.autogen.side import AutogenSide
 from lts_jax.records import Message, Step, StopReason
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
-from lts_jax.teams.ports import raise_if_cancelled
 
 NAME = "Orchestrator"  # who speaks in the thread, as in our own teams
 MEMORY = "SharedMemory"
@@ -126,9 +125,8 @@ class SharingOrchestrator(MagenticOneOrchestrator):
 
     async def _pull_values(self) -> None:
         state = self._side.state
-        pulled = await self._side.ports.select_values(
-            state.num_steps, state.instruction or self._question, state.thread
-        )
+        asked = self._side.ports.select_values(state.num_steps, state.instruction or self._question, state.thread)
+        pulled = await self._side.gate.wait(asked)
         for value in pulled:
             said = prompts.pulled_value(*value)
             state.say(said)
@@ -202,7 +200,6 @@ class SharingOrchestrator(MagenticOneOrchestrator):
 
     async def _finish_step(self, message: BaseChatMessage) -> None:
         state, ports = self._side.state, self._side.ports
-        raise_if_cancelled()
         said = message.to_model_text()
         if WORKER_REPLY in message.metadata:
             action, output, failed = json.loads(message.metadata[WORKER_REPLY])
@@ -217,7 +214,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         )  # fmt: skip
         state.num_steps += 1
         self._calls = []
-        await ports.finish_step(step, state.thread)
+        await self._side.gate.wait(ports.finish_step(step, state.thread))
 
 
 def _spoken(message: Message) -> LLMMessage:

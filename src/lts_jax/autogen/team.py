@@ -107,9 +107,13 @@ def _answer(side: AutogenSide, result: TaskResult, reason: StopReason) -> Answer
 
 
 async def _chat(chat: SharingGroupChat, side: AutogenSide) -> TaskResult:
-    """Run the team. If this task is cancelled, its calls are dropped and AutoGen's runtime has some time to end."""
+    """Run the team. If this task is cancelled, its calls are dropped and AutoGen's runtime has some time to end.
+
+    AutoGen tells of such an end as an error, in its log `autogen_core`.
+    """
     token = CancellationToken()
-    running = asyncio.ensure_future(chat.run(task=side.task.question, cancellation_token=token))
+    files = f"\nFiles at hand: {', '.join(side.task.attachments)}" if side.task.attachments else ""
+    running = asyncio.ensure_future(chat.run(task=side.task.question + files, cancellation_token=token))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

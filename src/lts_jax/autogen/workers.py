@@ -11,8 +11,6 @@ from autogen_core import CancellationToken
 from lts_jax.autogen.orchestrator import WORKER_REPLY
 from lts_jax.autogen.side import AutogenSide
 from lts_jax.prompts import AGENTS
-from lts_jax.records import StopReason
-from lts_jax.teams.ports import BudgetStop
 from lts_jax.teams.workers import run_worker
 
 
@@ -31,11 +29,8 @@ class WorkerAgent(BaseChatAgent):
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         """One reply to the orchestrator's last instruction."""
         side = self._side
-        try:
-            reply = await run_worker(self.name, side.state.thread, side.ports, side.team_settings)
-        except BudgetStop as stop:
-            side.gate.failure = (StopReason.BUDGET, str(stop))
-            raise
+        work = run_worker(self.name, side.state.thread, side.ports, side.team_settings)
+        reply = await side.gate.wait(work)
         told = json.dumps([reply.action, reply.output, reply.failed])
         text = TextMessage(content=reply.output, source=self.name, metadata={WORKER_REPLY: told})
         return Response(chat_message=text)
