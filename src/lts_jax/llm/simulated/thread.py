@@ -115,7 +115,7 @@ class Survey:
 
     def _read(self, message: Message) -> None:
         name, content = message.name, message.content
-        if name == "Orchestrator":
+        if name == "Orchestrator" or (not name and message.role == "assistant"):  # some clients name no assistants
             speaker = content.partition(": ")[0]
             if message.role == "assistant" and speaker in AGENTS:
                 self.agent, self.need = speaker, asked_need(content)
