@@ -212,7 +212,7 @@ def _page(almanac: Almanac, path: str) -> SiteReply:
         reason, _, rest = page.refusal.partition("\n")
         return _error(504 if reason.startswith("Timeout") else 403, reason, rest or reason)
     if kind == "/scripted":
-        return _html("Loading", _SCRIPT)
+        return SiteReply(200, "text/html; charset=utf-8", page_document("Loading", _SCRIPT).encode())
     if kind == "/content":
         body = json.dumps({"title": page.title, "html": page_body(page)})
         return SiteReply(200, "application/json", body.encode())

@@ -208,7 +208,7 @@ class _Fetching:
 
     def _result(self, reply: Exchange) -> Fetched | FetchFailure:
         if not 200 <= reply.status < 300:
-            return self.failure("status", _status_line(reply.status), reply.status)
+            return self.failure("status", status_line(reply.status), reply.status)
         content_type, _, parameters = reply.headers.get("content-type", "").partition(";")
         return Fetched(
             self._url,
@@ -237,7 +237,8 @@ def _charset(parameters: str) -> str:
     return ""
 
 
-def _status_line(status: int) -> str:
+def status_line(status: int) -> str:
+    """A status with its name, "404 Not Found"."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

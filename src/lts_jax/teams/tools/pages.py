@@ -22,16 +22,16 @@ Load = Callable[[str, Mapping[str, str] | None], Awaitable[Fetched | FetchFailur
 _LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
-_MAX_SHOWN_URL = 200
+_MAX_SHOWN_URL = 110
 
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
     """What a team sees of a page. All values are ours."""
 
-    window_characters: int = 5_000
+    window_characters: int = 3_000  # with heading and addresses below what a worker shows by default
     max_history: int = 20  # pages that "back" goes back over
-    max_links_shown: int = 15  # addresses below a window; every link can be followed by its number
+    max_links_shown: int = 6  # addresses below a window; every link can be followed by its number
 
     def __post_init__(self) -> None:
         if self.window_characters < 200 or min(self.max_history, self.max_links_shown) < 0:
