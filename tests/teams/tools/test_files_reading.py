@@ -216,6 +216,18 @@ def test_an_image_that_claims_to_be_huge_is_only_described(tmp_path):
     assert "PNG, 13000 x 13000 pixels" in opened(tmp_path, "big.png").text
 
 
+@needs_pillow
+def test_what_a_camera_wrote_is_told(tmp_path):
+    from PIL import Image
+
+    told = Image.Exif()
+    told[0x010F], told[0x0132] = "Maker\nof cameras", "2024:05:01 10:00:00"
+    Image.new("RGB", (3, 2)).save(tmp_path / "shot.jpg", exif=told)
+    lines = opened(tmp_path, "shot.jpg").text.splitlines()
+    assert lines[2] == "Image: JPEG, 3 x 2 pixels, mode RGB"
+    assert {"Make: Maker of cameras", "DateTime: 2024:05:01 10:00:00"} <= set(lines)
+
+
 @needs_markitdown
 @pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.xlsx", "a.pptx", "a.png", "a.zip"])
 def test_broken_documents_are_one_line(tmp_path, name):

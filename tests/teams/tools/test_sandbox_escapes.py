@@ -297,29 +297,58 @@ def test_limits_of_the_kernel_hold(name, engine):
     assert ran.output.splitlines()[-1].startswith(expected), (ran.output, ran.problem)
 
 
-def test_nothing_outlives_the_program(engine):
-    marker = f"probe-{os.getpid()}-{time.monotonic_ns()}"
-    program = (
+def straying(marker, seconds):
+    """A program that leaves a process in a session of its own, to be found by its marker, and ends later."""
+    return (
         "import os, sys, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
         f"        os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(300)', {marker!r}])\n"
-        "    os._exit(0)\ntime.sleep(0.2)\nprint('over')"
+        f"    os._exit(0)\ntime.sleep(0.2)\nprint('strayed')\ntime.sleep({seconds})"
     )
-    ran = run(program, SandboxSettings(engine=engine))
-    assert ran.output == "over\n"
+
+
+@pytest.fixture
+def marker():
+    return f"probe-{os.getpid()}-{time.monotonic_ns()}"
+
+
+def test_nothing_outlives_the_program(engine, marker):
+    ran = run(straying(marker, 0), SandboxSettings(engine=engine))
+    assert (ran.output, ran.status) == ("strayed\n", 0)
     assert not _running(marker)
 
 
-def test_cancellation_kills_the_program(engine):
+def test_nothing_outlives_a_stop(engine, marker):
+    ran = run(straying(marker, 300), SandboxSettings(engine=engine, seconds=1.5))
+    assert (ran.output, ran.problem) == ("strayed\n", "[stopped: it ran longer than 1.5 s]")
+    assert not _running(marker)
+
+
+def test_nothing_outlives_a_cancellation(engine, marker):
     async def cancelled():
-        running = asyncio.create_task(run_program("import time\ntime.sleep(300)", SandboxSettings(engine=engine)))
-        await asyncio.sleep(0.3)
+        running = asyncio.create_task(run_program(straying(marker, 300), SandboxSettings(engine=engine)))
+        while not _running(marker):
+            await asyncio.sleep(0.02)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    before = set(_children())
     asyncio.run(cancelled())
-    assert set(_children()) <= before
+    assert not _running(marker)
+
+
+def test_nothing_outlives_us(engine, marker):
+    """The process that runs the sandbox is killed without a chance to clean up."""
+    code = (
+        "import asyncio\nfrom lts_jax.teams.tools.sandbox import SandboxSettings, run_program\n"
+        f"asyncio.run(run_program({straying(marker, 300)!r}, SandboxSettings(engine={engine!r})))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as runner:
+        for wanted in (True, False):
+            ends = time.monotonic() + 10
+            while bool(_running(marker)) != wanted and time.monotonic() < ends:
+                time.sleep(0.02)
+            assert bool(_running(marker)) == wanted
+            runner.kill()
 
 
 def _running(marker):
@@ -331,8 +360,3 @@ def _running(marker):
         except OSError:
             continue
     return found
-
-
-def _children():
-    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        return file.read().split()

@@ -30,7 +30,13 @@ VIEW = View(("/usr", "/opt/py/v"), (("usr/bin", "/bin"),), (("/data/a.csv", "a.c
 
 def test_bubblewraps_command_line_for_an_ordinary_user():
     line = bwrap_arguments(
-        "bwrap", SandboxSettings(scratch_bytes=70_000), VIEW, ["python", "x"], as_root=False, filter_descriptor=7
+        "bwrap",
+        SandboxSettings(scratch_bytes=70_000),
+        VIEW,
+        ["python", "x"],
+        as_root=False,
+        filter_descriptor=7,
+        info_descriptor=8,
     )
     expected = (
         "bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try "
@@ -41,13 +47,15 @@ def test_bubblewraps_command_line_for_an_ordinary_user():
         "--dev-bind /dev/random /dev/random --dev-bind /dev/urandom /dev/urandom "
         "--symlink /proc/self/fd /dev/fd --symlink /tmp/.shm /dev/shm "
         "--perms 1777 --size 70000 --tmpfs /tmp --perms 1777 --dir /tmp/.shm --perms 1777 --dir /tmp/work "
-        "--ro-bind /data/a.csv /tmp/work/a.csv --remount-ro / --chdir /tmp/work --seccomp 7 -- python x"
+        "--ro-bind /data/a.csv /tmp/work/a.csv --remount-ro / --chdir /tmp/work --seccomp 7 --info-fd 8 -- python x"
     )
     assert line == expected.split()
 
 
 def test_bubblewraps_command_line_for_root_makes_no_user_namespace():
-    line = bwrap_arguments("bwrap", SandboxSettings(), VIEW, ["python"], as_root=True, filter_descriptor=7)
+    line = bwrap_arguments(
+        "bwrap", SandboxSettings(), VIEW, ["python"], as_root=True, filter_descriptor=7, info_descriptor=8
+    )
     assert "--unshare-user" not in line
     assert line[6:10] == ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
 

@@ -15,6 +15,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 1 << 16
 _WATCH_SECONDS = 0.05
 _ASK_SECONDS = 0.01
+_DYING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ async def run_child(
         stopped: Stopped = next((each.result() for each in waiting if each.done()), "time")
     finally:
         watching.cancel()
-        _kill_all(process.pid)
+        family = _kill_all(process.pid)
         child.close()
+        await until_gone(family[1:])
     full = len(child.output) > limits.output_bytes
     return Finished(
         process.returncode, bytes(child.output[: limits.output_bytes]), stopped or ("output" if full else "")
@@ -210,11 +212,24 @@ def _text(path: str) -> str:
         return ""
 
 
-def _kill_all(leader: int) -> None:
-    """The group, and descendants that left it."""
+def _kill_all(leader: int) -> list[int]:
+    """Kill the group, and descendants that left it; returns the leader and all descendants that it had."""
     family = descendants(leader)
     with contextlib.suppress(OSError):
         os.killpg(leader, signal.SIGKILL)
     for process in family[1:]:
         with contextlib.suppress(OSError):
             os.kill(process, signal.SIGKILL)
+    return family
+
+
+async def until_gone(processes: Sequence[int]) -> None:
+    """Wait until killed processes are dead, which takes a moment; at most a second."""
+    ends = asyncio.get_running_loop().time() + _DYING_SECONDS
+    while any(map(_is_alive, processes)) and asyncio.get_running_loop().time() < ends:
+        await asyncio.sleep(_DYING_SECONDS / 1000)
+
+
+def _is_alive(process: int) -> bool:
+    after_name = _text(f"/proc/{process}/stat").rpartition(") ")[2]
+    return after_name[:1] not in ("", "Z", "X")

@@ -9,6 +9,7 @@ import contextlib
 import marshal
 import os
 import platform
+import re
 import secrets
 import shutil
 import signal
@@ -20,7 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lts_jax.records import ToolResult
-from lts_jax.teams.tools.child import ChildLimits, Finished, run_child
+from lts_jax.teams.tools.child import ChildLimits, Finished, run_child, until_gone
 from lts_jax.teams.tools.sandbox_bwrap import bwrap_arguments
 from lts_jax.teams.tools.sandbox_settings import (
     UNSANDBOXED,
@@ -109,10 +110,8 @@ async def _guarded(engine: str, given: bytes, settings: SandboxSettings, work_fo
 async def _run_in(
     engine: str, given: bytes, settings: SandboxSettings, work_folder: Path | None, stack: contextlib.ExitStack
 ) -> Ran:
-    ready, say_ready = os.pipe()
-    stack.callback(os.close, ready)
-    stack.callback(os.close, say_ready)
-    os.set_blocking(ready, False)
+    ready, say_ready = _pipe(stack)
+    info = -1
     descriptors = [say_ready]
     user = _FIRST_USER + secrets.randbelow(_NUM_USERS) if os.geteuid() == 0 else 0
     folder = "/"
@@ -127,10 +126,17 @@ async def _run_in(
         if user:
             view = await _readable(view, stack)
         if engine == "bwrap":
-            descriptors.append(_filter_pipe(stack))
+            info, say_info = _pipe(stack)
+            descriptors += [_filter_pipe(stack), say_info]
             inside = _interpreter_line(settings, boot, _numbers(settings, user, say_ready))
             command = bwrap_arguments(
-                _found(settings.bwrap), settings, view, inside, as_root=bool(user), filter_descriptor=descriptors[1]
+                _found(settings.bwrap),
+                settings,
+                view,
+                inside,
+                as_root=bool(user),
+                filter_descriptor=descriptors[1],
+                info_descriptor=say_info,
             )
         else:
             options = _launcher_options(settings, view, user, say_ready)
@@ -142,7 +148,9 @@ async def _run_in(
     ended = await run_child(
         command, boot + given, limits, environment=_environment(work), folder=folder, descriptors=descriptors
     )
-    return _told(engine, ended, settings) if _is_ready(ready) else Ran("", "", _why_not(ended))
+    if info >= 0:  # bubblewrap ends as soon as the program does, and what the program left dies a moment later
+        await until_gone([int(number) for number in re.findall(rb'"child-pid": (\d+)', _told_by(info))])
+    return _told(engine, ended, settings) if _told_by(ready) == b"ready" else Ran("", "", _why_not(ended))
 
 
 def _told(engine: str, ended: Finished, settings: SandboxSettings) -> Ran:
@@ -234,11 +242,20 @@ def _filter_pipe(stack: contextlib.ExitStack) -> int:
     return end
 
 
-def _is_ready(descriptor: int) -> bool:
+def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Two ends; reading does not wait."""
+    end, start = os.pipe()
+    stack.callback(os.close, end)
+    stack.callback(os.close, start)
+    os.set_blocking(end, False)
+    return end, start
+
+
+def _told_by(descriptor: int) -> bytes:
     try:
-        return os.read(descriptor, 16) == b"ready"
+        return os.read(descriptor, 4_096)
     except BlockingIOError:
-        return False
+        return b""
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,14 @@ _NOBODY = "65534"
 
 
 def bwrap_arguments(
-    bwrap: str, settings: SandboxSettings, view: View, command: Sequence[str], *, as_root: bool, filter_descriptor: int
+    bwrap: str,
+    settings: SandboxSettings,
+    view: View,
+    command: Sequence[str],
+    *,
+    as_root: bool,
+    filter_descriptor: int,
+    info_descriptor: int,
 ) -> list[str]:
     """Bubblewrap's command line for one run. Nothing is looked up: equal arguments give an equal list.
 
@@ -40,6 +47,7 @@ def bwrap_arguments(
     for path, name in view.inputs:
         line += ["--ro-bind", path, f"{WORK_FOLDER}/{name}"]
     line += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", str(filter_descriptor)]
+    line += ["--info-fd", str(info_descriptor)]
     return [*line, "--", *command]
 
 
