@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from lts_jax.cli import COMMANDS, main
+from lts_jax.cli import COMMANDS, command_module, main
 from lts_jax.credit.schemes import SCHEMES
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_every_command_is_shown():
 @pytest.mark.parametrize("words", BLOCK + SENTENCES, ids=" ".join)
 def test_a_command_takes_the_settings_shown(words, capsys, monkeypatch):
     monkeypatch.setitem(SCHEMES, "paid_by_readers", SCHEMES["reinforce"])  # the README lists its example
-    command = importlib.import_module(f"lts_jax.commands.{words[1].replace('-', '_')}").Command
+    command = importlib.import_module(command_module(words[1])).Command
     if "--help" in words:
         with pytest.raises(SystemExit) as stopped:
             tyro.cli(command, args=words[2:])
@@ -93,6 +93,8 @@ def test_a_command_takes_the_settings_shown(words, capsys, monkeypatch):
 def test_the_commands_run_in_the_order_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("logs.json").write_text(json.dumps([recorded_run(trial) for trial in range(2)]), encoding="utf-8")
+    said = [{"source": "user", "type": "TextMessage", "content": "Who?"}, {"source": "A", "type": "T", "content": "Me"}]
+    Path("team.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     for _, name, *settings in BLOCK:
         if name in {"serve-simulated", "models"}:
             continue  # serves until it is stopped; needs a network

@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
+    "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "simulator": "fit the array simulator to the rollouts of a run, and say where it agrees with them",
     "models": "fetch a Qwen3 checkpoint for the controller from the Hugging Face hub",
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     keep_programs()
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
-    module = importlib.import_module(f"lts_jax.commands.{name.replace('-', '_')}")
+    module = importlib.import_module(command_module(name))
     try:
         module.run(_parse(module.Command, name, rest))
     except (UserError, FloatingPointError) as error:
@@ -59,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(_os_message(error))
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", code=130)
+
+
+def command_module(name: str) -> str:
+    """Dotted name of a command's module; `import` is a word that no module should be named."""
+    return f"lts_jax.commands.{'import_logs' if name == 'import' else name.replace('-', '_')}"
 
 
 def _usage() -> str:

@@ -1,10 +1,11 @@
-"""Recorded logs of agent runs, read into the project's records. Two formats; `import_recorded` tells them apart."""
+"""Recorded logs of agent runs, read into the project's records. Three formats; `import_recorded` tells them apart."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lts_jax.errors import UserError
-from lts_jax.rollouts.importers.files import EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format
+from lts_jax.rollouts.importers.autogen import import_autogen
+from lts_jax.rollouts.importers.files import AUTOGEN, EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format, read_log
 from lts_jax.rollouts.importers.recorded import (
     ImportedRuns,
     Mistake,
@@ -15,7 +16,6 @@ from lts_jax.rollouts.importers.recorded import (
 )
 from lts_jax.rollouts.importers.tau_bench import import_tau_bench
 from lts_jax.rollouts.importers.who_and_when import import_who_and_when
-from lts_jax.storage import read_json
 
 __all__ = [
     "IMPORTERS",
@@ -25,6 +25,7 @@ __all__ = [
     "RecordedStep",
     "RecordedTask",
     "detect_format",
+    "import_autogen",
     "import_recorded",
     "import_tau_bench",
     "import_who_and_when",
@@ -34,6 +35,7 @@ __all__ = [
 IMPORTERS: dict[str, Callable[..., ImportedRuns]] = {
     TAU_BENCH: import_tau_bench,
     WHO_AND_WHEN: import_who_and_when,
+    AUTOGEN: import_autogen,
 }
 
 
@@ -41,7 +43,7 @@ def detect_format(path: Path | str) -> str:
     """Name of the importer for a log, or for a folder whose logs are all of one format.
 
     Raises:
-        UserError: no such path, a log of no known format, or a folder that holds both.
+        UserError: no such path, a log of no known format, or a folder that holds several.
     """
     found = {_file_format(file) for file in find_logs(path)}
     if len(found) > 1:
@@ -59,7 +61,7 @@ def import_recorded(path: Path | str, *, skip_bad: bool = False) -> ImportedRuns
 
 
 def _file_format(file: Path) -> str:
-    name = log_format(read_json(file))
+    name = log_format(read_log(file))
     if name is None:
         raise UserError(f"{file}: not a known log; expected " + ", or ".join(EXPECTED.values()))
     return name

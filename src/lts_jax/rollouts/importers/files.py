@@ -1,5 +1,6 @@
 """Finding and opening logs: JSON files, which format each is, and the text of a message in its several spellings."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,16 +10,18 @@ from lts_jax.storage import read_json
 
 TAU_BENCH = "tau_bench"
 WHO_AND_WHEN = "who_and_when"
+AUTOGEN = "autogen"
 EXPECTED = {
     TAU_BENCH: 'a JSON list of runs, each an object with "task_id" and a list "traj" of chat messages',
     WHO_AND_WHEN: 'a JSON object with a text "question" and a list "history" of {"role", "content"} messages',
+    AUTOGEN: "a TaskResult, a saved team state or the event log of AutoGen, as JSON or JSON lines",
 }
 _FAILURES = ("Traceback (most recent call last)", "Error processing publish message")
 T = TypeVar("T")
 
 
 def find_logs(path: Path | str) -> list[Path]:
-    """The JSON files that a path stands for: itself, or all below a folder, in order of their names (1, 2, ..., 10).
+    """The logs that a path stands for: itself, or all JSON below a folder, in order of their names (1, 2, ..., 10).
 
     Raises:
         UserError: no such file or folder, or a folder without a JSON file.
@@ -28,7 +31,7 @@ def find_logs(path: Path | str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder; expected a log or a folder of recorded runs")
-    found = [file for file in path.rglob("*.json") if file.is_file() and not file.name.startswith(".")]
+    found = [file for file in path.rglob("*.json*") if file.suffix in (".json", ".jsonl") and _is_log(file)]
     if not found:
         raise UserError(f"{path}: no .json file in this folder; expected recorded runs")
     return sorted(found, key=lambda file: (str(file.parent), *_natural(file.stem)))
@@ -40,7 +43,27 @@ def log_format(value: Any) -> str | None:
         return TAU_BENCH
     if isinstance(value, dict) and "history" in value:
         return WHO_AND_WHEN
+    if isinstance(value, dict) and ("agent_states" in value or "messages" in value):
+        return AUTOGEN
+    if isinstance(value, list) and any(isinstance(line, dict) and _is_autogen(line) for line in value):
+        return AUTOGEN
     return None
+
+
+def read_log(file: Path) -> Any:
+    """A log's JSON value; a file of JSON lines is the list of them, each without what a logger writes before it.
+
+    Raises:
+        UserError: the file is neither.
+    """
+    try:
+        return read_json(file)
+    except UserError:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        found = [value for line in lines if (value := _line_value(line)) is not None]
+        if not found:
+            raise
+        return found
 
 
 def read_logs(
@@ -59,7 +82,7 @@ def read_logs(
     others = 0
     for file in find_logs(path):
         try:
-            value = read_json(file)
+            value = read_log(file)
             if Path(path).is_dir() and log_format(value) not in (None, name):
                 others += 1
                 continue
@@ -91,6 +114,23 @@ def looks_failed(output: str) -> bool:
     """Whether a tool's or worker's reply is empty, an error line or a traceback. A lower bound: useless pages pass."""
     text = output.strip()
     return not text or text.startswith(("Error", "error:")) or any(mark in text for mark in _FAILURES)
+
+
+def _is_log(file: Path) -> bool:
+    return file.is_file() and not file.name.startswith(".")
+
+
+def _is_autogen(line: dict[str, Any]) -> bool:
+    return ("payload" in line and "delivery_stage" in line) or ("source" in line and "type" in line)
+
+
+def _line_value(line: str) -> Any:
+    """The JSON object that a line ends with, or None."""
+    start = line.find("{")
+    try:
+        return json.loads(line[start:]) if start >= 0 else None
+    except ValueError:
+        return None
 
 
 def _natural(stem: str) -> tuple[int, int, str]:

@@ -63,7 +63,7 @@ class ImportedRuns:
 
 
 def recorded_rollout(recorded: RecordedTask) -> Rollout:
-    """The runs of a task as the K teams of one rollout without a memory bank. All seconds are zero: none are recorded.
+    """The runs of a task as the K teams of one rollout without a memory bank. Seconds are zero where none are recorded.
 
     The final answer is the first team's that has one, as no aggregator was recorded; `outcome.score` and `reward_agg`
     are the mean recorded reward of the teams (what picking a team at random gives), NaN if a reward is missing.
@@ -73,6 +73,7 @@ def recorded_rollout(recorded: RecordedTask) -> Rollout:
     first = recorded.runs[0].outcome if recorded.runs else Outcome(math.nan, False)
     text = next((answer.text for answer in answers if answer.text), "")
     stop_reason = answers[0].stop_reason if answers else StopReason.CRASHED
+    seconds = max((answer.seconds for answer in answers), default=0.0)
     return Rollout(
         task=recorded.task,
         coordinates=Coordinates(seed=0, iteration=0, task=recorded.task.task_id, rollout=0),
@@ -82,13 +83,13 @@ def recorded_rollout(recorded: RecordedTask) -> Rollout:
         entries=(),
         pulls=(),
         answers=answers,
-        final=Answer(team=-1, text=text, seconds=0.0, stop_reason=stop_reason),
+        final=Answer(team=-1, text=text, seconds=seconds, stop_reason=stop_reason),
         outcome=outcome,
         first_outcome=first,
         reward_agg=outcome.score,
         reward_first=first.score,
-        seconds=0.0,
-        clock="none",
+        seconds=seconds,
+        clock="real" if seconds else "none",
         policy="recorded",
         stop_reason=stop_reason,
     )
