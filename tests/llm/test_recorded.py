@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from hashlib import blake2b
 
 import pytest
@@ -100,6 +101,31 @@ def test_the_digest_is_that_of_plain_json(messages, model, options):
     content = [model, 7, True, asked, *([options] if options else [])]
     expected = blake2b(json.dumps(content, separators=(",", ":")).encode(), digest_size=16).hexdigest()
     assert call_digest(messages, 7, True, model, options) == expected
+
+
+def test_the_digest_of_a_growing_transcript_is_that_of_all_of_it(monkeypatch):
+    """Requests change, threads grow, are cut, replaced in the middle, and share their first messages."""
+    monkeypatch.setattr("lts_jax.llm.call_digest._MAX_BYTES", 2000)  # some are forgotten on the way
+
+    def plain(messages):
+        asked = [[message.role, message.name, message.content] for message in messages]
+        return blake2b(json.dumps(["m", 7, False, asked], separators=(",", ":")).encode(), digest_size=16).hexdigest()
+
+    draw = random.Random(3)
+    system = Message("system", "You are Coder.")
+    threads = [[Message("user", f"Task {number}")] for number in range(6)]
+    for step in range(300):
+        thread = draw.choice(threads)
+        match draw.randrange(8):
+            case 0:
+                del thread[draw.randrange(1, len(thread) + 1) :]
+            case 1:
+                thread[draw.randrange(len(thread))] = Message("user", f"other {step}")
+            case _:
+                thread.append(Message("assistant", f"said \u00e9 {step}", "Coder"))
+        asked = [*thread, Message("user", f"Progress check {draw.randrange(3)}.")]
+        for messages in (asked, [system, *asked], tuple(asked), asked):
+            assert call_digest(messages, 7, False, "m") == plain(messages)
 
 
 def test_a_call_made_under_other_options_is_no_answer(tmp_path):

@@ -149,18 +149,18 @@ class _Execution:
         where = (*self._seed, team, step, purpose, attempt)
         started = self.clock.now()
         error = ""
-        completion = Completion("", 0, 0, self.parts.model.name)
         try:
             self.parts.budget.check()
             completion = await self.parts.model.complete(
                 messages, seed=coordinate_seed(*where), json_reply=purpose in {"ledger", "act"}
             )
         except BudgetExhausted as exhausted:
-            error = f"budget: {exhausted}"
+            error = self.redact(f"budget: {exhausted}")
+            completion = Completion("", 0, 0, self.parts.model.name)
         except ModelFailure as failure:
-            error = f"model: {failure}"
-            completion = replace(completion, attempts=failure.attempts, prompt_tokens=failure.prompt_tokens)
-        completion, error = replace(completion, reply=self.redact(completion.reply)), self.redact(error)
+            error = self.redact(f"model: {failure}")
+            completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
+        reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
             await self.clock.sleep(
                 model_seconds(
@@ -176,7 +176,7 @@ class _Execution:
         usd = self.parts.price.usd(completion)
         self.parts.budget.spend(completion.prompt_tokens, completion.completion_tokens, usd, seconds)
         call = ModelCall(
-            purpose, completion.reply, completion.prompt_tokens, completion.completion_tokens, completion.model,
+            purpose, reply, completion.prompt_tokens, completion.completion_tokens, completion.model,
             team, step, started, seconds, usd, completion.attempts, error,
         )  # fmt: skip
         self.calls.append(call)
