@@ -13,8 +13,9 @@ from lts_jax.teams.tools import sandbox
 from lts_jax.teams.tools.child import ChildLimits, run_child
 from lts_jax.teams.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program, run_python
 from lts_jax.teams.tools.sandbox_bwrap import bwrap_arguments
+from lts_jax.teams.tools.sandbox_inputs import inputs_of
 from lts_jax.teams.tools.sandbox_launcher import read_options
-from lts_jax.teams.tools.sandbox_settings import View, inputs_of, view_of
+from lts_jax.teams.tools.sandbox_settings import View, view_of
 from lts_jax.teams.tools.seccomp import DENIED, filter_program
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
@@ -152,6 +153,29 @@ def test_what_is_shown_and_what_is_not(tmp_path):
     view = view_of(sys.executable, None, 9)
     assert "/usr" in view.shown
     assert not {"/", "/etc", "/home", "/root", "/tmp", "/var", "/proc", "/dev"} & set(view.shown)
+
+
+def test_an_interpreter_that_lies_in_a_shared_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is no installation of its own: /opt would be shown with it"):
+        view_of("/opt/bin/python-that-is-not-there", None, 9)
+    settings = SandboxSettings(engine="namespaces", python="/opt/bin/python-that-is-not-there")
+    assert "The code was not run" in run("print(1)", settings).text
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+@linux_only
+def test_files_of_ours_alone_can_be_read_and_links_and_pipes_do_no_harm(tmp_path, mode):
+    (tmp_path / "folder").mkdir(mode=0o700 if mode == 0o600 else 0o755)
+    for path in (tmp_path / "a.txt", tmp_path / "folder" / "b.txt"):
+        path.write_text("content")
+        path.chmod(mode)
+    (tmp_path / "folder" / "out").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "folder" / "pipe")
+    code = "import os\nprint(open('a.txt').read(), open('folder/b.txt').read(), os.path.islink('folder/out'))"
+    for engine in ("bwrap", "namespaces"):
+        result = run(code, SandboxSettings(engine=engine), tmp_path)
+        assert result.text == "content content True" or "no sandbox works here" in result.text
+    assert run(code, OPEN, tmp_path).text == "content content True"
 
 
 @pytest.mark.parametrize(

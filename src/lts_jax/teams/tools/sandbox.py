@@ -16,19 +16,19 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from lts_jax.records import ToolResult
 from lts_jax.teams.tools.child import ChildLimits, Finished, run_child, until_gone
 from lts_jax.teams.tools.sandbox_bwrap import bwrap_arguments
+from lts_jax.teams.tools.sandbox_inputs import copy_inputs, inputs_of, readable_inputs
 from lts_jax.teams.tools.sandbox_settings import (
     UNSANDBOXED,
     WORK_FOLDER,
     SandboxSettings,
     View,
-    inputs_of,
     interpreter,
     view_of,
 )
@@ -119,12 +119,12 @@ async def _run_in(
     boot = _boot(modules, compiled=not settings.python)
     if engine == "none":
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True))
-        await asyncio.to_thread(_copy_inputs, inputs_of(work_folder, settings.num_inputs), folder)
+        await asyncio.to_thread(copy_inputs, inputs_of(work_folder, settings.num_inputs), folder)
         command = _interpreter_line(settings, boot, _numbers(settings, 0, say_ready, counted=False))
     else:
         view = view_of(interpreter(settings), work_folder, settings.num_inputs)
         if user:
-            view = await _readable(view, stack)
+            view = replace(view, inputs=await asyncio.to_thread(readable_inputs, view.inputs, stack))
         if engine == "bwrap":
             info, say_info = _pipe(stack)
             descriptors += [_filter_pipe(stack), say_info]
@@ -200,28 +200,6 @@ def _environment(work_folder: str) -> dict[str, str]:
     temporary = "/tmp" if work_folder == WORK_FOLDER else work_folder
     threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     return {"PATH": "/usr/bin:/bin", "HOME": work_folder, "TMPDIR": temporary, "LANG": "C.UTF-8", **threads}
-
-
-async def _readable(view: View, stack: contextlib.ExitStack) -> View:
-    """Inputs as copies that everybody may read: root's own files are closed to the program's user."""
-    if not view.inputs:
-        return view
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inputs-", ignore_cleanup_errors=True))
-    await asyncio.to_thread(_copy_inputs, view.inputs, folder)
-    return View(view.shown, view.links, tuple((f"{folder}/{name}", name) for _, name in view.inputs))
-
-
-def _copy_inputs(inputs: Sequence[tuple[str, str]], folder: str) -> None:
-    for path, name in inputs:
-        target = Path(folder) / name
-        if os.path.isdir(path):
-            shutil.copytree(path, target, symlinks=True)
-            for each in (target, *target.rglob("*")):
-                if not each.is_symlink():
-                    each.chmod(0o755 if each.is_dir() else 0o644)
-        else:
-            shutil.copyfile(path, target, follow_symlinks=False)
-            target.chmod(0o644)
 
 
 def _found(bwrap: str) -> str:

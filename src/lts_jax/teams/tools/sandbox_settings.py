@@ -1,17 +1,19 @@
 """What a program of a team may take and see."""
 
 import os
-import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+
+from lts_jax.teams.tools.sandbox_inputs import inputs_of
 
 Engine = Literal["auto", "bwrap", "namespaces"]
 UNSANDBOXED = "I accept that this code can do anything that I can"
 
 WORK_FOLDER = "/tmp/work"  # in the sandbox; the names below are host folders shown read-only at the same place
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+_NEVER_SHOWN = ("/", "/home", "/root", "/tmp", "/var", "/etc", "/opt", "/srv", "/run")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/mime.types")
 
 
@@ -99,24 +101,13 @@ def view_of(python: str, work_folder: Path | None, num_inputs: int) -> View:
 
     Raises:
         OSError: the work folder cannot be listed.
+        ValueError: the interpreter lies in a folder that holds more than an interpreter.
     """
     system = (*_SYSTEM, *_SYSTEM_FILES)
     links = [(os.readlink(path), path) for path in system if os.path.islink(path)]
     shown = [path for path in system if os.path.exists(path) and not os.path.islink(path)]
     shown += [path for path in _interpreter_folders(python) if not _below(path, shown)]
     return View(tuple(shown), tuple(links), inputs_of(work_folder, num_inputs))
-
-
-def inputs_of(work_folder: Path | None, num_inputs: int) -> tuple[tuple[str, str], ...]:
-    """Regular files and folders of a work folder by name; what a link points to is never shown."""
-    if work_folder is None:
-        return ()
-    kept = []
-    for entry in sorted(os.scandir(work_folder), key=lambda entry: entry.name):
-        kind = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISREG(kind) or stat.S_ISDIR(kind):
-            kept.append((os.path.abspath(entry.path), entry.name))
-    return tuple(kept[:num_inputs])
 
 
 def interpreter(settings: SandboxSettings) -> str:
@@ -129,6 +120,9 @@ def _interpreter_folders(python: str) -> list[str]:
     own = os.path.dirname(os.path.dirname(os.path.abspath(python)))
     behind = os.path.dirname(os.path.dirname(os.path.realpath(python)))
     folders = [own, behind] if os.path.exists(os.path.join(own, "pyvenv.cfg")) else [behind]
+    for folder in folders:
+        if folder in _NEVER_SHOWN or folder == os.path.expanduser("~"):
+            raise ValueError(f"the interpreter {python} is no installation of its own: {folder} would be shown with it")
     return list(dict.fromkeys(folders))
 
 
