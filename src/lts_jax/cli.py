@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "train a small controller, compare it with every rule, write a report (minutes, no key, no GPU)",
     "train": "train an admission controller; run it again to go on after an interruption",
     "evaluate": "compare a trained controller with every rule on held-out tasks",
+    "benchmark": "GAIA or AssistantBench with live tools: says what it will cost, asks, scores, goes on after a stop",
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",

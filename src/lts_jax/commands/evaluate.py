@@ -1,5 +1,6 @@
 """`lts evaluate`: compare a trained controller with every rule on held-out tasks, and write the report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,11 @@ import tyro
 
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
-from lts_jax.records import Rollout
-from lts_jax.systems.comparison import LEARNED, ComparisonSettings, run_comparison
+from lts_jax.commands.submissions import write_submissions
+from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.llm.budget import Budget
+from lts_jax.records import Rollout, Task
+from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, run_comparison
 from lts_jax.systems.lts import TrainSettings, check_parts, learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings, working_in
 
@@ -38,10 +42,29 @@ def evaluate_in(folder: RunFolder, training: TrainSettings, settings: Comparison
     learned = None
     if LEARNED in settings.policies:
         learned = learned_policy(training, trained_params(folder, training))
-    per_policy = settings.evaluation.num_tasks * settings.evaluation.num_seeds
+    evaluate_lines(folder, training, settings, learned)
+
+
+def evaluate_lines(
+    folder: RunFolder,
+    training: TrainSettings,
+    settings: ComparisonSettings,
+    learned: LearnedPolicy | None,
+    *,
+    trained_on: Sequence[Task] | None = None,
+    budget: Budget | None = None,
+) -> None:
+    """Run every line in an open run folder with a progress bar, and write submission files where answers are withheld.
+
+    Arguments and errors are those of `run_comparison`.
+    """
+    tasks = held_out_tasks(training, settings)
+    per_policy = len(tasks) * settings.evaluation.num_seeds
     with rollout_bar("evaluating", per_policy * len(settings.policies)) as count:
 
         def on_rollout(name: str, rollout: Rollout) -> None:
             count(rollout, name)
 
-        run_comparison(folder, training, settings, learned, on_rollout)
+        finished = run_comparison(folder, training, settings, learned, on_rollout, trained_on=trained_on, budget=budget)
+    for path in write_submissions(folder.path, tasks, finished):
+        print(f"for the leaderboard: {path}")

@@ -16,6 +16,7 @@ from lts_jax.storage import read_json, read_json_lines, write_json, write_text
 from lts_jax.systems.comparison import LEARNED, POLICIES, POLICY_NAMES, REFERENCE
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.systems.task_source import describe_source
 from lts_jax.tasks.almanac.world import HELD_OUT
 
 
@@ -52,7 +53,7 @@ def write_report(folder: RunFolder) -> str:
         example=example_rollout(rollouts),
         own_listed=settings.rollout.reading.include_own,
         pulled_listed=settings.rollout.reading.list_pulled_again,
-        new_families=HELD_OUT,
+        new_families=() if settings.tasks.is_live else HELD_OUT,
     )
     write_json(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
@@ -103,6 +104,15 @@ def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None
     )
 
 
+def _training(folder: RunFolder, settings: TrainSettings) -> str:
+    given = folder.path / "controller.json"
+    if given.exists():
+        return f"elsewhere, in {read_json(given)['run']}"
+    if not folder.metrics.exists():
+        return "none"
+    return f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, {settings.num_epochs} epochs"
+
+
 def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
     document = read_json(folder.config)
     model = settings.model
@@ -110,9 +120,9 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "run": folder.path.name,
         "made": document["created"],
         "model": f"{model.name}{' (simulated language model)' if model.is_simulated else ''}",
-        "world": f"almanac, seed {settings.world_seed}",
-        "training": f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, "
-        f"{settings.num_epochs} epochs",
+        "world": describe_source(settings.tasks, settings.world_seed),
+        "tools": settings.tools.kind,
+        "training": _training(folder, settings),
         "credit": read_json(folder.credit)["function"] if folder.credit.exists() else settings.credit,
         "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     }

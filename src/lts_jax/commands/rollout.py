@@ -1,5 +1,6 @@
 """`lts rollout`: one task, told step by step."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +9,14 @@ import tyro
 
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
-from lts_jax.records import Coordinates, Rollout
+from lts_jax.evaluation.evaluate import Arm
+from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
+from lts_jax.systems.live import check_search
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings
-from lts_jax.systems.world import almanac_tasks
+from lts_jax.systems.task_source import source_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Command:
     """Run one task with parallel teams and tell what each did, admitted and pulled, in order of time."""
 
     task: str | None = None
-    """Id of a task of the offline world; the first test task if not given."""
+    """Id of a task of the offline world, or of the tested benchmark; the first test task if not given."""
     policy: str = "all"
     """Admission: a line of the comparison, such as all, random, similarity, m1_parallel, magentic_one, lts."""
     run: Path | None = None
@@ -35,20 +38,14 @@ class Command:
 
 def run(command: Command) -> None:
     """Run and tell."""
-    import asyncio
-
-    from lts_jax.rollouts.rollout import run_rollout
-
     if command.run is not None and command.train != TrainSettings():
         raise UserError("with --run the settings of that run are used; leave out the others")
     if command.out is not None and command.out.is_dir():
         raise UserError(f"{command.out}: is a folder; --out needs the name of a file")
     training = command.train if command.run is None else read_settings(command.run, TrainSettings)
-    task = (
-        almanac_tasks(training.world_seed, "test", 1)[0]
-        if command.task is None
-        else find_task(command.task, training.world_seed)
-    )
+    if training.tasks.is_live:
+        check_search(training.tools)
+    task = _task(command, training)
     if command.policy != LEARNED:
         policy = make_policy(command.policy, training, ComparisonSettings())
     elif command.run is None:
@@ -57,11 +54,33 @@ def run(command: Command) -> None:
         policy = learned_policy(training, trained_params(RunFolder(command.run), training))
     arm = make_arm(command.policy, training, policy)
     coordinates = Coordinates(training.seed, 0, task.task_id, command.number)
-    rollout = asyncio.run(run_rollout(task, coordinates, arm.parts, arm.rollout))
+    rollout = asyncio.run(_run(arm, task, coordinates))
     print(tell(rollout))
     if command.out is not None:
         write_rollouts(command.out, [rollout])
         print(f"stored in {command.out}")
+
+
+def _task(command: Command, training: TrainSettings) -> Task:
+    if not training.tasks.is_live and command.task is not None:
+        return find_task(command.task, training.world_seed)
+    tasks = source_tasks(training.tasks, training.world_seed, "test", 1)
+    if command.task is None:
+        return tasks[0]
+    found = [task for task in tasks if task.task_id == command.task]
+    if not found:
+        raise UserError(f"no task {command.task!r} among the {len(tasks)} tested; one is {tasks[0].task_id}")
+    return found[0]
+
+
+async def _run(arm: Arm, task: Task, coordinates: Coordinates) -> Rollout:
+    from lts_jax.rollouts.rollout import run_rollout
+
+    try:
+        return await run_rollout(task, coordinates, arm.parts, arm.rollout)
+    finally:
+        if arm.parts.tool_kit is not None:
+            await arm.parts.tool_kit.aclose()
 
 
 def tell(rollout: Rollout, width: int = 150) -> str:

@@ -13,10 +13,11 @@ from lts_jax.controller.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
 from lts_jax.llm.budget import Budget
-from lts_jax.records import Rollout
+from lts_jax.records import Rollout, Task
 from lts_jax.systems.lts import TrainSettings, rollout_parts
 from lts_jax.systems.run_folder import RunFolder
-from lts_jax.systems.world import almanac_tasks, make_encoder
+from lts_jax.systems.task_source import refuse_leak, source_tasks
+from lts_jax.systems.world import make_encoder
 
 LEARNED = "lts"
 SINGLE = "magentic_one"
@@ -69,12 +70,24 @@ def run_comparison(
     settings: ComparisonSettings,
     learned: LearnedPolicy | None,
     on_rollout: Callable[[str, Rollout], None] | None = None,
+    *,
+    trained_on: Sequence[Task] | None = None,
+    budget: Budget | None = None,
 ) -> dict[str, list[Rollout]]:
-    """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again."""
-    tasks = almanac_tasks(training.world_seed, "test", settings.evaluation.num_tasks)
+    """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again.
+
+    `trained_on` are the tasks that `learned` was trained on, by default those of `training`. Pass a `budget` to know
+    afterwards what is left of it.
+
+    Raises:
+        UserError: a task of the test is among those trained on, or the budget is used up.
+    """
+    tasks = held_out_tasks(training, settings)
+    if learned is not None and LEARNED in settings.policies:
+        refuse_leak(train_tasks(training) if trained_on is None else trained_on, tasks)
     if set(MATCHED) & set(settings.policies):
-        almanac_tasks(training.world_seed, "validation", settings.num_matching_tasks)
-    budget = Budget(training.model.budget)
+        source_tasks(training.tasks, training.world_seed, "validation", settings.num_matching_tasks)
+    budget = Budget(training.model.budget) if budget is None else budget
     finished: dict[str, list[Rollout]] = {}
     for name in [name for name in POLICIES if name in settings.policies]:
         policy = (
@@ -85,6 +98,16 @@ def run_comparison(
         arm = make_arm(name, training, policy, budget)
         finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
     return finished
+
+
+def train_tasks(training: TrainSettings) -> tuple[Task, ...]:
+    """What a controller of these settings is trained on."""
+    return source_tasks(training.tasks, training.world_seed, "train", training.num_tasks)
+
+
+def held_out_tasks(training: TrainSettings, settings: ComparisonSettings) -> tuple[Task, ...]:
+    """The held-out tasks: of the offline world as many as asked for, of a benchmark all that its settings name."""
+    return source_tasks(training.tasks, training.world_seed, "test", settings.evaluation.num_tasks)
 
 
 def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy, budget: Budget | None = None) -> Arm:
@@ -146,7 +169,7 @@ def matched_threshold(
 
     Found by bisection, since a higher threshold admits more. Rates outside what the rule can reach get its limit.
     """
-    tasks = almanac_tasks(training.world_seed, "validation", settings.num_matching_tasks)
+    tasks = source_tasks(training.tasks, training.world_seed, "validation", settings.num_matching_tasks)
     evaluation = replace(settings.evaluation, num_seeds=1, num_tasks=len(tasks))
     low, high = 0.0, 1.0
     tried: list[tuple[float, float]] = []

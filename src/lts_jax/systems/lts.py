@@ -1,6 +1,6 @@
 """LTS (Learning to Share, arXiv 2602.05965): parallel teams, a shared bank, a learned admission controller.
 
-Wiring only: the tasks of the offline world, Magentic-One teams, the small set transformer or Qwen3 with LoRA,
+Wiring only: tasks of the offline world or a benchmark, Magentic-One teams, small set transformer or Qwen3 with LoRA,
 usage-aware credit, stepwise policy gradient. `train_controller` trains in a run folder, resumably; `learned_policy` is
 the controller as a policy.
 """
@@ -47,8 +47,10 @@ from lts_jax.systems.controllers import (
     make_network,
 )
 from lts_jax.systems.credit_needs import checked_needs, with_replays
+from lts_jax.systems.live import TaskTools, ToolChoice, check_search
 from lts_jax.systems.run_folder import RunFolder, identity
-from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tasks, almanac_tools, make_encoder, make_model
+from lts_jax.systems.task_source import TaskSettings, source_tasks
+from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tools, make_encoder, make_model
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 
@@ -72,6 +74,8 @@ class TrainSettings:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
     model: ModelSettings = field(default_factory=ModelSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    tools: ToolChoice = field(default_factory=ToolChoice)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
@@ -108,6 +112,11 @@ class TrainSettings:
             )
 
     @property
+    def virtual_time(self) -> bool:
+        """Whether nothing takes real time: the simulated model and the offline world's tools."""
+        return self.model.is_simulated and not self.tools.is_live
+
+    @property
     def num_iterations(self) -> int:
         """Updates of the whole run."""
         return self.num_epochs * self.num_tasks // self.tasks_per_update
@@ -136,7 +145,9 @@ def check_parts(settings: TrainSettings) -> None:
             broken address, missing weights of the encoder.
     """
     _needs(settings, settings.credit, credit_of(settings.credit, settings.learning))
-    almanac_tasks(settings.world_seed, "train", settings.num_tasks)
+    source_tasks(settings.tasks, settings.world_seed, "train", settings.num_tasks)
+    if settings.tasks.is_live:
+        check_search(settings.tools)
     make_model(settings.model)
     make_encoder(settings.encoder)
     make_mesh(settings.mesh)
@@ -168,7 +179,7 @@ def train_controller(
     state, first = _resume(folder, settings)
     cut_metrics(folder, first)
     update = make_update(network, credit, settings.learning, make_mesh(settings.mesh))
-    tasks = almanac_tasks(settings.world_seed, "train", settings.num_tasks)
+    tasks = source_tasks(settings.tasks, settings.world_seed, "train", settings.num_tasks)
     decider = make_decider(settings, network, state.params, greedy=False)
     budget = Budget(settings.model.budget)
     if first and budget.is_limited:
@@ -221,7 +232,7 @@ def make_decider(settings: TrainSettings, network: PolicyNetwork, params: Params
         temperature=settings.learning.temperature,
         greedy=greedy,
         key_buckets=(*(size for size in (8, 32) if size < network.key_window), network.key_window),
-        max_wait_seconds=None if settings.model.is_simulated else 0.01,
+        max_wait_seconds=None if settings.virtual_time else 0.01,
     )
     encoder = make_encoder(settings.encoder)
     if network.cache is None:
@@ -236,9 +247,10 @@ def rollout_parts(settings: TrainSettings, policy: AdmissionPolicy, budget: Budg
         use_tool=almanac_tools(settings.world_seed),
         policy=policy,
         encoder=make_encoder(settings.encoder),
-        virtual_time=settings.model.is_simulated,
+        virtual_time=settings.virtual_time,
         budget=budget,
         price=settings.model.price,
+        tool_kit=TaskTools(settings.tools.live) if settings.tools.is_live else None,
     )
 
 
@@ -333,7 +345,7 @@ def _needs(settings: TrainSettings, name: str, credit: CreditFn) -> frozenset[st
         credit,
         num_teams=settings.rollout.num_teams,
         has_value_head=settings.controller == "set_transformer" and settings.network.value_head,
-        is_simulated=settings.model.is_simulated,
+        is_simulated=settings.virtual_time,
     )
 
 

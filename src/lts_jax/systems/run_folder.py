@@ -120,8 +120,10 @@ FREE_SETTINGS = ("model.budget", "model.max_in_flight", "collect.num_in_flight")
 
 
 def identity(settings: Any) -> Any:
-    """Plain settings without the `FREE_SETTINGS`: what makes a run this run."""
-    kept = {**settings}
+    """Plain settings without the `FREE_SETTINGS`, at any depth: what makes a run this run."""
+    if not isinstance(settings, dict):
+        return settings
+    kept = {name: identity(value) for name, value in settings.items()}
     for place in FREE_SETTINGS:
         room, name = place.split(".")
         if isinstance(kept.get(room), dict):
