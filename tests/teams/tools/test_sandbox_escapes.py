@@ -64,8 +64,10 @@ PROBES = {
     "secret by the root of process 1": "attempt(lambda: b'classified' in read('/proc/1/root' + {secret!r}))",
     "secret by a folder of process 1": "attempt(lambda: b'classified' in read('/proc/1/cwd' + {secret!r}))",
     "password hashes": "attempt(lambda: read('/etc/shadow'))",
-    "home folders": "attempt(lambda: [f for h in ('/root', '/home') if os.path.isdir(h) for f in os.listdir(h) "
-    "if not (h + '/' + f == '/root/.pyenv' and sys.base_prefix.startswith('/root/.pyenv'))])",
+    "secret by a link further down": "attempt(lambda: b'classified' in read('folder/up/secret.txt'))",
+    "home folders": "own = (sys.prefix, sys.base_prefix)\n"
+    "attempt(lambda: [f for h in ('/root', '/home') if os.path.isdir(h) for f in os.listdir(h) "
+    "if not any(each.startswith(h + '/' + f) for each in own)])",
     "temporary files of the host": "attempt(lambda: set(os.listdir('/tmp')) - {{'work', '.shm'}})",
     "environment of the host": "attempt(lambda: any(b'classified' in seen(p) for p in pids()))",
     "processes of the host": "attempt(lambda: len(pids()) > 3)",
@@ -103,7 +105,6 @@ PROBES = {
     "trace process 1": "attempt(lambda: system_call(101, 16, 1, 0, 0))",
     "trace by a child": "attempt(lambda: system_call(101, 0, 0, 0, 0))",
     "read memory of process 1": "attempt(lambda: system_call(310, 1, bytes(16), 1, bytes(16), 1, 0))",
-    "open memory of process 1": "attempt(lambda: open('/proc/1/mem', 'r+b').read(0) and os.getpid() == 1)",
     "signal a process of the host": "attempt(lambda: os.kill({victim}, 0) or {victim} > 9)",
     "hold a process of the host": "attempt(lambda: os.pidfd_open({victim}) and {victim} > 9)",
     "kill everything": "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -112,8 +113,7 @@ PROBES = {
     "system request": "attempt(lambda: os.open('/proc/sysrq-trigger', os.O_WRONLY))",
     "kernel memory": "attempt(lambda: read('/proc/kcore'))",
     "devices' settings": "attempt(lambda: os.listdir('/sys'))",
-    "safe from the killer": "attempt(lambda: write('/proc/self/oom_score_adj') and False or "
-    "open('/proc/self/oom_score_adj', 'w').write('-1000'))",
+    "safe from the killer": "attempt(lambda: os.write(os.open('/proc/self/oom_score_adj', os.O_WRONLY), b'-1000'))",
     "higher priority": "attempt(lambda: os.nice(-5) or True)",
     "own limits raised": "import resource\n"
     "attempt(lambda: resource.setrlimit(resource.RLIMIT_NPROC, (10**6, 10**6)) or True)",
@@ -149,7 +149,7 @@ CONTROLS = (
     "secret by its path", "secret by climbing", "environment of the host", "processes of the host",
     "temporary files of the host", "signal a process of the host", "hold a process of the host",
     "loopback of the host", "a socket in the abstract space", "a socket by its path", "memory that no limit counts",
-    "devices' settings", "trace by a child", "new privileges",
+    "devices' settings", "trace by a child", "new privileges", "secret by a link further down",
 )  # fmt: skip
 
 ENGINES = ("bwrap", "namespaces")
