@@ -15,6 +15,7 @@ from lts_jax.teams.tools.converter import Converter
 from lts_jax.teams.tools.fetch import Fetched, FetchSettings
 from lts_jax.teams.tools.kit import LiveTools, ToolSettings
 from lts_jax.teams.tools.pages import PageSettings, PageTools
+from lts_jax.teams.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
 from lts_jax.teams.tools.search import SearchSettings, read_results
 
 REASON = "needs markitdown, of the extra `web`"
@@ -91,9 +92,9 @@ def test_windows_links_back_and_find(site):
 def test_paging_reads_the_whole_page(site):
     pytest.importorskip("markitdown", reason=REASON)
     address = site.url_of(LONG.url)
-    results = use(settings(), *(visit(address, page=number) for number in ("1", 2, 3, 4, "x", 0, 99)))
+    results = use(settings(), *(visit(address, page=number) for number in ("1", 2, 3, 4, 5, 6, 7, "x", 0, 99)))
     windows = [result for result in results if not result.failed]
-    assert len(windows) >= 3 and all(len(result.text) < 6_000 for result in windows)
+    assert 4 <= len(windows) <= 7 and all(len(result.text) < 4_000 for result in windows)
     assert f"[viewport 2 of {len(windows)}]" in windows[1].text
     assert words(LONG.text.partition("\n\n")[2]) - words("".join(result.text for result in windows)) <= {"See", "also:"}
     assert "There is no viewport 99" in results[-1].text and results[-1].failed
@@ -184,6 +185,22 @@ def test_teams_have_pages_of_their_own(site):
         teams=2,
     )
     assert not first.failed and second.failed and "no page was visited yet" in second.text and not third.failed
+
+
+def test_files_and_programs_are_among_the_tools(tmp_path):
+    (tmp_path / "a.csv").write_text("town,price\nBrintmere,12\n")
+
+    async def run():
+        tools = LiveTools(ToolSettings(sandbox=SandboxSettings(run_unsandboxed=UNSANDBOXED)))
+        team, without = tools.open(tmp_path), tools.open()
+        calls = [("list_files", {}), ("open_file", {"name": "a.csv"}), ("run_python", {"code": "print(6 * 7)"})]
+        results = [await team(*call) for call in calls]
+        return [*results, await without("open_file", {"name": "a.csv"}), await without("list_files", {})]
+
+    listed, opened, ran, *none = asyncio.run(run())
+    assert "a.csv" in listed.text and "Brintmere" in opened.text and opened.source == "a.csv"
+    assert (ran.text.strip(), ran.failed, ran.tool) == ("42", False, "run_python")
+    assert all(result.failed for result in none)
 
 
 def test_web_calls_of_a_team_are_counted(site):

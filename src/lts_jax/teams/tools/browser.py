@@ -33,7 +33,10 @@ _NO_WAY_AROUND = (
     "for (const name of ['RTCPeerConnection', 'webkitRTCPeerConnection', 'WebTransport']) delete window[name];"
 )
 _NOT_NEEDED = {"image", "media", "font"}
+_MAX_COOKIES = 300  # of a team
 _CLOSE_SECONDS = 5.0
+_READY_SECONDS = 10.0
+_NO_PAGE = ("Download is starting", "ERR_ABORTED", "ERR_HTTP_RESPONSE_CODE_FAILURE")  # a file, or a bare status
 _PAGE_TYPES = {"text/html", "application/xhtml+xml", ""}
 
 
@@ -75,11 +78,19 @@ class Browser:
         self._chromium: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = asyncio.Lock()
-        self.places = asyncio.Semaphore(settings.max_tabs)
+        self._places = asyncio.Semaphore(settings.max_tabs)
 
     def open_tab(self) -> "Tab":
         """The browser as one team sees it, with its own cookies."""
         return Tab(self)
+
+    def place(self) -> asyncio.Semaphore:
+        """To be held during a load."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # a browser of another loop cannot be talked to from this one, and ends with it
+            self._loop, self._playwright, self._chromium = loop, None, None
+            self._starting, self._places = asyncio.Lock(), asyncio.Semaphore(self.settings.max_tabs)
+        return self._places
 
     async def chromium(self) -> Any:
         """The running browser. Raises `Refused` with what is missing."""
@@ -140,7 +151,7 @@ class Tab:
         try:
             async with asyncio.timeout(limits.deadline_seconds):
                 read_url(url, limits.ports)
-                async with self._browser.places:
+                async with self._browser.place():
                     loaded = await loading.load(form, self._cookies)
             self._cookies = loading.cookies or self._cookies
         except TimeoutError:
@@ -209,39 +220,51 @@ class _Loading:
         posted = dict(form) if form is not None else None
         await page.route("**/*", lambda route: _let_pass(route, page, posted))
         try:
-            response = await page.goto(self._url, wait_until="domcontentloaded", timeout=0)
+            response = await page.goto(self._url, wait_until="commit", timeout=0)
         except Error as error:
-            if "Download is starting" in str(error) or (posted is None and "ERR_ABORTED" in str(error)):
+            if posted is None and any(each in str(error) for each in _NO_PAGE):
                 return None
             raise
         if response is None:
             raise Refused("the address leads to no page")
         if self._proxy.refusals and response.status == 403 and response.request.is_navigation_request():
             return self.failure("refused", self._proxy.refusals[-1])
-        if response.headers.get("content-type", "").partition(";")[0].strip().lower() not in _PAGE_TYPES:
-            return None
         self._url = response.url
         if not 200 <= response.status < 300:
             return self.failure("status", status_line(response.status), response.status)
-        with contextlib.suppress(Error):
-            await page.wait_for_load_state(
-                "networkidle", timeout=max(1.0, 1_000 * self._browser.settings.settle_seconds)
-            )
+        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in _PAGE_TYPES:
+            return self._arrived(await response.body(), content_type, response)
+        await self._settle(page)
         return await self._read(context, page, response)
+
+    async def _settle(self, page: Any) -> None:
+        """Wait until the page asks for nothing more, or else until it is read to its end, but not for ever."""
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error):
+            milliseconds = max(1.0, 1_000 * self._browser.settings.settle_seconds)
+            await page.wait_for_load_state("networkidle", timeout=milliseconds)
+            return
+        with contextlib.suppress(Error):
+            await page.wait_for_load_state("domcontentloaded", timeout=1_000 * _READY_SECONDS)
 
     async def _read(self, context: Any, page: Any, response: Any) -> Fetched | FetchFailure:
         body = (await page.content()).encode(errors="replace")
         self._url = page.url
+        read_url(self._url, self._browser.limits.ports)
+        self.cookies = {"cookies": (await context.cookies())[:_MAX_COOKIES], "origins": []}
+        return self._arrived(body, "text/html", response, charset="utf-8")
+
+    def _arrived(self, body: bytes, content_type: str, response: Any, charset: str = "") -> Fetched | FetchFailure:
         if self._proxy.is_over_limit or len(body) > self._browser.limits.max_bytes:
             return self.failure("reply", f"the page needs more than {self._browser.limits.max_bytes} bytes")
-        read_url(self._url, self._browser.limits.ports)
-        self.cookies = await context.storage_state()
         hops, request = [response.url], response.request
         while request.redirected_from is not None:
             request = request.redirected_from
             hops.insert(0, request.url)
         seconds = time.monotonic() - self.started
-        return Fetched(self._url, "text/html", "utf-8", body, sha256(body).hexdigest(), seconds, tuple(hops), "")
+        return Fetched(self._url, content_type, charset, body, sha256(body).hexdigest(), seconds, tuple(hops), "")
 
 
 async def _let_pass(route: Any, page: Any, posted: dict[str, str] | None) -> None:

@@ -14,6 +14,7 @@ from lts_jax.tasks.almanac.world import build_almanac
 from lts_jax.teams.tools.browser import Browser, BrowserSettings
 from lts_jax.teams.tools.converter import Converter, ConverterSettings
 from lts_jax.teams.tools.fetch import Fetched, FetchFailure, FetchSettings, fetch
+from lts_jax.teams.tools.files import FileSettings, FileTools
 from lts_jax.teams.tools.pages import Load, PageSettings, PageTools
 from lts_jax.teams.tools.sandbox_settings import SandboxSettings
 from lts_jax.teams.tools.search import SearchSettings, web_search
@@ -31,6 +32,7 @@ class ToolSettings:
     browser: BrowserSettings = field(default_factory=BrowserSettings)
     pages: PageSettings = field(default_factory=PageSettings)
     converter: ConverterSettings = field(default_factory=ConverterSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     call_seconds: float = 90.0
     """One call of any tool ends by then, whatever it waits for."""
@@ -67,8 +69,9 @@ class _TeamTools:
     def __init__(self, settings: ToolSettings, converter: Converter, browser: Browser, root: Path | None) -> None:
         self._settings = settings
         self._root = root
-        self._load: Load = browser.open_tab().load if settings.browser.use else self._fetched
-        self._pages = PageTools(self._load, converter, settings.pages)
+        load: Load = browser.open_tab().load if settings.browser.use else self._fetched
+        self._pages = PageTools(load, converter, settings.pages)
+        self._files = FileTools(root, settings.files, settings.sandbox)
         self._num_web_calls = 0
 
     async def use_tool(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
@@ -89,6 +92,10 @@ class _TeamTools:
             if self._num_web_calls > self._settings.max_web_calls:
                 return ToolResult(f"this team has made its {self._settings.max_web_calls} web calls", failed=True)
             return await self._web(tool, given)
+        if tool == "list_files":
+            return await self._files.list_files(given.get("pattern", ""))
+        if tool == "open_file":
+            return await self._files.open_file(given.get("name", ""), given.get("page", 1), given.get("find", ""))
         if tool == "run_python":
             from lts_jax.teams.tools.sandbox import run_python
 
