@@ -303,6 +303,18 @@ def test_a_stray_that_holds_the_output_does_not_keep_us_waiting():
     assert result.seconds < 5
 
 
+@linux_only
+def test_only_so_many_programs_run_at_once():
+    settings = SandboxSettings(run_unsandboxed=UNSANDBOXED, num_at_once=2)
+    code = "import time\nstart = time.time()\ntime.sleep(0.2)\nprint(start, time.time())"
+
+    async def six():
+        return await asyncio.gather(*(run_program(code, settings) for _ in range(6)))
+
+    spans = [tuple(map(float, ran.output.split())) for ran in asyncio.run(six())]
+    assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) == 2
+
+
 def test_this_machine_has_a_filter():
     if platform.machine() in ("x86_64", "aarch64"):
         assert len(sandbox._filter()) % 8 == 0

@@ -94,15 +94,23 @@ async def run_program(code: str, settings: SandboxSettings, work_folder: Path | 
     return _refusal(problems)
 
 
+@lru_cache(maxsize=4)
+def _places(loop: asyncio.AbstractEventLoop, num_at_once: int) -> asyncio.Semaphore:
+    """One for all programs of a loop: a thousand teams are not to start a thousand interpreters."""
+    return asyncio.Semaphore(num_at_once)
+
+
 def _refusal(problems: Sequence[str]) -> Ran:
     return Ran("", "", f"The code was not run: no sandbox works here ({'; '.join(problems)}).")
 
 
 async def _guarded(engine: str, given: bytes, settings: SandboxSettings, work_folder: Path | None) -> Ran:
     """What an engine made of it; `engine` is "" if the program was not reached."""
+    places = _places(asyncio.get_running_loop(), settings.num_at_once or 2 * (os.cpu_count() or 1))
     try:
-        with contextlib.ExitStack() as stack:
-            return await _run_in(engine, given, settings, work_folder, stack)
+        async with places:
+            with contextlib.ExitStack() as stack:
+                return await _run_in(engine, given, settings, work_folder, stack)
     except (OSError, ValueError) as error:
         return Ran("", "", " ".join(str(error).split())[:200])
 

@@ -43,6 +43,9 @@ class SandboxSettings:
     num_processes: int = 32
     """Processes and threads at once."""
 
+    num_at_once: int = 0
+    """Programs that run at the same time in one event loop; the others wait. 0: twice the processor cores."""
+
     num_files: int = 128
     """Open files of one process."""
 
@@ -78,7 +81,7 @@ class SandboxSettings:
 
 _LEAST = {
     "cpu_seconds": 1, "memory_bytes": 64 << 20, "num_processes": 1, "num_files": 16, "file_bytes": 0,
-    "scratch_bytes": 1 << 16, "output_bytes": 1, "num_inputs": 0,
+    "num_at_once": 0, "scratch_bytes": 1 << 16, "output_bytes": 1, "num_inputs": 0,
 }  # fmt: skip
 
 
