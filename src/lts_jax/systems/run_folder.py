@@ -2,7 +2,7 @@
 
 RUN/config.json      resolved settings, schema version, package versions
 RUN/metrics.jsonl    one line per iteration
-RUN/rollouts/        training groups, one Parquet file each
+RUN/rollouts/        training groups, one Parquet file each; in unfinished/ live rollouts of groups not yet whole
 RUN/checkpoints/     train states
 RUN/evaluation/      held-out groups, one folder per policy
 RUN/report.json, RUN/report.html
