@@ -13,6 +13,7 @@ import pytest
 from lts_jax.teams.tools.file_reading import ReadingSettings, is_text
 from lts_jax.teams.tools.file_reading_inside import check_unpacked, describe_archive
 from lts_jax.teams.tools.files import FileSettings, FileTools
+from lts_jax.teams.tools.sandbox_settings import SandboxSettings
 
 needs_markitdown = pytest.mark.skipif(not importlib.util.find_spec("markitdown"), reason="markitdown is not installed")
 needs_pillow = pytest.mark.skipif(not importlib.util.find_spec("PIL"), reason="pillow is not installed")
@@ -216,6 +217,13 @@ def test_an_image_that_claims_to_be_huge_is_only_described(tmp_path):
     assert "PNG, 13000 x 13000 pixels" in opened(tmp_path, "big.png").text
 
 
+@needs_markitdown
+def test_a_page_in_an_older_charset(tmp_path):
+    page = "<html><head><meta charset='windows-1252'></head><body><p>Zürich café</p></body></html>"
+    (tmp_path / "old.htm").write_bytes(page.encode("cp1252"))
+    assert opened(tmp_path, "old.htm").text == "File: old.htm\n\nZürich café"
+
+
 @needs_pillow
 def test_what_a_camera_wrote_is_told(tmp_path):
     from PIL import Image
@@ -263,6 +271,23 @@ def test_a_document_that_needs_too_much_memory_or_time_is_stopped(tmp_path):
         assert result.failed, name
         assert "\n" not in result.text
         assert time.monotonic() - started < 15
+
+
+def test_a_missing_library_is_one_line(tmp_path):
+    """Read by an interpreter without our packages, which also must not need our compiled code."""
+    import shutil
+    import subprocess
+
+    bare = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    asked = [bare or "no-such-python", "-I", "-c", "import markitdown"]
+    if bare is None or subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+        pytest.skip("no interpreter without markitdown")
+    (tmp_path / "a.html").write_text("<p>x</p>")
+    tools = FileTools(tmp_path, sandbox=SandboxSettings(python=bare))
+    result = asyncio.run(tools.open_file("a.html"))
+    assert result.text == (
+        "a.html was not opened: .html files cannot be read here: markitdown is not installed (extra web)"
+    )
 
 
 def test_a_text_is_converted_once_and_few_are_kept(tmp_path, monkeypatch):

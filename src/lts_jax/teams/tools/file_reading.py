@@ -42,6 +42,8 @@ async def read_document(content: bytes, name: str, settings: ReadingSettings, sa
         ValueError: it cannot be read; one line says why.
     """
     suffix = Path(name).suffix.lower()
+    if suffix in (".html", ".htm"):
+        content = decode_text(content).encode(errors="replace")
     if suffix in READ_BY_CHILD:
         return await _read_by_child(content, suffix, settings, sandbox)
     if not is_text(content):
