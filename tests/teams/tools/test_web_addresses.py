@@ -1,8 +1,12 @@
 """Which URLs and addresses are refused. The tables are the specification."""
 
 import ipaddress
+import re
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lts_jax.teams.tools.addresses import (
     Refused,
@@ -95,6 +99,50 @@ def test_only_the_ports_of_the_setting_are_asked():
     assert read_url("https://example.org:8443/", ports=(443, 8443)).port == 8443
     with pytest.raises(Refused, match="port 22 is not allowed, only 80, 443"):
         read_url("http://example.org:22/", ports=(80, 443))
+
+
+PIECES = (
+    st.sampled_from(
+        ["http", "https", "ftp", ":", "/", "//", "\\", "@", "?", "#", "[", "]", "%", ".", "..", "-", "_", "&", "=", ";"]
+    )
+    | st.sampled_from(
+        [
+            "127",
+            "0",
+            "1",
+            "0x7f",
+            "0177",
+            "2130706433",
+            "::1",
+            "::ffff:127.0.0.1",
+            "a",
+            "b.example",
+            "EXAMPLE",
+            "%2e",
+            "%40",
+        ]
+    )
+    | st.sampled_from(
+        ["xn--", ":80", ":99999", "localhost", "\u00fc", "\uff11", "\u3002", "\u2100", "\u202e", " ", "\t", "\x00"]
+    )
+)
+
+
+@given(
+    st.lists(PIECES, max_size=12).map("".join)
+    | st.lists(PIECES, max_size=8).map(lambda each: "http://" + "".join(each))
+)
+@settings(max_examples=500)
+def test_a_url_that_is_read_has_one_reading_for_everybody(url):
+    try:
+        target = read_url(url)
+    except Refused:
+        return
+    assert target.url.isascii() and not set(target.url) & set(" \\\t\r\n\x00") and "@" not in target.authority
+    assert read_url(target.url) == target and urlsplit(target.url).hostname == target.host
+    last = target.host.rpartition(".")[2]
+    if ":" in target.host or re.fullmatch(r"\d+|0x[0-9a-f]*", last):
+        assert str(ipaddress.ip_address(target.host)) == target.host
 
 
 REFUSED_ADDRESSES = [

@@ -18,14 +18,26 @@ from lts_jax.teams.tools.kit import LiveTools, ToolSettings
 ALMANAC = build_almanac(0)
 PAGE = next(page for page in ALMANAC.pages.values() if "See also" in page.text and not page.refusal)
 HERE = ("127.0.0.1/32",)
+LOCAL = BrowserSettings(use="always", sandbox=False, settle_seconds=1.0)
 CHROMIUM = next(filter(None, map(shutil.which, browser_module._NAMES)), None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chromium():
+    """An event loop with one running browser, for all tests here: a start takes a second or two."""
     pytest.importorskip("playwright", reason="needs playwright")
     if CHROMIUM is None:
         pytest.skip("needs Chromium")
+    with asyncio.Runner() as runner:
+        shared = Browser(LOCAL, FetchSettings())
+
+        async def start():
+            async with shared.place():
+                await shared.chromium()
+
+        runner.run(start())
+        yield runner, shared
+        runner.run(shared.aclose())
 
 
 class Trap:
@@ -69,9 +81,10 @@ class Trap:
         self.hits.append(data)
 
 
-def load(pages, *paths, allowed=HERE, resolve=None, tabs=1, **limits):
+def load(chromium, pages, *paths, allowed=HERE, resolve=None, tabs=1, **limits):
     """Load paths of the luring site, in order; (results, trap). A path may be (tab, path, form)."""
     site = Trap(pages)
+    runner, shared = chromium
 
     async def run():
         lure = await asyncio.start_server(site.serve, "127.0.0.1", 0)
@@ -82,7 +95,9 @@ def load(pages, *paths, allowed=HERE, resolve=None, tabs=1, **limits):
         datagrams.bind(("127.0.0.2", site.trap_port))
         datagrams.setblocking(False)
         settings = FetchSettings(**({"allowed_networks": allowed, "ports": (), "deadline_seconds": 20.0} | limits))
-        browser = Browser(BrowserSettings(use=True, sandbox=False, settle_seconds=1.0), settings, resolve=resolve)
+        browser = Browser(LOCAL, settings, resolve=resolve)
+        browser.place()
+        browser._chromium = await shared.chromium()
         opened = [browser.open_tab() for _ in range(tabs)]
         results = []
         try:
@@ -95,7 +110,6 @@ def load(pages, *paths, allowed=HERE, resolve=None, tabs=1, **limits):
                     )
                 )
         finally:
-            await browser.aclose()
             lure.close()
             trap.close()
         with contextlib.suppress(BlockingIOError):
@@ -103,7 +117,7 @@ def load(pages, *paths, allowed=HERE, resolve=None, tabs=1, **limits):
         datagrams.close()
         return results
 
-    return asyncio.run(run()), site
+    return runner.run(run()), site
 
 
 LURES = {
@@ -141,7 +155,7 @@ setTimeout(() => say("ended"), 500);
 
 
 def test_no_way_out_of_the_rule(chromium):
-    results, trap = load(LURES, "/", "/sent", "/script", "/meta", "http://DECIMAL/", "file:///etc/passwd")
+    results, trap = load(chromium, LURES, "/", "/sent", "/script", "/meta", "http://DECIMAL/", "file:///etc/passwd")
     assert trap.hits == []
     lure, sent, script, meta, decimal, file = results
     assert isinstance(lure, Fetched) and b"ended" in lure.body and b"failed" in lure.body
@@ -155,7 +169,7 @@ def test_no_way_out_of_the_rule(chromium):
 
 
 def test_the_trap_does_catch_where_it_is_allowed(chromium):
-    results, trap = load(LURES, "/", "/sent", allowed=("127.0.0.0/8",))
+    results, trap = load(chromium, LURES, "/", "/sent", allowed=("127.0.0.0/8",))
     paths = {hit.split(b" ")[1] for hit in trap.hits if hit.count(b" ") > 1}
     assert {b"/b", b"/e", b"/j", b"/o", b"/p", b"/v", b"/x"} <= paths
     assert b"secret word" in results[1].body
@@ -172,7 +186,7 @@ def test_a_name_that_changes_its_address_gains_nothing(chromium):
         b"<p id=o>start</p><script>fetch('http://name.example:' + 'TRAP'.split(':')[1] + '/x').then(r => r.text())"
         b".then(t => { o.textContent = t }).catch(() => { o.textContent = 'kept out' })</script>"
     )
-    (result,), trap = load({"/": page}, "http://name.example:PORT/", resolve=resolve)
+    (result,), trap = load(chromium, {"/": page}, "http://name.example:PORT/", resolve=resolve)
     assert isinstance(result, Fetched) and b"kept out" in result.body and trap.hits == [] and len(asked) >= 2
 
 
@@ -201,7 +215,7 @@ def test_pages_that_never_end_do(chromium):
         "/alert": b"<p>told</p><script>alert(1); confirm(2); prompt(3); onbeforeunload = () => 'stay'</script>",
     }
     started = time.monotonic()
-    results, _ = load(pages, *pages, deadline_seconds=2.5)
+    results, _ = load(chromium, pages, *pages, deadline_seconds=2.5)
     assert time.monotonic() - started < 40
     for result in results[:3]:
         assert isinstance(result, FetchFailure) and result.kind == "timeout" and result.seconds < 12
@@ -211,7 +225,7 @@ def test_pages_that_never_end_do(chromium):
 def test_bytes_are_bounded(chromium):
     pages = {"/": _endless, "/more": b"<p>x</p><script>fetch('/').then(r => r.text())</script>"}
     pages["/big"] = b"<p>x</p><script>document.body.textContent = 'y'.repeat(3e6)</script>"
-    results, _ = load(pages, "/", "/more", "/big", max_bytes=2_000_000, deadline_seconds=10.0)
+    results, _ = load(chromium, pages, "/", "/more", "/big", max_bytes=2_000_000, deadline_seconds=10.0)
     assert [result.kind for result in results] == ["reply"] * 3
     assert all("more than 2000000 bytes" in result.reason for result in results)
 
@@ -220,7 +234,7 @@ def test_cookies_stay_with_their_team_and_forms_are_posted(chromium):
     cookie = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSet-Cookie: team=one\r\n\r\n<p>hello</p>"
     pages = {"/": cookie, "/again": b"<p>again</p>", "/form": b"<p>thanks</p>"}
     results, site = load(
-        pages, (0, "/", None), (0, "/again", None), (1, "/again", None), (0, "/form", {"a": "1 ä"}), tabs=2
+        chromium, pages, (0, "/", None), (0, "/again", None), (1, "/again", None), (0, "/form", {"a": "1 ä"}), tabs=2
     )
     assert all(isinstance(result, Fetched) for result in results)
     asked = [each for each in site.asked if "favicon" not in each]
@@ -236,7 +250,7 @@ def test_downloads_go_through_the_plain_client(chromium):
         "/form": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[1]",
         "/gone": b"HTTP/1.1 410 Gone\r\n\r\n",
     }
-    (table, pulls, gone, form), site = load(pages, "/x.csv", "/pulls", "/gone", (0, "/form", {"a": "1"}))
+    (table, pulls, gone, form), site = load(chromium, pages, "/x.csv", "/pulls", "/gone", (0, "/form", {"a": "1"}))
     assert (form.body, form.content_type) == (b"[1]", "application/json")
     assert sum(each.startswith("POST /form") for each in site.asked) == 1
     assert isinstance(table, Fetched) and (table.body, table.content_type) == (b"a,b\n1,2\n", "text/csv")
@@ -259,13 +273,13 @@ def test_a_team_reads_the_offline_world_with_scripts(chromium):
             {"url": site.base_url + "/lookup", "form": 1, "fields": {"title": PAGE.title}},
         ]
         try:
-            return [await team("visit_url", arguments) for arguments in calls[: 3 if use else 1]]
+            return [await team("visit_url", arguments) for arguments in calls[: 3 if use != "never" else 1]]
         finally:
             await tools.aclose()
 
     with WorldSite(ALMANAC) as site:
-        (plain,) = asyncio.run(run(False))
-        scripted, linked, looked = asyncio.run(run(True))
+        (plain,) = asyncio.run(run("never"))
+        scripted, linked, looked = asyncio.run(run("when_needed"))
     assert "This page needs scripts." in plain.text and PAGE.title not in plain.text
     assert scripted.text.startswith(PAGE.title) and "needs scripts" not in scripted.text
     assert not linked.failed and linked.source != scripted.source
@@ -277,9 +291,11 @@ def test_what_is_missing_is_said_in_one_line(monkeypatch):
         return asyncio.run(Browser(settings, FetchSettings()).open_tab().load("http://a.example/")).reason
 
     monkeypatch.setattr(browser_module, "find_spec", lambda name: None)
-    assert "playwright is not installed; pip install 'lts-jax[browser]'" in reason(BrowserSettings(use=True))
+    assert "playwright is not installed; pip install 'lts-jax[browser]'" in reason(BrowserSettings(use="always"))
     monkeypatch.setattr(browser_module, "find_spec", lambda name: True)
     monkeypatch.setattr(browser_module.os, "geteuid", lambda: 0)
-    assert "does not work for root" in reason(BrowserSettings(use=True))
+    assert "does not work for root" in reason(BrowserSettings(use="always"))
+    with pytest.raises(ValueError, match="never, when_needed, always"):
+        BrowserSettings(use="sometimes")
     with pytest.raises(ValueError, match="one tab or more"):
         BrowserSettings(max_tabs=0)

@@ -261,6 +261,41 @@ def test_other_endpoints_by_their_fields_and_with_a_key(monkeypatch):
     assert result.text.split("\n")[1:] == ["1. A 1. fake", "   <http://a.example/%20b>", "   xxxxxxx..."]
 
 
+def test_scripts_are_run_only_where_a_page_says_little_without_them():
+    pytest.importorskip("markitdown", reason=REASON)
+    bodies = {
+        "a": b"<p>hi</p><script>x</script>",
+        "b": b"<p>" + b"word " * 50 + b"</p><SCRIPT>x</SCRIPT>",
+        "c": b"<p>hi</p>",
+    }
+    rendered = []
+
+    async def load(url, form):
+        return Fetched(url, "text/html", "", bodies[url[-1]], "", 0.0, (url,), "")
+
+    async def render(url, form):
+        rendered.append(url)
+        return Fetched(url, "text/html", "", b"<p>after scripts</p>", "", 0.0, (url,), "")
+
+    async def run():
+        converter = Converter()
+        pages = PageTools(load, converter, render=render)
+        results = [await pages.visit_url(f"http://x.example/{name}") for name in bodies]
+        await converter.aclose()
+        return results
+
+    scripted, wordy, plain = asyncio.run(run())
+    assert rendered == ["http://x.example/a"] and "after scripts" in scripted.text
+    assert "word word" in wordy.text and plain.text.endswith("hi")
+
+
+def test_a_key_that_is_missing_is_said(monkeypatch):
+    monkeypatch.delenv("KEY_OF_SEARCH", raising=False)
+    chosen = SearchSettings(endpoint="http://127.0.0.1:9/", key_header="X-Key", key_variable="KEY_OF_SEARCH")
+    (result,) = use(settings(search=chosen), ("web_search", {"query": "pool"}))
+    assert result.failed and "the variable KEY_OF_SEARCH holds none" in result.text
+
+
 def test_settings_of_search_say_what_they_expect():
     for wrong in ({"endpoint": "ftp://x"}, {"num_results": 0}, {"key_header": "X"}, {"parameters": ("json",)}):
         with pytest.raises(ValueError, match=r"expected|belong"):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from lts_jax.teams.tools.addresses import Refused, read_url
@@ -40,12 +40,15 @@ _NO_PAGE = ("Download is starting", "ERR_ABORTED", "ERR_HTTP_RESPONSE_CODE_FAILU
 _PAGE_TYPES = {"text/html", "application/xhtml+xml", ""}
 
 
+Use = Literal["never", "when_needed", "always"]
+
+
 @dataclass(frozen=True, slots=True)
 class BrowserSettings:
     """How Chromium runs; the limits of `FetchSettings` hold for each load as a whole. All values are ours."""
 
-    use: bool = False
-    """Visit pages with Chromium, scripts included, and not with the plain HTTP client."""
+    use: Use = "never"
+    """when_needed: pages that hold scripts and hardly a word without them are loaded once more, with Chromium."""
 
     executable: str = ""
     """Path of Chromium; empty: the one on PATH, else Playwright's own."""
@@ -60,6 +63,8 @@ class BrowserSettings:
     """Loads at once."""
 
     def __post_init__(self) -> None:
+        if self.use not in get_args(Use):
+            raise ValueError(f"browser.use: expected one of {', '.join(get_args(Use))}, got {self.use!r}")
         if self.settle_seconds < 0 or self.max_tabs < 1:
             raise ValueError("browser: expected settle_seconds from 0 and one tab or more")
 

@@ -11,8 +11,9 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from lts_jax.teams.tools.http_exchange import BadExchange, Exchange, connect, ex
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) -> its addresses as text. May raise OSError."""
 
+_MAX_LOOKUPS = 32  # at once
 _MAX_ADDRESSES = 4  # of a host that are tried
 _USER = re.compile(r"//[^/]*@")
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -119,8 +121,15 @@ async def fetch(
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
     """The addresses of a host by the system's resolver, each once. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers(), look_up)
     return tuple(dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found))
+
+
+@lru_cache(maxsize=1)
+def _resolvers() -> ThreadPoolExecutor:
+    """Threads of their own: lookups cannot be cancelled, and a few slow ones must not hold up what else has threads."""
+    return ThreadPoolExecutor(_MAX_LOOKUPS, thread_name_prefix="resolve")
 
 
 async def allowed_addresses(target: Target, settings: FetchSettings, resolve: Resolve) -> tuple[str, ...]:

@@ -69,8 +69,9 @@ class _TeamTools:
     def __init__(self, settings: ToolSettings, converter: Converter, browser: Browser, root: Path | None) -> None:
         self._settings = settings
         self._root = root
-        load: Load = browser.open_tab().load if settings.browser.use else self._fetched
-        self._pages = PageTools(load, converter, settings.pages)
+        rendered: Load | None = browser.open_tab().load if settings.browser.use != "never" else None
+        load = rendered if rendered is not None and settings.browser.use == "always" else self._fetched
+        self._pages = PageTools(load, converter, settings.pages, render=rendered)
         self._files = FileTools(root, settings.files, settings.sandbox)
         self._num_web_calls = 0
 

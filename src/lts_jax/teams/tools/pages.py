@@ -22,6 +22,7 @@ Load = Callable[[str, Mapping[str, str] | None], Awaitable[Fetched | FetchFailur
 _LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
+_FEW_CHARACTERS = 200
 _MAX_SHOWN_URL = 110
 
 
@@ -41,9 +42,17 @@ class PageSettings:
 class PageTools:
     """The page tools of one team. Nothing raises: what goes wrong is a result with `failed` set."""
 
-    def __init__(self, load: Load, converter: Converter, settings: PageSettings | None = None) -> None:
-        """No page yet. `load` brings what is at an address."""
+    def __init__(
+        self,
+        load: Load,
+        converter: Converter,
+        settings: PageSettings | None = None,
+        *,
+        render: Load | None = None,
+    ) -> None:
+        """No page yet. `load` brings what is at an address, `render` the same after its scripts."""
         self._load = load
+        self._render = render
         self._converter = converter
         self._settings = settings or PageSettings()
         self._history: list[PageText] = []
@@ -115,21 +124,27 @@ class PageTools:
 
     async def _loaded(self, url: str, form: Mapping[str, str] | None) -> PageText | ToolResult:
         arrived = await self._load(url, form)
+        page = await self._read(arrived)
+        if form is None and self._render is not None and _needs_scripts(arrived, page):
+            after = await self._read(await self._render(url, None))
+            page = after if isinstance(after, PageText) else page
+        if isinstance(page, PageText):
+            self._history = [*self._history, page][-self._settings.max_history - 1 :]
+        return page
+
+    async def _read(self, arrived: Fetched | FetchFailure) -> PageText | ToolResult:
         if isinstance(arrived, FetchFailure):
             return _failed(f"{arrived.reason}\n<{arrived.url}>", "visit_url", arrived.url)
-        extension = _extension(arrived.url)
         read = await self._converter.convert(
             arrived.body,
             url=arrived.url,
             content_type=arrived.content_type,
             charset=arrived.charset,
-            extension=extension,
+            extension=_extension(arrived.url),
         )
         if isinstance(read, str):
             return _failed(f"{read}\n<{arrived.url}>", "visit_url", arrived.url)
-        page = replace(read, sha256=arrived.sha256, num_bytes=len(arrived.body))
-        self._history = [*self._history, page][-self._settings.max_history - 1 :]
-        return page
+        return replace(read, sha256=arrived.sha256, num_bytes=len(arrived.body))
 
     def _shown(self, found: PageText, page: Any) -> ToolResult:
         portions = windows(found.text, self._settings.window_characters)
@@ -160,6 +175,13 @@ class PageTools:
 
     def _current_url(self) -> str:
         return self._history[-1].url if self._history else ""
+
+
+def _needs_scripts(arrived: Fetched | FetchFailure, page: PageText | ToolResult) -> bool:
+    """Whether a page holds scripts and hardly a word without them."""
+    if isinstance(arrived, FetchFailure) or isinstance(page, ToolResult):
+        return False
+    return len(page.text.strip()) < _FEW_CHARACTERS and b"<script" in arrived.body.lower()
 
 
 def _heading(found: PageText) -> str:

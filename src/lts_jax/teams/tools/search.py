@@ -60,7 +60,10 @@ async def web_search(query: Any, settings: SearchSettings) -> ToolResult:
     )
     headers = {"Accept": "application/json"}
     if settings.key_header:
-        headers[settings.key_header] = os.environ.get(settings.key_variable, "")
+        secret = os.environ.get(settings.key_variable, "")
+        if not secret:
+            return _failed(f"the search endpoint wants a key, and the variable {settings.key_variable} holds none")
+        headers[settings.key_header] = secret
     found = await fetch(f"{settings.endpoint}{joint}{urlencode(given)}", limits, headers=headers)
     if isinstance(found, FetchFailure):
         return _failed(f"the search endpoint does not answer: {found.reason}")
