@@ -34,6 +34,7 @@ from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
 TASK = Task("lake", "How deep is Lake Aber, in metres?", "31", "validation", scoring="gaia")
 VALUE = "Lake Aber is 31 m deep."
 ABLE = ModelInfo(vision=False, function_calling=True, json_output=True, family="unknown", structured_output=False)
+ORDER = {"is_in_loop": False, "is_progress_being_made": True, "instruction_or_question": "Look it up."}
 COORDINATES = Coordinates(0, 0, "lake", 0)
 
 
@@ -179,6 +180,23 @@ def test_a_learned_controller_decides_and_can_be_trained_on_the_record():
 def test_where_a_step_has_its_content_from(agent, calls, wanted):
     side = AutogenSide(TASK, 0, None, None, None, AutogenSettings(), CallGate(None))
     assert side.origins_of(agent, calls) == wanted
+
+
+def test_a_team_of_one_need_not_name_its_speaker(monkeypatch):
+    """AutoGen fills the name in; a flag that is missing too would end its orchestrator."""
+    monkeypatch.setitem(globals(), "ledger", lambda done, *_: json.dumps(ORDER | {"is_request_satisfied": done}))
+    _, rollout = run(admit_all())
+    assert [(each.agent, each.instruction) for each in rollout.steps] == [("Clerk", "Look it up.")] * 2
+    assert rollout.reward_agg == 1.0
+
+
+def test_secrets_that_a_tool_shows_are_not_shared(monkeypatch):
+    monkeypatch.setenv("LAKE_API_KEY", "sk-0123456789abcdefghij")
+    monkeypatch.setitem(globals(), "VALUE", VALUE + " sk-0123456789abcdefghij")
+    _, rollout = run(admit_all())
+    assert rollout.entries[0].value.startswith("Lake Aber is 31 m deep.")
+    assert not any("0123456789" in each.value for each in rollout.entries)
+    assert not any("0123456789" in each.output for each in rollout.steps)
 
 
 def test_settings_are_checked():

@@ -5,6 +5,7 @@ them. What AutoGen's orchestrator would crash on in a progress ledger is read by
 """
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,9 @@ from lts_jax import prompts
 from lts_jax.autogen.client import PortedClient, ledger_json
 from lts_jax.autogen.side import AutogenSide
 from lts_jax.records import Message, Step, StopReason
+from lts_jax.redact import environment_secrets, redacted
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
+from lts_jax.teams.tolerant_json import find_objects
 
 NAME = "Orchestrator"  # who speaks in the thread, as in our own teams
 MEMORY = "SharedMemory"
@@ -42,6 +45,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         self._client = PortedClient(side.gate, side.model_info, "facts", self._show)
         settings["model_client"] = self._client
         super().__init__(NAME, *arguments, **settings)
+        self._secrets = environment_secrets(os.environ)
         self.stop_reason: StopReason | None = None
         self._ledger: Ledger | None = None
         self._num_unusable = 0  # ledgers of this round that could not be read
@@ -145,12 +149,9 @@ class SharingOrchestrator(MagenticOneOrchestrator):
     def _show(self, purpose: str, reply: str) -> str:
         if purpose != "ledger":
             return reply
-        ledger = parse_ledger(reply, self._participant_names)
+        ledger = _read_ledger(reply, self._participant_names)
         if isinstance(ledger, LedgerProblem):
             self._num_unusable += 1
-            lacks_speaker = ledger.kind in {"unknown_speaker", "missing_field"}
-            if len(self._participant_names) == 1 and lacks_speaker and self._num_unusable == 1:
-                return reply  # AutoGen fills in the only speaker
             if self._num_unusable < min(self._side.team_settings.max_ledger_attempts, self._max_json_retries):
                 return ""  # AutoGen asks again
             ledger = self._ledger_by_rule()
@@ -198,13 +199,18 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         state.say(prompts.instruction(state.agent, text))
         self._started = self._side.ports.now()
 
+    def _clean(self, text: str) -> str:
+        """A text without secrets: what AutoGen's own tools return passes no other guard."""
+        return redacted(text, self._secrets) if self._side.settings.redact else text
+
     async def _finish_step(self, message: BaseChatMessage) -> None:
         state, ports = self._side.state, self._side.ports
-        said = message.to_model_text()
+        said = self._clean(message.to_model_text())
         if WORKER_REPLY in message.metadata:
             action, output, failed = json.loads(message.metadata[WORKER_REPLY])
         else:
-            action = "\n".join(f"{tool} {json.dumps(given, ensure_ascii=False)}" for tool, given, _ in self._calls)
+            calls = [f"{tool} {json.dumps(given, ensure_ascii=False)}" for tool, given, _ in self._calls]
+            action = self._clean("\n".join(calls))
             output, failed = said, not said.strip() or "Traceback (most recent call last)" in said
             ports.note_origins(self._side.origins_of(message.source, self._calls))
         state.say(prompts.agent_reply(message.source, said if said.strip() else "(empty reply)"))
@@ -215,6 +221,17 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         state.num_steps += 1
         self._calls = []
         await self._side.gate.wait(ports.finish_step(step, state.thread))
+
+
+def _read_ledger(reply: str, agents: Sequence[str]) -> Ledger | LedgerProblem:
+    """The ledger in a reply; in a team of one, whoever it names as speaker."""
+    ledger = parse_ledger(reply, agents)
+    if isinstance(ledger, Ledger) or len(agents) > 1:
+        return ledger
+    named = [
+        parse_ledger(json.dumps({**each, "next_speaker": agents[0]}), agents) for each in find_objects(reply).objects
+    ]
+    return next((each for each in named if isinstance(each, Ledger)), ledger)
 
 
 def _spoken(message: Message) -> LLMMessage:

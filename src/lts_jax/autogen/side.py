@@ -34,6 +34,9 @@ class AutogenSettings:
     origins: Mapping[str, Origin] = field(default_factory=lambda: dict(ORIGINS))
     """Where an agent's content comes from, by its name. Others: unknown after a tool call, else a model's own words."""
 
+    redact: bool = True
+    """Take secrets out of what the agents say before it becomes a step."""
+
     grace_seconds: float = 2.0
     """Seconds that AutoGen's runtime has to end after its team was stopped."""
 
