@@ -133,31 +133,27 @@ def convert(*documents, **settings):
     return asyncio.run(run())
 
 
-HTML = {"content_type": "text/html", "url": "http://a.example/"}
+HTML = {"url": "http://a.example/"}
 
 
 def test_a_document_that_takes_too_long_ends_and_the_next_is_read():
     pytest.importorskip("markitdown", reason=REASON)
     long = b"<p>hello <a href=x>y</a></p>" * 100_000
     started = time.monotonic()
-    slow, page, table = convert(
-        (long, HTML), (b"<title>T</title><h1>A</h1>b", HTML), (b"a,b\n1,2\n", {"content_type": "text/csv"}), seconds=1.0
-    )
+    slow, page = convert((long, HTML), (b"<title>T</title><h1>A</h1>b", HTML), seconds=1.0)
     assert slow == "the document took more than 1 seconds to read" and time.monotonic() - started < 25
     assert (page.title, page.text) == ("T", "# A\n\nb")
-    assert "| a | b |" in table.text and "| 1 | 2 |" in table.text
 
 
 def test_hostile_documents_are_one_line_each():
     pytest.importorskip("markitdown", reason=REASON)
-    deep = b"<div>" * 100_000 + b"x"
+    deep = b"<div>" * 30_000 + b"x"
     results = convert(
         (deep, HTML),
-        (b"%PDF-1.7 nonsense", {"content_type": "application/pdf", "extension": ".pdf"}),
-        (b"PK\x03\x04nonsense", {"content_type": "application/zip"}),
-        (gzip.compress(bytes(1_000_000)), {"content_type": "application/octet-stream"}),
-        (os.urandom(1_000), {"content_type": ""}),
-        (b'{"a": [' * 10_000, {"content_type": "application/json"}),
+        (gzip.compress(bytes(1_000_000)), HTML),
+        (os.urandom(1_000), HTML),
+        (b"<table>" * 10_000, HTML),
+        (b"<!DOCTYPE html [<!ENTITY a 'xxxxxxxx'>]><p>&a;&a;", HTML),
         (b"x" * 2_001, HTML),
         (b"\x00" * 100, HTML),
         (b"fine", HTML),
@@ -175,7 +171,7 @@ def test_the_converter_knows_no_key(monkeypatch):
 
     async def run():
         converter = Converter()
-        await converter.convert(b"x", content_type="text/plain")
+        await converter.convert(b"x", url="")
         with open(f"/proc/{converter._idle[0].pid}/environ", "rb") as file:
             environment = file.read()
         pid = converter._idle[0].pid

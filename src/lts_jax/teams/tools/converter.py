@@ -1,7 +1,7 @@
-"""Documents to text in processes of their own: a document that hangs or bursts costs its deadline and no more.
+"""HTML to text in processes of their own: a page that hangs or bursts costs its deadline and no more.
 
-`markitdown` does the conversion. Its import takes seconds and a bad document can take minutes, so a few processes stay
-and are killed when one is over its time; the next document gets a new one. They know no key and no folder of ours.
+`markitdown` does the conversion. Its import takes a second and a bad page can take minutes, so a few processes stay and
+are killed when one is over its time; the next page gets a new one. They know no key and write no file.
 """
 
 import asyncio
@@ -49,22 +49,20 @@ class Converter:
         self._places = asyncio.Semaphore(self._settings.num_processes)
         self._idle: list[asyncio.subprocess.Process] = []
 
-    async def convert(
-        self, body: bytes, *, url: str = "", content_type: str = "", charset: str = "", extension: str = ""
-    ) -> PageText | str:
-        """The page or file as text, or one line that says why there is none. Never raises but for cancellation."""
+    async def convert(self, body: bytes, *, url: str, charset: str = "") -> PageText | str:
+        """The page found at `url` as text, or one line that says why there is none. Never raises but to cancel."""
         if find_spec("markitdown") is None:
             return MISSING
         if len(body) > self._settings.max_bytes:
             return f"the document is larger than {self._settings.max_bytes} bytes"
-        asked: dict[str, Any] = {"url": url, "content_type": content_type, "charset": charset, "extension": extension}
-        asked |= {"num_bytes": len(body), "max_characters": self._settings.max_characters}
+        asked: dict[str, Any] = {"url": url, "charset": charset, "num_bytes": len(body)}
+        asked["max_characters"] = self._settings.max_characters
         async with self._place():
             answer = await self._answer(asked, body)
         if "problem" in answer:
             return str(answer["problem"])
         forms = tuple(from_plain(Form, each) for each in answer["forms"])
-        return PageText(url, answer["title"], answer["text"], tuple(answer["links"]), forms, content_type)
+        return PageText(url, answer["title"], answer["text"], tuple(answer["links"]), forms, "text/html")
 
     async def aclose(self) -> None:
         """End the processes."""
@@ -109,7 +107,7 @@ async def _start(settings: ConverterSettings) -> asyncio.subprocess.Process:
     )  # fmt: skip
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await _exchange(process, {"num_bytes": 0, "content_type": "text/plain", "charset": "", "max_characters": 1})
+            await _exchange(process, {"url": "", "charset": "", "num_bytes": 0, "max_characters": 1})
     except BaseException:
         await _kill(process)
         raise

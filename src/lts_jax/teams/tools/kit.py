@@ -14,6 +14,7 @@ from lts_jax.tasks.almanac.world import build_almanac
 from lts_jax.teams.tools.browser import Browser, BrowserSettings
 from lts_jax.teams.tools.converter import Converter, ConverterSettings
 from lts_jax.teams.tools.fetch import Fetched, FetchFailure, FetchSettings, fetch
+from lts_jax.teams.tools.file_reading import read_document
 from lts_jax.teams.tools.files import FileSettings, FileTools
 from lts_jax.teams.tools.pages import Load, PageSettings, PageTools
 from lts_jax.teams.tools.sandbox_settings import SandboxSettings
@@ -71,7 +72,7 @@ class _TeamTools:
         self._root = root
         rendered: Load | None = browser.open_tab().load if settings.browser.use != "never" else None
         load = rendered if rendered is not None and settings.browser.use == "always" else self._fetched
-        self._pages = PageTools(load, converter, settings.pages, render=rendered)
+        self._pages = PageTools(load, converter, settings.pages, render=rendered, read_file=self._read_file)
         self._files = FileTools(root, settings.files, settings.sandbox)
         self._num_web_calls = 0
 
@@ -130,6 +131,9 @@ class _TeamTools:
             page = str(_page_number(given))
             result = tools.visit_url(url, int(page) if page.isdigit() else 0)
         return replace(result, source=url)
+
+    async def _read_file(self, content: bytes, name: str) -> str:
+        return await read_document(content, name, self._settings.files.reading, self._settings.sandbox)
 
     async def _fetched(self, url: str, form: Mapping[str, str] | None) -> Fetched | FetchFailure:
         return await fetch(url, self._settings.fetch, form=form)

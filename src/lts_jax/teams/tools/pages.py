@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from lts_jax.records import ToolResult
+from lts_jax.teams.tools.charsets import decode_text
 from lts_jax.teams.tools.converter import Converter
 from lts_jax.teams.tools.fetch import Fetched, FetchFailure
 from lts_jax.teams.tools.page_text import PageText, find_lines, windows
@@ -19,6 +20,21 @@ from lts_jax.teams.tools.page_text import PageText, find_lines, windows
 Load = Callable[[str, Mapping[str, str] | None], Awaitable[Fetched | FetchFailure]]
 """(address, form to post or None) -> what arrived."""
 
+ReadFile = Callable[[bytes, str], Awaitable[str]]
+"""(content, name with a suffix that tells its kind) -> its text. Raises ValueError with one line."""
+
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_TEXT_TYPES = {"application/json", "application/xml", "application/javascript", "application/x-yaml"}
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_SUFFIXES = {
+    "application/pdf": ".pdf",
+    "application/zip": ".zip",
+    f"{_OFFICE}.wordprocessingml.document": ".docx",
+    f"{_OFFICE}.spreadsheetml.sheet": ".xlsx",
+    f"{_OFFICE}.presentationml.presentation": ".pptx",
+    **{f"image/{kind}": f".{kind}" for kind in ("png", "jpeg", "gif", "webp", "bmp", "tiff")},
+}
+_UNKNOWN_TYPES = {"", "application/octet-stream", "binary/octet-stream", "text/plain"}
 _LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
@@ -30,12 +46,13 @@ _MAX_SHOWN_URL = 110
 class PageSettings:
     """What a team sees of a page. All values are ours."""
 
+    text_characters: int = 500_000  # of a page's text that are kept
     window_characters: int = 3_000  # with heading and addresses below what a worker shows by default
     max_history: int = 20  # pages that "back" goes back over
     max_links_shown: int = 6  # addresses below a window; every link can be followed by its number
 
     def __post_init__(self) -> None:
-        if self.window_characters < 200 or min(self.max_history, self.max_links_shown) < 0:
+        if self.window_characters < 200 or min(self.max_history, self.max_links_shown, self.text_characters) < 0:
             raise ValueError("page settings: expected windows of 200 characters or more, and counts from 0")
 
 
@@ -49,10 +66,12 @@ class PageTools:
         settings: PageSettings | None = None,
         *,
         render: Load | None = None,
+        read_file: ReadFile | None = None,
     ) -> None:
         """No page yet. `load` brings what is at an address, `render` the same after its scripts."""
         self._load = load
         self._render = render
+        self._read_file = read_file or _no_file
         self._converter = converter
         self._settings = settings or PageSettings()
         self._history: list[PageText] = []
@@ -135,16 +154,24 @@ class PageTools:
     async def _read(self, arrived: Fetched | FetchFailure) -> PageText | ToolResult:
         if isinstance(arrived, FetchFailure):
             return _failed(f"{arrived.reason}\n<{arrived.url}>", "visit_url", arrived.url)
-        read = await self._converter.convert(
-            arrived.body,
-            url=arrived.url,
-            content_type=arrived.content_type,
-            charset=arrived.charset,
-            extension=_extension(arrived.url),
-        )
+        read = await self._text_of(arrived)
         if isinstance(read, str):
             return _failed(f"{read}\n<{arrived.url}>", "visit_url", arrived.url)
         return replace(read, sha256=arrived.sha256, num_bytes=len(arrived.body))
+
+    async def _text_of(self, arrived: Fetched) -> PageText | str:
+        """What arrived as text, or one line that says why there is none."""
+        kind, body = arrived.content_type, arrived.body
+        if kind in _HTML_TYPES or (kind in _UNKNOWN_TYPES and _looks_like_html(body)):
+            return await self._converter.convert(body, url=arrived.url, charset=arrived.charset)
+        if kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml")):
+            text = decode_text(body[: 4 * self._settings.text_characters], arrived.charset)
+        else:
+            try:
+                text = await self._read_file(body, f"document{_suffix(arrived)}")
+            except ValueError as error:
+                return f"the file cannot be read: {error}"
+        return PageText(arrived.url, "", text[: self._settings.text_characters], content_type=kind)
 
     def _shown(self, found: PageText, page: Any) -> ToolResult:
         portions = windows(found.text, self._settings.window_characters)
@@ -184,6 +211,10 @@ def _needs_scripts(arrived: Fetched | FetchFailure, page: PageText | ToolResult)
     return len(page.text.strip()) < _FEW_CHARACTERS and b"<script" in arrived.body.lower()
 
 
+async def _no_file(content: bytes, name: str) -> str:
+    raise ValueError("there is no reader for files")
+
+
 def _heading(found: PageText) -> str:
     kind = "" if found.content_type in {"", "text/html"} else f" | {found.content_type[:80]}"
     return f"{found.title or found.url}\n<{found.url}>{kind}"
@@ -193,6 +224,13 @@ def _failed(text: str, tool: str, source: str) -> ToolResult:
     return ToolResult(text, failed=True, tool=tool, source=source)
 
 
-def _extension(url: str) -> str:
-    name = url.partition("?")[0].rpartition("/")[2]
-    return f".{name.rpartition('.')[2].lower()}" if re.fullmatch(r".+\.[A-Za-z0-9]{1,5}", name) else ""
+def _looks_like_html(body: bytes) -> bool:
+    return body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _suffix(arrived: Fetched) -> str:
+    """The suffix of a file's name: of its type, or else of its address."""
+    known = _SUFFIXES.get(arrived.content_type, "")
+    name = arrived.url.partition("?")[0].rpartition("/")[2]
+    named = f".{name.rpartition('.')[2].lower()}" if re.fullmatch(r".+\.[A-Za-z0-9]{1,5}", name) else ""
+    return known or named
