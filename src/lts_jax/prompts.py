@@ -132,11 +132,13 @@ def code_request() -> Message:
     return _user("code", "Reply with one short Python program in a fenced block that prints the result.")
 
 
-def summarize_request(question: str, agent: str, asked: str, output: str) -> Message:
+def summarize_request(
+    question: str, agent: str, asked: str, output: str, num_words: tuple[int, int] = (15, 20)
+) -> Message:
     """Ask for the 15-20 word summary of one step, which becomes a memory key."""
     return _user(
         "summarize",
-        "In 15 to 20 words, one line: what was this step for and what did it give? State values. No preamble.\n"
+        f"In {num_words[0]} to {num_words[1]} words, one line: what was this step for and what did it give? State values. No preamble.\n"
         f"Request: {question}\nAgent: {agent}\nInstruction: {asked}\nOutput:\n{output}",
     )
 

@@ -16,7 +16,8 @@ _QUOTES = "\"'`*"
 class SummarySettings:
     """How a step is summarised.
 
-    `max_words`: words of a summary (the paper asks for 15-20 and found 45-50 to do as well). `max_output_characters`:
+    `max_words`: words of a summary, of which it asks for at most five fewer (the paper asks for 15-20 and found 45-50 to
+    do as well). `max_output_characters`:
     how much of the step's output the summariser reads (the paper's calls are about 750 tokens for 2,000 characters).
     """
 
@@ -39,7 +40,8 @@ async def summarize_step(question: str, step: Step, ask: Ask, settings: SummaryS
     `rule_summary`.
     """
     output = cut(step.output, settings.max_output_characters) if step.output.strip() else "(empty reply)"
-    request = prompts.summarize_request(question, step.agent, step.instruction, output)
+    num_words = (max(1, settings.max_words - 5), settings.max_words)
+    request = prompts.summarize_request(question, step.agent, step.instruction, output, num_words)
     call = await ask("summarize", [request])
     if call.error:
         return rule_summary(step, settings.max_words)
