@@ -99,6 +99,14 @@ def estimate(training: TrainSettings, settings: ComparisonSettings, folder: RunF
     return Estimate(tuple(lines), training.model.price, settings.evaluation.num_in_flight)
 
 
+def estimate_training(training: TrainSettings, folder: RunFolder | None = None) -> LineEstimate:
+    """What is left of a training run: rollouts that admit everything are the measure until it has some of its own."""
+    stored = [] if folder is None else stored_rollouts(folder.rollouts)
+    wanted = training.num_iterations * training.tasks_per_update * training.collect.num_rollouts
+    cost, measured_on = _measured(LEARNED, stored, training, ComparisonSettings())
+    return LineEstimate("training", max(0, wanted - len(stored)), training.rollout.num_teams, cost, measured_on)
+
+
 def estimate_text(estimate: Estimate) -> str:
     """The estimate in words, with where it comes from."""
     lines = [
