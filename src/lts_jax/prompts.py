@@ -135,10 +135,12 @@ def code_request() -> Message:
 def summarize_request(
     question: str, agent: str, asked: str, output: str, num_words: tuple[int, int] = (15, 20)
 ) -> Message:
-    """Ask for the 15-20 word summary of one step, which becomes a memory key."""
+    """Ask for the summary of one step in `num_words` (fewest, most) words, which becomes a memory key."""
+    fewest, most = num_words
     return _user(
         "summarize",
-        f"In {num_words[0]} to {num_words[1]} words, one line: what was this step for and what did it give? State values. No preamble.\n"
+        f"In {fewest} to {most} words, one line: what was this step for and what did it give? State values. "
+        "No preamble.\n"
         f"Request: {question}\nAgent: {agent}\nInstruction: {asked}\nOutput:\n{output}",
     )
 
