@@ -112,6 +112,13 @@ def test_links_and_forms_get_numbers_and_what_is_hidden_goes():
     assert read.forms == [Form("post", "http://a.example/go", fields)]
 
 
+def test_a_page_that_sends_on_says_where_to():
+    pytest.importorskip("bs4", reason=REASON)
+    read = read_html("<meta http-equiv='Refresh' content='0; URL=\"/next\"'><body>x</body>", "http://a.example/page")
+    assert read.links == ["http://a.example/next"] and "This page sends on [L1]" in read.html
+    assert read_html("<meta http-equiv=refresh content=30><body>x</body>", "http://a.example/").links == []
+
+
 def test_no_link_leads_out_of_the_web():
     pytest.importorskip("bs4", reason=REASON)
     wrong = ("file:///etc/passwd", "data:text/html,x", "ftp://a.example/", "http://[::1", "java\nscript:x", "\x00", "")
@@ -138,7 +145,7 @@ HTML = {"url": "http://a.example/"}
 
 def test_a_document_that_takes_too_long_ends_and_the_next_is_read():
     pytest.importorskip("markitdown", reason=REASON)
-    long = b"<p>hello <a href=x>y</a></p>" * 100_000
+    long = b"<p>hello <a href=x>y</a></p>" * 40_000
     started = time.monotonic()
     slow, page = convert((long, HTML), (b"<title>T</title><h1>A</h1>b", HTML), seconds=1.0)
     assert slow == "the document took more than 1 seconds to read" and time.monotonic() - started < 25

@@ -244,6 +244,25 @@ def test_files_and_programs_are_among_the_tools(tmp_path):
     assert all(result.failed for result in none)
 
 
+def test_many_teams_at_once_each_see_their_own_page(site):
+    pytest.importorskip("markitdown", reason=REASON)
+    pages = [page for page in ALMANAC.pages.values() if not page.refusal][:24]
+
+    async def run():
+        tools = LiveTools(settings())
+        teams = [tools.open() for _ in pages]
+        try:
+            await asyncio.gather(
+                *(team(*visit(site.url_of(page.url))) for team, page in zip(teams, pages, strict=True))
+            )
+            return await asyncio.gather(*(team("visit_url", {"page": 1}) for team in teams))
+        finally:
+            await tools.aclose()
+
+    results = asyncio.run(run())
+    assert [result.text.split("\n")[0] for result in results] == [page.title for page in pages]
+
+
 def test_web_calls_of_a_team_are_counted(site):
     chosen = settings(max_web_calls=2)
     results = use(chosen, *[(team, *visit("back")) for team in (0, 0, 0, 1)], teams=2)

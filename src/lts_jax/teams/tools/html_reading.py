@@ -16,6 +16,7 @@ _MAX_FIELDS = 60
 _MAX_OPTIONS = 200
 _UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "dialog")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.I)
+_REFRESH = re.compile(r"\s*\d*\.?\d*\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]+)", re.I)
 _BUTTONS = {"submit", "button", "reset", "image", "file"}
 
 
@@ -40,6 +41,7 @@ def read_html(text: str, url: str) -> ReadHtml:
         read.title = " ".join(soup.title.get_text().split())[:300]
     base = soup.find("base", href=True)
     base_url = _absolute(url, str(base["href"])) if base is not None else ""
+    _show_refresh(soup)
     for comment in soup.find_all(string=lambda each: isinstance(each, Comment)):
         comment.extract()
     for tag in soup.find_all(_is_unseen):
@@ -52,6 +54,18 @@ def read_html(text: str, url: str) -> ReadHtml:
         tag.replace_with(f"[image: {alt[:200]}]" if (alt := str(tag.get("alt") or "").strip()) else "")
     read.html = str(soup.body or soup)
     return read
+
+
+def _show_refresh(soup: Any) -> None:
+    """A page that sends on by itself says where to, as a link."""
+    for tag in soup.find_all("meta", attrs={"http-equiv": re.compile("^refresh$", re.I)}, limit=1):
+        found = _REFRESH.match(str(tag.get("content") or ""))
+        if found is not None and soup.body is not None:
+            note = soup.new_tag("p")
+            link = soup.new_tag("a", href=found[1].strip())
+            link.string = "This page sends on"
+            note.append(link)
+            soup.body.insert(0, note)
 
 
 def _parser() -> str:

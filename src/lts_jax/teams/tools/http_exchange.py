@@ -161,7 +161,9 @@ class Unpacker:
         self._is_first = self._is_first and not data
         while data and len(self._body) <= self._max_bytes:
             assert self._inflate is not None
-            if self._inflate.eof:  # gzip members may follow each other
+            if self._inflate.eof:  # gzip members may follow each other; what else follows is padding
+                if not data.startswith(b"\x1f\x8b"):
+                    return
                 self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
             room = self._max_bytes + 1 - len(self._body)
             self._body += self._inflate.decompress(data, room)
