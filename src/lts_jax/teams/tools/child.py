@@ -223,10 +223,19 @@ def _kill_all(leader: int) -> list[int]:
     return family
 
 
-async def until_gone(processes: Sequence[int]) -> None:
-    """Wait until killed processes are dead, which takes a moment; at most a second."""
+async def until_gone(processes: Sequence[int], *, but_first: bool = False) -> None:
+    """Wait until killed processes and all that descend from them are dead, which takes a moment; at most a second.
+
+    Args:
+        processes: of a tree that nobody joins any more.
+        but_first: these themselves may still be ending; the kernel keeps the first process of a namespace for
+            milliseconds while it dissolves it.
+    """
     ends = asyncio.get_running_loop().time() + _DYING_SECONDS
-    while any(map(_is_alive, processes)) and asyncio.get_running_loop().time() < ends:
+    while asyncio.get_running_loop().time() < ends:
+        families = [descendants(process)[but_first:] for process in processes]
+        if not any(_is_alive(process) for family in families for process in family):
+            return
         await asyncio.sleep(_DYING_SECONDS / 1000)
 
 

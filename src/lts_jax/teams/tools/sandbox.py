@@ -157,7 +157,7 @@ async def _run_in(
         command, boot + given, limits, environment=_environment(work), folder=folder, descriptors=descriptors
     )
     if info >= 0:  # bubblewrap ends as soon as the program does, and what the program left dies a moment later
-        await until_gone([int(number) for number in re.findall(rb'"child-pid": (\d+)', _told_by(info))])
+        await until_gone([int(number) for number in re.findall(rb'"child-pid": (\d+)', _told_by(info))], but_first=True)
     return _told(engine, ended, settings) if _told_by(ready) == b"ready" else Ran("", "", _why_not(ended))
 
 
