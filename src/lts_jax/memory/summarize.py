@@ -17,7 +17,8 @@ class SummarySettings:
     """How a step is summarised.
 
     `max_words`: words of a summary; it asks for up to five fewer (the paper asks for 15-20 and found 45-50 to do as
-    well). `max_output_characters`: how much of the step's output the summariser reads (the paper's calls are about 750 tokens for 2,000 characters).
+    well). `max_output_characters`: how much of the step's output the summariser reads (the paper's calls are about 750
+    tokens for 2,000 characters).
     """
 
     max_words: int = 20
