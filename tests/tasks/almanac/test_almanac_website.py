@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from lts_jax.commands.world import Command, run
+from lts_jax.errors import UserError
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 from lts_jax.tasks.almanac.html_page import page_body
 from lts_jax.tasks.almanac.records import Page
@@ -102,3 +104,10 @@ def test_the_scripted_page_holds_its_text_elsewhere(site):
     path = site.url_of(PAGE.url).removeprefix(site.base_url)
     assert PAGE.title not in ask(site, f"/scripted{path}")[2]
     assert json.loads(ask(site, f"/content{path}")[2]) == {"title": PAGE.title, "html": page_body(PAGE)}
+
+
+def test_a_port_that_cannot_be_taken_is_one_line(site):
+    with pytest.raises(UserError, match="expected a port from 0 to 65535, got -1"):
+        Command(serve=-1)
+    with pytest.raises(UserError, match=f"port {site.port} cannot be taken: Address already in use"):
+        run(Command(serve=site.port))

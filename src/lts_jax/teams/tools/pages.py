@@ -39,6 +39,7 @@ _LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
 _FEW_CHARACTERS = 200
+_MAX_HEADING_URL = 500  # the whole of it is the result's source
 _MAX_SHOWN_URL = 110
 
 
@@ -153,10 +154,10 @@ class PageTools:
 
     async def _read(self, arrived: Fetched | FetchFailure) -> PageText | ToolResult:
         if isinstance(arrived, FetchFailure):
-            return _failed(f"{arrived.reason}\n<{arrived.url}>", "visit_url", arrived.url)
+            return _failed(f"{arrived.reason}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
         read = await self._text_of(arrived)
         if isinstance(read, str):
-            return _failed(f"{read}\n<{arrived.url}>", "visit_url", arrived.url)
+            return _failed(f"{read}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
         return replace(read, sha256=arrived.sha256, num_bytes=len(arrived.body))
 
     async def _text_of(self, arrived: Fetched) -> PageText | str:
@@ -217,7 +218,8 @@ async def _no_file(content: bytes, name: str) -> str:
 
 def _heading(found: PageText) -> str:
     kind = "" if found.content_type in {"", "text/html"} else f" | {found.content_type[:80]}"
-    return f"{found.title or found.url}\n<{found.url}>{kind}"
+    url = found.url[:_MAX_HEADING_URL]
+    return f"{found.title or url}\n<{url}>{kind}"
 
 
 def _failed(text: str, tool: str, source: str) -> ToolResult:
