@@ -13,12 +13,26 @@ PACKAGE = Path(lts_jax.__file__).parent
 
 LEVELS = {
     "records": 0, "trajectory": 0, "prompts": 0, "seeds": 0, "storage": 0, "errors": 0, "plain": 0, "redact": 0,
+    "programs": 0,
     "tasks": 1, "llm": 1, "credit": 1, "models": 1,
     "memory": 2, "teams": 2, "controller": 2,
     "rollouts": 3, "learning": 3,
     "simulator": 4, "evaluation": 4, "autogen": 4, "systems": 5, "sweeps": 6, "cli": 7, "commands": 7,
 }  # fmt: skip
-WITHOUT_JAX = {"records", "prompts", "seeds", "storage", "errors", "plain", "redact", "tasks", "llm", "memory", "teams"}
+WITHOUT_JAX = {
+    "records",
+    "prompts",
+    "seeds",
+    "storage",
+    "errors",
+    "plain",
+    "redact",
+    "programs",
+    "tasks",
+    "llm",
+    "memory",
+    "teams",
+}
 WITHOUT_TEXT = {"credit", "models", "learning", "simulator"}
 TEXT_ROOMS = {"tasks", "llm", "teams", "memory", "prompts"}
 SMALLEST = {"errors", "plain", "seeds", "records"}  # level 0 rooms that other level 0 rooms may import

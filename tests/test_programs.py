@@ -1,6 +1,6 @@
 """Compiled programs are kept where users expect caches, unless they say otherwise."""
 
-from lts_jax.commands.programs import keep_programs
+from lts_jax.programs import keep_programs
 
 
 def test_programs_are_kept_below_the_users_cache_folder() -> None:

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
-    from lts_jax.commands.programs import keep_programs
+    from lts_jax.programs import keep_programs
     from lts_jax.errors import UserError
 
     keep_programs()
