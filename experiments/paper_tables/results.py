@@ -50,8 +50,8 @@ def table_text(document: dict[str, Any]) -> str:
     score = max((one["score_resolution"] or 0 for one in worst), default=0)
     runtime = max((one["runtime_resolution_percent"] or 0 for one in worst), default=0)
     lines += [
-        "Brackets: 95 % intervals, paired with M1-Parallel over tasks. Saved = 100 * (M1-Parallel - row) / M1-Parallel. "
-        "In parentheses: by chance.",
+        "Brackets: 95 % intervals, paired with M1-Parallel over tasks. Parentheses: by chance. "
+        "Saved = 100 * (M1-Parallel - row) / M1-Parallel.",
         f"Smallest effect that every row could resolve (80 % power): {100 * score:.1f} points of score, "
         f"{runtime:.1f} % of time.",
     ]
