@@ -29,7 +29,7 @@ import openai
 
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.records import Message
-from lts_jax.storage import write_json
+from lts_jax.storage import read_json, write_json
 
 REQUEST_CHARACTERS = 3000
 REPLY_CHARACTERS = 500
@@ -65,7 +65,9 @@ def open_client(name: str, url: str, in_flight: int) -> Client:
         "openai, tuned httpx2": unlimited_httpx2,
         "openai over aiohttp": openai.DefaultAioHttpClient,
     }
-    client = openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0, http_client=http_clients[name]())
+    client = openai.AsyncOpenAI(
+        api_key="none", base_url=url, max_retries=0, timeout=600.0, http_client=http_clients[name]()
+    )
 
     async def ask_openai(seed: int) -> str:
         found = await client.chat.completions.create(model="tiny", messages=WIRE, seed=seed)  # type: ignore[arg-type]
@@ -140,11 +142,18 @@ async def work(name: str, url: str, load: Load) -> dict[str, float]:
     }
 
 
-def measure(num_rounds: int, server_core: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Medians over rounds, by load and client, with ratios to the default openai client."""
-    names = [name for name in CLIENTS if "aiohttp" not in name or find_spec("aiohttp")]
+def measure(
+    titles: list[str],
+    clients: list[str],
+    num_rounds: int,
+    server_core: int,
+    keep: Callable[[dict[str, dict[str, dict[str, float]]]], None],
+) -> None:
+    """Medians over rounds, by load and client, with ratios to the default openai client; `keep` gets them so far."""
+    names = [name for name in clients if "aiohttp" not in name or find_spec("aiohttp")]
     results: dict[str, dict[str, dict[str, float]]] = {}
-    for title, load in LOADS.items():
+    for title in titles:
+        load = LOADS[title]
         with server(load.delay_seconds, server_core) as url:
             rounds = [{name: asyncio.run(work(name, url, load)) for name in names} for _ in range(num_rounds)]
             again = [asyncio.run(work("openai", url, load)) for _ in range(2)]
@@ -160,7 +169,7 @@ def measure(num_rounds: int, server_core: int) -> dict[str, dict[str, dict[str, 
         same = again[0]["cpu_microseconds"] / again[1]["cpu_microseconds"]
         results[title]["openai"]["cpu_ratio_against_itself"] = round(same, 4)
         show(title, results[title])
-    return results
+        keep(results)
 
 
 def summary(rounds: list[dict[str, float]]) -> dict[str, float]:
@@ -240,10 +249,14 @@ def main() -> None:
     """Measure, print tables, and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="at least 3")
+    parser.add_argument(
+        "--loads", nargs="+", choices=LOADS, default=list(LOADS), help="others stay as they are written"
+    )
+    parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS), help="openai must be one")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "endpoint_speed.json")
     arguments = parser.parse_args()
-    if arguments.rounds < 3:
-        sys.exit("expected --rounds at least 3")
+    if arguments.rounds < 3 or "openai" not in arguments.clients:
+        sys.exit("expected --rounds at least 3, and openai among --clients")
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("expected two cores, one for the clients and one for the server")
@@ -252,7 +265,12 @@ def main() -> None:
     about = {"rounds": arguments.rounds, "clock": "process_time, one core", "python": sys.version.split()[0]}
     packages = [name for name in ("openai", "httpx2", "aiohttp") if find_spec(name)]
     header = about | {name: version(name) for name in packages}
-    write_json(arguments.out, header | {"results": measure(arguments.rounds, cores[-1])})
+    others = read_json(arguments.out)["results"] if arguments.out.exists() else {}
+
+    def keep(found: dict[str, dict[str, dict[str, float]]]) -> None:
+        write_json(arguments.out, header | {"results": others | found})
+
+    measure(arguments.loads, arguments.clients, arguments.rounds, cores[-1], keep)
     print(f"written to {arguments.out}")
 
 
