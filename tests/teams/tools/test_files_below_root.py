@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -100,32 +99,41 @@ def test_a_listing_has_regular_files_only(root):
     assert list(files_below(root)) == [("a.txt", 5), ("inner/b.txt", 4), ("inner/deep/c d.txt", 5)]
 
 
-def test_a_folder_that_becomes_a_link_leads_nowhere(root, tmp_path):
-    """Another process swaps a folder and a link to the outside; not one of many reads gets the secret."""
+@pytest.mark.parametrize(("num_opened", "content"), [(1, None), (2, b"beta")])
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(root, tmp_path, monkeypatch, num_opened, content):
+    """Another process puts a link to the outside in the folder's place: before we open it, and just after."""
     (tmp_path / "b.txt").write_text("classified")
-    stop = threading.Event()
+    genuine, opened = os.open, []
 
-    def swap():
-        while not stop.is_set():
+    def swapping_open(*arguments, **options):
+        opened.append(genuine(*arguments, **options))
+        if len(opened) == num_opened:
             os.rename(root / "inner", root / "aside")
             os.symlink(tmp_path, root / "inner")
-            os.unlink(root / "inner")
-            os.rename(root / "aside", root / "inner")
+        return opened[-1]
 
-    swapping = threading.Thread(target=swap)
-    swapping.start()
-    got = set()
-    try:
-        for _ in range(3000):
-            try:
-                got.add(read_below(root, "inner/b.txt", 100))
-            except ValueError as error:
-                got.add(str(error).split(":")[0])
-    finally:
-        stop.set()
-        swapping.join()
-    assert b"classified" not in got
-    assert len(got) > 1
+    monkeypatch.setattr(os, "open", swapping_open)
+    if content is None:
+        with pytest.raises(ValueError, match="cannot be opened"):
+            read_below(root, "inner/b.txt", 100)
+    else:
+        assert read_below(root, "inner/b.txt", 100) == content
+
+
+def test_a_file_that_becomes_a_link_meanwhile_leads_nowhere(root, tmp_path, monkeypatch):
+    """Between our look at the file and its opening."""
+    genuine = os.stat
+
+    def swapping_stat(*arguments, **options):
+        found = genuine(*arguments, **options)
+        if options.get("follow_symlinks") is False:
+            os.unlink(root / "a.txt")
+            os.symlink(tmp_path / "secret.txt", root / "a.txt")
+        return found
+
+    monkeypatch.setattr(os, "stat", swapping_stat)
+    with pytest.raises(ValueError, match="cannot be opened"):
+        read_below(root, "a.txt", 100)
 
 
 def test_no_descriptor_is_left_open(root):
