@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from live_endpoint import Scripted, assistantbench_folder, gaia_folder, served
 
-from lts_jax.commands import benchmark
+from lts_jax.commands import benchmark, rollout
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.records import Task
@@ -24,6 +24,7 @@ from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.live import ToolChoice, check_search, search_settings
 from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.task_source import TaskSettings, refuse_leak, source_tasks
 from lts_jax.systems.world import ModelSettings
 from lts_jax.tasks.benchmarks import BenchmarkSettings
@@ -245,3 +246,29 @@ def test_only_the_simulated_model_with_the_offline_tools_takes_no_real_time():
     assert TrainSettings().virtual_time
     assert not TrainSettings(tools=ToolChoice("live")).virtual_time
     assert not TrainSettings(model=ModelSettings("other")).virtual_time
+
+
+def test_a_controller_trained_on_these_tasks_is_refused_before_anything_is_asked(tmp_path):
+    source = assistantbench_folder(tmp_path / "bench", ANSWERS)
+    bench = BenchmarkSettings(source=source)
+    open_run(tmp_path / "taught", TrainSettings(num_tasks=3, tasks=TaskSettings("benchmark", train=bench)))
+    model = programs()
+    with served(model) as base_url, pytest.raises(UserError, match="trained on 3 of the 6 tasks"):
+        benchmark.run(command(tmp_path, base_url, source, controller=tmp_path / "taught"))
+    assert not model.heard and not (tmp_path / "run").exists()
+
+
+def test_one_task_of_a_benchmark_is_told_step_by_step(tmp_path, capsys):
+    pytest.importorskip("markitdown", reason="reading files needs markitdown, of the extra `web`")
+    chosen = TaskSettings("benchmark", test=BenchmarkSettings("gaia", source=gaia_folder(tmp_path / "gaia")))
+    with served(Scripted("FileSurfer", "open_file", {"name": "attachment.csv"})) as base_url:
+        training = TrainSettings(
+            tasks=chosen,
+            tools=ToolChoice("live", allow_no_search=True),
+            model=ModelSettings("scripted", base_url=base_url),
+        )
+        rollout.run(rollout.Command(task="zebra-id-1", train=training))
+    said = capsys.readouterr().out
+    assert "reference 'pond1': score 1.000" in said and "real time" in said
+    with pytest.raises(UserError, match="no task 'nope' among the 2 tested"):
+        rollout.run(rollout.Command(task="nope", train=training))

@@ -24,7 +24,7 @@ from lts_jax.systems.estimate import estimate, estimate_text
 from lts_jax.systems.live import ToolChoice, check_search, search_settings
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
-from lts_jax.systems.task_source import TaskSettings
+from lts_jax.systems.task_source import TaskSettings, refuse_leak
 from lts_jax.systems.world import EncoderSettings, ModelSettings, make_encoder, make_model
 from lts_jax.tasks.benchmarks import BenchmarkSettings
 
@@ -72,6 +72,7 @@ def run(command: Command) -> None:
     make_model(training.model)
     make_encoder(training.encoder)
     trained_on = _trained_on(command)
+    refuse_leak(trained_on, tasks)
     expected = estimate(training, settings, _existing(command.run))
     answers = "scored here" if any(task.answer is not None for task in tasks) else "answers withheld: a submission file"
     told = f"{len(tasks)} tasks of {command.benchmark.name}, {command.benchmark.split} split ({answers})"

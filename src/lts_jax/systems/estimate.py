@@ -164,7 +164,7 @@ def _measured(
     arm = make_arm(policy, offline, make_policy(chosen, offline, settings))
     small = replace(settings, evaluation=EvaluationSettings(NUM_SIMULATED, 1, num_in_flight=NUM_SIMULATED))
     [rollouts] = evaluate([arm], held_out_tasks(offline, small), small.evaluation).values()
-    like = " that admit everything" if policy == LEARNED else ""
+    like = ", everything admitted" if policy == LEARNED else ""
     return mean_cost(rollouts), f"measured on {NUM_SIMULATED} tasks of the simulated world{like}"
 
 

@@ -74,7 +74,7 @@ def refuse_leak(trained_on: Sequence[Task], tested_on: Sequence[Task]) -> None:
     if leaked:
         raise UserError(
             f"the controller was trained on {len(leaked)} of the {len(tested_on)} tasks it would be tested on "
-            f"(the first is {leaked[0]}); test on others, or train and test on halves with --tasks.halved"
+            f"(the first is {leaked[0]}); test on others, or train and evaluate on halves with --tasks.halved"
         )
 
 
