@@ -47,9 +47,14 @@ def main(config: Config) -> None:
     )
     for objective in objectives(rows):
         train(config, objective)
-    for setup in setups(rows):
-        run_setup(config, setup)
-    write_results(config, rows)
+    finished: dict[str, Row] = {}
+    try:
+        for setup in setups(rows):
+            run_setup(config, setup)
+            finished |= {name: row for name, row in rows.items() if row in setup}
+    finally:  # out of budget, or interrupted: what is whole is told
+        if finished:
+            write_results(config, finished)
 
 
 def check(config: Config, rows: dict[str, Row]) -> None:
@@ -173,3 +178,5 @@ if __name__ == "__main__":
         main(tyro.cli(Config))
     except UserError as error:
         sys.exit(f"paper_tables: {error}")
+    except KeyboardInterrupt:
+        sys.exit("paper_tables: interrupted; the same command goes on where it stopped")
