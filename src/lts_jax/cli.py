@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
-    from lts_jax.programs import keep_programs
     from lts_jax.errors import UserError
+    from lts_jax.programs import keep_programs
 
     keep_programs()
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"

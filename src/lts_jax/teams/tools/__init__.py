@@ -1,1 +1,1 @@
-"""What live workers use: the web, files below one root, and programs run in a sandbox. Each bounded in time and size."""
+"""What live workers use: the web, files below one root, programs in a sandbox. Each bounded in time and size."""
