@@ -57,7 +57,7 @@ def test_the_journal_is_readable_without_our_code_and_its_digests_are_pinned(tmp
     ask(RecordingModel(Counter(), str(tmp_path / "new")), seed=5)
     (line,) = (tmp_path / "new" / JOURNAL).read_text().splitlines()
     assert json.loads(line) == {
-        "call": "aed2b3e7dff5c990869d7ea8f56a090c",
+        "call": "cc955448614d4db3226381d3a24ace85",
         "asked_model": "counter",
         "options": "",
         "opening": "Write code.",
@@ -98,18 +98,18 @@ def test_anything_that_may_change_the_reply_changes_the_digest():
 @example([Message("user", 'half \ud83d, "quoted"\u2028\x7f', "é")], "m", COOL)
 def test_the_digest_is_that_of_plain_json(messages, model, options):
     asked = [[message.role, message.name, message.content] for message in messages]
-    content = [model, 7, True, asked, *([options] if options else [])]
+    content = [asked, model, 7, True, *([options] if options else [])]
     expected = blake2b(json.dumps(content, separators=(",", ":")).encode(), digest_size=16).hexdigest()
     assert call_digest(messages, 7, True, model, options) == expected
 
 
 def test_the_digest_of_a_growing_transcript_is_that_of_all_of_it(monkeypatch):
     """Requests change, threads grow, are cut, replaced in the middle, and share their first messages."""
-    monkeypatch.setattr("lts_jax.llm.call_digest._MAX_BYTES", 2000)  # some are forgotten on the way
+    monkeypatch.setattr("lts_jax.llm.call_digest._MAX_CHARACTERS", 600)  # some are forgotten on the way
 
     def plain(messages):
         asked = [[message.role, message.name, message.content] for message in messages]
-        return blake2b(json.dumps(["m", 7, False, asked], separators=(",", ":")).encode(), digest_size=16).hexdigest()
+        return blake2b(json.dumps([asked, "m", 7, False], separators=(",", ":")).encode(), digest_size=16).hexdigest()
 
     draw = random.Random(3)
     system = Message("system", "You are Coder.")
