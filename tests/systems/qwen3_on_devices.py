@@ -1,21 +1,23 @@
 """One update of a Qwen3 controller for test_qwen3_devices, in a process of its own with eight forced host devices.
 
-Prints, for every way to divide the work, the loss and the gradient's norm.
+Prints, for every way to divide the work, the loss and the gradient's norm; and what one device computes of a pass.
 """
 
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import init_state
-from lts_jax.learning.update import make_update
-from lts_jax.models.lora import LoraSettings
-from lts_jax.models.policy_network import Frozen
+from lts_jax.learning.update import make_update, update_once
+from lts_jax.models.lora import LoraSettings, Weights
+from lts_jax.models.policy_network import Frozen, PolicyNetwork
 from lts_jax.models.qwen3 import init_weights
 from lts_jax.models.qwen3_controller import qwen3_controller
 from lts_jax.models.qwen3_mesh import device_mesh, lay
@@ -60,14 +62,32 @@ def batch() -> tuple[Trajectory, DecisionContext]:
     return trajectory, context
 
 
+def over(weights: Weights) -> PolicyNetwork:
+    """The controller on a base."""
+    own = ControllerSettings(answer_ids=(3, 4), embedding_width=WIDTH, key_window=KEYS)
+    return qwen3_controller(own, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
+
+
+def flop_of_a_pass(num_data: int) -> float:
+    """What the compiler counts on each of `num_data` devices for an update in two passes (it counts a loop once)."""
+    mesh = device_mesh(num_data, 1)
+    network, settings = (
+        over(lay(init_weights(QWEN3, jax.random.key(0)), QWEN3, mesh)),
+        replace(LEARNING, tasks_per_pass=4),
+    )
+    state = jax.device_put(init_state(network, settings, jax.random.key(1)), NamedSharding(mesh, PartitionSpec()))
+    trajectory, context = jax.device_put(batch(), NamedSharding(mesh, PartitionSpec("data")))
+    update = jax.jit(partial(update_once, network, scheme("usage_aware"), settings))
+    program = update.lower(state, trajectory, context, network.frozen_arrays).compile()
+    return program.cost_analysis()["flops"]
+
+
 def measured(division: tuple[int, int] | None, tasks_per_pass: int = 0) -> dict[str, object]:
     """Two updates; the loss of each, the norm of the second gradient, and how many devices hold a part of the base."""
     weights = init_weights(QWEN3, jax.random.key(0))
     mesh = None if division is None else device_mesh(*division)
     weights = weights if mesh is None else lay(weights, QWEN3, mesh)
-    own = ControllerSettings(answer_ids=(3, 4), embedding_width=WIDTH, key_window=KEYS)
-    network = qwen3_controller(own, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
-    settings = replace(LEARNING, tasks_per_pass=tasks_per_pass)
+    network, settings = over(weights), replace(LEARNING, tasks_per_pass=tasks_per_pass)
     update = make_update(network, scheme("usage_aware"), settings, mesh)
     state, losses = init_state(network, settings, jax.random.key(1)), []
     for _ in range(2):
@@ -84,4 +104,5 @@ def measured(division: tuple[int, int] | None, tasks_per_pass: int = 0) -> dict[
 
 if __name__ == "__main__":
     found = {"one": measured(None)} | {name: measured(*division) for name, division in DIVISIONS.items()}
-    json.dump({"devices": jax.device_count(), "found": found}, sys.stdout)
+    flop = {num_data: flop_of_a_pass(num_data) for num_data in (1, 4)}
+    json.dump({"devices": jax.device_count(), "found": found, "flop_of_a_pass": flop}, sys.stdout)

@@ -33,6 +33,9 @@ def test_tasks_and_weights_over_eight_devices_give_the_loss_of_one() -> None:
     # Each device holds a part of a matrix only, where the model is divided.
     shares = {name: other["gate_share"] for name, other in printed["found"].items()}
     assert shares == {"data 8": [2, 32, 48], "data 2, model 4, in two passes": [2, 32, 12]}
+    # A pass is divided too, and not computed whole by every device: .25 and a little.
+    flop = printed["flop_of_a_pass"]
+    assert flop["4"] < 0.3 * flop["1"]
 
 
 def test_what_cannot_be_divided_is_one_line() -> None:

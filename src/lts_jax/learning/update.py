@@ -104,7 +104,8 @@ def _loss_and_gradient(
     if num_tasks % per_pass:
         raise UserError(f"LearningSettings.tasks_per_pass: expected a divisor of {num_tasks} tasks, got {per_pass}")
     totals = totals_of(batch[0], first_weight=settings.first_weight)
-    passes = jax.tree.map(lambda leaf: jnp.reshape(leaf, (-1, per_pass, *leaf.shape[1:])), batch)
+    # Every pass takes tasks from all over the batch: where a mesh divides the batch, it divides each pass as well.
+    passes = jax.tree.map(lambda leaf: jnp.reshape(leaf, (per_pass, -1, *leaf.shape[1:])).swapaxes(0, 1), batch)
 
     def add(total: Params, part: tuple[Trajectory, DecisionContext, Array]) -> tuple[Params, None]:
         found = slope(params, *part, frozen_arrays, totals)
