@@ -1,6 +1,8 @@
 """The paper's controller from checkpoint to comparison, over a tiny random base."""
 
+import json
 import logging
+import shutil
 from dataclasses import replace
 
 import jax
@@ -119,10 +121,22 @@ def test_checkpoints_hold_what_is_trained_and_name_the_base(folder, tmp_path):
     write_tiny(base_now, seed=1)
     digest_of = _digest(settings)
     like = init_state(network_of(here), settings.learning, jax.random.key(settings.seed))
-    with pytest.raises(UserError, match=r"trained over frozen weights of sha256 [0-9a-f]{64}, now over frozen weights"):
+    with pytest.raises(
+        UserError, match=r"trained over frozen weights of sha256 [0-9a-f]{64}, NO 302, YES 304, now over frozen"
+    ):
         restore(run.checkpoints, like, config_digest=digest_of, base_digest=base_digest(network_of(here)))
     with pytest.raises(UserError, match="now over no frozen weights"):
         restore(run.checkpoints, like, config_digest=digest_of)
+    # The same weights with exchanged answers: every decision would be turned round.
+    exchanged = tmp_path / "exchanged"
+    shutil.copytree(folder, exchanged)
+    vocabulary = json.loads((exchanged / "tokenizer.json").read_text())
+    words = vocabulary["model"]["vocab"]
+    words["NO"], words["YES"] = words["YES"], words["NO"]
+    (exchanged / "tokenizer.json").write_text(json.dumps(vocabulary))
+    there = replace(settings, qwen3=replace(settings.qwen3, folder=str(exchanged)))
+    with pytest.raises(UserError, match=r"NO 302, YES 304, now over .*, NO 304, YES 302; give it the base"):
+        restore(run.checkpoints, like, config_digest=digest_of, base_digest=base_digest(network_of(there)))
 
 
 def test_the_demo_runs_with_the_papers_controller(folder, tmp_path, capsys):

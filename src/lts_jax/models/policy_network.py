@@ -19,7 +19,7 @@ class Frozen:
     """
 
     arrays: Params
-    digest: str  # sha256 of the weights: what a checkpoint records in their place
+    digest: str  # sha256 of the weights, and what else a network reads of their folder: a checkpoint records it instead
 
 
 @jax.tree_util.register_dataclass

@@ -85,7 +85,7 @@ def make_network(
 
 
 def base_digest(network: PolicyNetwork) -> str:
-    """Of the frozen weights that a network stands on, as checkpoints record it; empty without."""
+    """Of the frozen weights that a network stands on and its answer tokens, as checkpoints record it; empty without."""
     return network.frozen.digest if network.frozen is not None else ""
 
 
@@ -96,6 +96,7 @@ def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int, mesh: MeshSe
             "qwen3.folder: expected the folder of a Qwen3 checkpoint, got none; `lts models get Qwen/Qwen3-0.6B --to "
             "FOLDER` fetches one, `lts models tiny FOLDER` makes a small random one"
         )
+    from lts_jax.models.policy_network import Frozen
     from lts_jax.models.qwen3_controller import qwen3_controller
     from lts_jax.models.qwen3_soft_tokens import ControllerSettings
     from lts_jax.models.tokens import answer_tokens, load_tokenizer
@@ -108,7 +109,8 @@ def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int, mesh: MeshSe
         projection_bias=settings.projection_bias,
         key_window=settings.key_window,
     )
-    return qwen3_controller(own, shape, settings.lora, frozen)
+    no, yes = own.answer_ids  # with other answers the same weights say something else
+    return qwen3_controller(own, shape, settings.lora, Frozen(frozen.arrays, f"{frozen.digest}, NO {no}, YES {yes}"))
 
 
 @lru_cache(maxsize=2)
