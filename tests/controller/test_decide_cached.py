@@ -144,6 +144,29 @@ def test_two_teams_of_a_rollout_and_another_history_of_it(network):
     assert decide_all(decider, [[other]]) == expected != [one_by_one[-1:]]
     nameless = [replace(each, rollout=None) for each in (other, requests[-1])]
     assert decide_all(decider, [nameless])[0] == [expected[0][0], one_by_one[-1]]
+    asked_else = replace(nameless[-1], question="another question")
+    expected = decide_all(CachedDecider(network, params, NoiseEncoder(), SETTINGS), [[asked_else]])
+    assert decide_all(decider, [[asked_else]]) == expected != [one_by_one[-1:]]
+
+
+def test_parameters_are_not_replaced_under_those_who_wait(network):
+    """They keep the answer that the old ones give."""
+    params, [requests] = params_of(network), histories(1, 2)
+    decider = CachedDecider(network, params, NoiseEncoder(), SETTINGS)
+
+    async def run():
+        decider.rollout_started()
+        decider.rollout_started()
+        waits = asyncio.create_task(decider.decide(requests[0]))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="1 decisions wait for the parameters"):
+            decider.replace_params(params_of(network, 7))
+        decider.rollout_ended()
+        return await waits
+
+    assert [[asyncio.run(run())]] == decide_all(
+        CachedDecider(network, params, NoiseEncoder(), SETTINGS), [requests[:1]]
+    )
 
 
 def test_two_programs_whatever_is_asked(network):

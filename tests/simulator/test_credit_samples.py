@@ -19,6 +19,8 @@ from lts_jax.simulator.replays import ReplaySettings
 from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.trajectory import Trajectory
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = LabSettings(
     shape=SimulatorShape(num_teams=2, max_steps=5, num_nodes=5, num_entries=10, embedding_width=8),
     world=SimulatorParams(needed_low=2.0, needed_high=4.0, num_dead_ends=1.0, find_probability=0.6),

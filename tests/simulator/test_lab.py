@@ -23,6 +23,8 @@ from lts_jax.trajectory import Trajectory
 sys.path.insert(0, str(Path(__file__).parent))
 from lab_in_eight_devices import SETTINGS, SPARSITY, digest, trained
 
+pytestmark = pytest.mark.slow
+
 
 def rows_of(tree: object, rows: slice) -> object:
     return jax.tree.map(lambda array: array[rows], tree)

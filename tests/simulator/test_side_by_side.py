@@ -15,6 +15,8 @@ from lts_jax.trajectory import Trajectory
 sys.path.insert(0, str(Path(__file__).parent))
 from lab_in_eight_devices import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 POINTS = [{"learning.sparsity_weight": 0.0}, {"learning.sparsity_weight": 0.4}]
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from qwen3_on_devices import QWEN3
 
 
+@pytest.mark.slow
 def test_tasks_and_weights_over_eight_devices_give_the_loss_of_one() -> None:
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     script = Path(__file__).parent / "qwen3_on_devices.py"

@@ -52,6 +52,7 @@ class Stop(Exception):
     """Thrown in place of a kill."""
 
 
+@pytest.mark.slow
 def test_a_stopped_training_ends_with_the_same_parameters(folder, tmp_path):
     settings = settings_over(folder)
     whole = train_controller(open_run(tmp_path / "whole", settings), settings, Progress()).params
