@@ -218,6 +218,9 @@ def _tensors(content):
         ({"rope_theta": None, "rope_parameters": None}, "expected the field rope_theta"),
         ({"num_key_value_heads": 3}, "num_heads: expected a multiple of num_kv_heads = 3, got 4"),
         ({"head_dim": "6"}, "head_width: expected a whole number"),
+        ({"rms_norm_eps": "small"}, "norm_epsilon: expected a positive number, got 'small'"),
+        ({"rope_parameters": [1e6]}, "rope_parameters: expected a JSON object, found [1000000.0]"),
+        ({"layer_types": 3}, "layer_types: expected a JSON array, found 3"),
     ],
 )
 def test_another_family_or_feature_is_refused(folder, changes, message):

@@ -16,6 +16,8 @@ SIZES = {  # our name: the name in config.json
     "vocabulary_size": "vocab_size",
 }
 
+_JSON_NAMES = {dict: "object", list: "array"}
+
 
 @dataclass(frozen=True, slots=True)
 class Qwen3Settings:
@@ -54,8 +56,9 @@ class Qwen3Settings:
         if self.head_width % 2:
             raise UserError(f"Qwen3Settings.head_width: expected an even number, got {self.head_width}")
         for name in ("rope_theta", "norm_epsilon"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"Qwen3Settings.{name}: expected a positive number, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise UserError(f"Qwen3Settings.{name}: expected a positive number, got {value!r}")
         if self.compute_dtype not in ("float32", "bfloat16"):
             raise UserError(
                 f'Qwen3Settings.compute_dtype: expected "float32" or "bfloat16", got {self.compute_dtype!r}'
@@ -86,6 +89,9 @@ def settings_from_json(
     config = read_json(path)
     if not isinstance(config, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(config).__name__}")
+    for name, kind in (("rope_scaling", dict), ("rope_parameters", dict), ("layer_types", list)):
+        if not isinstance(config.get(name) or kind(), kind):
+            raise UserError(f"{path}: {name}: expected a JSON {_JSON_NAMES[kind]}, found {config[name]!r}")
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     _refuse_what_we_have_not(path, config, rope)
     sizes: dict[str, Any] = {ours: _needed(path, config, theirs) for ours, theirs in SIZES.items()}
@@ -112,7 +118,7 @@ def _needed(path: Path, config: dict[str, Any], name: str) -> Any:
 
 def _refuse_what_we_have_not(path: Path, config: dict[str, Any], rope: dict[str, Any]) -> None:
     window = config.get("sliding_window") if config.get("use_sliding_window") else None
-    kinds = sorted(set(config.get("layer_types") or ["full_attention"]))
+    kinds = sorted({str(kind) for kind in config.get("layer_types") or ["full_attention"]})
     found_and_expected = {
         "model_type": (config.get("model_type"), "qwen3"),
         "hidden_act": (config.get("hidden_act", "silu"), "silu"),
