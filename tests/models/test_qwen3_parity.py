@@ -147,7 +147,6 @@ def test_bfloat16_is_as_near_to_float32_as_the_reference(tmp_path):
         for one, two, three in zip(found, expected, exact, strict=True):
             ratios.append(np.sqrt(np.mean((one - three) ** 2) / np.mean((two - three) ** 2)))
             assert distance(one, three) < 0.06
-    print("RATIO", ratios)
     assert 0.7 < np.exp(np.mean(np.log(ratios))) < 1.0
 
 
