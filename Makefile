@@ -11,7 +11,7 @@ demo: $(VENV)/.installed-cpu
 	$(BIN)/lts demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile   # a process per core; the tests of one file share what they compile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder   # a process per core; one for a file, which shares what it compiles; slow ones first
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

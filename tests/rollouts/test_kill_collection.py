@@ -35,6 +35,7 @@ class CountingEndpoint:
         self.client = 0  # process id
         self.kill_at = 0  # number of charged calls; 0 never
         self.kill_delay_seconds = 0.0
+        self._num_open = 0
         self._model = SimulatedModel()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -55,7 +56,19 @@ class CountingEndpoint:
         self._ready.set()
         await self._stop.wait()
 
+    def begin_life(self):
+        """Count for the next client, once all that the killed one had sent is read."""
+
+        async def quiet():
+            await asyncio.sleep(0.005)
+            while self._num_open:
+                await asyncio.sleep(0.001)
+            self.life += 1
+
+        asyncio.run_coroutine_threadsafe(quiet(), self._loop).result(30)
+
     async def _connection(self, reader, writer):
+        self._num_open += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -65,6 +78,8 @@ class CountingEndpoint:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(reply) + reply)
         except (OSError, EOFError):
             writer.close()  # killed
+        finally:
+            self._num_open -= 1
 
     async def _answer(self, key, body):
         self.requests.append((self.life, key))
@@ -102,7 +117,7 @@ def test_thirty_kills_repeat_no_finished_call_and_lose_nothing(tmp_path):
     ):
         for point in [*points, 0]:
             finished = {line["call"] for line in recorded(tmp_path)}
-            endpoint.life += 1
+            endpoint.begin_life()
             endpoint.kill_delay_seconds = draw.uniform(0.0, 0.006)
             print(endpoint.base_url, tmp_path, file=nursery.stdin, flush=True)
             endpoint.client = int(nursery.stdout.readline())
