@@ -41,7 +41,8 @@ ENDS = {  # of a call that asks for no stream: the beginning of its reply, or th
     FailureKind.QUOTA: "quota",
     FailureKind.SERVER_ERROR: "server_error bad_gateway unavailable status_999",
     FailureKind.KEY_REFUSED: "forbidden",
-    FailureKind.REQUEST_REFUSED: "not_found endless_error error_without_charset",
+    FailureKind.NOT_FOUND: "not_found",
+    FailureKind.REQUEST_REFUSED: "endless_error error_without_charset",
 }
 STREAM_ENDS = {  # where a call that asks for a stream ends otherwise
     REPLY: "hang_after_body length_too_long",  # the end mark says that nothing more is to come

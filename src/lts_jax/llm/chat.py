@@ -31,10 +31,17 @@ class FailureKind(StrEnum):
     SERVER_ERROR = "server_error"  # 5xx and 408
     KEY_REFUSED = "key_refused"  # 401, 403
     REDIRECT = "redirect"  # 3xx; the messages and the key go nowhere else
+    NOT_FOUND = "not_found"  # 404: no such model, or no such address
     REQUEST_REFUSED = "request_refused"  # any other 4xx
     TOO_LARGE = "too_large"  # a reply past the limit of bytes
     UNREADABLE = "unreadable"  # not JSON, or not a chat completion
     NO_TEXT = "no_text"  # a completion that says nothing
+
+
+ENDPOINT_IS_DOWN = frozenset(
+    {FailureKind.CONNECTION, FailureKind.QUOTA, FailureKind.KEY_REFUSED, FailureKind.REDIRECT, FailureKind.NOT_FOUND}
+)
+"""Kinds that have nothing to do with what was asked: any other call would fail as well."""
 
 
 class ModelFailure(Exception):

@@ -127,6 +127,8 @@ def _status_kind(status: int) -> FailureKind:
         return FailureKind.SERVER_ERROR
     if status < 300:
         return FailureKind.UNREADABLE
+    if status == 404:
+        return FailureKind.NOT_FOUND
     return FailureKind.REDIRECT if status < 400 else FailureKind.REQUEST_REFUSED
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redacted_record
-from lts_jax.rollouts.outcomes import ran_out_of_budget
+from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
 from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts, write_group
@@ -61,7 +61,8 @@ def collect_groups(
     rollout ends, so that a killed collection goes on where it stopped. On the real clock that holds for every rollout.
 
     Raises:
-        UserError: a stored group was made otherwise, or the budget is used up (unfinished rollouts are not stored).
+        UserError: a stored group was made otherwise, the budget is used up, or the endpoint fails as a whole (it is
+            dead, refuses the key, has no such model). Unfinished rollouts are not stored.
     """
     done: dict[str, RolloutGroup] = {}
     finished: dict[str, list[Rollout]] = {task.task_id: [] for task in tasks}
@@ -83,6 +84,9 @@ def collect_groups(
     def keep(rollout: Rollout) -> None:
         if ran_out_of_budget(rollout.answers):
             raise UserError("the budget of the run is used up; raise --model.budget and give the same command again")
+        refused = endpoint_failure(rollout.calls)
+        if refused:
+            raise UserError(f"{refused}; nothing of this rollout is stored, and the same command goes on from here")
         siblings = finished[rollout.task.task_id]
         siblings.append(rollout)
         if on_rollout is not None:

@@ -18,7 +18,7 @@ from lts_jax import prompts
 from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
-from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
@@ -43,7 +43,7 @@ from lts_jax.records import (
 from lts_jax.redact import environment_secrets, redacted
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
-from lts_jax.rollouts.outcomes import first_finisher
+from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
@@ -158,7 +158,7 @@ class _Execution:
             error = self.redact(f"budget: {exhausted}")
             completion = Completion("", 0, 0, self.parts.model.name)
         except ModelFailure as failure:
-            error = self.redact(f"model: {failure}")
+            error = self.redact(f"{ENDPOINT if failure.kind in ENDPOINT_IS_DOWN else 'model'}: {failure}")
             completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
