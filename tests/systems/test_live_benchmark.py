@@ -168,7 +168,7 @@ def test_a_used_up_budget_stops_in_one_line_and_the_same_command_goes_on(tmp_pat
         spent = len(model.heard)
         assert spent * 0.0003 <= 0.05 + 2 * 2 * 0.0003  # what was in flight
         benchmark.run(whole)
-    assert max(Counter(model.heard).values()) == 1 and len(model.heard) > spent
+    assert len(model.heard) - len(set(model.heard)) <= 1 and len(model.heard) > spent  # the one in flight at the stop
     assert rows(tmp_path / "run")["all"]["score"]["estimate"] == 1.0
     assert "Estimate of what is left" in capsys.readouterr().out
 
