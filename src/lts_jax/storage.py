@@ -3,9 +3,9 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from lts_jax.errors import UserError
 
@@ -61,11 +61,45 @@ def append_json_line(path: Path, value: Any) -> None:
     line = json.dumps(value, allow_nan=False).encode() + b"\n"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        _cut_torn_line(file)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    with closing(AppendedLines(path)) as file:
+        file.append(line)
+
+
+class AppendedLines:
+    """A file that whole lines are only ever added to. What is appended is durable, or not there at all."""
+
+    def __init__(self, path: Path) -> None:
+        """Cut off what a kill left of a last line. A file that is not there is made at the first append."""
+        self._path = path
+        self._descriptor: int | None = None
+        self._size = _cut_torn_line(path)  # bytes that are known to be durable
+
+    def append(self, lines: bytes) -> None:
+        """Write and sync.
+
+        Raises:
+            OSError: it cannot be written; the file is then as it was.
+        """
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                _sync(self._path.parent)
+            left = memoryview(lines)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            if self._descriptor is not None:
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)  # a part is no record of anything
+            raise
+        self._size += len(lines)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def read_json_lines(path: Path) -> list[Any]:
@@ -86,15 +120,25 @@ def read_json_lines(path: Path) -> list[Any]:
     return records
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
-    end = file.seek(0, os.SEEK_END)
-    if end == 0:
-        return
-    file.seek(end - 1)
-    if file.read(1) != b"\n":
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.seek(0, os.SEEK_END)
+def _cut_torn_line(path: Path) -> int:
+    """Drop what a kill left of a line, so that the next line starts on its own. Returns the bytes that stay."""
+    if not path.exists():
+        return 0
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:  # backwards, as journals grow large and a torn line is short
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end != size:
+            file.truncate(end)
+            os.fsync(file.fileno())
+    return end
 
 
 def _sync(path: Path) -> None:

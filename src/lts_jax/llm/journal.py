@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from lts_jax.errors import UserError
+from lts_jax.storage import AppendedLines
 
 _GATHER_SECONDS = 0.002  # between a sync and the next, so that a fast disk is not busy with a few lines at a time
 _to_json = json.JSONEncoder(allow_nan=False).encode
@@ -36,8 +37,7 @@ class Journal:
         """
         self.path = path
         self._lock = _locked(path)
-        self._file: int | None = None
-        self._size = _cut_torn_line(path)  # bytes that are known to be durable
+        self._file = AppendedLines(path)
         self._guard = threading.Lock()
         self._waiting: list[_Line] = []
         self._is_writing = False
@@ -46,9 +46,10 @@ class Journal:
         self.num_syncs = 0
 
     def __del__(self) -> None:
-        for descriptor in (getattr(self, "_file", None), getattr(self, "_lock", None)):
-            if descriptor is not None:
-                os.close(descriptor)
+        if hasattr(self, "_file"):
+            self._file.close()
+        if hasattr(self, "_lock"):
+            os.close(self._lock)
 
     async def append(self, record: Mapping[str, Any]) -> None:
         """Append one record; returns once it is durable. A caller that is cancelled meanwhile takes nothing back.
@@ -87,20 +88,10 @@ class Journal:
     def _write(self, content: bytes) -> str:
         """Make `content` durable; says what was wrong, or nothing."""
         try:
-            if self._file is None:
-                self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-                _sync_folder(self.path.parent)
-            left = memoryview(content)
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
-            self.num_syncs += 1
+            self._file.append(content)
         except OSError as error:
-            if self._file is not None:
-                with suppress(OSError):
-                    os.ftruncate(self._file, self._size)  # half a batch is no record of anything
             return f"{self.path}: cannot be written ({error.strerror or error})"
-        self._size += len(content)
+        self.num_syncs += 1
         return ""
 
 
@@ -149,32 +140,3 @@ def _locked(path: Path) -> int:
         os.close(lock)
         raise UserError(f"{path.parent}: another process records calls in this folder; let it end first") from None
     return lock
-
-
-def _cut_torn_line(path: Path) -> int:
-    """Drop what a kill left of a line, so that the next line starts on its own. Returns the bytes that stay."""
-    if not path.exists():
-        return 0
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        end = size
-        while end > 0:  # backwards, as journals grow large and a torn line is short
-            start = max(0, end - 65536)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        if end != size:
-            file.truncate(end)
-            os.fsync(file.fileno())
-    return end
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
