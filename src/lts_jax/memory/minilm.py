@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lts_jax.errors import UserError
+from lts_jax.memory.by_length import encode_by_length
 from lts_jax.memory.text import one_line
 from lts_jax.storage import read_json
 
@@ -67,14 +68,10 @@ class MiniLMEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encode n texts as float32[n, D], rows of unit L2 norm; blank texts give zeros."""
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        tokens = [found.ids for found in self._tokenizer.encode_batch([texts[place] for place in places])]
-        order = sorted(range(len(places)), key=lambda row: len(tokens[row]))  # neighbours of like length pad little
-        for start in range(0, len(order), _BATCH_BUCKETS[-1]):
-            rows = order[start : start + _BATCH_BUCKETS[-1]]
-            vectors[[places[row] for row in rows]] = self._encode_batch([tokens[row] for row in rows])
-        return vectors
+        return encode_by_length(texts, self.dim, self._tokenize, self._encode_batch, _BATCH_BUCKETS[-1])
+
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
+        return [found.ids for found in self._tokenizer.encode_batch(texts)]
 
     def _encode_batch(self, tokens: list[list[int]]) -> np.ndarray:
         from lts_jax.models.minilm import embed_tokens

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from lts_jax.errors import UserError
+from lts_jax.memory.by_length import encode_by_length
 
 _BATCH_BUCKETS = (1, 8)  # texts of one compiled call
 
@@ -65,15 +66,11 @@ class Qwen3Encoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encode n texts as float32[n, D], rows of unit L2 norm; blank texts give zeros."""
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        found = self._tokenizer.encode_batch([texts[place] for place in places], add_special_tokens=False)
-        tokens = [one.ids[: self._max_tokens] for one in found]
-        order = sorted(range(len(places)), key=lambda row: len(tokens[row]))  # neighbours of like length pad little
-        for start in range(0, len(order), _BATCH_BUCKETS[-1]):
-            rows = order[start : start + _BATCH_BUCKETS[-1]]
-            vectors[[places[row] for row in rows]] = self._encode_batch([tokens[row] for row in rows])
-        return vectors
+        return encode_by_length(texts, self.dim, self._tokenize, self._encode_batch, _BATCH_BUCKETS[-1])
+
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
+        found = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [one.ids[: self._max_tokens] for one in found]
 
     def _encode_batch(self, tokens: list[list[int]]) -> np.ndarray:
         from lts_jax.models.qwen3_embed import embed_tokens
