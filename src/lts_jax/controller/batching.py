@@ -58,6 +58,15 @@ class DecisionQueue(Generic[Asked]):
         """Decisions that are not answered yet."""
         return sum(len(waiting) for waiting in self._waiting.values())
 
+    def refuse_while_waiting(self) -> None:
+        """Parameters may be replaced now.
+
+        Raises:
+            RuntimeError: decisions are waiting; they were asked of the old parameters.
+        """
+        if self.num_waiting:
+            raise RuntimeError(f"{self.num_waiting} decisions wait for the parameters that are to be replaced")
+
     def rollout_started(self) -> None:
         """One more rollout may ask."""
         self._num_active += 1

@@ -7,6 +7,7 @@ therefore gets the same bits whichever batch and row it rides in, and at most `l
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,8 +80,7 @@ class BatchedDecider:
         Raises:
             RuntimeError: decisions are waiting; they were asked of the old parameters.
         """
-        if self._queue.num_waiting:
-            raise RuntimeError(f"{self._queue.num_waiting} decisions wait for the parameters that are to be replaced")
+        self._queue.refuse_while_waiting()
         self._params = params
 
     def rollout_started(self) -> None:
@@ -103,30 +103,29 @@ class BatchedDecider:
         return await self._queue.ask(features, draw_of(request), bucket)
 
     def _answer(self, batch: list[Waiting[DecisionFeatures]], bucket: int) -> list[Admission]:
-        rows, width = self.settings.batch_size, self.texts.dim
-        query = np.zeros((rows, width), np.float32)
-        key = np.zeros((rows, bucket, width), np.float32)
-        num_keys = np.zeros(rows, np.int32)
-        step = np.zeros((rows, 3, width), np.float32)
-        for row, waiting in enumerate(batch):
-            features = waiting.asked
-            query[row], step[row], num_keys[row] = features.query_d, features.step_sd, len(features.key_nd)
-            key[row, : num_keys[row]] = features.key_nd
-        log_prob_ba = np.asarray(
-            decision_log_probs(
-                self.network,
-                self._params,
-                query,
-                key,
-                num_keys,
-                step,
-                self.settings.temperature,
-                self.settings.exact_rows,
-                self.network.frozen_arrays,
-            ),
-            np.float64,
-        )[: len(batch)]
-        return admissions(log_prob_ba, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
+        found = whole_log_probs(self.network, self._params, [waiting.asked for waiting in batch], bucket, self.settings)
+        return admissions(found, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
+
+
+def whole_log_probs(
+    network: PolicyNetwork,
+    params: Params,
+    features: Sequence[DecisionFeatures],
+    num_entries: int,
+    settings: DeciderSettings,
+) -> np.ndarray:
+    """`decision_log_probs` of at most `batch_size` decisions, each with its keys padded to `num_entries`; f64[n, A]."""
+    size, width = settings.batch_size, features[0].query_d.shape[-1]
+    query, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
+    key, num_keys = np.zeros((size, num_entries, width), np.float32), np.zeros(size, np.int32)
+    for row, each in enumerate(features):
+        query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
+        key[row, : num_keys[row]] = each.key_nd
+    temperature, exact_rows = settings.temperature, settings.exact_rows
+    found = decision_log_probs(
+        network, params, query, key, num_keys, step, temperature, exact_rows, network.frozen_arrays
+    )
+    return np.asarray(found, np.float64)[: len(features)]
 
 
 def draw_of(request: AdmissionRequest) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from lts_jax.controller.batching import DeciderCounts, DecisionQueue, Waiting, admissions
-from lts_jax.controller.decide import DeciderSettings, decision_log_probs, draw_of
+from lts_jax.controller.decide import DeciderSettings, draw_of, whole_log_probs
 from lts_jax.controller.features import DecisionFeatures, EncodedTexts, TextEncoder, decision_features
 from lts_jax.controller.policy import Admission, AdmissionRequest
 from lts_jax.errors import UserError
@@ -99,8 +99,7 @@ class CachedDecider:
         Raises:
             RuntimeError: decisions are waiting; they were asked of the old parameters.
         """
-        if self._queue.num_waiting:
-            raise RuntimeError(f"{self._queue.num_waiting} decisions wait for the parameters that are to be replaced")
+        self._queue.refuse_while_waiting()
         self._params = params
         self._rows, self._held, self._cache = {}, [None] * self._num_rows, None
 
@@ -122,20 +121,12 @@ class CachedDecider:
 
     def _answer(self, batch: list[Waiting[_Asked]], group: int) -> list[Admission]:
         asked = [waiting.asked for waiting in batch]
-        log_probs = self._whole(asked) if group == _WHOLE else self._cached(asked)
+        if group == _WHOLE:
+            features = [each.features for each in asked]
+            log_probs = whole_log_probs(self.network, self._params, features, self.network.key_window, self.settings)
+        else:
+            log_probs = self._cached(asked)
         return admissions(log_probs, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
-
-    def _whole(self, asked: Sequence[_Asked]) -> np.ndarray:
-        size, window, width = self.settings.batch_size, self.network.key_window, self.texts.dim
-        query, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
-        key = np.zeros((size, window, width), np.float32)
-        for place, each in enumerate(asked):
-            query[place], key[place], step[place] = each.features.query_d, each.features.key_nd, each.features.step_sd
-        num_keys = np.full(size, window, np.int32)
-        temperature, exact = self.settings.temperature, self.settings.exact_rows
-        frozen = self.network.frozen_arrays
-        found = decision_log_probs(self.network, self._params, query, key, num_keys, step, temperature, exact, frozen)
-        return np.asarray(found, np.float64)[: len(asked)]
 
     def _cached(self, asked: Sequence[_Asked]) -> np.ndarray:
         """Rounds of one call each: a row that lacks keys catches up one a round, and decides when it has them all."""
