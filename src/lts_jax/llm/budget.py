@@ -20,9 +20,13 @@ class Price:
 
     def usd(self, completion: Completion) -> float:
         """Price of one completion in US dollars."""
+        return self.usd_of_tokens(completion.prompt_tokens, completion.completion_tokens)
+
+    def usd_of_tokens(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """Price of tokens sent and received, in US dollars: 1e-6 (p n_prompt + q n_completion)."""
         return 1e-6 * (
-            self.usd_per_million_prompt_tokens * completion.prompt_tokens
-            + self.usd_per_million_completion_tokens * completion.completion_tokens
+            self.usd_per_million_prompt_tokens * prompt_tokens
+            + self.usd_per_million_completion_tokens * completion_tokens
         )
 
 

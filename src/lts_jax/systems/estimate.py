@@ -70,7 +70,7 @@ class Estimate:
     @property
     def usd(self) -> float:
         """US dollars at the price given; 0 without one."""
-        return _usd(self.price, self.prompt_tokens, self.completion_tokens)
+        return self.price.usd_of_tokens(self.prompt_tokens, self.completion_tokens)
 
     @property
     def hours(self) -> float:
@@ -166,10 +166,3 @@ def _measured(
     [rollouts] = evaluate([arm], held_out_tasks(offline, small), small.evaluation).values()
     like = ", everything admitted" if policy == LEARNED else ""
     return mean_cost(rollouts), f"measured on {NUM_SIMULATED} tasks of the simulated world{like}"
-
-
-def _usd(price: Price, prompt_tokens: float, completion_tokens: float) -> float:
-    return 1e-6 * (
-        price.usd_per_million_prompt_tokens * prompt_tokens
-        + price.usd_per_million_completion_tokens * completion_tokens
-    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from lts_jax.records import ToolResult
 from lts_jax.tasks.almanac.tools import AlmanacTools
 from lts_jax.tasks.almanac.world import build_almanac
+from lts_jax.teams.ports import UseTool
 from lts_jax.teams.tools.browser import Browser, BrowserSettings
 from lts_jax.teams.tools.converter import Converter, ConverterSettings
 from lts_jax.teams.tools.fetch import Fetched, FetchFailure, FetchSettings, fetch
@@ -20,7 +21,6 @@ from lts_jax.teams.tools.pages import Load, PageSettings, PageTools
 from lts_jax.teams.tools.sandbox_settings import SandboxSettings
 from lts_jax.teams.tools.search import SearchSettings, web_search
 
-UseTool = Callable[[str, Mapping[str, Any]], Awaitable[ToolResult]]
 _WEB_TOOLS = frozenset(("web_search", "visit_url", "find_on_page"))
 
 
