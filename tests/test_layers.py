@@ -1,4 +1,4 @@
-"""Imports point one way, text and arrays meet at two files only, and importing stays light. From the syntax trees."""
+"""Imports point one way, text and arrays meet in one room, and importing stays light."""
 
 import ast
 import subprocess
@@ -11,31 +11,27 @@ import lts_jax
 
 PACKAGE = Path(lts_jax.__file__).parent
 
-LEVELS = {
-    "records": 0, "trajectory": 0, "prompts": 0, "seeds": 0, "storage": 0, "errors": 0, "plain": 0, "redact": 0,
-    "programs": 0,
-    "tasks": 1, "llm": 1, "credit": 1, "models": 1,
-    "memory": 2, "teams": 2, "controller": 2,
-    "rollouts": 3, "learning": 3,
-    "simulator": 4, "evaluation": 4, "autogen": 4, "systems": 5, "sweeps": 6, "cli": 7, "commands": 7,
-}  # fmt: skip
-WITHOUT_JAX = {
-    "records",
-    "prompts",
-    "seeds",
-    "storage",
-    "errors",
-    "plain",
-    "redact",
-    "programs",
-    "tasks",
-    "llm",
-    "memory",
-    "teams",
-}
-WITHOUT_TEXT = {"credit", "models", "learning", "simulator"}
-TEXT_ROOMS = {"tasks", "llm", "teams", "memory", "prompts"}
-SMALLEST = {"errors", "plain", "seeds", "records"}  # level 0 rooms that other level 0 rooms may import
+FLOORS = (
+    ("errors", "plain", "seeds", "records", "prompts", "storage", "redact", "programs", "trajectory", "parts"),
+    ("tasks", "llm", "credit", "models"),
+    ("memory", "teams", "learning"),
+    ("admission", "environments"),
+    ("rollouts", "lab"),
+    ("bridge",),
+    ("evaluation",),
+    ("reports", "live", "logs", "adapters"),
+    ("systems",),
+    ("sweeps",),
+    ("commands", "cli", "api"),
+)
+"""A room imports rooms of lower floors only; rooms of one floor do not know each other."""
+
+LEVELS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+ARRAY_ROOMS = ("trajectory", "credit", "models", "learning", "environments", "lab")
+TEXT_ROOMS = ("records", "prompts", "redact", "tasks", "llm", "memory", "teams", "admission", "rollouts")
+NEUTRAL = ("errors", "plain", "seeds", "storage", "programs", "parts")  # neither text nor arrays
+COMPANIONS = ("reports", "live", "logs", "adapters", "systems")  # the core does not know them
+SMALLEST = ("errors", "plain", "seeds", "records")  # rooms of floor 0 that other rooms of floor 0 may import
 
 
 def imported_modules(path: Path, top_level_only: bool = False) -> set[str]:
@@ -68,8 +64,12 @@ def room(path: Path) -> str:
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if room(path) != "__init__")
 
 
+def test_every_room_has_a_floor():
+    assert {room(path) for path in FILES} <= set(LEVELS)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_lower_levels(path):
+def test_a_room_imports_only_lower_floors(path):
     own = room(path)
     for name in imported_modules(path):
         if not name.startswith("lts_jax."):
@@ -78,22 +78,40 @@ def test_a_room_imports_only_lower_levels(path):
         if other in {own, "__version__"}:
             continue
         allowed = LEVELS[other] < LEVELS[own] or (LEVELS[own] == 0 and other in SMALLEST)
-        assert allowed, f"{own} (level {LEVELS[own]}) imports {name} (level {LEVELS[other]})"
+        assert allowed, f"{own} (floor {LEVELS[own]}) imports {name} (floor {LEVELS[other]})"
 
 
-def test_the_text_side_never_imports_jax():
-    # The MiniLM encoder's network lives in models/; the text side reaches it by a late import.
+def loaded_by(room_name: str) -> set[str]:
+    """First parts of all modules in `sys.modules`, ours without `lts_jax.`, after every file of a room is imported."""
+    names = [module_name(path) for path in FILES if room(path) == room_name]
+    code = (
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        "print(*{name.split('.')[1] if name.startswith('lts_jax.') else name.split('.')[0] for name in sys.modules})"
+    )
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def module_name(path: Path) -> str:
+    """Dotted name of a file of the package."""
+    return ".".join(("lts_jax", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("room_name", ARRAY_ROOMS)
+def test_an_array_room_loads_no_text_room(room_name):
+    assert not loaded_by(room_name) & {*TEXT_ROOMS, "bridge"}
+
+
+@pytest.mark.parametrize("room_name", [*TEXT_ROOMS, *NEUTRAL])
+def test_a_text_room_loads_neither_jax_nor_an_array_room(room_name):
+    assert not loaded_by(room_name) & {"jax", "flax", "optax", "orbax", *ARRAY_ROOMS, "bridge"}
+
+
+def test_the_core_imports_no_companion():
+    companions = {name for name in COMPANIONS if name in LEVELS}
     for path in FILES:
-        if room(path) in WITHOUT_JAX:
-            heavy = {name.split(".")[0] for name in imported_modules(path)} & {"jax", "flax", "optax", "orbax"}
-            assert not heavy, f"{path} imports {heavy}"
-
-
-def test_the_array_side_never_imports_text():
-    for path in FILES:
-        if room(path) in WITHOUT_TEXT:
+        if LEVELS[room(path)] < min(LEVELS[name] for name in companions):
             rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("lts_jax.")}
-            assert not rooms & TEXT_ROOMS, f"{path} imports {rooms & TEXT_ROOMS}"
+            assert not rooms & companions, f"{path} imports {rooms & companions}"
 
 
 def test_the_models_never_import_the_tasks():
@@ -116,6 +134,6 @@ def test_importing_the_package_is_light():
 def test_teams_import_where_jax_cannot():
     code = (
         "import sys; sys.modules['jax'] = None\n"
-        "import lts_jax.teams.parallel, lts_jax.memory.reading, lts_jax.llm.chat, lts_jax.tasks"
+        "import lts_jax.teams.parallel, lts_jax.memory.reading, lts_jax.admission.rules, lts_jax.rollouts.collect"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

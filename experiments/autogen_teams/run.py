@@ -14,11 +14,11 @@ from statistics import fmean, stdev
 from autogen_core.models import ModelInfo
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-from lts_jax.autogen.chat_model import AutogenChatModel
-from lts_jax.autogen.side import AutogenSettings
-from lts_jax.autogen.team import autogen_team
-from lts_jax.autogen.workers import our_workers
-from lts_jax.controller.rules import RULES
+from lts_jax.adapters.autogen.chat_model import AutogenChatModel
+from lts_jax.adapters.autogen.side import AutogenSettings
+from lts_jax.adapters.autogen.team import autogen_team
+from lts_jax.adapters.autogen.workers import our_workers
+from lts_jax.admission.rules import RULES
 from lts_jax.llm.serving import serve_chat
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Coordinates, Rollout, Task

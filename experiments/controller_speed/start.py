@@ -94,7 +94,7 @@ def child(folder: Path) -> None:
 
 def watched():
     """The compiled functions of a training run, where they are called."""
-    from lts_jax.controller import decide_cached
+    from lts_jax.bridge import decide_cached
     from lts_jax.systems import lts
 
     return [(decide_cached, "start_row"), (decide_cached, "step_rows"), (lts, "make_update")]

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lts_jax.credit.schemes import SCHEMES
+from lts_jax.environments.teams.replays import ReplaySettings
+from lts_jax.lab.credit_samples import SampleSettings
+from lts_jax.lab.lab import LabSettings
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.simulator.credit_samples import SampleSettings
-from lts_jax.simulator.lab import LabSettings
-from lts_jax.simulator.replays import ReplaySettings
 
 WORLDS: dict[str, dict[str, float]] = {
     "clear cues": {"world.wrong_cue": 3.0, "world.stale_cue": 3.0, "world.cue_noise": 0.5},

@@ -8,8 +8,8 @@ import numpy as np
 from config import WORLDS
 from tables import COIN, FROM_REPLAYS, KINDS, PAID_FOR_USE, REWARD_ALONE, mean_of, name_of, rows_of
 
-from lts_jax.evaluation.plotting import free_offsets
 from lts_jax.evaluation.ranking_rows import Ranking
+from lts_jax.reports.plotting import free_offsets
 
 COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2"}
 OTHER, RULE = "#009e73", "#1f2933"

@@ -11,11 +11,11 @@ from jax import Array
 from trained import SEPARATE
 
 from lts_jax.credit.contract import CreditFn, needed, per_decision
+from lts_jax.environments.teams.environment import Acting, Policy
+from lts_jax.environments.teams.policies import constant, constant_logit, of_network
 from lts_jax.evaluation.fidelity import Fidelity, credit_fidelity, within_rollout_fidelity
-from lts_jax.simulator.credit_samples import CreditSamples, SampleSettings, Values, credit_samples
-from lts_jax.simulator.environment import Acting, Policy
-from lts_jax.simulator.lab import LabSettings, at_point, credit_of, network_of, results
-from lts_jax.simulator.policies import constant, constant_logit, of_network
+from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, Values, credit_samples
+from lts_jax.lab.lab import LabSettings, at_point, credit_of, network_of, results
 from lts_jax.trajectory import Trajectory
 
 EFFECTS = ("reward_effect", "seconds_saved", "expected_reward_effect", "expected_seconds_saved")

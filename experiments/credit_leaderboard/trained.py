@@ -11,13 +11,13 @@ from config import WORLDS, Config
 from jax import Array
 
 from lts_jax.credit.schemes import SCHEMES
-from lts_jax.simulator.environment import Acting
-from lts_jax.simulator.lab import LabSettings, at_point, results
-from lts_jax.simulator.policies import novelty, only_right
-from lts_jax.simulator.rollout import group
-from lts_jax.simulator.side_by_side import results_by_scheme
-from lts_jax.simulator.task import draw_task
-from lts_jax.simulator.training import measures
+from lts_jax.environments.teams.environment import Acting
+from lts_jax.environments.teams.policies import novelty, only_right
+from lts_jax.environments.teams.rollout import group
+from lts_jax.environments.teams.task import draw_task
+from lts_jax.lab.lab import LabSettings, at_point, results
+from lts_jax.lab.side_by_side import results_by_scheme
+from lts_jax.lab.training import measures
 
 Row = dict[str, Any]
 SEPARATE = ("gae", "counterfactual", "shapley", "local_group")  # a value head or replays: programs of their own

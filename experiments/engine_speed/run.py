@@ -24,8 +24,8 @@ from typing import Any
 
 from canned import TASK, TEXT, CannedModel, ledger, use_tool
 
-from lts_jax.controller.policy import AdmissionPolicy
-from lts_jax.controller.rules import admit_all, admit_none
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.admission.rules import admit_all, admit_none
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.recorded import ReplayModel
 from lts_jax.records import Coordinates, Rollout, StopReason

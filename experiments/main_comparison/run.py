@@ -13,11 +13,11 @@ from config import Config
 from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import example_rollout, stored_evaluation
 from lts_jax.commands.train import train_in
-from lts_jax.evaluation.html import report_html
-from lts_jax.evaluation.plotting import save_tradeoff_png
-from lts_jax.evaluation.report import build_report, report_json
-from lts_jax.evaluation.table import report_text
 from lts_jax.records import Rollout
+from lts_jax.reports.html import report_html
+from lts_jax.reports.plotting import save_tradeoff_png
+from lts_jax.reports.report import build_report, report_json
+from lts_jax.reports.table import report_text
 from lts_jax.storage import read_json_lines, write_json, write_text
 from lts_jax.systems.run_folder import open_run
 from lts_jax.tasks.almanac.world import HELD_OUT

@@ -18,9 +18,9 @@ import tyro
 
 from lts_jax.evaluation.ranking_rows import pivot
 from lts_jax.evaluation.ranking_statistics import holm, sign_flip_p_values
-from lts_jax.evaluation.ranking_text import p_text
-from lts_jax.evaluation.report import json_plain
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
+from lts_jax.reports.ranking_text import p_text
+from lts_jax.reports.report import json_plain
 from lts_jax.storage import read_json, write_json, write_text
 
 PARTS = {

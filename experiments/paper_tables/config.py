@@ -8,16 +8,16 @@ from rows import AB, ROWS, Objective, Row
 
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
+from lts_jax.live.benchmarks import BenchmarkSettings, Split
+from lts_jax.live.task_tools import ToolChoice, search_settings
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.summarize import SummarySettings
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.systems.comparison import REFERENCE, ComparisonSettings
-from lts_jax.systems.live import ToolChoice, search_settings
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.task_source import TaskSettings
 from lts_jax.systems.world import ModelSettings
-from lts_jax.tasks.benchmarks import BenchmarkSettings, Split
 from lts_jax.teams.settings import TeamSettings
 
 OBJECTIVES: dict[Objective, dict[str, float]] = {

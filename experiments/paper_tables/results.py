@@ -7,7 +7,7 @@ from typing import Any
 from rows import Row
 
 from lts_jax.evaluation.comparison import compare, measure_policy
-from lts_jax.evaluation.report import json_plain
+from lts_jax.reports.report import json_plain
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.comparison import REFERENCE
 

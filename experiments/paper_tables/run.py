@@ -22,11 +22,11 @@ from lts_jax.commands.confirm import confirm
 from lts_jax.commands.evaluate import evaluate_lines
 from lts_jax.commands.train import train_in
 from lts_jax.errors import UserError
+from lts_jax.live.task_tools import check_search
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.storage import read_json, write_json, write_text
 from lts_jax.systems.comparison import LEARNED, held_out_tasks, train_tasks
 from lts_jax.systems.estimate import Estimate, estimate, estimate_text, estimate_training, stored_rollouts
-from lts_jax.systems.live import check_search
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, working_in
 from lts_jax.systems.task_source import refuse_leak

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from poison_figure import picture
 from spread import trial_measures
 
+from lts_jax.environments.teams.environment import Policy
+from lts_jax.environments.teams.policies import of_network
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.simulator.environment import Policy
-from lts_jax.simulator.lab import LabSettings, network_of, results
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.trials import RULES, try_coin, try_policy, try_rules
+from lts_jax.lab.lab import LabSettings, network_of, results
+from lts_jax.lab.trials import RULES, try_coin, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 SHOWN = (

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.simulator.rollout import Rollouts
-from lts_jax.simulator.state import PLANTED
-from lts_jax.simulator.training import measures
+from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.teams.state import PLANTED
+from lts_jax.lab.training import measures
 
 
 def trial_measures(rollouts: Rollouts) -> dict[str, Array]:

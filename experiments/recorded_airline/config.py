@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.rollouts.replay_settings import ReplaySettings
+from lts_jax.logs.replay_settings import ReplaySettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from config import Config
 
-from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.features import EncodedTexts
-from lts_jax.controller.learned import LearnedPolicy
-from lts_jax.controller.policy import Admission, AdmissionPolicy, AdmissionRequest
-from lts_jax.controller.rules import RulePolicy, recency, similarity
+from lts_jax.admission.policy import Admission, AdmissionPolicy, AdmissionRequest
+from lts_jax.admission.rules import RulePolicy, recency, similarity
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.llm.chat import Ask
+from lts_jax.logs.importers import RecordedTask
+from lts_jax.logs.replay_groups import replay_groups
+from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.records import Rollout
-from lts_jax.rollouts.importers import RecordedTask
-from lts_jax.rollouts.replay_groups import replay_groups
 
 SELECTION, EVALUATION = -2, -1  # iteration numbers: their latencies are apart from those of every training iteration
 

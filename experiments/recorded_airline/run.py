@@ -11,12 +11,12 @@ from selection import choose
 from table import policy_row, print_policies, print_versus, versus_row
 from training import train
 
-from lts_jax.controller.features import EncodedTexts
-from lts_jax.controller.rules import RulePolicy, admit_all, admit_none, admit_random
+from lts_jax.admission.rules import RulePolicy, admit_all, admit_none, admit_random
+from lts_jax.logs.importers import import_tau_bench
+from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Rollout
-from lts_jax.rollouts.importers import import_tau_bench
 from lts_jax.storage import write_bytes, write_json
 
 AT_RATE = "random at learned rate"

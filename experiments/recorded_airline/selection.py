@@ -8,12 +8,12 @@ from config import Config, Setting
 from policies import SELECTION, learned, recencies, replays, similarities
 from training import train
 
-from lts_jax.controller.features import EncodedTexts
-from lts_jax.controller.policy import AdmissionPolicy
-from lts_jax.controller.rules import RulePolicy, admit_none
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.admission.rules import RulePolicy, admit_none
+from lts_jax.logs.importers import RecordedTask
+from lts_jax.logs.replay_measures import replay_measures
+from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.models.policy_network import PolicyNetwork
-from lts_jax.rollouts.importers import RecordedTask
-from lts_jax.rollouts.replay_measures import replay_measures
 
 
 @dataclass(frozen=True, slots=True)

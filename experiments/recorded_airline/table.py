@@ -11,8 +11,8 @@ from lts_jax.evaluation.statistics import (
     pair_cells,
     sign_flip_p_value,
 )
+from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.records import Rollout
-from lts_jax.rollouts.replay_measures import replay_measures
 
 SHOWN = (
     "admission_fraction", "read_rate", "reach", "pulls", "wrong_value_fraction", "cross_share_chance", "seconds",

@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 from config import Config, Setting
 
-from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.features import EncodedTexts
-from lts_jax.controller.learned import LearnedPolicy
+from lts_jax.bridge.collate import CollateSettings, collate, stack
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.state import init_state
 from lts_jax.learning.update import make_update
+from lts_jax.logs.importers import RecordedTask
+from lts_jax.logs.replay_groups import replay_groups
+from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.models.policy_network import Params, PolicyNetwork
-from lts_jax.rollouts.collate import CollateSettings, collate, stack
-from lts_jax.rollouts.importers import RecordedTask
-from lts_jax.rollouts.replay_groups import replay_groups
 
 
 def train(

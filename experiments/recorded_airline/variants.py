@@ -7,9 +7,9 @@ from config import Config
 from policies import EVALUATION, handwritten, replays
 from table import rounded
 
-from lts_jax.controller.rules import admit_all, admit_none
-from lts_jax.rollouts.importers import import_tau_bench
-from lts_jax.rollouts.replay_measures import replay_measures
+from lts_jax.admission.rules import admit_all, admit_none
+from lts_jax.logs.importers import import_tau_bench
+from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.storage import write_json
 
 SHOWN = ("admission_fraction", "pulls", "wrong_value_fraction", "reduction_percent", "team_reduction_percent")

@@ -18,9 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 
-from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.learned import LearnedPolicy
-from lts_jax.controller.rules import admit_all, admit_none, admit_random
+from lts_jax.admission.rules import admit_all, admit_none, admit_random
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.models.set_transformer import set_transformer
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
 from lts_jax.storage import write_json

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from lts_jax.live.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program
 from lts_jax.storage import write_json
-from lts_jax.teams.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program
 
 RESULTS = Path(__file__).parent / "results" / "sandbox_speed.json"
 PROGRAM = "total = sum(n * n for n in range(1000))\nprint(total)\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tyro
 
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.records import Rollout
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
 from lts_jax.storage import write_json

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import tyro
 
 from lts_jax.commands.simulator import agreement_text
+from lts_jax.environments.teams.environment import Acting
+from lts_jax.environments.teams.figures import AGREED, figures
+from lts_jax.environments.teams.policies import constant, constant_logit, only_right
+from lts_jax.environments.teams.rollout import groups
+from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.plain import to_plain
-from lts_jax.simulator.environment import Acting
-from lts_jax.simulator.figures import AGREED, figures
-from lts_jax.simulator.policies import constant, constant_logit, only_right
-from lts_jax.simulator.rollout import groups
-from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.agreement import (
     FOLDERS,

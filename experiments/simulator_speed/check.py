@@ -6,12 +6,12 @@ from jax_side import ACTING, LEARNING, NETWORK, SHAPE, WORLD
 from numpy_side import Learner, Tasks, rollouts
 
 from lts_jax.credit.reinforce import reinforce
+from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.teams.randomness import seed_words
+from lts_jax.environments.teams.rollout import group
+from lts_jax.environments.teams.task import draw_task
 from lts_jax.learning.state import init_state
 from lts_jax.learning.update import update_once
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.randomness import seed_words
-from lts_jax.simulator.rollout import group
-from lts_jax.simulator.task import draw_task
 
 
 def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, float]:

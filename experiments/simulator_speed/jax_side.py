@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.reinforce import reinforce
+from lts_jax.environments.teams.environment import Acting
+from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.teams.rollout import groups
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import update_once
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
-from lts_jax.simulator.environment import Acting
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.rollout import groups
-from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 SHAPE = SimulatorShape(num_teams=3, max_steps=12, num_nodes=12, num_entries=36, embedding_width=8)

@@ -10,10 +10,10 @@ import numpy as np
 from jax_side import LEARNING, NETWORK, SHAPE, WORLD
 
 from lts_jax.credit.reinforce import reinforce
+from lts_jax.environments.teams.randomness import seed_words
+from lts_jax.environments.teams.task import draw_task
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import make_update
-from lts_jax.simulator.randomness import seed_words
-from lts_jax.simulator.task import draw_task
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 _PATH = Path(__file__).parents[2] / "tests" / "reference" / "simulator_twin.py"

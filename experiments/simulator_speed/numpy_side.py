@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 
 U32, F32 = np.uint32, np.float32
 NEEDED, DETOUR, DEAD_END, ABSENT = range(4)

@@ -66,8 +66,8 @@ def contenders(num_rounds: int) -> dict[str, object]:
     from loop_side import new_loop
     from numpy_side import Learner, draw_tasks, rollouts
 
+    from lts_jax.environments.teams.policies import constant, constant_logit
     from lts_jax.models.policy_network import PolicyNetwork
-    from lts_jax.simulator.policies import constant, constant_logit
 
     agreement = numpy_equals_jax()
     key = jax.random.key(0)
@@ -138,7 +138,7 @@ def seeds(num_rounds: int, num_seeds: int = 128) -> dict[str, object]:
     import numpy as np
     from jax_side import NETWORK, train
 
-    from lts_jax.simulator.sharding import over_points
+    from lts_jax.lab.sharding import over_points
 
     pairs = []
     work = {}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import tyro
 
+from lts_jax.admission.rules import RULES
 from lts_jax.commands.train import train_in
-from lts_jax.controller.rules import RULES
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
-from lts_jax.evaluation.report import build_report
-from lts_jax.evaluation.table import report_text
+from lts_jax.reports.report import build_report
+from lts_jax.reports.table import report_text
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params

@@ -22,14 +22,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from frontier_figure import picture
 
+from lts_jax.environments.teams.environment import Observation, Policy
+from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.simulator.environment import Observation, Policy
-from lts_jax.simulator.lab import LabSettings, network_of, results
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.rollout import Rollouts
-from lts_jax.simulator.settings import SimulatorShape
-from lts_jax.simulator.training import measures
-from lts_jax.simulator.trials import RULES, try_policy, try_rules
+from lts_jax.lab.lab import LabSettings, network_of, results
+from lts_jax.lab.training import measures
+from lts_jax.lab.trials import RULES, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 EVICT_RULES = {"age": 0.0, "use": 1.0, "value": 2.0}

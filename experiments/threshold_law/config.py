@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from probes import ProbeSettings
 
-from lts_jax.simulator.lab import LabSettings
+from lts_jax.lab.lab import LabSettings
 
 USAGE, SPARSITY = "learning.usage_weight", "learning.sparsity_weight"
 

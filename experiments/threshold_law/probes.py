@@ -15,13 +15,13 @@ from jax import Array
 
 from lts_jax.credit.group_relative import centred, spread
 from lts_jax.credit.returns import combined
+from lts_jax.environments.teams.environment import ASK, Acting
+from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.teams.rollout import group, rollout
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
+from lts_jax.environments.teams.state import NOTHING, RIGHT, STALE
+from lts_jax.environments.teams.task import DEAD_END, DETOUR, NEEDED, SimulatedTask, draw_task
 from lts_jax.models.policy_network import PolicyNetwork
-from lts_jax.simulator.environment import ASK, Acting
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.rollout import group, rollout
-from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
-from lts_jax.simulator.state import NOTHING, RIGHT, STALE
-from lts_jax.simulator.task import DEAD_END, DETOUR, NEEDED, SimulatedTask, draw_task
 
 KINDS = (
     "fact, right",

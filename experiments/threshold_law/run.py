@@ -20,8 +20,8 @@ from switch import Switch, find_switch, ratio_shift
 from tabular import TabularSettings, crossing, tables, usages
 from training import probed
 
-from lts_jax.evaluation.report import json_plain
 from lts_jax.evaluation.statistics import Interval, mean_interval
+from lts_jax.reports.report import json_plain
 from lts_jax.storage import read_json, write_json, write_text
 
 TABLES = {

@@ -10,8 +10,8 @@ import numpy as np
 from config import LawSettings, Variant
 from probes import KINDS, Probes, make_probe
 
-from lts_jax.simulator.lab import LabSettings, network_of, results
-from lts_jax.simulator.sharding import over_points
+from lts_jax.lab.lab import LabSettings, network_of, results
+from lts_jax.lab.sharding import over_points
 
 PROBE_SEED = 1000  # added to a run's seed: probes are on tasks that no controller was trained on
 SUMS = ("count", "admit_probability", "is_paid", "advantage_effect", "reward_effect", "seconds_effect")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lts_jax.bridge.collate import Place, rollout_counts
+from lts_jax.bridge.futures import replay_future
 from lts_jax.evaluation.evaluate import Arm
 from lts_jax.evaluation.statistics import NUM_RESAMPLES, Interval, percentile_interval, task_weights
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.collate import Place, rollout_counts
-from lts_jax.rollouts.futures import replay_future
 
 
 @dataclass(frozen=True, slots=True)

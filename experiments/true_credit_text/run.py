@@ -19,7 +19,9 @@ from admissions import Admissions, admission_rows
 from figure import picture
 from luck import decision_share, effects_in_futures
 
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
+from lts_jax.bridge.collate import collate, stack
+from lts_jax.bridge.flips import flip_decisions
 from lts_jax.credit.schemes import SCHEMES
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
@@ -27,9 +29,7 @@ from lts_jax.evaluation.fidelity import Fidelity, credit_fidelity, effect_of_adm
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.plain import to_plain
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.collate import collate, stack
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
-from lts_jax.rollouts.flips import flip_decisions
 from lts_jax.storage import write_bytes, write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings

@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from crossover import Crossing, crossings
 from sharing_maps import picture
 
+from lts_jax.environments.teams.environment import Policy
+from lts_jax.environments.teams.params_file import read_params
+from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.simulator.environment import Policy
-from lts_jax.simulator.lab import LabSettings, network_of, results
-from lts_jax.simulator.params_file import read_params
-from lts_jax.simulator.policies import of_network
-from lts_jax.simulator.rollout import Rollouts
-from lts_jax.simulator.settings import SimulatorParams
-from lts_jax.simulator.training import measures
-from lts_jax.simulator.trials import RULES, try_coin, try_policy, try_rules
+from lts_jax.lab.lab import LabSettings, network_of, results
+from lts_jax.lab.training import measures
+from lts_jax.lab.trials import RULES, try_coin, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 KINDS = {"wrong": "world.wrong_probability", "stale": "world.stale_probability"}  # one is swept, the other stays

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
+REJECT = 0
+ADMIT = 1
+"""Actions. The text side, which knows no arrays, has the same two in `admission.policy`."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from fake_rollouts import make_rollout, make_rollouts
 
 from lts_jax.evaluation.chance import listing_window, num_teams_shown, pull_rate, shown_pairs
 from lts_jax.evaluation.measures import measure
-from lts_jax.evaluation.report import build_report, find_row
 from lts_jax.records import MemoryEntry, ModelCall, Pull, Rollout
+from lts_jax.reports.report import build_report, find_row
 
 
 def selection(team: int, step: int, started: float, error: str = "") -> ModelCall:

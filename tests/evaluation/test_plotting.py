@@ -2,8 +2,8 @@
 
 from fake_rollouts import make_rollouts
 
-from lts_jax.evaluation.plotting import LETTER_POINTS, free_offsets, save_tradeoff_png
-from lts_jax.evaluation.report import build_report
+from lts_jax.reports.plotting import LETTER_POINTS, free_offsets, save_tradeoff_png
+from lts_jax.reports.report import build_report
 
 
 def test_a_lone_label_stands_right_above_its_point():

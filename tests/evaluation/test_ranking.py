@@ -8,10 +8,10 @@ import pytest
 from fake_sweeps import FIELDS, LIFT, make_table
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking_report import build_sweep_report, number_form, parse_reference, sweep_headline
 from lts_jax.evaluation.ranking_rows import better_direction, pivot, rank, short_names
-from lts_jax.evaluation.ranking_text import p_text, ranking_text
-from lts_jax.evaluation.table import WIDTH
+from lts_jax.reports.ranking_report import build_sweep_report, number_form, parse_reference, sweep_headline
+from lts_jax.reports.ranking_text import p_text, ranking_text
+from lts_jax.reports.table import WIDTH
 
 DOCUMENT = {
     "fields": list(FIELDS),

@@ -13,12 +13,12 @@ from pyarrow import parquet
 
 from lts_jax.cli import main
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking import is_sweep, read_sweep, write_ranking
-from lts_jax.evaluation.ranking_figures import HeatCell, Point, PointSeries, heat_map, point_chart
-from lts_jax.evaluation.ranking_page import ranking_html
-from lts_jax.evaluation.ranking_plotting import save_ranking_png
-from lts_jax.evaluation.ranking_report import build_sweep_report
 from lts_jax.evaluation.statistics import Interval
+from lts_jax.reports.ranking import is_sweep, read_sweep, write_ranking
+from lts_jax.reports.ranking_figures import HeatCell, Point, PointSeries, heat_map, point_chart
+from lts_jax.reports.ranking_page import ranking_html
+from lts_jax.reports.ranking_plotting import save_ranking_png
+from lts_jax.reports.ranking_report import build_sweep_report
 
 MEASURES = ["reward", "runtime_seconds", "admission_fraction", "read_rate"]
 HOSTILE = "\"'><script>alert(1)</script>\x00 </style>"

@@ -8,9 +8,9 @@ import pytest
 from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
 from lts_jax.evaluation.curves import learning_curves
-from lts_jax.evaluation.report import build_report, find_row, headline, report_json
-from lts_jax.evaluation.table import report_text, short_count
 from lts_jax.records import Rollout, StopReason
+from lts_jax.reports.report import build_report, find_row, headline, report_json
+from lts_jax.reports.table import report_text, short_count
 
 
 def timed(policy: str, task: int, seed: int, seconds: float, score: float) -> Rollout:

@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 import pytest
 from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
-from lts_jax.evaluation.figures import Dot, Series, cumulative_chart, dot_plot, line_chart, policy_colors
-from lts_jax.evaluation.html import report_html
-from lts_jax.evaluation.report import build_report
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
-from lts_jax.evaluation.svg import Scale, number_label, quote, ticks
-from lts_jax.evaluation.timeline import excerpt, timeline
 from lts_jax.records import Rollout
+from lts_jax.reports.figures import Dot, Series, cumulative_chart, dot_plot, line_chart, policy_colors
+from lts_jax.reports.html import report_html
+from lts_jax.reports.report import build_report
+from lts_jax.reports.svg import Scale, number_label, quote, ticks
+from lts_jax.reports.timeline import excerpt, timeline
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
 VOID = {"meta", "br"}

@@ -1,8 +1,8 @@
 import pytest
 from fake_rollouts import make_rollouts
 
-from lts_jax.evaluation.plotting import save_tradeoff_png
-from lts_jax.evaluation.report import build_report
+from lts_jax.reports.plotting import save_tradeoff_png
+from lts_jax.reports.report import build_report
 
 
 def test_png_is_written(tmp_path) -> None:

@@ -107,7 +107,7 @@ def test_what_json_cannot_hold_becomes_null(study: dict[str, ModuleType]) -> Non
 
 
 def test_samples_of_several_seeds_keep_their_rollouts_apart(study: dict[str, ModuleType]) -> None:
-    from lts_jax.simulator.credit_samples import CreditSamples
+    from lts_jax.lab.credit_samples import CreditSamples
 
     column, flag = np.array([1.0, 2.0]), np.array([True, False])
     one = CreditSamples({"a": column}, column, column, column, column, ("0", "0"), np.array([0, 4]), flag, flag)

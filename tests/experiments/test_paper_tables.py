@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "systems"))
 from live_endpoint import Scripted, assistantbench_folder, gaia_folder, served
 
 from lts_jax.errors import UserError
+from lts_jax.live.task_tools import ToolChoice
 from lts_jax.llm.budget import BudgetSettings, Price
-from lts_jax.systems.live import ToolChoice
 
 ROOT = Path(__file__).parents[2]
 

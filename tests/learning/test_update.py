@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
-from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.policy import AdmissionRequest
+from lts_jax.admission.policy import AdmissionRequest
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative
 from lts_jax.credit.return_to_go import return_to_go

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from lts_jax.controller.rules import admit_all
+from lts_jax.admission.rules import admit_all
 from lts_jax.llm.recorded import RecordingModel, ReplayModel
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
 from lts_jax.records import Coordinates

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi", reason="needs the extra parity")
 pytest.importorskip("uvicorn", reason="needs the extra parity")
 pytest.importorskip("transformers", reason="needs the extra parity")
 
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.models.tiny_qwen3 import write_tiny

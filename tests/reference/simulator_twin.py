@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 
 NEEDED, DETOUR, DEAD_END, ABSENT = range(4)
 STALL, FIND, WRONG, COMMON, LEFT_STALE, POISON, POISON_NODE, CRASH, STOP, ADMIT, SECONDS, ENTRY = range(12)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from lts_jax.controller.rules import admit_all
+from lts_jax.admission.rules import admit_all
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.rollouts.collect import CollectSettings, collect_groups

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import FailureKind, ModelFailure
 from lts_jax.llm.simulated import SimulatedModel

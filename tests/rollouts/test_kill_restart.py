@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lts_jax.controller.rules import admit_all
+from lts_jax.admission.rules import admit_all
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import Completion

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from lts_jax import prompts
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.records import Coordinates
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model

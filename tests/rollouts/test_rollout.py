@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from lts_jax import prompts
-from lts_jax.controller.policy import Admission
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.policy import Admission
+from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import Completion, ModelFailure

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.llm.serving import serve_chat
 from lts_jax.llm.simulated import SimulatedModel

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lts_jax.bridge.collate import CollateSettings, collate, stack
 from lts_jax.errors import UserError
 from lts_jax.records import (
     Answer,
@@ -21,7 +22,6 @@ from lts_jax.records import (
     StopReason,
     Task,
 )
-from lts_jax.rollouts.collate import CollateSettings, collate, stack
 from lts_jax.rollouts.store import read_group, write_group
 
 TASK = Task("t-1", "How many?", "3", "train", attachments=("a.csv",))

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from lts_jax import prompts
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
+from lts_jax.bridge.collate import CollateSettings, collate
+from lts_jax.bridge.flips import flip_decisions
+from lts_jax.bridge.origins import OriginCredit, bonus_by_origin, credit_by_origin, origin_lines
 from lts_jax.credit.replays import counterfactual
 from lts_jax.credit.usage import usage_bonus
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, RolloutGroup, Task, ToolResult
-from lts_jax.rollouts.collate import CollateSettings, collate
-from lts_jax.rollouts.flips import flip_decisions
-from lts_jax.rollouts.origins import OriginCredit, bonus_by_origin, credit_by_origin, origin_lines
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings

@@ -21,7 +21,7 @@ from functools import lru_cache
 import pytest
 
 from lts_jax import prompts
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.rules import RULES
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.guards import UNGUARDED, GuardSettings
 from lts_jax.records import Coordinates, Task, ToolResult

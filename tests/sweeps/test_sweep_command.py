@@ -9,7 +9,7 @@ import pytest
 
 from lts_jax.cli import main
 from lts_jax.commands.sweep import sweep_bar
-from lts_jax.simulator.lab import run_points
+from lts_jax.lab.lab import run_points
 from lts_jax.sweeps.fields import sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, read_table
 from lts_jax.sweeps.plan import with_settings

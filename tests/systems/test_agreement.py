@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lts_jax.cli import main
+from lts_jax.environments.teams.params_file import read_params
+from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.records import (
@@ -22,8 +24,6 @@ from lts_jax.records import (
     StopReason,
     Task,
 )
-from lts_jax.simulator.params_file import read_params
-from lts_jax.simulator.settings import SimulatorParams
 from lts_jax.systems.agreement import AgreementRow, halves, read_recorded
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
 from lts_jax.systems.lts import TrainSettings

@@ -18,20 +18,20 @@ from live_endpoint import Scripted, assistantbench_folder, gaia_folder, served
 
 from lts_jax.commands import benchmark, rollout
 from lts_jax.errors import UserError
+from lts_jax.live.benchmarks import BenchmarkSettings
+from lts_jax.live.task_tools import ToolChoice, check_search, search_settings
+from lts_jax.live.tools.kit import ToolSettings
+from lts_jax.live.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
+from lts_jax.live.tools.search import SearchSettings
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
-from lts_jax.systems.live import ToolChoice, check_search, search_settings
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.task_source import TaskSettings, refuse_leak, source_tasks
 from lts_jax.systems.world import ModelSettings
-from lts_jax.tasks.benchmarks import BenchmarkSettings
 from lts_jax.teams.settings import TeamSettings
-from lts_jax.teams.tools.kit import ToolSettings
-from lts_jax.teams.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
-from lts_jax.teams.tools.search import SearchSettings
 
 PRICE = Price(2.0, 10.0)
 ANSWERS = {f"zebra-id-{number}": "otter" for number in range(6)}

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("tokenizers", reason="needs the extra qwen")
 
+from lts_jax.bridge.decide import decision_log_probs
+from lts_jax.bridge.decide_cached import start_row, step_rows
 from lts_jax.cli import main
-from lts_jax.controller.decide import decision_log_probs
-from lts_jax.controller.decide_cached import start_row, step_rows
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import restore
 from lts_jax.learning.state import init_state

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lts_jax.controller.decide import BatchedDecider
+from lts_jax.bridge.decide import BatchedDecider
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer

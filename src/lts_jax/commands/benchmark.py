@@ -8,12 +8,14 @@ from typing import Annotated
 
 import tyro
 
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.confirm import confirm
 from lts_jax.commands.evaluate import evaluate_lines
 from lts_jax.commands.report import write_report
-from lts_jax.controller.learned import LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
+from lts_jax.live.benchmarks import BenchmarkSettings
+from lts_jax.live.task_tools import ToolChoice, check_search, search_settings
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
@@ -21,12 +23,10 @@ from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_json
 from lts_jax.systems.comparison import LEARNED, MATCHED, REFERENCE, ComparisonSettings, held_out_tasks, train_tasks
 from lts_jax.systems.estimate import estimate, estimate_text
-from lts_jax.systems.live import ToolChoice, check_search, search_settings
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
 from lts_jax.systems.task_source import TaskSettings, refuse_leak
 from lts_jax.systems.world import EncoderSettings, ModelSettings, make_encoder, make_model
-from lts_jax.tasks.benchmarks import BenchmarkSettings
 
 CALLS = "calls"  # folder of recorded calls in the run folder
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
 from lts_jax.commands.submissions import write_submissions
-from lts_jax.controller.learned import LearnedPolicy
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout, Task
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, run_comparison

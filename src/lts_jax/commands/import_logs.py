@@ -8,8 +8,8 @@ from typing import Literal
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.logs.importers import IMPORTERS, recorded_rollout
 from lts_jax.records import Rollout
-from lts_jax.rollouts.importers import IMPORTERS, recorded_rollout
 from lts_jax.rollouts.store import write_rollouts
 
 

@@ -5,15 +5,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lts_jax.controller.policy import AdmissionPolicy
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
+from lts_jax.logs.importers import ImportedRuns, import_recorded, recorded_rollout
+from lts_jax.logs.replay_groups import replay_groups
+from lts_jax.logs.replay_measures import replay_measures
+from lts_jax.logs.replay_settings import ReplaySettings
 from lts_jax.records import Rollout
 from lts_jax.rollouts.collect import RolloutCounter
-from lts_jax.rollouts.importers import ImportedRuns, import_recorded, recorded_rollout
-from lts_jax.rollouts.replay_groups import replay_groups
-from lts_jax.rollouts.replay_measures import replay_measures
-from lts_jax.rollouts.replay_settings import ReplaySettings
 from lts_jax.rollouts.store import write_rollouts
 
 

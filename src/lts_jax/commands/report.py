@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.html import report_html
-from lts_jax.evaluation.ranking import is_sweep, write_ranking
-from lts_jax.evaluation.report import build_report, report_json
-from lts_jax.evaluation.table import report_text
 from lts_jax.records import Rollout
+from lts_jax.reports.html import report_html
+from lts_jax.reports.ranking import is_sweep, write_ranking
+from lts_jax.reports.report import build_report, report_json
+from lts_jax.reports.table import report_text
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_json, write_text
 from lts_jax.systems.comparison import LEARNED, POLICIES, POLICY_NAMES, REFERENCE

@@ -10,10 +10,10 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
+from lts_jax.live.task_tools import check_search
 from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
-from lts_jax.systems.live import check_search
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.systems.task_source import source_tasks

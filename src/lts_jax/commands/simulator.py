@@ -30,7 +30,7 @@ class Command:
 
 def run(command: Command) -> None:
     """Fit, check, print, write."""
-    from lts_jax.simulator.params_file import write_params
+    from lts_jax.environments.teams.params_file import write_params
     from lts_jax.systems.agreement import agreement, fit_recorded, halves, read_recorded
 
     rollout = read_settings(command.run, TrainSettings).rollout

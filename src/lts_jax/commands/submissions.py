@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lts_jax.live.submission import submit_rollouts
 from lts_jax.records import Rollout, Task
-from lts_jax.rollouts.submission import submit_rollouts
 
 
 def write_submissions(folder: Path, tasks: Sequence[Task], rollouts: Mapping[str, Sequence[Rollout]]) -> list[Path]:

@@ -99,13 +99,13 @@ def _in_world(settings: Any, command: Command) -> Any:
         return settings
     if command.side != "simulator":
         raise UserError(f"--world: only the simulator has such a world, not the side {command.side}")
-    from lts_jax.simulator.params_file import read_params
+    from lts_jax.environments.teams.params_file import read_params
 
     return replace(settings, world=read_params(command.world))
 
 
 def _ranking(folder: Path) -> str:
-    from lts_jax.evaluation.ranking import write_ranking
+    from lts_jax.reports.ranking import write_ranking
 
     return write_ranking(folder)
 

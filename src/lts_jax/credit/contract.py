@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.trajectory import Trajectory
+from lts_jax.trajectory import ADMIT, Trajectory
 
 Field = TypeVar("Field")  # of a trajectory
 
@@ -36,7 +36,7 @@ def decision_mean(value_gkt: Array, trajectory: Trajectory) -> Array:
 
 def admitted(trajectory: Trajectory) -> Array:
     """Decisions that took the entry into the bank (action 1), bool[G, K, T]."""
-    return trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
+    return trajectory.decision_mask_gkt & (trajectory.action_gkt == ADMIT)
 
 
 def needed(field: Field | None, scheme: str, missing: str) -> Field:

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.controller.policy import ADMIT
 from lts_jax.credit.contract import Number
+from lts_jax.trajectory import ADMIT, REJECT
 
 
 def action_log_probs(logits: Array, *, temperature: Number) -> Array:
@@ -29,7 +29,7 @@ def action_log_probs(logits: Array, *, temperature: Number) -> Array:
 def taken(log_probs: Array, action: Array) -> Array:
     """The log-probability of the action: f32[...] from f32[..., A] and i32[...]."""
     if log_probs.shape[-1] == 2:  # without a lookup, which is slow in reverse
-        return jnp.where(action == 1, log_probs[..., 1], log_probs[..., 0])
+        return jnp.where(action == ADMIT, log_probs[..., ADMIT], log_probs[..., REJECT])
     return jnp.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
 
 

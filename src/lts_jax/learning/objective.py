@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.controller.policy import ADMIT
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.returns import episode_return
 from lts_jax.learning import losses
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
-from lts_jax.trajectory import DecisionContext, Trajectory
+from lts_jax.trajectory import ADMIT, DecisionContext, Trajectory
 
 Metrics = dict[str, Array]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lts_jax import prompts
-from lts_jax.controller.policy import ADMIT, AdmissionPolicy, AdmissionRequest
+from lts_jax.admission.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
@@ -88,7 +88,7 @@ class RolloutParts:
     virtual_time: bool = True  # False: real models on the real clock
     budget: Budget = field(default_factory=Budget)
     price: Price = field(default_factory=Price)
-    run_team: RunTeam = run_team  # what works as one team; see `lts_jax.autogen` for another
+    run_team: RunTeam = run_team  # what works as one team; see `lts_jax.adapters.autogen` for another
     tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
 
 

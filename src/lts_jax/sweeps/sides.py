@@ -34,13 +34,13 @@ def side(name: str) -> Side:
 
 
 def _simulator_settings() -> Any:
-    from lts_jax.simulator.lab import LabSettings
+    from lts_jax.lab.lab import LabSettings
 
     return LabSettings()
 
 
 def _simulator_runner(folder: Path) -> Runner:
-    from lts_jax.simulator.lab import run_points
+    from lts_jax.lab.lab import run_points
 
     return run_points
 
@@ -64,7 +64,7 @@ def _check_text(settings: Any) -> None:
 
 
 def _check_numbers(settings: Any) -> None:
-    from lts_jax.simulator.lab import at_point
+    from lts_jax.lab.lab import at_point
 
     at_point(settings, {})
 
@@ -74,7 +74,7 @@ def _nothing(settings: Any) -> None:
 
 
 def _check_simulator(settings: Any) -> None:
-    from lts_jax.simulator.lab import plan_of
+    from lts_jax.lab.lab import plan_of
 
     plan_of(settings)  # tries the scheme, and refuses one that breaks its contract
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from lts_jax.controller.policy import AdmissionPolicy
+from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio

@@ -10,16 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lts_jax.bridge.collate import CollateSettings, collate, stack
+from lts_jax.environments.teams.figures import AGREED, Figures, figures
+from lts_jax.environments.teams.fitting import SHARINGS, FitSettings, fit, neutral, simulated_figures
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.evaluation.statistics import Interval, percentile_interval
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.collate import CollateSettings, collate, stack
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
-from lts_jax.simulator.figures import AGREED, Figures, figures
-from lts_jax.simulator.fitting import SHARINGS, FitSettings, fit, neutral, simulated_figures
-from lts_jax.simulator.settings import SimulatorParams, SimulatorShape
 from lts_jax.systems.comparison import REFERENCE
 from lts_jax.systems.observed import observed_seconds
 from lts_jax.trajectory import Trajectory

@@ -7,9 +7,9 @@ number of teams). Random and similarity also run at the learned controller's own
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lts_jax.controller.learned import Decider, LearnedPolicy
-from lts_jax.controller.policy import AdmissionPolicy
-from lts_jax.controller.rules import RULES
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.admission.rules import RULES
+from lts_jax.bridge.learned import Decider, LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
 from lts_jax.llm.budget import Budget

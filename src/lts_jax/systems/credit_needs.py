@@ -7,14 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from lts_jax.bridge.collate import CollateSettings
+from lts_jax.bridge.flips import flip_decisions
+from lts_jax.bridge.futures import regroup_decisions
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.collate import CollateSettings
 from lts_jax.rollouts.collect import RolloutCounter
-from lts_jax.rollouts.flips import flip_decisions
-from lts_jax.rollouts.futures import regroup_decisions
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.trajectory import Trajectory
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from statistics import fmean
 
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
+from lts_jax.live.task_tools import ToolChoice
 from lts_jax.llm.budget import Price
 from lts_jax.records import Rollout
 from lts_jax.rollouts.store import read_folder, read_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, make_arm, make_policy
-from lts_jax.systems.live import ToolChoice
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.task_source import TaskSettings

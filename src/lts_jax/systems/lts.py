@@ -14,10 +14,11 @@ from hashlib import blake2b
 
 import jax
 
-from lts_jax.controller.decide import BatchedDecider, DeciderSettings
-from lts_jax.controller.decide_cached import CachedDecider
-from lts_jax.controller.learned import Decider, LearnedPolicy
-from lts_jax.controller.policy import AdmissionPolicy
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.bridge.collate import CollateSettings, collate, stack
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.bridge.decide_cached import CachedDecider
+from lts_jax.bridge.learned import Decider, LearnedPolicy
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
@@ -27,12 +28,12 @@ from lts_jax.learning.metrics import as_floats
 from lts_jax.learning.settings import LearningSettings, credit_of
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
+from lts_jax.live.task_tools import TaskTools, ToolChoice, check_search
 from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.plain import to_plain
 from lts_jax.records import Rollout, RolloutGroup, Task
-from lts_jax.rollouts.collate import CollateSettings, collate, stack
 from lts_jax.rollouts.collect import CollectSettings, collect_groups, spend
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder
@@ -47,7 +48,6 @@ from lts_jax.systems.controllers import (
     make_network,
 )
 from lts_jax.systems.credit_needs import checked_needs, with_replays
-from lts_jax.systems.live import TaskTools, ToolChoice, check_search
 from lts_jax.systems.run_folder import RunFolder, identity
 from lts_jax.systems.task_source import TaskSettings, source_tasks
 from lts_jax.systems.world import EncoderSettings, ModelSettings, almanac_tools, make_encoder, make_model

@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import Literal
 
 from lts_jax.errors import UserError
+from lts_jax.live.benchmarks import BenchmarkSettings, load_benchmark
 from lts_jax.records import Task
 from lts_jax.systems.world import almanac_tasks
-from lts_jax.tasks.benchmarks import BenchmarkSettings, load_benchmark
 
 Part = Literal["train", "validation", "test"]
 

@@ -1,0 +1,1 @@
+"""Other people's frameworks, one folder each, imported only where asked for."""

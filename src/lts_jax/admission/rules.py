@@ -1,0 +1,150 @@
+"""Admission without learning: what a learned controller must beat. All behind the same `AdmissionPolicy`.
+
+Rules that draw use the same uniform number as a learned controller would at the same place, in the same orientation
+(small numbers reject), so that policies can be compared decision by decision.
+"""
+
+import math
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lts_jax.admission.policy import ADMIT, REJECT, Admission, AdmissionRequest
+from lts_jax.errors import UserError
+from lts_jax.llm.chat import Ask
+from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
+from lts_jax.prompts import judge_request
+from lts_jax.records import Message
+from lts_jax.seeds import rollout_coordinates, uniform
+
+MAX_JUDGED_CHARACTERS = 2500  # of a step's output shown to a judge; the same length as a pulled value
+
+_VERDICT = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_CERTAIN_ADMIT = Admission(ADMIT, 0.0, 1.0)
+_CERTAIN_REJECT = Admission(REJECT, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RulePolicy:
+    """A rule as an `AdmissionPolicy`. A `listing_window` of 0 means that teams share nothing at all."""
+
+    name: str
+    choose: Callable[[AdmissionRequest, Ask], Awaitable[Admission]]
+    listing_window: int | None = None
+
+    async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
+        """Apply the rule to one step."""
+        return await self.choose(request, ask)
+
+
+def admit_none() -> RulePolicy:
+    """Admit nothing and list nothing: teams run apart, as in M1-Parallel (arXiv 2507.08944)."""
+    return RulePolicy("none", _reject, listing_window=0)
+
+
+def admit_all() -> RulePolicy:
+    """Admit every step: AddAll of LTS (arXiv 2602.05965, table 2)."""
+    return RulePolicy("all", _admit)
+
+
+def admit_random(rate: float = 0.5) -> RulePolicy:
+    """Admit each step with probability `rate`, independently. The log-probability is log(rate) or log(1 - rate)."""
+    if not 0.0 <= rate <= 1.0:
+        raise UserError(f"admit_random(rate): expected a probability in [0, 1], got {rate}")
+
+    async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
+        step = request.step
+        draw = uniform(*rollout_coordinates(request.coordinates), step.team, step.step, "decide")
+        action = ADMIT if draw >= 1.0 - rate else REJECT
+        return Admission(action, math.log(rate if action == ADMIT else 1.0 - rate), rate)
+
+    return RulePolicy(f"random({rate:g})", choose)
+
+
+def recency(window: int = 10) -> RulePolicy:
+    """Admit every step, but list only the newest `window` keys: a first-in first-out memory of that size."""
+    if window < 1:
+        raise UserError(f"recency(window): expected at least 1, got {window}")
+    return RulePolicy(f"recency({window})", _admit, listing_window=window)
+
+
+def similarity(encoder: TextEncoder, threshold: float = 0.8) -> RulePolicy:
+    """Admit a step unless its summary nearly repeats a key: iff max_n cos(phi(s), phi(s_n)) < `threshold`.
+
+    The first step is always admitted, and so is a summary without any feature (a zero vector has cosine 0).
+    """
+    if not -1.0 <= threshold <= 1.0:
+        raise UserError(f"similarity(threshold): expected a cosine in [-1, 1], got {threshold}")
+    texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
+
+    async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
+        if not request.keys:
+            return _CERTAIN_ADMIT
+        closest = float(_cosines(texts, request.step.summary, request.keys).max())
+        return _CERTAIN_ADMIT if closest < threshold else _CERTAIN_REJECT
+
+    return RulePolicy(f"similarity({threshold:g})", choose)
+
+
+def model_judge() -> RulePolicy:
+    """Ask a fresh language model YES or NO: LTS-LLM. An unusable reply rejects."""
+
+    async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
+        return await _judge(request, ask, thread=())
+
+    return RulePolicy("judge", choose)
+
+
+def orchestrator_decides() -> RulePolicy:
+    """Ask the team's own orchestrator, its whole thread before the question: LTS-Orchestrator."""
+
+    async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
+        return await _judge(request, ask, thread=request.thread)
+
+    return RulePolicy("orchestrator", choose)
+
+
+RULES: dict[str, Callable[..., RulePolicy]] = {
+    "none": admit_none,
+    "all": admit_all,
+    "random": admit_random,  # rate
+    "recency": recency,  # window
+    "similarity": similarity,  # encoder, threshold
+    "judge": model_judge,
+    "orchestrator": orchestrator_decides,
+}
+"""Rules by the name that the command line uses; a comment names what a factory takes."""
+
+
+def parse_verdict(reply: str) -> bool | None:
+    """True for YES, False for NO, None where the reply says neither or both. Never raises."""
+    said = {word.lower() for word in _VERDICT.findall(reply)}
+    if len(said) != 1:
+        return None
+    return said == {"yes"}
+
+
+async def _reject(request: AdmissionRequest, ask: Ask) -> Admission:
+    return _CERTAIN_REJECT
+
+
+async def _admit(request: AdmissionRequest, ask: Ask) -> Admission:
+    return _CERTAIN_ADMIT
+
+
+async def _judge(request: AdmissionRequest, ask: Ask, thread: Sequence[Message]) -> Admission:
+    step = request.step
+    question = judge_request(
+        request.question, request.keys, step.instruction, step.summary, step.output[:MAX_JUDGED_CHARACTERS]
+    )
+    call = await ask("judge", [*thread, question])
+    return _CERTAIN_ADMIT if not call.error and parse_verdict(call.reply) else _CERTAIN_REJECT
+
+
+def _cosines(texts: EncodedTexts, text: str, keys: Sequence[str]) -> np.ndarray:
+    vector_nd = texts.encode([*keys, text]).astype(np.float64)
+    length_n = np.linalg.norm(vector_nd, axis=1)
+    unit_nd = vector_nd / np.where(length_n > 0.0, length_n, 1.0)[:, None]
+    return unit_nd[:-1] @ unit_nd[-1]

@@ -1,0 +1,53 @@
+"""The learned controller behind the same interface as every rule."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from lts_jax.admission.policy import Admission, AdmissionRequest
+from lts_jax.bridge.batching import DeciderCounts
+from lts_jax.bridge.decide import DeciderSettings
+from lts_jax.llm.chat import Ask
+from lts_jax.memory.encoded_texts import EncodedTexts
+from lts_jax.models.policy_network import Params, PolicyNetwork
+
+
+class Decider(Protocol):
+    """What answers decisions with a network: `BatchedDecider`, or `CachedDecider` where the network keeps a cache."""
+
+    network: PolicyNetwork
+    settings: DeciderSettings
+    texts: EncodedTexts
+
+    @property
+    def counts(self) -> DeciderCounts:
+        """How well decisions were batched so far."""
+        ...
+
+    def replace_params(self, params: Params) -> None:
+        """Decide with new parameters from now on."""
+        ...
+
+    def rollout_started(self) -> None:
+        """One more rollout may ask."""
+        ...
+
+    def rollout_ended(self) -> None:
+        """One fewer rollout may ask."""
+        ...
+
+    async def decide(self, request: AdmissionRequest) -> Admission:
+        """Answer one decision."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedPolicy:
+    """An `AdmissionPolicy` that asks a network. Teams are shown all keys unless `listing_window` says otherwise."""
+
+    decider: Decider
+    name: str
+    listing_window: int | None = None
+
+    async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
+        """Decide by the network; no language model is consulted."""
+        return await self.decider.decide(request)

@@ -1,1 +1,0 @@
-"""The admission controller: its inputs, its policy, the batched decision, and rules that need no learning."""

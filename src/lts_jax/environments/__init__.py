@@ -1,0 +1,1 @@
+"""Worlds in arrays, each a folder, under one contract."""

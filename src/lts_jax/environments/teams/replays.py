@@ -1,0 +1,173 @@
+"""Replays of a simulated group under common random numbers: what a decision, an entry, or a bank was worth.
+
+Exact: a replay draws the same number at the same place, so it differs from its original only by what was changed and by
+what follows from it. Replays are made for at most `max_places` places of a rollout; where it has more, a random subset.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.environments.teams.environment import ASK, Acting, Fork, Policy
+from lts_jax.environments.teams.randomness import seed_words
+from lts_jax.environments.teams.rollout import Truth, rollout
+from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
+from lts_jax.environments.teams.task import SimulatedTask
+from lts_jax.errors import UserError
+from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, Trajectory
+
+_FORKS, _SUBSETS, _PERMUTATIONS = 0xF0, 0x5B, 0x9E  # purposes folded into a rollout's key
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """How much is replayed. Everything here changes array sizes."""
+
+    max_places: int = 48  # decisions of a rollout that are replayed
+    num_permutations: int = 2  # P, for Shapley values
+    num_blocks: int = 8  # C, blocks that a permutation cuts the admitted entries into
+    num_rerollouts: int = 3  # M, re-rollouts from the state before a decision
+
+    def __post_init__(self) -> None:
+        for name in ("max_places", "num_permutations", "num_blocks", "num_rerollouts"):
+            if getattr(self, name) < 1:
+                raise UserError(f"replays.{name}: expected at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Original:
+    """A group as it was rolled out: all that a replay needs."""
+
+    shape: SimulatorShape
+    params: SimulatorParams
+    task: SimulatedTask
+    prng_key_g: Array
+    policy: Policy
+    policy_params: Any
+    acting: Acting
+    trajectory: Trajectory
+    truth: Truth
+
+
+def with_replays(original: Original, settings: ReplaySettings, fields: frozenset[str]) -> Trajectory:
+    """The trajectory with those of `flipped`, `coalitions` and `regrouped` that are asked for."""
+    makers: dict[str, Callable[[Original, ReplaySettings], Any]] = {
+        "flipped": flip_decisions,
+        "coalitions": withhold_coalitions,
+        "regrouped": regroup,
+    }
+    made = {name: make(original, settings) for name, make in makers.items() if name in fields}
+    return replace(original.trajectory, **made)
+
+
+def flip_decisions(original: Original, settings: ReplaySettings, *, only_admitted: bool = False) -> FlippedRollouts:
+    """Replay the group once for every decision, with that one turned: f32[G, K, T] rewards and runtimes.
+
+    Later decisions are asked anew of the same policy with the same random numbers. `only_admitted` replays admissions
+    alone. NaN where nothing was replayed.
+    """
+    one = partial(_flip_decisions, original, settings.max_places, only_admitted)
+    return jax.vmap(one)(original.trajectory, original.prng_key_g)
+
+
+def _flip_decisions(
+    original: Original, max_places: int, only_admitted: bool, trajectory: Trajectory, prng_key: Array
+) -> FlippedRollouts:
+    wanted_kt = trajectory.decision_mask_gkt & ((trajectory.action_gkt == 1) | (not only_admitted))
+    place_r, is_real_r = _some_places(wanted_kt, prng_key, max_places)
+    action_x = trajectory.action_gkt.reshape(-1)
+
+    def flipped(place: Array) -> tuple[Array, Array, Array]:
+        forced_x = jnp.full_like(action_x, ASK).at[place].set(1 - action_x[place])
+        return _replay(original, prng_key, forced_x.reshape(wanted_kt.shape), None)
+
+    return FlippedRollouts(*(_put(place_r, is_real_r, wanted_kt.shape, value) for value in jax.vmap(flipped)(place_r)))
+
+
+def withhold_coalitions(original: Original, settings: ReplaySettings) -> Coalitions:
+    """Replay the group with growing parts of its bank, in sampled orders: see `Coalitions`.
+
+    Every decision of the original is forced: admitted if it was admitted and belongs to the coalition, else rejected.
+    Steps that only a replay has are asked of the policy.
+    """
+    permutation_p = jnp.arange(settings.num_permutations)
+
+    def one(trajectory: Trajectory, prng_key: Array) -> Coalitions:
+        permuted = partial(_grow_bank, original, settings.num_blocks, trajectory, prng_key)
+        return Coalitions(*jax.vmap(permuted)(permutation_p))
+
+    return jax.vmap(one)(original.trajectory, original.prng_key_g)
+
+
+def _grow_bank(
+    original: Original, num_blocks: int, trajectory: Trajectory, prng_key: Array, permutation: Array
+) -> tuple[Array, Array, Array]:
+    """One permutation: blocks i32[K, T], and the rewards f32[C + 1] of the replays that keep 0 .. C blocks."""
+    admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
+    draw_x = jax.random.uniform(jax.random.fold_in(prng_key, permutation + _PERMUTATIONS), (admitted_kt.size,))
+    order_x = jnp.argsort(jnp.argsort(jnp.where(admitted_kt.reshape(-1), draw_x, 2.0)))
+    count = jnp.maximum(jnp.sum(admitted_kt), 1)
+    block_kt = jnp.minimum(order_x * num_blocks // count, num_blocks - 1).reshape(admitted_kt.shape)
+
+    def kept(num_kept: Array) -> tuple[Array, Array, Array]:
+        kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
+        return _replay(original, prng_key, jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK), None)
+
+    agg_c, first_c, _ = jax.vmap(kept)(jnp.arange(num_blocks + 1))
+    return block_kt.astype(jnp.int32), agg_c, first_c
+
+
+def regroup(original: Original, settings: ReplaySettings) -> RegroupedRollouts:
+    """Re-roll every decision's rollout from the state right before it: f32[G, M, K, T] rewards.
+
+    The history and the bank are those of the original; the decision and all that comes after it is drawn afresh.
+    """
+    one = partial(_regroup, original, settings)
+    return jax.vmap(one)(original.trajectory, original.truth, original.prng_key_g)
+
+
+def _regroup(
+    original: Original, settings: ReplaySettings, trajectory: Trajectory, truth: Truth, prng_key: Array
+) -> RegroupedRollouts:
+    decided_kt = trajectory.decision_mask_gkt
+    place_r, is_real_r = _some_places(decided_kt, prng_key, settings.max_places)
+    event_r = truth.event_kt.reshape(-1)[place_r]
+    fork_key_m = jax.random.split(jax.random.fold_in(prng_key, _FORKS), settings.num_rerollouts)
+
+    def again(fork_key: Array, event: Array) -> tuple[Array, Array, Array]:
+        # Up to the fork the actions are the original's, so that a policy near the edge cannot round otherwise.
+        is_past_kt = decided_kt & (truth.event_kt < event)
+        forced_kt = jnp.where(is_past_kt, trajectory.action_gkt, ASK)
+        return _replay(original, prng_key, forced_kt, Fork(event, seed_words(fork_key)))
+
+    by_place = jax.vmap(again, in_axes=(None, 0))
+    agg_mr, first_mr, _ = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)
+    put = jax.vmap(partial(_put, place_r, is_real_r, decided_kt.shape))
+    return RegroupedRollouts(put(agg_mr), put(first_mr))
+
+
+def _replay(original: Original, prng_key: Array, forced_kt: Array, fork: Fork | None) -> tuple[Array, Array, Array]:
+    replayed, _, _ = rollout(
+        original.shape, original.params, original.task, prng_key,
+        original.policy, original.policy_params, original.acting, forced_kt, fork,
+    )  # fmt: skip
+    return replayed.reward_agg_g, replayed.reward_first_g, replayed.runtime_g
+
+
+def _some_places(wanted_kt: Array, prng_key: Array, max_places: int) -> tuple[Array, Array]:
+    """i32[R] places of a rollout, those that are wanted first and in random order; bool[R] whether they are."""
+    wanted_x = wanted_kt.reshape(-1)
+    draw_x = jax.random.uniform(jax.random.fold_in(prng_key, _SUBSETS), wanted_x.shape)
+    place_r = jnp.argsort(jnp.where(wanted_x, draw_x, 2.0))[:max_places]
+    return place_r, wanted_x[place_r]
+
+
+def _put(place_r: Array, is_real_r: Array, shape_kt: tuple[int, ...], value_r: Array) -> Array:
+    """f32[R] back to f32[K, T]; NaN where nothing was replayed."""
+    nothing_x = jnp.full(shape_kt[0] * shape_kt[1], jnp.nan)
+    return nothing_x.at[place_r].set(jnp.where(is_real_r, value_r, jnp.nan)).reshape(shape_kt)

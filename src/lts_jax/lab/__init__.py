@@ -1,0 +1,1 @@
+"""Training, trials and sweeps inside one compiled program."""

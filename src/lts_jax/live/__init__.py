@@ -1,0 +1,1 @@
+"""What touches the world outside: tools, benchmark data sets, estimates of cost, submissions."""

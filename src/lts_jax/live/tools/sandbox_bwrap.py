@@ -1,0 +1,57 @@
+"""The argument list of bubblewrap, which builds the walls and then starts the interpreter inside."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from lts_jax.live.tools.sandbox_settings import WORK_FOLDER, SandboxSettings, View
+
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_NOBODY = "65534"
+
+
+def bwrap_arguments(
+    bwrap: str,
+    settings: SandboxSettings,
+    view: View,
+    command: Sequence[str],
+    *,
+    as_root: bool,
+    filter_descriptor: int,
+    info_descriptor: int,
+) -> list[str]:
+    """Bubblewrap's command line for one run. Nothing is looked up: equal arguments give an equal list.
+
+    Started by an ordinary user it makes a user namespace. Started by root it makes none, because root inside one is
+    still root for the kernel's limits: `command` then changes to a user of its own, and keeps the right to do so.
+    """
+    line = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if as_root:
+        line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        line += ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
+    line += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    # Folders on the way would else be closed to all but the user who starts bubblewrap.
+    for folder in _folders_above((*view.shown, *(place for _, place in view.links), *_DEVICES)):
+        line += ["--perms", "0755", "--dir", folder]
+    for path in view.shown:
+        line += ["--ro-bind", path, path]
+    for target, place in view.links:
+        line += ["--symlink", target, place]
+    line += ["--proc", "/proc"]
+    for device in _DEVICES:
+        line += ["--dev-bind", device, device]
+    # One file system in memory for all that is written, so that one size holds for all of it.
+    line += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/tmp/.shm", "/dev/shm"]
+    line += ["--perms", "1777", "--size", str(settings.scratch_bytes), "--tmpfs", "/tmp"]
+    line += ["--perms", "1777", "--dir", "/tmp/.shm", "--perms", "1777", "--dir", WORK_FOLDER]
+    for path, name in view.inputs:
+        line += ["--ro-bind", path, f"{WORK_FOLDER}/{name}"]
+    line += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", str(filter_descriptor)]
+    line += ["--info-fd", str(info_descriptor)]
+    return [*line, "--", *command]
+
+
+def _folders_above(paths: Sequence[str]) -> list[str]:
+    """Every folder above one of the paths, outermost first, the root left out."""
+    above = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    return sorted(above - {"/"})

@@ -1,0 +1,1 @@
+"""Recorded runs of real agents: importers, and their replay as parallel teams."""

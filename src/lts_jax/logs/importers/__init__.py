@@ -1,0 +1,67 @@
+"""Recorded logs of agent runs, read into the project's records. Three formats; `import_recorded` tells them apart."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lts_jax.errors import UserError
+from lts_jax.logs.importers.autogen import import_autogen
+from lts_jax.logs.importers.files import AUTOGEN, EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format, read_log
+from lts_jax.logs.importers.recorded import (
+    ImportedRuns,
+    Mistake,
+    RecordedRun,
+    RecordedStep,
+    RecordedTask,
+    recorded_rollout,
+)
+from lts_jax.logs.importers.tau_bench import import_tau_bench
+from lts_jax.logs.importers.who_and_when import import_who_and_when
+
+__all__ = [
+    "IMPORTERS",
+    "ImportedRuns",
+    "Mistake",
+    "RecordedRun",
+    "RecordedStep",
+    "RecordedTask",
+    "detect_format",
+    "import_autogen",
+    "import_recorded",
+    "import_tau_bench",
+    "import_who_and_when",
+    "recorded_rollout",
+]
+
+IMPORTERS: dict[str, Callable[..., ImportedRuns]] = {
+    TAU_BENCH: import_tau_bench,
+    WHO_AND_WHEN: import_who_and_when,
+    AUTOGEN: import_autogen,
+}
+
+
+def detect_format(path: Path | str) -> str:
+    """Name of the importer for a log, or for a folder whose logs are all of one format.
+
+    Raises:
+        UserError: no such path, a log of no known format, or a folder that holds several.
+    """
+    found = {_file_format(file) for file in find_logs(path)}
+    if len(found) > 1:
+        raise UserError(f"{path}: holds logs of several formats ({', '.join(sorted(found))}); name one file or folder")
+    return found.pop()
+
+
+def import_recorded(path: Path | str, *, skip_bad: bool = False) -> ImportedRuns:
+    """Read recorded runs of whichever known format.
+
+    Raises:
+        UserError: as `detect_format` and the importers do.
+    """
+    return IMPORTERS[detect_format(path)](path, skip_bad=skip_bad)
+
+
+def _file_format(file: Path) -> str:
+    name = log_format(read_log(file))
+    if name is None:
+        raise UserError(f"{file}: not a known log; expected " + ", or ".join(EXPECTED.values()))
+    return name

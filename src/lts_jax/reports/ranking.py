@@ -1,0 +1,56 @@
+"""Rank what a sweep left in its folder: results.parquet and sweep.json in, report.html, report.json and a table out."""
+
+from pathlib import Path
+from typing import Any
+
+from lts_jax.errors import UserError
+from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, rank
+from lts_jax.reports.ranking_page import ranking_html
+from lts_jax.reports.ranking_report import SweepReport, build_sweep_report, sweep_report_json
+from lts_jax.reports.ranking_text import ranking_text
+from lts_jax.storage import read_json, write_json, write_text
+
+__all__ = ["RankedRow", "Ranking", "SweepReport", "is_sweep", "rank", "read_sweep", "write_ranking"]
+
+SWEEP, RESULTS = "sweep.json", "results.parquet"
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is a sweep's."""
+    return (Path(folder) / SWEEP).exists()
+
+
+def write_ranking(folder: Path, *, measure: str | None = None, reference: str | None = None) -> str:
+    """Write report.html and report.json of a sweep's folder, each atomically, and return the table as text.
+
+    `measure` and `reference` are those of `build_sweep_report`. Raises UserError, one line, where there are no results
+    yet, for a file that cannot be read, and for an unknown measure or reference.
+    """
+    folder = Path(folder)
+    report = read_sweep(folder, measure=measure, reference=reference)
+    write_json(folder / "report.json", sweep_report_json(report))
+    write_text(folder / "report.html", ranking_html(report))
+    return f"{ranking_text(report).rstrip()}\n\nreport: {folder / 'report.html'}"
+
+
+def read_sweep(folder: Path, *, measure: str | None = None, reference: str | None = None) -> SweepReport:
+    """The report of a sweep's folder, nothing written: for notebooks. Raises UserError as `write_ranking` does."""
+    folder = Path(folder)
+    document = read_json(folder / SWEEP)
+    if not isinstance(document, dict):
+        raise UserError(f"{folder / SWEEP}: expected an object")
+    table = _read_results(folder)
+    return build_sweep_report(table, document, name=folder.name, measure=measure, reference=reference)
+
+
+def _read_results(folder: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow.parquet import read_table
+
+    path = folder / RESULTS
+    if not path.exists():
+        raise UserError(f"{folder}: no results yet; run the same `lts sweep` again to finish what is missing")
+    try:
+        return read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a Parquet table ({error})") from None

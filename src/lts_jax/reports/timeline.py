@@ -1,0 +1,162 @@
+"""The timeline of one rollout: a lane per team, a bar per step, a mark per admission, an arrow per pull."""
+
+from collections.abc import Mapping
+
+from lts_jax.records import MemoryEntry, Pull, Rollout, Step
+from lts_jax.reports.svg import ACCENT, FAINT, INK, Scale, line, number_label, quote, rect, shorten, svg, text, ticks
+
+WIDTH, LEFT, RIGHT, TOP = 1180, 62, 104, 44
+LANE_HEIGHT, BAR_HEIGHT = 92, 28
+EXCERPT_LENGTH = 320  # characters of a long text that are shown while pointing at it
+AGENT_COLORS = {"WebSurfer": "#8ecbef", "FileSurfer": "#f0c667", "Coder": "#7fcdb5", "ComputerTerminal": "#e2b4cf"}
+OTHER_COLOR = "#c5cbd1"
+HATCH = (
+    '<defs><pattern id="failed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    f'<path d="M0 0V6" stroke="{INK}" stroke-width="2.4" opacity="0.55"/></pattern>'
+    '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
+    f'<path d="M0 0.8L7.5 4L0 7.2z" fill="{INK}"/></marker></defs>'
+)
+
+
+def timeline(rollout: Rollout) -> str:
+    """Draw a rollout against its clock, in seconds. Texts show while pointing at a bar, a mark or an arrow."""
+    height = TOP + LANE_HEIGHT * rollout.num_teams + 40
+    end = max([rollout.seconds, 1e-9, *(step.finished_seconds for step in rollout.steps)])
+    to_x = Scale(0, end, LEFT, WIDTH - RIGHT)
+    steps = {(step.team, step.step): step for step in rollout.steps}
+    entries = {entry.entry: entry for entry in rollout.entries}
+    parts = [HATCH, _legend(rollout), _axis(rollout, to_x)]
+    parts += [_lane(rollout, team, to_x) for team in range(rollout.num_teams)]
+    admitted = {(entry.team, entry.step): entry.entry for entry in rollout.entries}
+    parts += [_bar(step, admitted.get((step.team, step.step)), to_x) for step in rollout.steps]
+    parts += [_arrow(pull, entries[pull.entry], steps, to_x) for pull in rollout.pulls if pull.entry in entries]
+    parts += [_mark(entry, rollout, to_x) for entry in rollout.entries]
+    label = (
+        f"Timeline of one rollout: {rollout.num_teams} teams, {len(rollout.steps)} steps, "
+        f"{len(rollout.entries)} admissions, {len(rollout.pulls)} pulls, {rollout.seconds:.0f} seconds"
+    )
+    return svg("".join(parts), WIDTH, height, label, extra_class="timeline")
+
+
+def excerpt(content: str, length: int = EXCERPT_LENGTH) -> str:
+    """The beginning of a long text, with how much was left out."""
+    content = content.strip()
+    left_out = len(content) - length
+    return content if left_out <= 20 else f"{content[:length]}… ({left_out:,} more characters)"
+
+
+def step_tip(step: Step, entry: int | None) -> str:
+    """What is shown while pointing at a step."""
+    head = f"Team {step.team}, step {step.step}: {step.agent}"
+    times = f"{step.started_seconds:.0f} to {step.finished_seconds:.0f} s" + (", FAILED" if step.failed else "")
+    fate = f"admitted as entry {entry}" if entry is not None else "not admitted"
+    lines = [f"{head}\n{times}; {fate}", f"Instruction: {excerpt(step.instruction, 200)}"]
+    lines += [f"Summary: {excerpt(step.summary, 200)}"] if step.summary else []
+    lines += [f"Action: {excerpt(step.action, 160)}"] if step.action else []
+    return "\n\n".join([*lines, f"Output: {excerpt(step.output)}"])
+
+
+def _center(team: int) -> float:
+    return TOP + LANE_HEIGHT * (team + 0.5)
+
+
+def _legend(rollout: Rollout) -> str:
+    parts, x = [], float(LEFT)
+    for agent in dict.fromkeys(step.agent for step in sorted(rollout.steps, key=lambda step: step.agent)):
+        color = AGENT_COLORS.get(agent, OTHER_COLOR)
+        parts.append(rect(x, 6, 14, 14, color, radius=2))
+        parts.append(text(x + 20, 18, shorten(agent, 24)))
+        x += 34 + 7.2 * min(len(agent), 24)
+    parts.append(rect(x, 6, 14, 14, FAINT, radius=2))
+    parts.append(rect(x, 6, 14, 14, "url(#failed)", radius=2) + text(x + 20, 18, "failed"))
+    x += 72
+    parts.append(_triangle(x + 6, 20, ACCENT) + text(x + 18, 18, "admitted"))
+    x += 88
+    parts.append(
+        f'<path d="M{x:.1f} 13H{x + 26:.1f}" stroke="{INK}" marker-end="url(#arrow)"/>' + text(x + 34, 18, "pulled by")
+    )
+    return "".join(parts)
+
+
+def _axis(rollout: Rollout, to_x: Scale) -> str:
+    bottom = TOP + LANE_HEIGHT * rollout.num_teams
+    x_ticks = [tick for tick in ticks(0, to_x.high, 8) if tick <= to_x.high]
+    parts = [line(to_x(tick), TOP, to_x(tick), bottom, FAINT) for tick in x_ticks]
+    parts += [
+        text(to_x(tick), bottom + 16, number_label(tick, x_ticks), anchor="middle", soft=True) for tick in x_ticks
+    ]
+    parts.append(text(WIDTH - RIGHT, bottom + 34, f"seconds on the {rollout.clock} clock", anchor="end", soft=True))
+    x = to_x(rollout.seconds)
+    tip = quote(
+        f"Final answer after {rollout.seconds:.0f} s:\n{excerpt(rollout.final.text)}\n\nScore {rollout.outcome.score:g}"
+    )
+    parts.append(f'<g data-tip="{tip}">{line(x, TOP - 10, x, bottom, INK, 1.5)}')
+    parts.append(text(x, TOP - 16, f"final answer, {rollout.seconds:.0f} s", anchor="end", weight=600) + "</g>")
+    return "".join(parts)
+
+
+def _lane(rollout: Rollout, team: int, to_x: Scale) -> str:
+    """The team's name, a thin line while its orchestrator works, and how it ended."""
+    y = _center(team)
+    parts = [text(0, y + 4, f"team {team}", weight=600)]
+    for answer in (answer for answer in rollout.answers if answer.team == team):
+        x = to_x(min(answer.seconds, to_x.high))
+        tip = quote(f"Team {team}: {answer.stop_reason.value} after {answer.seconds:.0f} s\n\n{excerpt(answer.text)}")
+        parts.append(line(LEFT, y, x, y, "#b9c0c7", 2))
+        parts.append(f'<g data-tip="{tip}">{line(x, y - BAR_HEIGHT / 2, x, y + BAR_HEIGHT / 2, INK, 3)}')
+        parts.append(text(WIDTH - RIGHT + 8, y - 3, answer.stop_reason.value.replace("_", " "), weight=600))
+        parts.append(
+            text(WIDTH - RIGHT + 8, y + 13, shorten(answer.text.strip(), 15) or "no answer", soft=True) + "</g>"
+        )
+    return "".join(parts)
+
+
+def _bar(step: Step, entry: int | None, to_x: Scale) -> str:
+    x, y = to_x(step.started_seconds), _center(step.team) - BAR_HEIGHT / 2
+    width = max(2.0, to_x(step.finished_seconds) - x - 1)
+    lit = "" if entry is None else f' data-entry="{entry}"'
+    parts = [f'<g data-tip="{quote(step_tip(step, entry))}"{lit}>']
+    parts.append(rect(x, y, width, BAR_HEIGHT, AGENT_COLORS.get(step.agent, OTHER_COLOR), radius=2))
+    if step.failed:
+        parts.append(rect(x, y, width, BAR_HEIGHT, "url(#failed)", radius=2))
+    elif width > 18:
+        parts.append(text(x + width / 2, y + BAR_HEIGHT / 2 + 4, str(step.step), anchor="middle"))
+    return "".join(parts) + "</g>"
+
+
+def _mark(entry: MemoryEntry, rollout: Rollout, to_x: Scale) -> str:
+    x, y = to_x(entry.seconds), _center(entry.team) - BAR_HEIGHT / 2 - 2
+    readers = [f"team {pull.reader} at {pull.seconds:.0f} s" for pull in rollout.pulls if pull.entry == entry.entry]
+    tip = (
+        f"Entry {entry.entry}, written by team {entry.team} after step {entry.step} at {entry.seconds:.0f} s\n\n"
+        f"Key: {excerpt(entry.key, 200)}\n\nPulled by: {', '.join(readers) or 'nobody'}\n\n"
+        f"Value: {excerpt(entry.value)}"
+    )
+    color = ACCENT if readers else "none"
+    return f'<g data-tip="{quote(tip)}" data-entry="{entry.entry}">{_triangle(x, y, color)}</g>'
+
+
+def _triangle(x: float, y: float, fill: str) -> str:
+    """A mark pointing down at (x, y)."""
+    style = f'fill="{fill}" stroke="{ACCENT}" stroke-width="1.5" pointer-events="all"'
+    return f'<path d="M{x - 6:.1f} {y - 10:.1f}H{x + 6:.1f}L{x:.1f} {y:.1f}z" {style}/>'
+
+
+def _arrow(pull: Pull, entry: MemoryEntry, steps: Mapping[tuple[int, int], Step], to_x: Scale) -> str:
+    """From the writer's lane to the reader's next step (or to the moment of the pull where no step followed)."""
+    reading = steps.get((pull.reader, pull.step))
+    x0, x1 = to_x(entry.seconds), to_x(reading.started_seconds if reading else pull.seconds) + 2
+    edge, above_mark = BAR_HEIGHT / 2 + 2, BAR_HEIGHT / 2 + 12
+    y0 = _center(entry.team) + (edge if pull.reader > entry.team else -above_mark)
+    y1 = _center(pull.reader) + (edge if pull.reader < entry.team else -edge)
+    bend = min(y0, y1) - 18 if pull.reader == entry.team else (y0 + y1) / 2
+    curve = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
+    tip = quote(
+        f"Team {pull.reader} pulls entry {entry.entry} of team {pull.writer} before its step {pull.step}, "
+        f"at {pull.seconds:.0f} s\n\nKey: {excerpt(entry.key, 200)}"
+    )
+    return (
+        f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}"><path d="{curve}" class="reach"/>'
+        f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="1.8" fill="{INK}"/>'
+        f'<path d="{curve}" class="arrow" stroke="{INK}" fill="none" marker-end="url(#arrow)"/></g>'
+    )
