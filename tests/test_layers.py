@@ -12,7 +12,19 @@ import lts_jax
 PACKAGE = Path(lts_jax.__file__).parent
 
 FLOORS = (
-    ("errors", "plain", "seeds", "records", "prompts", "storage", "redact", "programs", "trajectory", "parts"),
+    (
+        "errors",
+        "plain",
+        "seeds",
+        "records",
+        "prompts",
+        "storage",
+        "redact",
+        "programs",
+        "trajectory",
+        "loading",
+        "parts",
+    ),
     ("tasks", "llm", "credit", "models"),
     ("memory", "teams", "learning"),
     ("admission", "environments"),
@@ -29,9 +41,9 @@ FLOORS = (
 LEVELS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ARRAY_ROOMS = ("trajectory", "credit", "models", "learning", "environments", "lab")
 TEXT_ROOMS = ("records", "prompts", "redact", "tasks", "llm", "memory", "teams", "admission", "rollouts")
-NEUTRAL = ("errors", "plain", "seeds", "storage", "programs", "parts")  # neither text nor arrays
+NEUTRAL = ("errors", "plain", "seeds", "storage", "programs", "loading", "parts")  # neither text nor arrays
 COMPANIONS = ("reports", "live", "logs", "adapters", "systems")  # the core does not know them
-SMALLEST = ("errors", "plain", "seeds", "records")  # rooms of floor 0 that other rooms of floor 0 may import
+SMALLEST = ("errors", "plain", "seeds", "records", "loading")  # rooms of floor 0 that other rooms of floor 0 may import
 
 
 def imported_modules(path: Path, top_level_only: bool = False) -> set[str]:

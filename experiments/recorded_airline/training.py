@@ -9,7 +9,7 @@ from config import Config, Setting
 from lts_jax.bridge.collate import CollateSettings, collate, stack
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
-from lts_jax.credit.schemes import scheme
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.learning.state import init_state
 from lts_jax.learning.update import make_update
 from lts_jax.logs.importers import RecordedTask
@@ -32,7 +32,7 @@ def train(
     The mean, because single passes swing by tens of percent in what they admit.
     """
     learning = setting.learning(config.learning)
-    credit = scheme(setting.credit, usage_weight=learning.usage_weight, first_weight=learning.first_weight)
+    credit = bind(scheme(setting.credit), first_weight=learning.first_weight)
     update = make_update(network, credit, learning)
     state = init_state(network, learning, jax.random.key(seed))
     decider = BatchedDecider(network, state.params, texts, DeciderSettings(temperature=learning.temperature))

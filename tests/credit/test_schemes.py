@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lts_jax.credit.check import check_credit
 from lts_jax.credit.group_relative import group_relative
-from lts_jax.credit.schemes import SCHEMES, add, scheme
+from lts_jax.credit.schemes import SCHEMES, add, bind, numbers_of, scheme
 from lts_jax.credit.usage import usage_aware, usage_bonus
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
@@ -41,17 +42,42 @@ def test_the_schemes_of_the_comparison_are_there() -> None:
     assert {"reinforce", "group_relative", "leave_one_out", "usage_aware", "return_to_go"} <= set(SCHEMES)
 
 
-def test_a_named_scheme_takes_what_concerns_it() -> None:
-    plain = scheme("group_relative", usage_weight=9.0, first_weight=0.0)(group())
+def test_a_scheme_carries_its_settings_and_takes_the_return_of_the_run() -> None:
+    plain = bind(scheme("group_relative"), first_weight=0.0)(group())
     np.testing.assert_array_equal(plain, group_relative(group(), first_weight=0.0))
-    bound = scheme("usage_aware", usage_weight=0.25, first_weight=0.0)(group())
+    bound = bind(scheme("usage_aware(usage_weight=.25)"), first_weight=0.0)(group())
     np.testing.assert_array_equal(bound, usage_aware(group(), usage_weight=0.25, first_weight=0.0))
     assert not np.array_equal(bound, plain)
+    own = bind(scheme("usage_aware(first_weight=0.5)"), first_weight=0.0)(group())
+    np.testing.assert_array_equal(own, usage_aware(group(), first_weight=0.5))
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"expected one of reinforce, .* got 'grpo'"):
-        scheme("grpo")
+def test_a_function_is_a_scheme_with_what_it_binds() -> None:
+    part = scheme(partial(usage_aware, usage_weight=0.25))
+    assert part.text == "lts_jax.credit.usage:usage_aware(usage_weight=0.25)"
+    np.testing.assert_array_equal(bind(part)(group()), usage_aware(group(), usage_weight=0.25))
+    assert numbers_of(part) == {"usage_weight": 0.25, "first_weight": 1.0, "epsilon": 1e-6}
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_ones() -> None:
+    with pytest.raises(UserError, match=r"credit: .* got 'group_relativ' \(did you mean group_relative\?\)"):
+        scheme("group_relativ")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("usage_aware(usage_weight=-0.1)", "usage_weight: expected at least 0, got -0.1"),
+        ("gae(discount=1.5)", "discount: expected from 0 to 1, got 1.5"),
+        ("time_discounted_usage(decay_seconds=0)", "decay_seconds: expected at least 1e-06, got 0"),
+        ("saved_work(epsilon=-1)", "epsilon: expected at least 0, got -1"),
+        ("counterfactual(runtime_weight=-2)", "runtime_weight: expected at least 0, got -2"),
+        ("comam(local_weight=-2)", "local_weight: expected at least 0, got -2"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        check_credit(text, bind(scheme(text)))
 
 
 def test_the_credit_of_lts_is_a_sum() -> None:
@@ -63,7 +89,8 @@ def test_the_numbers_of_a_named_scheme_may_be_traced() -> None:
     @jax.jit
     @jax.vmap
     def swept(usage_weight: jax.Array, first_weight: jax.Array) -> jax.Array:
-        credit = scheme("usage_aware", usage_weight=usage_weight, first_weight=first_weight, bonus_on="return")
+        part = scheme("usage_aware(bonus_on=return)")
+        credit = bind(part, usage_weight=usage_weight, first_weight=first_weight)
         return credit(group())
 
     weights, firsts = jnp.array([0.0, 0.25, 0.5]), jnp.array([0.0, 1.0, 0.5])

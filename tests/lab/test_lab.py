@@ -16,8 +16,8 @@ from lts_jax.credit.contract import per_decision
 from lts_jax.credit.group_relative import group_relative
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
-from lts_jax.lab.lab import LabSettings, at_point, run_points
 from lts_jax.lab import lab, sharding
+from lts_jax.lab.lab import LabSettings, at_point, run_points
 from lts_jax.trajectory import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))

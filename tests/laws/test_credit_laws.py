@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.credit.schemes import SCHEMES, scheme
+from lts_jax.credit.schemes import SCHEMES
 from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, Trajectory
 
 G, K, T = 5, 3, 4
@@ -197,7 +197,7 @@ def test_numbers_may_be_traced(name: str) -> None:
     if not numbers:
         pytest.skip("has no numbers to sweep")
     group = group_of(1)
-    traced = jax.jit(lambda swept: scheme(name, **swept)(group))(numbers)
+    traced = jax.jit(lambda swept: partial(SCHEMES[name], **swept)(group))(numbers)
     np.testing.assert_allclose(traced, compiled(name)(group), atol=TOLERANCE)
 
 

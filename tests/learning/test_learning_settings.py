@@ -32,13 +32,13 @@ def test_schedule_rises_linearly_and_falls_as_a_cosine() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"usage_weight": -0.1}, "usage_weight: expected at least 0, got -0.1"),
+        ({"value_weight": -0.1}, "learning.value_weight: expected at least 0, got -0.1"),
         ({"sparsity_weight": float("nan")}, "sparsity_weight: expected at least 0, got nan"),
         ({"temperature": 0.0}, "temperature: expected more than 0"),
         ({"learning_rate": 0.0}, "learning_rate: expected more than 0"),
         ({"beta1": 1.0}, r"beta1: expected a number in \[0, 1\)"),
         ({"num_warmup_updates": -1}, "num_warmup_updates: expected at least 0"),
-        ({"step_reduction": "median"}, '"sum" or "mean"'),
+        ({"step_reduction": "median"}, "sum or mean"),
     ],
 )
 def test_wrong_values_are_refused(changes: dict, complaint: str) -> None:

@@ -92,11 +92,11 @@ def moved(state: TrainState) -> TrainState:
 
 
 def test_without_bonus_and_penalty_it_is_reinforce_with_a_baseline() -> None:
-    settings = LearningSettings(usage_weight=0.0, sparsity_weight=0.0, temperature=1.0)
+    settings = LearningSettings(sparsity_weight=0.0, temperature=1.0)
     network = table_network(D)
     trajectory, context = batch_of(0)
     params = {"table": jnp.array([0.3, -0.2, 0.1, 0.5])}
-    credit = jax.vmap(scheme("usage_aware", usage_weight=0.0))(trajectory)
+    credit = jax.vmap(scheme("usage_aware(usage_weight=0)"))(trajectory)
     slope = jax.jit(jax.grad(partial(admission_loss, network, settings), has_aux=True))
     gradient = slope(params, trajectory, context, credit)
     # The score-function gradient by hand: -(A / n) * (z - p) * feature, A from the group's returns.
@@ -260,11 +260,9 @@ def test_admission_settles_where_use_pays_for_the_penalty() -> None:
     """A table of 11 features used with probability 0, .1, ..., 1: with lambda / beta = .3 the threshold is at .3."""
     num_features, tasks, rollouts = 11, 8, 8
     usage = np.linspace(0.0, 1.0, num_features)
-    settings = LearningSettings(
-        usage_weight=0.5, sparsity_weight=0.15, temperature=1.0, learning_rate=0.03, weight_decay=0.0
-    )
+    settings = LearningSettings(sparsity_weight=0.15, temperature=1.0, learning_rate=0.03, weight_decay=0.0)
     network = table_network(num_features)
-    update = make_update(network, scheme("usage_aware", usage_weight=0.5), settings)
+    update = make_update(network, scheme("usage_aware(usage_weight=0.5)"), settings)
     state = init_state(network, settings, jax.random.key(0))
     shape = (tasks, rollouts, 1, num_features)
     step = np.zeros((*shape, 3, num_features), np.float32)
@@ -322,9 +320,9 @@ def test_the_transformer_learns_from_its_own_decisions_to_admit_what_is_used() -
     network = set_transformer(
         SetTransformerSettings(embedding_width=D, width=8, num_layers=1, num_heads=1, key_window=4)
     )
-    settings = LearningSettings(usage_weight=0.5, sparsity_weight=0.1, learning_rate=0.01)
+    settings = LearningSettings(sparsity_weight=0.1, learning_rate=0.01)
     state = init_state(network, settings, jax.random.key(1))
-    update = make_update(network, scheme("usage_aware", usage_weight=0.5, first_weight=0.0), settings)
+    update = make_update(network, scheme("usage_aware(usage_weight=0.5, first_weight=0)"), settings)
     deciding = DeciderSettings(temperature=settings.temperature, key_buckets=(4,))
     rollouts, steps = 4, 8
     summaries = ["a" if number % 2 else "b" for number in range(steps)]

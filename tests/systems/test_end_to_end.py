@@ -11,10 +11,8 @@ import pytest
 from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import stored_evaluation, write_report
 from lts_jax.commands.train import train_in
-from lts_jax.credit.usage import usage_aware
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
-from lts_jax.learning.settings import LearningSettings, credit_of
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
@@ -123,21 +121,6 @@ def test_a_run_is_not_gone_on_with_under_other_settings(finished):
         with pytest.raises(UserError, match="written by configuration"):
             trained_params(finished, changed)
     assert {path: path.read_bytes() for path in finished.path.rglob("*") if path.is_file()} == before
-
-
-def test_the_credit_of_a_run_is_bound_to_its_settings():
-    learning = LearningSettings(
-        usage_weight=0.7, first_weight=0.3, advantage_divisor="sample", advantage_epsilon=1e-4, bonus_on="return"
-    )
-    credit = credit_of(TRAINING.credit, learning)
-    assert (credit.func, credit.args) == (usage_aware, ())
-    assert credit.keywords == {
-        "usage_weight": 0.7,
-        "first_weight": 0.3,
-        "divisor": "sample",
-        "epsilon": 1e-4,
-        "bonus_on": "return",
-    }
 
 
 def test_what_is_lost_is_made_again_and_made_the_same(finished):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, admitted, per_decision
+from lts_jax.credit.contract import Number, admitted, check_number, per_decision
 from lts_jax.credit.group_relative import Divisor, centred, spread
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
@@ -48,6 +48,7 @@ def comam(
     Raises:
         ValueError: unknown `weighting`, `normaliser` or `divisor`.
     """
+    check_number("local_weight", local_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     local_gk = shared_fraction(trajectory)
     present_k = jnp.any(trajectory.decision_mask_gkt & counted_g[:, None, None], axis=(0, 2))

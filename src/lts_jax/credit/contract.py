@@ -1,5 +1,6 @@
 """What a credit scheme is, and how a number per rollout becomes a number per decision."""
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,6 +21,17 @@ CreditFn = Callable[[Trajectory], Array]
 Hyper-parameters are keyword-only and bound with `functools.partial`; no randomness, no Python branch on values;
 `jax.vmap` adds the task axis B.
 """
+
+
+def check_number(name: str, value: Number, *, least: float = 0.0, most: float = math.inf) -> None:
+    """Refuse a setting outside of `least` .. `most`. Traced numbers are taken as they are.
+
+    Raises:
+        UserError: names the setting, what was expected and what was given.
+    """
+    if isinstance(value, (int, float)) and not least <= value <= most:
+        expected = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise UserError(f"{name}: expected {expected}, got {value:g}")
 
 
 def per_decision(credit: Array, trajectory: Trajectory, counted_g: Array) -> Array:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, needed, per_decision
+from lts_jax.credit.contract import Number, check_number, needed, per_decision
 from lts_jax.credit.returns import combined, episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -34,6 +34,8 @@ def gae(
     Raises:
         UserError: no `value_gkt`.
     """
+    check_number("discount", discount, most=1.0)
+    check_number("trace_decay", trace_decay, most=1.0)
     value_gkt = needed(trajectory.value_gkt, "gae", "value_gkt, which a controller with a value head gives")
     _, counted_g = episode_return(trajectory, first_weight=first_weight)
     agg_g = jnp.where(counted_g, trajectory.reward_agg_g, 0.0)

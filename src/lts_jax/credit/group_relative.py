@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, per_decision
+from lts_jax.credit.contract import Number, check_number, per_decision
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -68,6 +68,7 @@ def spread(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: Numbe
     Raises:
         ValueError: unknown divisor.
     """
+    check_number("epsilon", epsilon)
     if divisor not in ("population", "sample", "none"):
         raise ValueError(f'divisor: expected "population", "sample" or "none", got {divisor!r}')
     if divisor == "none":

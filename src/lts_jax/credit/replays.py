@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, admitted, needed, per_decision
+from lts_jax.credit.contract import Number, admitted, check_number, needed, per_decision
 from lts_jax.credit.group_relative import Divisor, centred, spread
 from lts_jax.credit.returns import combined, episode_return, mean_runtime
 from lts_jax.trajectory import Trajectory
@@ -34,6 +34,7 @@ def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtim
     Raises:
         UserError: no `flipped`.
     """
+    check_number("runtime_weight", runtime_weight)
     flipped = needed(trajectory.flipped, "counterfactual", "flipped, which replays with one decision turned give")
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)

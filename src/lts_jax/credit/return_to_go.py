@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, decision_mean, per_decision
+from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision
 from lts_jax.credit.group_relative import centred
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
@@ -30,6 +30,7 @@ def return_to_go(
     Returns:
         f32[G, K, T].
     """
+    check_number("decay_seconds", decay_seconds, least=1e-6)
     _, counted_g = episode_return(trajectory, first_weight=first_weight)
     decided = trajectory.decision_mask_gkt & counted_g[:, None, None]
     time_gkt = jnp.where(decided, trajectory.decision_seconds_gkt, 0.0)

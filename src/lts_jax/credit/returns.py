@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number
+from lts_jax.credit.contract import Number, check_number
 from lts_jax.trajectory import Trajectory
 
 
 def combined(reward_agg: Array, reward_first: Array, *, first_weight: Number) -> Array:
     """R = R_agg + first_weight * R_first for arrays of any one shape; at weight 0 a missing R_first does no harm."""
+    check_number("first_weight", first_weight)
     return reward_agg + jnp.where(first_weight == 0.0, 0.0, first_weight * reward_first)
 
 

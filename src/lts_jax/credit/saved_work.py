@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, per_decision
+from lts_jax.credit.contract import Number, check_number, per_decision
 from lts_jax.credit.group_relative import Divisor, group_relative
 from lts_jax.credit.returns import episode_return, mean_runtime
 from lts_jax.trajectory import Trajectory
@@ -35,6 +35,7 @@ def saved_work(
     Returns:
         f32[G, K, T].
     """
+    check_number("saved_weight", saved_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     seconds_gkt = trajectory.num_other_readers_gkt * trajectory.step_seconds_gkt
     share_gkt = seconds_gkt / mean_runtime(trajectory, counted_g)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from inspect import signature
 
 from jax import Array
 
@@ -16,7 +15,7 @@ from lts_jax.credit.replays import counterfactual, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
 from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
-from lts_jax.errors import UserError
+from lts_jax.parts import Part, function_part, resolve, settings_of
 from lts_jax.trajectory import Trajectory
 
 SCHEMES: dict[str, Callable[..., Array]] = {
@@ -41,18 +40,32 @@ SCHEMES: dict[str, Callable[..., Array]] = {
 """Schemes by the name that the command line uses."""
 
 
-def scheme(name: str, **hyperparameters: Number | str) -> CreditFn:
-    """The named scheme with those of the `hyperparameters` that it takes; the rest do not concern it.
-
-    Numbers may be traced scalars, so one compiled program holds every value of a sweep; words and switches may not.
+def scheme(credit: str | CreditFn, *, where: str = "credit") -> Part:
+    """The scheme that a text such as `usage_aware(usage_weight=0.3)` names, or a function of your own as a part.
 
     Raises:
-        UserError: unknown name.
+        UserError: one line that begins with `where`; see `lts_jax.parts.resolve`.
     """
-    if name not in SCHEMES:
-        raise UserError(f"credit scheme: expected one of {', '.join(SCHEMES)}, got {name!r}")
-    taken = signature(SCHEMES[name]).parameters
-    return partial(SCHEMES[name], **{field: value for field, value in hyperparameters.items() if field in taken})
+    return resolve(credit, SCHEMES, where=where) if isinstance(credit, str) else function_part(credit)
+
+
+def bind(part: Part, *, first_weight: Number = 1.0, **numbers: Number) -> CreditFn:
+    """The scheme with its settings in place.
+
+    Args:
+        part: as `scheme` gives it.
+        first_weight: lambda_first of the return, for a scheme that takes it and whose text does not set it.
+        numbers: in place of the part's own; they may be traced scalars, so one compiled program holds a whole sweep.
+    """
+    takes = {one.name for one in settings_of(part.function)}
+    shared = {"first_weight": first_weight} if "first_weight" in takes else {}
+    return partial(part.function, **shared | part.settings | numbers)
+
+
+def numbers_of(part: Part) -> dict[str, float]:
+    """The settings of a scheme that are plain numbers, with their values: what a sweep may trace."""
+    values = {one.name: part.settings.get(one.name, one.default) for one in settings_of(part.function)}
+    return {name: float(value) for name, value in values.items() if type(value) in (int, float)}
 
 
 def add(*schemes: CreditFn) -> CreditFn:

@@ -5,7 +5,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, decision_mean, per_decision
+from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision
 from lts_jax.credit.group_relative import Divisor, centred, group_relative, spread
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
@@ -24,6 +24,7 @@ def usage_bonus(trajectory: Trajectory, *, usage_weight: Number = 0.5, first_wei
     Returns:
         f32[G, K, T].
     """
+    check_number("usage_weight", usage_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     earned_gkt = trajectory.used_gkt & (return_g > 0.0)[:, None, None]
     return per_decision(jnp.where(earned_gkt, usage_weight, 0.0), trajectory, counted_g)
@@ -120,6 +121,7 @@ def cross_team_usage(
     """
     if counting not in ("once", "each_reader"):
         raise ValueError(f'counting: expected "once" or "each_reader", got {counting!r}')
+    check_number("usage_weight", usage_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     readers_gkt = trajectory.num_other_readers_gkt
     readers_gkt = jnp.minimum(readers_gkt, 1) if counting == "once" else readers_gkt
@@ -153,6 +155,7 @@ def time_discounted_usage(
     Returns:
         f32[G, K, T].
     """
+    check_number("decay_seconds", decay_seconds, least=1e-6)
     bonus_gkt = usage_bonus(trajectory, usage_weight=usage_weight, first_weight=first_weight)
     # Both times are +inf where nothing was decided or pulled; their difference must not be formed there.
     paid_gkt = bonus_gkt != 0.0

@@ -16,13 +16,13 @@ from jax import Array
 
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
-from lts_jax.credit.schemes import scheme
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.teams.replays import ReplaySettings
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape, check_params
 from lts_jax.errors import UserError
 from lts_jax.lab.sharding import over_points
 from lts_jax.lab.training import Plan, Result, train_and_evaluate
-from lts_jax.learning.settings import LearningSettings, credit_of
+from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
@@ -136,6 +136,11 @@ def results(
     key_s = jax.vmap(jax.random.key)(jnp.tile(jnp.asarray(seeds, jnp.uint32), len(points)))
     static = replace(settings, world=SimulatorParams(), learning=_choices(settings.learning))
     return over_points(_program(static, credit), (world_s, learning_s, key_s), is_strict=settings.is_strict)
+
+
+def credit_of(name: str, learning: LearningSettings) -> CreditFn:
+    """The scheme of this name, with the return of `learning`."""
+    return bind(scheme(name), first_weight=learning.first_weight)
 
 
 @lru_cache(maxsize=32)

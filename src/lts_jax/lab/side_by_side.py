@@ -17,10 +17,10 @@ from lts_jax.credit.check import check_credit
 from lts_jax.credit.contract import CreditFn
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.errors import UserError
-from lts_jax.lab.lab import LabSettings, at_point, network_of, plan_of
+from lts_jax.lab.lab import LabSettings, at_point, credit_of, network_of, plan_of
 from lts_jax.lab.sharding import over_points
 from lts_jax.lab.training import Result, train_and_evaluate
-from lts_jax.learning.settings import LearningSettings, credit_of
+from lts_jax.learning.settings import LearningSettings
 
 Schemes = Mapping[str, CreditFn | None]
 """Schemes by name; None stands for the scheme of that name in `SCHEMES`, with the weights of `learning`."""

@@ -20,12 +20,12 @@ from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.decide_cached import CachedDecider
 from lts_jax.bridge.learned import Decider, LearnedPolicy
 from lts_jax.credit.contract import CreditFn
-from lts_jax.credit.schemes import scheme
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import latest, restore, save
 from lts_jax.learning.loop import train
 from lts_jax.learning.metrics import as_floats
-from lts_jax.learning.settings import LearningSettings, credit_of
+from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Metrics, make_update
 from lts_jax.live.task_tools import TaskTools, ToolChoice, check_search
@@ -144,7 +144,7 @@ def check_parts(settings: TrainSettings) -> None:
         UserError: a credit scheme that needs what this training has not, too few tasks, no key for the endpoint, a
             broken address, missing weights of the encoder.
     """
-    _needs(settings, settings.credit, credit_of(settings.credit, settings.learning))
+    _needs(settings, settings.credit, bind(scheme(settings.credit), first_weight=settings.learning.first_weight))
     source_tasks(settings.tasks, settings.world_seed, "train", settings.num_tasks)
     if settings.tasks.is_live:
         check_search(settings.tools)
@@ -172,7 +172,7 @@ def train_controller(
     `credit.contract` is refused before anything is trained.
     """
     name = settings.credit if credit is None else "of your own"
-    credit = credit or credit_of(settings.credit, settings.learning)
+    credit = credit or bind(scheme(settings.credit), first_weight=settings.learning.first_weight)
     needed = _needs(settings, name, credit)
     network = network_of(settings)
     name_credit(folder, credit)
