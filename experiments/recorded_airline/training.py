@@ -49,7 +49,7 @@ def train(
         )  # fmt: skip
         for first in range(0, len(groups), config.tasks_per_update):
             batch = stack([collate(group, texts, padding) for group in groups[first : first + config.tasks_per_update]])
-            state, metrics = update(state, *batch)
+            state, metrics, _ = update(state, *batch)
         decider.replace_params(state.params)
         kept.append(state.params)
         if (iteration + 1) % config.passes_per_line == 0:

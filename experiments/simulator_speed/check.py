@@ -11,7 +11,7 @@ from lts_jax.environments.teams.randomness import seed_words
 from lts_jax.environments.teams.rollout import group
 from lts_jax.environments.teams.task import draw_task
 from lts_jax.learning.state import init_state
-from lts_jax.learning.update import update_once
+from lts_jax.learning.update import Learner, update_once
 
 
 def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, float]:
@@ -31,7 +31,7 @@ def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, fl
         return task, jax.vmap(seed_words)(key_g), rolled
 
     task_b, seed_bgw, (trajectory, context, _) = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), num_tasks))
-    after, _ = jax.jit(lambda state, *data: update_once(NETWORK, reinforce, LEARNING, state, *data))(
+    after, _, _ = jax.jit(lambda state, *data: update_once(Learner(NETWORK, reinforce, LEARNING), state, *data))(
         state, trajectory, context
     )
     last = lambda value: np.repeat(np.moveaxis(np.asarray(value), 0, -1), num_rollouts, axis=-1)  # noqa: E731

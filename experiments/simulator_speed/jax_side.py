@@ -14,7 +14,7 @@ from lts_jax.environments.teams.rollout import groups
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
-from lts_jax.learning.update import update_once
+from lts_jax.learning.update import Learner, update_once
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
 from lts_jax.trajectory import DecisionContext, Trajectory
@@ -44,7 +44,7 @@ def train(
         trajectory, context = batch(
             network, state.params, jax.random.fold_in(prng_key, number), num_tasks, num_rollouts
         )
-        state, _ = update_once(network, reinforce, LEARNING, state, trajectory, context)
+        state, _, _ = update_once(Learner(network, reinforce, LEARNING), state, trajectory, context)
         return state, jnp.sum(trajectory.step_mask_gkt)
 
     state, steps_i = jax.lax.scan(iterate, init_state(network, LEARNING, prng_key), jnp.arange(num_updates))

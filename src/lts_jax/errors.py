@@ -12,3 +12,8 @@ def show(value: object) -> str:
     """A wrong value for a message: quoted, on one line, at most 200 characters of it."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def describe(error: BaseException) -> str:
+    """An exception for a message of one line: its kind, and at most 200 characters of what it says."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:MOST_SHOWN]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lts_jax.errors import MOST_SHOWN, UserError, show
+from lts_jax.errors import UserError, describe, show
 
 
 def load_function(target: str, *, where: str) -> Callable[..., Any]:
@@ -52,11 +52,10 @@ def load_module(place: str, *, where: str) -> ModuleType:
         missing = (
             isinstance(error, ModuleNotFoundError) and not place.endswith(".py") and place.startswith(str(error.name))
         )
-        reason = " ".join(str(error).split())[:MOST_SHOWN]
         raise UserError(
             f"{where}: no module {show(place)}"
             if missing
-            else f"{where}: {place} raises {type(error).__name__} when it is imported: {reason}"
+            else f"{where}: {place}: importing it raises {describe(error)}"
         ) from error
 
 

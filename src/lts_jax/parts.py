@@ -113,6 +113,17 @@ def make_part(
     return Part(f"{head}({inner})" if inner else head, function, given)
 
 
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, or of what makes an object of a class; none where Python does not know them."""
+    try:
+        # Of a class its __init__, since a metaclass may hide it behind (*args, **kwargs).
+        is_class = inspect.isclass(function)
+        found = dict(inspect.signature(function.__init__ if is_class else function).parameters)
+    except (TypeError, ValueError):
+        return {}
+    return dict(list(found.items())[1:]) if is_class else found
+
+
 def function_part(function: Callable[..., Any]) -> Part:
     """A function that came as an object, under its module and name, with what a `functools.partial` of it binds."""
     bound: dict[str, Any] = {}
@@ -131,10 +142,7 @@ def change(part: Part, *, where: str, supplied: Collection[str] = (), **settings
 
 def settings_of(function: Callable[..., Any], supplied: Collection[str] = ()) -> tuple[Setting, ...]:
     """Every setting that a function takes: what is keyword-only or has a default, but for what is `supplied`."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return ()
+    parameters = parameters_of(function).values()
     try:
         hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     except Exception:  # annotations of a user's file may name what is not there
@@ -205,7 +213,7 @@ def _literal(written: str) -> Any:
 
 def _convert(value: Any, setting: Setting, where: str) -> Any:
     """The value as the setting's annotation, or else its default, asks for."""
-    kinds = _kinds(setting)
+    kinds = kinds_of(setting)
     if not kinds:
         return str(value) if isinstance(value, str) else value
     choices = [
@@ -228,7 +236,7 @@ def _convert(value: Any, setting: Setting, where: str) -> Any:
     raise UserError(f"{where}: expected {' or '.join(expected)}, got {show(value)}")
 
 
-def _kinds(setting: Setting) -> list[Any]:
+def kinds_of(setting: Setting) -> list[Any]:
     """The types that a setting accepts; empty where anything goes."""
     if setting.type is Any:
         default = setting.default

@@ -11,7 +11,7 @@ Times are seconds on the rollout's own clock, zero at the start of the task. Mon
 from dataclasses import dataclass
 from enum import StrEnum
 
-SCHEMA_VERSION = 1  # of the run folder; a folder of another version is refused, not guessed at
+SCHEMA_VERSION = 2  # of the run folder; a folder of another version is refused, not guessed at
 
 
 class StopReason(StrEnum):
@@ -228,6 +228,7 @@ class Rollout:
     policy: str = ""
     stop_reason: StopReason = StopReason.SATISFIED
     revoked: tuple[str, ...] = ()
+    listing_window: int | None = None  # newest keys that the policy listed; None: all of them
 
     @property
     def tokens(self) -> int:

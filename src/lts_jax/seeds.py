@@ -5,8 +5,10 @@ replay with one admission flipped meets the same world (common random numbers).
 """
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from lts_jax.records import Coordinates
+if TYPE_CHECKING:
+    from lts_jax.records import Coordinates
 
 
 def coordinate_seed(*coordinates: int | str) -> int:
@@ -21,6 +23,6 @@ def uniform(*coordinates: int | str) -> float:
     return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
 
 
-def rollout_coordinates(coordinates: Coordinates) -> tuple[int, int, str, int]:
+def rollout_coordinates(coordinates: "Coordinates") -> tuple[int, int, str, int]:
     """The coordinates of a rollout as a tuple, to be followed by team, step and purpose."""
     return (coordinates.seed, coordinates.iteration, coordinates.task, coordinates.rollout)

@@ -77,7 +77,7 @@ def test_none_shares_nothing_and_all_shares_everything() -> None:
 
 def test_recency_admits_all_and_lists_the_newest() -> None:
     assert decide(recency(7), request_of()) == ADMITTED
-    assert (recency(7).name, recency(7).listing_window) == ("recency(7)", 7)
+    assert (recency(7).name, recency(7).listing_window) == ("recency(window=7)", 7)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         recency(0)
 
@@ -162,7 +162,7 @@ def test_the_judge_sees_the_step_and_the_orchestrator_its_thread_too() -> None:
 def test_rules_by_name() -> None:
     assert list(RULES) == ["none", "all", "random", "recency", "similarity", "judge", "orchestrator"]
     names = [RULES[name]().name for name in RULES if name != "similarity"]
-    assert names == ["none", "all", "random(0.5)", "recency(10)", "judge", "orchestrator"]
+    assert names == ["none", "all", "random(rate=0.5)", "recency(window=10)", "judge", "orchestrator"]
 
 
 def test_rules_need_no_jax() -> None:

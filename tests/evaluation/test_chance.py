@@ -7,7 +7,7 @@ import math
 import pytest
 from fake_rollouts import make_rollout, make_rollouts
 
-from lts_jax.evaluation.chance import listing_window, num_teams_shown, pull_rate, shown_pairs
+from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
 from lts_jax.evaluation.measures import measure
 from lts_jax.records import MemoryEntry, ModelCall, Pull, Rollout
 from lts_jax.reports.report import build_report, find_row
@@ -33,6 +33,10 @@ PULLS = (Pull(0, 1, 0, 1, 17.0), Pull(0, 2, 0, 1, 27.0), Pull(0, 1, 0, 2, 52.0))
 ROLLOUT = dataclasses.replace(make_rollout("all"), entries=ENTRIES, calls=CALLS, pulls=PULLS, policy="all")
 
 
+def listing(window: int) -> Rollout:
+    return dataclasses.replace(ROLLOUT, listing_window=window)
+
+
 def rollout_of(entries: tuple[MemoryEntry, ...], calls: tuple[ModelCall, ...], pulls: tuple[Pull, ...]) -> Rollout:
     return dataclasses.replace(ROLLOUT, entries=entries, calls=calls, pulls=pulls)
 
@@ -46,14 +50,13 @@ def test_shown_pairs_by_hand() -> None:
 
 def test_a_window_lists_the_newest_keys_of_the_whole_bank() -> None:
     # at 15 s [0], at 25 s [0, 1], at 40 s [1, 2], at 50 s [2, 3]
-    assert shown_pairs(ROLLOUT, own_listed=False, window=2) == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (3, 1)}
+    assert shown_pairs(listing(2), own_listed=False) == {(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (3, 1)}
     # at 15 s [0], at 25 s [1], at 40 s [2], at 50 s [3]; the pull of entry 0 at 27 s proves that it was shown
-    assert shown_pairs(ROLLOUT, own_listed=False, window=1) == {(0, 1), (0, 2), (1, 2), (2, 0), (3, 1)}
-    assert shown_pairs(rollout_of(ENTRIES, CALLS, ()), own_listed=False, window=0) == frozenset()
-
-
-def test_the_window_stands_in_the_name_of_a_policy() -> None:
-    assert [listing_window(name) for name in ("recency(10)", "recency", "random(0.5)", "all")] == [10, None, None, None]
+    assert shown_pairs(listing(1), own_listed=False) == {(0, 1), (0, 2), (1, 2), (2, 0), (3, 1)}
+    assert (
+        shown_pairs(dataclasses.replace(rollout_of(ENTRIES, CALLS, ()), listing_window=0), own_listed=False)
+        == frozenset()
+    )
 
 
 def test_a_pull_without_a_recorded_selection_stands_for_a_listing() -> None:
@@ -106,7 +109,7 @@ def test_without_it_all_policies_together_are() -> None:
 
 
 def test_the_listing_window_of_recency_reaches_the_table() -> None:
-    short = dataclasses.replace(rollout_of(ENTRIES, CALLS, ()), policy="recency(1)")
+    short = dataclasses.replace(rollout_of(ENTRIES, CALLS, ()), listing_window=1)
     report = build_report({"all": [ROLLOUT], "recency": [short]}, reference="all")
     assert find_row(report, "recency").reach_chance == pytest.approx(2 / 7 * 4 / 4)  # 4 pairs, 4 entries
 

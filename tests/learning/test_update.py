@@ -137,10 +137,10 @@ def test_passes_of_a_few_tasks_add_up_to_the_whole_batch() -> None:
     trajectory.decision_mask_gkt[2, 0] = False
     settings = LearningSettings(entropy_weight=0.1, learning_rate=0.01)
     state = moved(init_state(network, settings, jax.random.key(0)))
-    whole, expected = make_update(network, scheme("gae"), settings)(state, trajectory, context)
+    whole, expected, _ = make_update(network, scheme("gae"), settings)(state, trajectory, context)
     for per_pass in (1, 2):
         divided = replace(settings, tasks_per_pass=per_pass)
-        new, metrics = make_update(network, scheme("gae"), divided)(state, trajectory, context)
+        new, metrics, _ = make_update(network, scheme("gae"), divided)(state, trajectory, context)
         assert set(metrics) == set(expected)
         for name, value in expected.items():
             np.testing.assert_allclose(metrics[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
@@ -185,7 +185,7 @@ def test_update_is_adamw_after_clipping_and_is_traced_once() -> None:
     slope = jax.jit(jax.grad(partial(admission_loss, network, settings), has_aux=True))
     for seed in range(3):
         trajectory, context = batch_of(seed)
-        state, metrics = update(state, trajectory, context)
+        state, metrics, _ = update(state, trajectory, context)
         given = jax.vmap(group_relative)(trajectory)
         gradient, _ = slope(params, trajectory, context, given)
         change, opt_state = plain.update(gradient, opt_state, params)
@@ -214,10 +214,10 @@ def test_a_value_head_is_trained_towards_the_return_and_read_by_gae() -> None:
     counted = counted & trajectory.rollout_mask_g[..., None, None]
     update = make_update(network, gae, settings)
     state = init_state(network, settings, jax.random.key(0))
-    _, metrics = update(state, trajectory, context)
+    _, metrics, _ = update(state, trajectory, context)
     assert as_floats(metrics)["learning/value_error"] == pytest.approx((to_go[counted] ** 2).mean(), rel=1e-5)
     for _ in range(200):
-        state, metrics = update(state, trajectory, context)
+        state, metrics, _ = update(state, trajectory, context)
     assert float(state.params["value"]) == pytest.approx(to_go[counted].mean(), abs=0.02)
 
 
@@ -225,16 +225,16 @@ def test_a_value_head_is_trained_towards_the_return_and_read_by_gae() -> None:
 @pytest.mark.parametrize("junk", [np.nan, np.inf])
 def test_what_is_not_finite_never_reaches_the_state(place: str, junk: float, update_of_table: Callable) -> None:
     update, fresh = update_of_table
-    before, _ = update(fresh, *batch_of(2))
+    before, _, _ = update(fresh, *batch_of(2))
     trajectory, context = batch_of(2)  # arrays of its own: the first update may still read those it was given
     getattr(context, place)[0, 0] = junk
-    after, metrics = update(before, trajectory, context)
+    after, metrics, _ = update(before, trajectory, context)
     same = jax.tree.map(np.array_equal, (before.params, before.opt_state), (after.params, after.opt_state))
     assert all(jax.tree.leaves(same))
     assert (int(after.num_updates), int(after.num_skipped)) == (1, 1)
     assert float(metrics["learning/num_skipped"]) == 1.0
     # And the next good batch goes on.
-    further, _ = update(after, *batch_of(2))
+    further, _, _ = update(after, *batch_of(2))
     assert int(further.num_updates) == 2
     assert not np.array_equal(further.params["head"]["kernel"], after.params["head"]["kernel"])
 
@@ -251,7 +251,7 @@ def test_missing_rewards_are_left_out_not_skipped(update_of_table: Callable) -> 
     update, state = update_of_table
     trajectory, context = batch_of(3)
     trajectory.reward_agg_g[0, 1] = np.nan
-    after, metrics = update(state, trajectory, context)
+    after, metrics, _ = update(state, trajectory, context)
     assert (int(after.num_updates), int(after.num_skipped)) == (1, 0)
     assert float(metrics["credit/counted_fraction"]) == pytest.approx(5 / 6)
 
@@ -297,7 +297,7 @@ def test_admission_settles_where_use_pays_for_the_penalty() -> None:
             decision_mask_gkt=everywhere,
             rollout_mask_g=np.ones(shape[:2], bool),
         )
-        state, _ = update(state, trajectory, context)
+        state, _, _ = update(state, trajectory, context)
         if iteration >= 500:
             averaged += 1.0 / (1.0 + np.exp(-table)) / 200
     assert (averaged[:2] < 0.1).all(), averaged  # usage 0 and .1
@@ -367,7 +367,7 @@ def test_the_transformer_learns_from_its_own_decisions_to_admit_what_is_used() -
             num_keys_gkt=np.broadcast_to(np.arange(steps) % 3, shape).astype(np.int32),
             step_gktsd=np.broadcast_to(triplets, (*shape, 3, D)),
         )
-        state, metrics = update(state, trajectory, context)
+        state, metrics, _ = update(state, trajectory, context)
         # What was decided is what is learned from: the same distribution on both sides of the bridge.
         assert float(metrics["learning/behavior_gap"]) < 1e-5
     assert probability[..., 1::2].min() > 0.9

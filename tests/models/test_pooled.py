@@ -101,5 +101,5 @@ def test_untrained_it_is_a_coin_and_without_a_value_head_it_has_none() -> None:
     assert "value" not in params and pooled(PooledSettings(embedding_width=D)).packed_values is None
     assert (packed_logits(PooledSettings(embedding_width=D), params, random_context(2)) == 0.0).all()
     assert pooled(SETTINGS) is pooled(SETTINGS)
-    with pytest.raises(UserError, match=r"^PooledSettings.hidden_width: expected at least 1, got 0$"):
+    with pytest.raises(UserError, match=r"^pooled: hidden_width: expected at least 1, got 0$"):
         PooledSettings(hidden_width=0)

@@ -22,7 +22,7 @@ TINY_LAB = (
 )  # fmt: skip
 TINY_TEXT = (
     "num_tasks=1", "num_epochs=1", "tasks_per_update=1", "rollout.num_teams=2", "rollout.team.max_rounds=6",
-    "collect.num_rollouts=2", "network.width=8", "network.num_layers=1", "network.num_heads=1",
+    "collect.num_rollouts=2", "controller.width=8", "controller.num_layers=1", "controller.num_heads=1",
     "validation.num_tasks=2",
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ WEIGHT = "learning.sparsity_weight"
     [
         (f"{WEIGHT}=0,.1,1e-3", Axis(WEIGHT, (0.0, 0.1, 0.001))),
         ("learning.sparsity-weight = 2", Axis(WEIGHT, (2.0,))),
-        ("train.credit=a", Axis("credit", ("a",))),
+        ("train.credit=reinforce", Axis("credit", ("reinforce",))),
         (f"{WEIGHT}=0:.3:4", Axis(WEIGHT, (0.0, 0.1, 0.2, 0.3))),
         (f"{WEIGHT}=.01:100:5:log", Axis(WEIGHT, (0.01, 0.1, 1.0, 10.0, 100.0))),
         ("shape.num_teams=1:64:7:log", Axis("shape.num_teams", (1, 2, 4, 8, 16, 32, 64))),
@@ -42,7 +42,7 @@ def test_an_axis_as_a_grid_reads_it(text, expected):
         (f"{WEIGHT}=0:2", Range(WEIGHT, 0.0, 2.0)),
         (f"{WEIGHT}=.1:2:log", Range(WEIGHT, 0.1, 2.0, is_log=True)),
         ("shape.num_teams=1:3", Range("shape.num_teams", 1, 3, is_whole=True)),
-        ("credit=a,b", Axis("credit", ("a", "b"))),
+        ("credit=reinforce,comam", Axis("credit", ("reinforce", "comam"))),
     ],
 )
 def test_an_axis_as_random_points_read_it(text, expected):
@@ -54,8 +54,14 @@ def test_an_axis_as_random_points_read_it(text, expected):
     [
         ("credit", "expected field=value,value or field=low:high:count, got 'credit'"),
         ("credit=", "credit: expected at least one value"),
-        ("sparsity_weight=1", "sparsity_weight: no such field; the nearest are learning.sparsity_weight"),
-        ("learning.sparse_weight=1", "learning.sparse_weight: no such field; the nearest are learning.sparsity_weight"),
+        (
+            "sparsity_weight=1",
+            "sparsity_weight: no such field; the nearest are learning.sparsity_weight, credit.first_weight",
+        ),
+        (
+            "learning.sparse_weight=1",
+            "learning.sparse_weight: no such field; the nearest are learning.sparsity_weight, credit.usage_weight",
+        ),
         ("zzz=1", "zzz: no such field"),
         ("seed=1,2", "seed: seeds are shared by all points of a sweep; set their number with --seeds"),
         ("shape.names=a", "shape.names: has no single value, so it cannot be swept"),
@@ -104,11 +110,12 @@ def test_random_points_are_even_within_their_range_and_a_prefix_of_more():
 
 
 def test_points_from_files_are_those_of_the_command_line(tmp_path):
-    expected = ({WEIGHT: 0.5, "credit": "a"}, {WEIGHT: 1.0, "credit": "b"})
+    expected = ({WEIGHT: 0.5, "credit": "reinforce"}, {WEIGHT: 1.0, "credit": "comam"})
     (tmp_path / "p.jsonl").write_text(
-        '{"learning.sparsity_weight": 0.5, "credit": "a"}\n\n{"learning.sparsity_weight": 1, "credit": "b"}\n'
+        '{"learning.sparsity_weight": 0.5, "credit": "reinforce"}\n\n'
+        '{"learning.sparsity_weight": 1, "credit": "comam"}\n'
     )
-    (tmp_path / "p.csv").write_text("learning.sparsity_weight,credit\n.5,a\n1,b\n")
+    (tmp_path / "p.csv").write_text("learning.sparsity_weight,credit\n.5,reinforce\n1,comam\n")
     assert read_points(KNOWN, tmp_path / "p.jsonl") == read_points(KNOWN, tmp_path / "p.csv") == expected
     (tmp_path / "none.jsonl").write_text('{"learning.loss_temperature": null}\n')
     assert read_points(KNOWN, tmp_path / "none.jsonl") == ({"learning.loss_temperature": None},)
@@ -119,8 +126,8 @@ def test_points_from_files_are_those_of_the_command_line(tmp_path):
     [
         ("a.jsonl", "", "holds no point"),
         ("b.jsonl", "{}\n", "holds no point"),
-        ("c.jsonl", '{"credit": "a"}\n[1]\n', "line 2 is not a JSON object"),
-        ("d.jsonl", '{"credit": "a"}\n{"folder": "a"}\n', "point 2 has other fields than the first"),
+        ("c.jsonl", '{"credit": "reinforce"}\n[1]\n', "line 2 is not a JSON object"),
+        ("d.jsonl", '{"credit": "reinforce"}\n{"folder": "a"}\n', "point 2 has other fields than the first"),
         ("e.csv", "credit,folder\na\n", "point 1 has other fields than the first, or is cut short"),
         ("f.csv", "credit\na,b\n", "point 1 has other fields than the first, or is cut short"),
         ("g.csv", "lerning.sparsity_weight\n1\n", "no such field; the nearest are learning.sparsity_weight"),
@@ -137,12 +144,12 @@ def test_a_wrong_file_of_points_is_one_line(tmp_path, name, text, said):
     ("settings", "said"),
     [
         ({}, "a sweep needs at least one axis"),
-        ({"over": ("credit=a",), "mode": "some"}, "mode: expected grid, random or list, got 'some'"),
-        ({"over": ("credit=a",), "mode": "random"}, "mode random needs the number of points"),
-        ({"over": ("credit=a",), "num_points": 3}, "mode random needs the number of points, and no other mode"),
-        ({"over": ("credit=a",), "mode": "random", "num_points": 0}, "num_points must be at least 1, got 0"),
-        ({"over": ("credit=a",), "file": "f"}, "a file of points goes with mode list"),
-        ({"over": ("credit=a", "credit=b")}, "credit: named by two axes"),
+        ({"over": ("credit=reinforce",), "mode": "some"}, "mode: expected grid, random or list, got 'some'"),
+        ({"over": ("credit=reinforce",), "mode": "random"}, "mode random needs the number of points"),
+        ({"over": ("credit=reinforce",), "num_points": 3}, "mode random needs the number of points, and no other mode"),
+        ({"over": ("credit=reinforce",), "mode": "random", "num_points": 0}, "num_points must be at least 1, got 0"),
+        ({"over": ("credit=reinforce",), "file": "f"}, "a file of points goes with mode list"),
+        ({"over": ("credit=reinforce", "credit=comam")}, "credit: named by two axes"),
         ({"over": (f"{WEIGHT}=1,1.0",)}, f"{WEIGHT}: the value 1.0 stands there twice"),
         (
             {"over": (f"{WEIGHT}=0:1:2000", "learning.loss_temperature=1:2:2000")},
@@ -156,8 +163,8 @@ def test_points_that_make_no_sense(settings, said):
 
 
 def test_a_point_twice_is_refused():
-    with pytest.raises(UserError, match=r"^points 1 and 3 are the same: credit=a$"):
-        SweepPlan("simulator", BASE, ({"credit": "a"}, {"credit": "b"}, {"credit": "a"}))
+    with pytest.raises(UserError, match=r"^points 1 and 3 are the same: credit=reinforce$"):
+        SweepPlan("simulator", BASE, ({"credit": "reinforce"}, {"credit": "comam"}, {"credit": "reinforce"}))
 
 
 def test_what_a_record_refuses_is_said_in_its_words_before_anything_runs():
@@ -180,13 +187,16 @@ def test_values_that_are_right_only_together_are_set_together():
 
 
 def test_settings_for_all_points():
-    made = with_settings(BASE, ["learning.bonus-on=return", "shape.has_bank=false", "credit=a"])
+    made = with_settings(BASE, ["learning.bonus-on=return", "shape.has_bank=false", "credit=reinforce"])
     assert made == Settings(
-        credit="a",
+        credit="reinforce",
         learning=replaced(BASE, KNOWN, {"learning.bonus_on": "return"}).learning,
         shape=replaced(BASE, KNOWN, {"shape.has_bank": False}).shape,
     )
-    for given, said in ((["credit"], "expected field=value, got 'credit'"), (["credit=a", "credit=b"], "set twice")):
+    for given, said in (
+        (["credit"], "expected field=value, got 'credit'"),
+        (["credit=gae", "credit=comam"], "set twice"),
+    ):
         with pytest.raises(UserError, match=said):
             with_settings(BASE, given)
 

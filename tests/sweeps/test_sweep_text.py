@@ -7,7 +7,6 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
-from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_folder
@@ -28,7 +27,7 @@ TRAINING = TrainSettings(
     tasks_per_update=1,
     rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
     collect=CollectSettings(num_rollouts=2),
-    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+    controller="set_transformer(width=8, num_layers=1, num_heads=1)",
 )
 BASE = TextSettings(train=TRAINING, validation=ValidationSettings(num_tasks=2))
 
@@ -65,7 +64,7 @@ def test_the_training_is_that_of_its_point_on_the_right_tasks(finished):
     assert len(runs) == 2
     config = json.loads((learned / "config.json").read_text())["train"]
     assert (config["credit"], config["learning"]["sparsity_weight"], config["seed"]) == ("leave_one_out", 0.1, 7)
-    assert "leave_one_out" in (learned / "credit.json").read_text()
+    assert "leave_one_out" in (learned / "parts.json").read_text()
     groups = [group for folder in (learned / "evaluation").rglob("lts") for group in read_folder(folder)]
     validation = [rollout for group in groups for rollout in group.rollouts]
     assert {rollout.task.split for rollout in validation} == {"validation"} and len(validation) == 2
@@ -102,9 +101,11 @@ def test_every_point_is_a_cell_of_its_own():
 
 
 def test_a_policy_that_cannot_be_swept(tmp_path):
-    with pytest.raises(UserError, match=r"policy: expected one of magentic_one, .*, got 'random_matched' \(at policy="):
+    with pytest.raises(
+        UserError, match=r"policy: random_matched needs the rate of a trained controller.* \(at policy="
+    ):
         plan("policy=random_matched")
     with pytest.raises(UserError, match=r"validation\.num_tasks must be at least 1, got 0"):
         plan("validation.num_tasks=0")
-    with pytest.raises(UserError, match="credit scheme: expected one of reinforce"):
+    with pytest.raises(UserError, match="credit: expected a name, or FILE.py:FUNCTION; got .luck."):
         plan("credit=luck")

@@ -10,10 +10,9 @@ import threading
 from pathlib import Path
 
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.models.set_transformer import SetTransformerSettings
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
-from lts_jax.systems.lts import Progress, TrainSettings, train_controller
+from lts_jax.systems.lts import TrainSettings, train_controller
 from lts_jax.systems.run_folder import open_run
 from lts_jax.teams.settings import TeamSettings
 
@@ -24,7 +23,7 @@ SETTINGS = TrainSettings(
     rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
     collect=CollectSettings(num_rollouts=2),
     learning=LearningSettings(learning_rate=0.05),
-    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+    controller="set_transformer(width=8, num_layers=1, num_heads=1)",
 )
 
 
@@ -48,7 +47,7 @@ def main() -> None:
         fsync(descriptor)
 
     os.fsync = counting_fsync
-    train_controller(open_run(folder, SETTINGS), SETTINGS, Progress())
+    train_controller(open_run(folder, SETTINGS), SETTINGS)
 
 
 if __name__ == "__main__":

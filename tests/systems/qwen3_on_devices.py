@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import init_state
-from lts_jax.learning.update import make_update, update_once
+from lts_jax.learning.update import Learner, make_update, update_once
 from lts_jax.models.lora import LoraSettings, Weights
 from lts_jax.models.policy_network import Frozen, PolicyNetwork
 from lts_jax.models.qwen3 import init_weights
@@ -77,7 +77,7 @@ def flop_of_a_pass(num_data: int) -> float:
     )
     state = jax.device_put(init_state(network, settings, jax.random.key(1)), NamedSharding(mesh, PartitionSpec()))
     trajectory, context = jax.device_put(batch(), NamedSharding(mesh, PartitionSpec("data")))
-    update = jax.jit(partial(update_once, network, scheme("usage_aware"), settings))
+    update = jax.jit(partial(update_once, Learner(network, scheme("usage_aware"), settings)))
     program = update.lower(state, trajectory, context, network.frozen_arrays).compile()
     return program.cost_analysis()["flops"]
 
@@ -91,7 +91,7 @@ def measured(division: tuple[int, int] | None, tasks_per_pass: int = 0) -> dict[
     update = make_update(network, scheme("usage_aware"), settings, mesh)
     state, losses = init_state(network, settings, jax.random.key(1)), []
     for _ in range(2):
-        state, metrics = update(state, *batch())
+        state, metrics, _ = update(state, *batch())
         losses.append(float(metrics["learning/loss"]))
     share = weights["layers"]["gate"].sharding.shard_shape(weights["layers"]["gate"].shape)
     return {

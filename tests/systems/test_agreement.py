@@ -143,7 +143,7 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(run_folder, capsys, tmp_pa
     shutil.rmtree(copy / "evaluation" / "random")
     assert "lts evaluate --policies m1_parallel all random" in refused(capsys, str(copy))
     shutil.copytree(run_folder.evaluation / "all", copy / "evaluation" / "random")
-    assert "expected rollouts of random(0.5), got all" in refused(capsys, str(copy))
+    assert "expected rollouts of random, got all" in refused(capsys, str(copy))
 
 
 def test_a_sweep_takes_the_world_from_a_file(capsys, tmp_path):

@@ -16,15 +16,14 @@ from lts_jax.bridge.decide_cached import start_row, step_rows
 from lts_jax.cli import main
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import restore
-from lts_jax.learning.state import init_state
 from lts_jax.models.lora import LoraSettings, num_parameters
+from lts_jax.models.qwen3_folder import Qwen3ControllerSettings
 from lts_jax.models.tiny_qwen3 import write_tiny
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
-from lts_jax.systems.controllers import Qwen3ControllerSettings, base_digest
-from lts_jax.systems.lts import Progress, TrainSettings, _digest, check_parts, network_of, train_controller
-from lts_jax.systems.run_folder import open_run
-from lts_jax.systems.world import EncoderSettings
+from lts_jax.systems.lts import Progress, TrainSettings, train_controller
+from lts_jax.systems.run_folder import config_digest, open_run
+from lts_jax.systems.run_parts import make_parts
 from lts_jax.teams.settings import TeamSettings
 
 
@@ -42,7 +41,7 @@ def settings_over(folder):
         tasks_per_update=1,
         controller="qwen3",
         qwen3=Qwen3ControllerSettings(folder=str(folder), lora=LoraSettings(rank=2)),
-        encoder=EncoderSettings(width=64),
+        encoder="hashing(width=64)",
         rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)),
         collect=CollectSettings(num_rollouts=2),
     )
@@ -68,7 +67,7 @@ def test_a_stopped_training_ends_with_the_same_parameters(folder, tmp_path):
     assert jax.tree.structure(whole) == jax.tree.structure(resumed)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
-    fresh = init_state(network_of(settings), settings.learning, jax.random.key(settings.seed)).params
+    fresh = make_parts(settings).fresh_state(jax.random.key(settings.seed)).params
     assert any(
         (np.asarray(a) != np.asarray(b)).any() for a, b in zip(*map(jax.tree.leaves, (whole, fresh)), strict=True)
     )
@@ -120,12 +119,12 @@ def test_checkpoints_hold_what_is_trained_and_name_the_base(folder, tmp_path):
     base_now.mkdir()
     here = replace(settings, qwen3=replace(settings.qwen3, folder=str(base_now)))
     write_tiny(base_now, seed=1)
-    digest_of = _digest(settings)
-    like = init_state(network_of(here), settings.learning, jax.random.key(settings.seed))
+    digest_of = config_digest(settings)
+    like = make_parts(here).fresh_state(jax.random.key(settings.seed))
     with pytest.raises(
         UserError, match=r"trained over frozen weights of sha256 [0-9a-f]{64}, NO 302, YES 304, now over frozen"
     ):
-        restore(run.checkpoints, like, config_digest=digest_of, base_digest=base_digest(network_of(here)))
+        restore(run.checkpoints, like, config_digest=digest_of, base_digest=make_parts(here).base_digest)
     with pytest.raises(UserError, match="now over no frozen weights"):
         restore(run.checkpoints, like, config_digest=digest_of)
     # The same weights with exchanged answers: every decision would be turned round.
@@ -137,14 +136,14 @@ def test_checkpoints_hold_what_is_trained_and_name_the_base(folder, tmp_path):
     (exchanged / "tokenizer.json").write_text(json.dumps(vocabulary))
     there = replace(settings, qwen3=replace(settings.qwen3, folder=str(exchanged)))
     with pytest.raises(UserError, match=r"NO 302, YES 304, now over .*, NO 304, YES 302; give it the base"):
-        restore(run.checkpoints, like, config_digest=digest_of, base_digest=base_digest(network_of(there)))
+        restore(run.checkpoints, like, config_digest=digest_of, base_digest=make_parts(there).base_digest)
 
 
 def test_the_demo_runs_with_the_papers_controller(folder, tmp_path, capsys):
     small = "--num-tasks 3 --num-epochs 1 --collect.num-rollouts 2 --compare.evaluation.num-tasks 5"
     small += " --compare.evaluation.num-seeds 1 --compare.policies m1_parallel all lts"
-    chosen = f"--controller qwen3 --qwen3.folder {folder} --encoder.kind qwen3 --encoder.folder {folder}"
-    command = f"demo --run {tmp_path / 'demo'} {small} {chosen} --encoder.width 64 --encoder.max-tokens 64"
+    chosen = f"--controller qwen3 --qwen3.folder {folder} --encoder qwen3(folder={folder},max_tokens=64)"
+    command = f"demo --run {tmp_path / 'demo'} {small} {chosen}"
     main(command.split())
     assert "run folder:" in capsys.readouterr().out
     assert (tmp_path / "demo" / "report.html").exists()
@@ -153,10 +152,10 @@ def test_the_demo_runs_with_the_papers_controller(folder, tmp_path, capsys):
 def test_what_is_missing_is_one_line(folder, tmp_path):
     settings = settings_over(folder)
     with pytest.raises(UserError, match=r"qwen3\.folder: expected the folder of a Qwen3 checkpoint"):
-        check_parts(replace(settings, qwen3=replace(settings.qwen3, folder=None)))
+        make_parts(replace(settings, qwen3=replace(settings.qwen3, folder=None))).check()
     with pytest.raises(UserError, match=r"nowhere"):
-        check_parts(replace(settings, qwen3=replace(settings.qwen3, folder=str(tmp_path / "nowhere"))))
+        make_parts(replace(settings, qwen3=replace(settings.qwen3, folder=str(tmp_path / "nowhere")))).check()
     with pytest.raises(UserError, match=r"qwen3\.key_window: expected at least"):
         replace(settings, qwen3=replace(settings.qwen3, key_window=8))
     with pytest.raises(UserError, match="needs a value head"):
-        check_parts(replace(settings, credit="gae"))
+        make_parts(replace(settings, credit="gae")).check()

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from lts_jax.learning.checkpoint import restore
-from lts_jax.learning.state import init_state
-from lts_jax.models.set_transformer import set_transformer
 from lts_jax.rollouts.store import read_folder
+from lts_jax.systems.run_parts import make_parts
 
 CHILD = Path(__file__).with_name("killed_training.py")
 SETTINGS = runpy.run_path(str(CHILD))["SETTINGS"]
@@ -30,7 +29,7 @@ def child(folder: Path, when: str, count: int, cache: Path) -> int:
 
 
 def state_of(folder: Path):
-    fresh = init_state(set_transformer(SETTINGS.network), SETTINGS.learning, jax.random.key(SETTINGS.seed))
+    fresh = make_parts(SETTINGS).fresh_state(jax.random.key(SETTINGS.seed))
     state, cursor = restore(folder / "checkpoints", fresh)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.opt_state, state.num_updates))]
     return leaves, np.asarray(jax.random.key_data(state.prng_key)), cursor

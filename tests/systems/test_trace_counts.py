@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
+from lts_jax.bridge import learned
 from lts_jax.bridge.decide import BatchedDecider
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.rollouts.collect import CollectSettings
 from lts_jax.rollouts.rollout import RolloutSettings
-from lts_jax.systems import controllers, lts
+from lts_jax.systems import lts
 from lts_jax.systems.run_folder import open_run
+from lts_jax.systems.run_parts import Brought, make_parts
 from lts_jax.teams.settings import TeamSettings
 
 SETTINGS = lts.TrainSettings(
@@ -19,15 +20,16 @@ SETTINGS = lts.TrainSettings(
     rollout=RolloutSettings(num_teams=3, team=TeamSettings(max_rounds=8)),
     collect=CollectSettings(num_rollouts=2),
     learning=LearningSettings(learning_rate=0.05),
-    network=SetTransformerSettings(width=8, num_layers=1, num_heads=1),
+    controller="set_transformer(width=8, num_layers=1, num_heads=1)",
 )
 
 
 def test_a_training_run_compiles_few_programs_whatever_it_meets(tmp_path, monkeypatch):
     decisions_traced, packed_traced, credits_traced, deciders = [], [], [], []
 
-    def counted_network(settings):
-        inner = set_transformer(settings)
+    inner = make_parts(SETTINGS).network
+
+    def counted_network():
 
         def decision_logits(params, query, key, num_keys, step):
             decisions_traced.append(key.shape)
@@ -49,9 +51,9 @@ def test_a_training_run_compiles_few_programs_whatever_it_meets(tmp_path, monkey
             super().__init__(*arguments)
             deciders.append(self)
 
-    monkeypatch.setattr(controllers, "set_transformer", counted_network)
-    monkeypatch.setattr(lts, "BatchedDecider", Kept)
-    state = lts.train_controller(open_run(tmp_path / "run", SETTINGS), SETTINGS, lts.Progress(), credit=credit)
+    monkeypatch.setattr(learned, "BatchedDecider", Kept)
+    parts = replace(make_parts(SETTINGS, Brought(credit=credit)), network=counted_network())
+    state = lts.train_controller(open_run(tmp_path / "run", SETTINGS), parts)
 
     assert int(state.num_updates) == 2
     [decider] = deciders

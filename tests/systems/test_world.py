@@ -1,28 +1,51 @@
 """The encoder that the settings name, and their contradictions."""
 
+import numpy as np
 import pytest
 
 from lts_jax.errors import UserError
-from lts_jax.systems.lts import TrainSettings
-from lts_jax.systems.world import EncoderSettings, almanac_tools, make_encoder
+from lts_jax.memory.encoder_parts import make_encoder
+from lts_jax.systems.world import almanac_tools
 
 
 def test_equal_settings_share_one_encoder_and_its_cache():
-    one, other = make_encoder(EncoderSettings()), make_encoder(EncoderSettings())
+    one, other = make_encoder(), make_encoder("hashing()")
     assert one is other and one.dim == 256
-    assert make_encoder(EncoderSettings(width=64)).dim == 64
+    assert make_encoder("hashing(width=64)").dim == 64
 
 
-def test_contradicting_widths_are_refused_before_anything_runs():
-    with pytest.raises(UserError, match=r"network\.embedding_width must equal encoder\.width = 384, got 256"):
-        TrainSettings(encoder=EncoderSettings(width=384))
-    with pytest.raises(UserError, match=r"encoder\.folder must name the folder"):
-        EncoderSettings(kind="minilm")
+class Lengths:
+    """An encoder of one's own: how long a text is, and how often it says a."""
+
+    dim, name = 2, "lengths"
+
+    def encode(self, texts):
+        return np.array([[len(text), text.count("a")] for text in texts], np.float32)
+
+
+class Flat(Lengths):
+    def encode(self, texts):
+        return np.zeros(len(texts), np.float32)
+
+
+def test_an_encoder_of_ones_own():
+    encoder = make_encoder(Lengths())
+    np.testing.assert_array_equal(encoder.encode(["banana"]), [[6.0, 3.0]])
+    np.testing.assert_array_equal(make_encoder(Lengths).encode(["banana"]), [[6.0, 3.0]])
+    with pytest.raises(UserError, match=r"encoder: 'lengths': expected finite vectors of shape \(2, 2\), got \(2,\)"):
+        make_encoder(Flat())
+
+
+def test_an_encoder_that_lacks_something_is_one_line():
+    with pytest.raises(UserError, match=r"encoder: minilm needs the setting folder, as minilm\(folder=...\)"):
+        make_encoder("minilm")
+    with pytest.raises(UserError, match=r"encoder: hashing\(width\): expected at least 1, got 0"):
+        make_encoder("hashing(width=0)")
 
 
 def test_a_missing_folder_of_weights_is_one_line(tmp_path):
     with pytest.raises(UserError) as raised:
-        make_encoder(EncoderSettings(kind="minilm", folder=str(tmp_path / "absent"), width=384))
+        make_encoder(f"minilm(folder={tmp_path}/absent)")
     assert "absent" in str(raised.value) and "\n" not in str(raised.value)
 
 

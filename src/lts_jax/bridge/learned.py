@@ -1,13 +1,14 @@
 """The learned controller behind the same interface as every rule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts
-from lts_jax.bridge.decide import DeciderSettings
+from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.bridge.decide_cached import CachedDecider
 from lts_jax.llm.chat import Ask
-from lts_jax.memory.encoded_texts import EncodedTexts
+from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.models.policy_network import Params, PolicyNetwork
 
 
@@ -51,3 +52,17 @@ class LearnedPolicy:
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
         """Decide by the network; no language model is consulted."""
         return await self.decider.decide(request)
+
+
+def make_decider(
+    network: PolicyNetwork, params: Params, encoder: TextEncoder, settings: DeciderSettings, *, num_rows: int
+) -> Decider:
+    """What answers decisions with a network: from `num_rows` caches where it keeps any, else each computed anew.
+
+    Of the settings' key buckets those below the network's key window are kept, and the window itself.
+    """
+    buckets = (*(size for size in settings.key_buckets if size < network.key_window), network.key_window)
+    settings = replace(settings, key_buckets=buckets)
+    if network.cache is None:
+        return BatchedDecider(network, params, encoder, settings)
+    return CachedDecider(network, params, encoder, settings, num_rows=num_rows)

@@ -23,10 +23,12 @@ from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_json
 from lts_jax.systems.comparison import LEARNED, MATCHED, REFERENCE, ComparisonSettings, held_out_tasks, train_tasks
 from lts_jax.systems.estimate import estimate, estimate_text
-from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
+from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.task_source import TaskSettings, refuse_leak
-from lts_jax.systems.world import EncoderSettings, ModelSettings, make_encoder, make_model
+from lts_jax.systems.train_settings import TrainSettings
+from lts_jax.systems.world import ModelSettings
 
 CALLS = "calls"  # folder of recorded calls in the run folder
 
@@ -59,7 +61,7 @@ class Command:
     model: ModelSettings = field(default_factory=ModelSettings)
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     tools: ToolChoice = field(default_factory=lambda: ToolChoice("live"))
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    encoder: str = "hashing"
     """Of the lines that need vectors; with --controller the controller's own."""
     rules: Annotated[ComparisonSettings, tyro.conf.Suppress] = field(default_factory=ComparisonSettings)
 
@@ -69,8 +71,7 @@ def run(command: Command) -> None:
     training, settings = settings_of(command)
     tasks = held_out_tasks(training, settings)
     check_search(training.tools)
-    make_model(training.model)
-    make_encoder(training.encoder)
+    make_parts(training)
     trained_on = _trained_on(command)
     refuse_leak(trained_on, tasks)
     expected = estimate(training, settings, _existing(command.run))
@@ -131,9 +132,6 @@ def settings_of(command: Command) -> tuple[TrainSettings, ComparisonSettings]:
         model=command.model,
         rollout=command.rollout,
         encoder=command.encoder if command.controller is None else own.encoder,
-        network=replace(own.network, embedding_width=command.encoder.width)
-        if command.controller is None
-        else own.network,
         collect=replace(own.collect, num_in_flight=command.num_in_flight),
     )
     evaluation = EvaluationSettings(

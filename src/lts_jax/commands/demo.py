@@ -14,8 +14,9 @@ from lts_jax.commands.report import write_report
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.systems.comparison import ComparisonSettings
-from lts_jax.systems.lts import TrainSettings, check_parts
 from lts_jax.systems.run_folder import open_run, working_in
+from lts_jax.systems.run_parts import make_parts
+from lts_jax.systems.train_settings import TrainSettings
 
 TRAINING = TrainSettings()  # the paper's sizes: 33 tasks, 5 rollouts each, 5 epochs
 COMPARISON = ComparisonSettings(evaluation=EvaluationSettings(num_tasks=24, num_seeds=2))
@@ -40,7 +41,8 @@ def run(command: Command) -> None:
     """Train, evaluate, report."""
     if command.fresh and (command.run / "config.json").exists():
         shutil.rmtree(command.run)
-    check_parts(command.train)
+    parts = make_parts(command.train)
+    parts.check()
     folder = open_run(command.run, command.train)
     evaluation = command.compare.evaluation
     print(
@@ -49,8 +51,8 @@ def run(command: Command) -> None:
         flush=True,
     )
     with working_in(folder):
-        train_in(folder, command.train)
-        evaluate_in(folder, command.train, command.compare)
+        train_in(folder, parts)
+        evaluate_in(folder, parts, command.compare)
         print(write_report(folder))
     lts = "lts" if shutil.which("lts") else os.path.relpath(sys.argv[0])
     print(

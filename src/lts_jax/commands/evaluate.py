@@ -14,8 +14,10 @@ from lts_jax.commands.submissions import write_submissions
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout, Task
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, run_comparison
-from lts_jax.systems.lts import TrainSettings, check_parts, learned_policy, trained_params
+from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings, working_in
+from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
+from lts_jax.systems.train_settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,13 @@ def run(command: Command) -> None:
     """Evaluate what is not stored yet, then report."""
     settings = read_settings(command.run, TrainSettings)
     folder = RunFolder(command.run)
-    check_parts(settings)
+    run = make_parts(settings)
     with working_in(folder):
-        evaluate_in(folder, settings, command.compare)
+        evaluate_in(folder, run, command.compare)
         print(write_report(folder))
 
 
-def evaluate_in(folder: RunFolder, training: TrainSettings, settings: ComparisonSettings) -> None:
+def evaluate_in(folder: RunFolder, training: TrainSettings | RunParts, settings: ComparisonSettings) -> None:
     """Run the comparison in an open run folder with a progress bar."""
     learned = None
     if LEARNED in settings.policies:
@@ -47,7 +49,7 @@ def evaluate_in(folder: RunFolder, training: TrainSettings, settings: Comparison
 
 def evaluate_lines(
     folder: RunFolder,
-    training: TrainSettings,
+    training: TrainSettings | RunParts,
     settings: ComparisonSettings,
     learned: LearnedPolicy | None,
     *,
@@ -58,6 +60,7 @@ def evaluate_lines(
 
     Arguments and errors are those of `run_comparison`.
     """
+    training = as_parts(training)
     tasks = held_out_tasks(training, settings)
     per_policy = len(tasks) * settings.evaluation.num_seeds
     with rollout_bar("evaluating", per_policy * len(settings.policies)) as count:

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lts_jax.admission.policy import AdmissionPolicy
-from lts_jax.admission.rules import RULES
+from lts_jax.admission.rules import make_rule
 from lts_jax.errors import UserError
 from lts_jax.logs.importers import ImportedRuns, import_recorded, recorded_rollout
 from lts_jax.logs.replay_groups import replay_groups
 from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.logs.replay_settings import ReplaySettings
+from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.records import Rollout
 from lts_jax.rollouts.collect import RolloutCounter
 from lts_jax.rollouts.store import write_rollouts
@@ -32,9 +33,8 @@ class Command:
     num_rollouts: int = 5
     """Replays of each task; they differ in the noise of the latencies."""
     seed: int = 0
-    random_rate: float = 0.5
-    recency_window: int = 10
-    similarity_threshold: float = 0.8
+    policies: tuple[str, ...] = ("none", "all", "random", "recency", "similarity")
+    """Rules to replay, such as similarity(threshold=0.6) or mine.py:function; savings are against the first."""
     skip_bad: bool = False
     """Pass over logs that cannot be read, and name them, instead of stopping."""
     out: Path | None = None
@@ -43,7 +43,9 @@ class Command:
 
     def __post_init__(self) -> None:
         if self.num_rollouts < 1:
-            raise UserError(f"num_rollouts must be at least 1, got {self.num_rollouts}")
+            raise UserError(f"num_rollouts: expected at least 1, got {self.num_rollouts}")
+        if not self.policies:
+            raise UserError("policies: expected at least one")
 
 
 def run(command: Command) -> None:
@@ -73,24 +75,19 @@ def run(command: Command) -> None:
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         baseline = baseline or rollouts
         print(_row(policy.name, replay_measures(rollouts, baseline)))
-    print("Times come from a latency model: the logs hold none. Saved: against the same runs without sharing (none).")
+    print("Times come from a latency model: the logs hold none.")
+    print(f"Saved: against the same runs under {command.policies[0]}.")
 
 
 def _policies(command: Command) -> list[tuple[AdmissionPolicy, RolloutCounter | None]]:
-    from lts_jax.systems.world import EncoderSettings, make_encoder
-
-    encoder = make_encoder(EncoderSettings())
-    rules = [
-        RULES["none"](),
-        RULES["all"](),
-        RULES["random"](rate=command.random_rate),
-        RULES["recency"](window=command.recency_window),
-        RULES["similarity"](encoder, threshold=command.similarity_threshold),
+    encoder = make_encoder()
+    chosen: list[tuple[AdmissionPolicy, RolloutCounter | None]] = [
+        (make_rule(rule, encoder, where="policies"), None) for rule in command.policies
     ]
-    chosen: list[tuple[AdmissionPolicy, RolloutCounter | None]] = [(rule, None) for rule in rules]
     if command.run is not None:
-        from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+        from lts_jax.systems.lts import learned_policy, trained_params
         from lts_jax.systems.run_folder import RunFolder, read_settings
+        from lts_jax.systems.train_settings import TrainSettings
 
         training = read_settings(command.run, TrainSettings)
         policy = learned_policy(training, trained_params(RunFolder(command.run), training))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lts_jax.errors import UserError
+from lts_jax.evaluation.evaluate import arm_name
 from lts_jax.records import Rollout
 from lts_jax.reports.html import report_html
 from lts_jax.reports.ranking import is_sweep, write_ranking
@@ -13,10 +14,10 @@ from lts_jax.reports.report import build_report, report_json
 from lts_jax.reports.table import report_text
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.comparison import LEARNED, POLICIES, POLICY_NAMES, REFERENCE
-from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.comparison import LEARNED, POLICIES, REFERENCE, policies_of_line
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.systems.task_source import describe_source
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.tasks.almanac.world import HELD_OUT
 
 
@@ -66,18 +67,13 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
     Raises:
         UserError: there is none.
     """
-    found = (
-        {path.name for path in folder.evaluation.glob("*") if path.is_dir()} if folder.evaluation.exists() else set()
-    )
-    names = [name for name in POLICIES if name in found]
+    found = {arm_name(path): path for path in sorted(folder.evaluation.glob("*")) if path.is_dir()}
+    names = [*(name for name in POLICIES if name in found), *(name for name in found if name not in POLICIES)]
     if not names:
         raise UserError(f"{folder.path}: no evaluation yet; run `lts evaluate --run {folder.path}` first")
-    rollouts = {
-        name: [rollout for group in read_folder(folder.evaluation / name) for rollout in group.rollouts]
-        for name in names
-    }
+    rollouts = {name: [rollout for group in read_folder(found[name]) for rollout in group.rollouts] for name in names}
     for name, group in rollouts.items():
-        _check_line(folder.evaluation / name, name, group)
+        _check_line(found[name], name, group)
     if REFERENCE not in rollouts:
         raise UserError(f"{folder.evaluation}: the reference {REFERENCE} is missing; run `lts evaluate` again")
     return rollouts
@@ -85,8 +81,9 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
 
 def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:
     policies = {rollout.policy for rollout in rollouts}
-    if len(policies) > 1 or not all(policy.startswith(POLICY_NAMES[name]) for policy in policies):
-        raise UserError(f"{path}: holds rollouts of {', '.join(sorted(policies))}; expected {POLICY_NAMES[name]}")
+    expected = policies_of_line(name)
+    if len(policies) > 1 or not all(policy.startswith(expected) for policy in policies):
+        raise UserError(f"{path}: holds rollouts of {', '.join(sorted(policies))}; expected {expected}")
     if len({(rollout.coordinates.task, rollout.coordinates.rollout) for rollout in rollouts}) != len(rollouts):
         raise UserError(f"{path}: holds a rollout twice")
     counts = Counter(rollout.coordinates.task for rollout in rollouts)
@@ -123,6 +120,6 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "world": describe_source(settings.tasks, settings.world_seed),
         "tools": settings.tools.kind,
         "training": _training(folder, settings),
-        "credit": read_json(folder.credit)["function"] if folder.credit.exists() else settings.credit,
+        "credit": read_json(folder.parts)["credit"] if folder.parts.exists() else settings.credit,
         "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     }

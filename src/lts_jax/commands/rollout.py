@@ -14,9 +14,10 @@ from lts_jax.live.task_tools import check_search
 from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
-from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params
+from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings
-from lts_jax.systems.task_source import source_tasks
+from lts_jax.systems.run_parts import RunParts, make_parts
+from lts_jax.systems.train_settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,15 @@ def run(command: Command) -> None:
     training = command.train if command.run is None else read_settings(command.run, TrainSettings)
     if training.tasks.is_live:
         check_search(training.tools)
-    task = _task(command, training)
+    parts = make_parts(training)
+    task = _task(command, parts)
     if command.policy != LEARNED:
-        policy = make_policy(command.policy, training, ComparisonSettings())
+        policy = make_policy(command.policy, parts, ComparisonSettings())
     elif command.run is None:
         raise UserError("--policy lts needs --run, the folder of a trained controller")
     else:
-        policy = learned_policy(training, trained_params(RunFolder(command.run), training))
-    arm = make_arm(command.policy, training, policy)
+        policy = learned_policy(parts, trained_params(RunFolder(command.run), parts))
+    arm = make_arm(command.policy, parts, policy)
     coordinates = Coordinates(training.seed, 0, task.task_id, command.number)
     rollout = asyncio.run(_run(arm, task, coordinates))
     print(tell(rollout))
@@ -61,10 +63,11 @@ def run(command: Command) -> None:
         print(f"stored in {command.out}")
 
 
-def _task(command: Command, training: TrainSettings) -> Task:
+def _task(command: Command, parts: RunParts) -> Task:
+    training = parts.settings
     if not training.tasks.is_live and command.task is not None:
         return find_task(command.task, training.world_seed)
-    tasks = source_tasks(training.tasks, training.world_seed, "test", 1)
+    tasks = parts.tasks("test", 1)
     if command.task is None:
         return tasks[0]
     found = [task for task in tasks if task.task_id == command.task]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from lts_jax.systems.agreement import TOLERANCE, AgreementRow, AgreementSettings
-from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.systems.train_settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)

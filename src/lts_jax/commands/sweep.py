@@ -82,7 +82,7 @@ def run(command: Command) -> None:
     if named:
         raise UserError(f"{min(named)}: both set and swept")
     check_points(plan, chosen.check_point)
-    for cell in cells(base, sweep_fields(base), points):
+    for cell in cells(base, sweep_fields(base, points), points):
         chosen.check_cell(cell.settings)
     open_sweep(command.run, plan)
     print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)

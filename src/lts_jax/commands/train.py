@@ -7,10 +7,13 @@ from typing import Annotated
 import tyro
 
 from lts_jax.commands.progress import rollout_bar
+from lts_jax.learning.run_keeping import num_trained
 from lts_jax.records import Rollout
 from lts_jax.storage import read_json_lines
-from lts_jax.systems.lts import Progress, TrainSettings, check_parts, train_controller
+from lts_jax.systems.lts import Progress, train_controller
 from lts_jax.systems.run_folder import RunFolder, open_run, working_in
+from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
+from lts_jax.systems.train_settings import TrainSettings
 
 NEWS = {"credit/return_mean": "return", "learning/admit_probability": "admits", "memory/used_fraction": "used"}
 
@@ -26,10 +29,11 @@ class Command:
 
 def run(command: Command) -> None:
     """Train, with a progress bar, and say where the run lies."""
-    check_parts(command.train)
+    parts = make_parts(command.train)
+    parts.check()
     folder = open_run(command.run, command.train)
     with working_in(folder):
-        train_in(folder, command.train)
+        train_in(folder, parts)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
     skipped = read_json_lines(folder.metrics)[-1]["learning/num_skipped"]
     if skipped:
@@ -37,10 +41,11 @@ def run(command: Command) -> None:
     print(f"next: lts evaluate --run {folder.path}")
 
 
-def train_in(folder: RunFolder, settings: TrainSettings) -> None:
+def train_in(folder: RunFolder, training: TrainSettings | RunParts) -> None:
     """Train in an open run folder with a progress bar."""
-    num_done = len(read_json_lines(folder.metrics)) if folder.checkpoints.exists() else 0
-    num_left = settings.num_iterations - num_done
+    parts = as_parts(training)
+    settings = parts.settings
+    num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
         print(f"{folder.path}: trained already")
         return
@@ -54,4 +59,4 @@ def train_in(folder: RunFolder, settings: TrainSettings) -> None:
             known = {word: line[name] for name, word in NEWS.items()}
             news["text"] = "  ".join(f"{word} {value:.2f}" for word, value in known.items() if value is not None)
 
-        train_controller(folder, settings, Progress(on_rollout, on_iteration))
+        train_controller(folder, parts, Progress(on_rollout, on_iteration))

@@ -9,15 +9,12 @@ whatever it says. An entry shown to n teams is then pulled by q * n of them, and
 1 - (1 - q)^n. So these levels keep when entries came and to how many teams they were shown, and drop what they say.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Protocol
 
 from lts_jax.records import MemoryEntry, ModelCall, Pull, Rollout
 
 YARDSTICK = "all"  # admits every step: the readability of steps that nobody chose
-
-_RECENCY = re.compile(r"recency\((\d+)\)")
 
 
 class Shown(Protocol):
@@ -32,19 +29,14 @@ class Shown(Protocol):
         """Those of them that were pulled."""
 
 
-def listing_window(policy: str) -> int | None:
-    """How many of the newest keys a policy lists, read from the name "recency(n)"; None: all of them."""
-    found = _RECENCY.fullmatch(policy)
-    return int(found.group(1)) if found else None
-
-
-def shown_pairs(rollout: Rollout, *, own_listed: bool, window: int | None = None) -> frozenset[tuple[int, int]]:
+def shown_pairs(rollout: Rollout, *, own_listed: bool) -> frozenset[tuple[int, int]]:
     """The (entry, team) pairs whose key was listed to the team at least once.
 
-    Each selection call that did not fail lists the `window` newest entries (None: all) committed when it began,
-    without the team's own unless `own_listed`. A pull without a recorded call stands for a listing at its own time. Not
-    modelled: the limit on the length of a listing. Whether pulled keys are listed again makes no difference here.
+    Each selection call that did not fail lists the newest entries (`listing_window` of them, or all) committed when it
+    began, without the team's own unless `own_listed`. A pull without a recorded call stands for a listing at its own
+    time. Not modelled: the limit on the length of a listing. Whether pulled keys are listed again makes no difference.
     """
+    window = rollout.listing_window
     shown = {(pull.entry, pull.reader) for pull in rollout.pulls}
     for team, seconds in _listings(rollout.calls, rollout.pulls):
         committed = [entry for entry in rollout.entries if entry.seconds <= seconds]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lts_jax.evaluation import statistics as stats
-from lts_jax.evaluation.chance import YARDSTICK, listing_window, pull_rate
+from lts_jax.evaluation.chance import YARDSTICK, pull_rate
 from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
 from lts_jax.evaluation.statistics import UNKNOWN, Cell, Interval
 from lts_jax.records import Rollout
@@ -102,7 +102,7 @@ def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool
         cell = (rollout.task.task_id, rollout.coordinates.seed, rollout.coordinates.rollout)
         if cell in measured:
             raise ValueError(f"policy {policy!r}: two rollouts of task {cell[0]!r}, seed {cell[1]}, number {cell[2]}")
-        measured[cell] = measure(rollout, own_listed=own_listed, window=listing_window(rollout.policy))
+        measured[cell] = measure(rollout, own_listed=own_listed)
     return measured
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout, Task
@@ -62,12 +63,22 @@ def evaluate(
             collecting,
             seed=settings.seed,
             iteration=0,
-            folder=None if folder is None else Path(folder) / arm.name,
+            folder=None if folder is None else arm_folder(folder, arm.name),
             counter=arm.counter,
             on_rollout=_named(on_rollout, arm.name),
         )
         finished[arm.name] = [rollout for group in groups for rollout in group.rollouts]
     return finished
+
+
+def arm_folder(folder: Path, name: str) -> Path:
+    """Where the groups of an arm lie; a name may hold a path, its folder does not."""
+    return Path(folder) / quote(name, safe="()=,.:' ")[:200]
+
+
+def arm_name(folder: Path) -> str:
+    """The name of the arm whose groups lie here."""
+    return unquote(Path(folder).name)
 
 
 def _named(on_rollout: Callable[[str, Rollout], None] | None, name: str) -> Callable[[Rollout], None] | None:

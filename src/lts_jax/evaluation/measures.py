@@ -171,20 +171,16 @@ class RolloutMeasures:
         return rate * self.num_shown_to_others
 
 
-def measure(
-    rollout: Rollout, *, own_listed: bool = False, pulled_listed: bool = False, window: int | None = None
-) -> RolloutMeasures:
+def measure(rollout: Rollout, *, own_listed: bool = False) -> RolloutMeasures:
     """Measure one rollout.
 
-    What teams were listed sets its chance levels: `own_listed` says whether a team's own keys were, `window` that only
-    so many of the newest were (None: all). `pulled_listed`, whether keys were listed again while their value stood in
-    the team's context, is accepted but changes nothing: a key counts as shown once.
+    What teams were listed sets its chance levels: `own_listed` says whether a team's own keys were.
     """
     first = first_finisher(rollout.answers)
     pulled = {pull.entry for pull in rollout.pulls}
     readers = {(pull.entry, pull.reader) for pull in rollout.pulls if pull.reader != pull.writer}
     writers = {entry.entry: entry.team for entry in rollout.entries}
-    shown = shown_pairs(rollout, own_listed=own_listed, window=window)
+    shown = shown_pairs(rollout, own_listed=own_listed)
     return RolloutMeasures(
         score=rollout.reward_agg,
         answered=float(rollout.outcome.answered),

@@ -18,7 +18,7 @@ from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.task import draw_task
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
-from lts_jax.learning.update import Metrics, update_once
+from lts_jax.learning.update import Learner, Metrics, update_once
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext, Trajectory
 
@@ -71,13 +71,13 @@ def train(
     """The training loop as a scan: the final state, and the curves of `CURVES` f32[I]."""
     state = init_state(plan.network, learning, jax.random.fold_in(prng_key, _INIT))
     train_key = jax.random.fold_in(prng_key, _TRAIN)
-    credit = plan.make_credit(learning)
+    learner = Learner(plan.network, plan.make_credit(learning), learning)
     acting = Acting(learning.temperature, False)
 
     def iterate(state: TrainState, iteration: Array) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(train_key, iteration)
         trajectory, context = training_batch(plan, world, key, state.params, acting)
-        state, metrics = update_once(plan.network, credit, learning, state, trajectory, context)
+        state, metrics, _ = update_once(learner, state, trajectory, context)
         return state, {name: metrics[name] for name in CURVES}
 
     return jax.lax.scan(iterate, state, jnp.arange(plan.num_iterations))

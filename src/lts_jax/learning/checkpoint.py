@@ -85,6 +85,19 @@ def latest(folder: Path) -> int | None:
     return max(_numbers(Path(folder)), default=None)
 
 
+def newest_healthy(folder: Path) -> dict[str, Any] | None:
+    """The cursor of the newest checkpoint whose files are what was written, or None."""
+    folder = Path(folder)
+    for number in sorted(_numbers(folder), reverse=True):
+        try:
+            manifest = _read_manifest(_manifest_path(folder, number))
+        except CorruptCheckpoint:
+            continue
+        if _file_digests(_state_path(folder, number)) == manifest["files"]:
+            return manifest["cursor"]
+    return None
+
+
 def restore(
     folder: Path, like: State, *, config_digest: str | None = None, base_digest: str = ""
 ) -> tuple[State, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+from jax import Array
 
 from lts_jax.learning.state import TrainState
 from lts_jax.learning.update import Metrics, Update
@@ -12,8 +13,8 @@ from lts_jax.trajectory import DecisionContext, Trajectory
 Collect = Callable[[int, Params], tuple[Trajectory, DecisionContext]]
 """(iteration, parameters) -> arrays [B, G, ...] of rollouts under these parameters."""
 
-Finish = Callable[[int, TrainState, Metrics], None]
-"""(iteration, state after it, metrics): log and save."""
+Finish = Callable[[int, TrainState, Metrics, Array], None]
+"""(iteration, state after it, metrics, credit f32[B, G, K, T]): log and save."""
 
 
 def train(
@@ -26,6 +27,6 @@ def train(
     """
     for iteration in range(first, num_iterations):
         trajectory, context = collect(iteration, state.params)
-        state, metrics = update(state, trajectory, context)
-        finish(iteration, state, jax.device_get(metrics))
+        state, metrics, credit_bgkt = update(state, trajectory, context)
+        finish(iteration, state, jax.device_get(metrics), credit_bgkt)
     return state

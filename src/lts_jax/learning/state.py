@@ -19,7 +19,7 @@ class TrainState:
     """A pytree; an update returns a new one."""
 
     params: Params
-    opt_state: Any  # of the raveled parameters
+    opt_state: Any  # of the parameters as one vector, unless the optimiser is a user's
     num_updates: Array  # i32[], optimiser steps taken
     num_skipped: Array  # i32[], updates left out because a gradient was not finite
     prng_key: Array  # typed key the run began with; all other randomness is derived from coordinates
@@ -33,12 +33,20 @@ def optimizer(settings: LearningSettings) -> optax.GradientTransformation:
     )
 
 
-def init_state(network: PolicyNetwork, settings: LearningSettings, prng_key: Array) -> TrainState:
-    """A fresh state. Consumes `prng_key` (typed, `jax.random.key`) for the parameters."""
+def init_state(
+    network: PolicyNetwork,
+    settings: LearningSettings,
+    prng_key: Array,
+    own: optax.GradientTransformation | None = None,
+) -> TrainState:
+    """A fresh state. Consumes `prng_key` (typed, `jax.random.key`) for the parameters.
+
+    `own` is an optimiser in place of the one that `settings` describe; it sees the parameters as they are.
+    """
     params = network.init(prng_key)
     return TrainState(
         params=params,
-        opt_state=optimizer(settings).init(ravel_pytree(params)[0]),
+        opt_state=own.init(params) if own is not None else optimizer(settings).init(ravel_pytree(params)[0]),
         num_updates=jnp.zeros((), jnp.int32),
         num_skipped=jnp.zeros((), jnp.int32),
         prng_key=prng_key,

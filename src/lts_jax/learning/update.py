@@ -1,9 +1,10 @@
 """One optimiser step on B groups: as a function to compile into a larger program, or compiled by itself."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,25 +20,40 @@ from lts_jax.learning.state import TrainState, optimizer
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext, Trajectory
 
-Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics]]
+Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics, Array]]
+"""(state, trajectory [B, G, ...], context [B, G, ...]) -> (new state, metrics, credit f32[B, G, K, T])."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What an update is made of. The numbers in `settings` may be traced."""
+
+    network: PolicyNetwork
+    credit: CreditFn
+    settings: LearningSettings
+    optimizer: optax.GradientTransformation | None = None  # in place of the one that `settings` describe
 
 
 def make_update(
-    network: PolicyNetwork, credit: CreditFn, settings: LearningSettings, mesh: Mesh | None = None
+    network: PolicyNetwork,
+    credit: CreditFn,
+    settings: LearningSettings,
+    mesh: Mesh | None = None,
+    optimizer: optax.GradientTransformation | None = None,
 ) -> Update:
-    """The compiled update: (state, trajectory [B, G, ...], context [B, G, ...]) -> (state, metrics).
+    """The compiled update.
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
     `learning.objective` and `learning.metrics`. A frozen base is an argument of the compiled function, never a constant
-    in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was laid (see `models.qwen3_mesh`).
+    in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was placed (`models.qwen3_mesh`).
     """
-    update = partial(update_once, network, credit, settings)
+    update = partial(update_once, Learner(network, credit, settings, optimizer))
     if mesh is None:
         compiled = jax.jit(update)
     else:
         everywhere, by_task = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
-        laid = jax.tree.map(lambda leaf: leaf.sharding, network.frozen_arrays)
-        shardings = (everywhere, by_task, by_task, *([] if network.frozen is None else [laid]))
+        placed = jax.tree.map(lambda leaf: leaf.sharding, network.frozen_arrays)
+        shardings = (everywhere, by_task, by_task, *([] if network.frozen is None else [placed]))
         compiled = jax.jit(update, in_shardings=shardings, out_shardings=everywhere)
     if network.frozen is None:
         return compiled
@@ -45,37 +61,37 @@ def make_update(
 
 
 def update_once(
-    network: PolicyNetwork,
-    credit: CreditFn,
-    settings: LearningSettings,
+    learner: Learner,
     state: TrainState,
     trajectory: Trajectory,
     context: DecisionContext,
     frozen_arrays: Params = None,
-) -> tuple[TrainState, Metrics]:
-    """One optimiser step, to be compiled by the caller; the numbers in `settings` may be traced.
+) -> tuple[TrainState, Metrics, Array]:
+    """One optimiser step, to be compiled by the caller: (new state, metrics, credit f32[B, G, K, T]).
 
     `frozen_arrays` are those of the network's frozen base, where it has one; no gradient is taken of them.
 
     If the loss or any gradient is not finite, parameters and optimiser state stay exactly as they were and
     `num_skipped` rises instead of `num_updates`.
     """
-    transformation = optimizer(settings)
+    network, settings = learner.network, learner.settings
     if network.packed_values is not None:
         trajectory = replace(
             trajectory, value_gkt=network.packed_values(network.joined(state.params, frozen_arrays), context)
         )
-    credit_bgkt = jax.vmap(credit)(trajectory)
+    credit_bgkt = jax.vmap(learner.credit)(trajectory)
+    chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
     (loss, metrics), gradient = _loss_and_gradient(
         network, settings, state.params, (trajectory, context, credit_bgkt), frozen_arrays
     )
-    gradient_x, old_x = ravel_pytree(gradient)[0], ravel_pytree(state.params)[0]
+    gradient_x, old_x, restored = _as_vectors(learner.optimizer, gradient, state.params)
+    transformation = learner.optimizer or optimizer(settings)
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
     new_x = optax.apply_updates(old_x, change_x)
     # An overflow can also arise inside the optimiser, so its state is looked at too.
     is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
     new = TrainState(
-        params=ravel_pytree(state.params)[1](jnp.where(is_finite, new_x, old_x)),
+        params=restored(jax.tree.map(partial(jnp.where, is_finite), new_x, old_x)),
         opt_state=jax.tree.map(partial(jnp.where, is_finite), opt_state, state.opt_state),
         num_updates=state.num_updates + is_finite,
         num_skipped=state.num_skipped + ~is_finite,
@@ -86,7 +102,17 @@ def update_once(
         "learning/num_updates": new.num_updates,
         "learning/num_skipped": new.num_skipped,
     }
-    return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
+    return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight), credit_bgkt
+
+
+def _as_vectors(
+    own: optax.GradientTransformation | None, gradient: Params, params: Params
+) -> tuple[Params, Params, Callable[[Params], Params]]:
+    """Gradient and parameters as one vector each, and the way back; an optimiser of one's own sees them as they are."""
+    if own is not None:
+        return gradient, params, lambda tree: tree
+    old_x, restored = ravel_pytree(params)
+    return ravel_pytree(gradient)[0], old_x, restored
 
 
 def _loss_and_gradient(
@@ -102,7 +128,7 @@ def _loss_and_gradient(
     if per_pass in (0, num_tasks):
         return slope(params, *batch, frozen_arrays)
     if num_tasks % per_pass:
-        raise UserError(f"LearningSettings.tasks_per_pass: expected a divisor of {num_tasks} tasks, got {per_pass}")
+        raise UserError(f"learning.tasks_per_pass: expected a divisor of {num_tasks} tasks, got {per_pass}")
     totals = totals_of(batch[0], first_weight=settings.first_weight)
     # Every pass takes tasks from all over the batch: where a mesh divides the batch, it divides each pass as well.
     passes = jax.tree.map(lambda leaf: jnp.reshape(leaf, (per_pass, -1, *leaf.shape[1:])).swapaxes(0, 1), batch)

@@ -194,6 +194,7 @@ class _Replay:
             calls=tuple(self.calls),
             clock="virtual (latency model; no times were recorded)",
             policy=self.policy.name,
+            listing_window=self.policy.listing_window,
             stop_reason=StopReason.SATISFIED,
         )
 

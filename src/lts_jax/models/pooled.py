@@ -34,7 +34,7 @@ class PooledSettings:
         """Refuse shapes that cannot be built."""
         for name, low in (("embedding_width", 1), ("hidden_width", 1), ("key_window", 1), ("num_actions", 2)):
             if getattr(self, name) < low:
-                raise UserError(f"PooledSettings.{name}: expected at least {low}, got {getattr(self, name)}")
+                raise UserError(f"pooled: {name}: expected at least {low}, got {getattr(self, name)}")
 
 
 def init(settings: PooledSettings, prng_key: Array) -> Params:

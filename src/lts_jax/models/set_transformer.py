@@ -45,17 +45,16 @@ class SetTransformerSettings:
         """Refuse shapes that cannot be built."""
         for name in ("embedding_width", "width", "num_layers", "num_heads", "mlp_ratio", "key_window"):
             if getattr(self, name) < 1:
-                raise UserError(f"SetTransformerSettings.{name}: expected at least 1, got {getattr(self, name)}")
+                raise UserError(f"set_transformer: {name}: expected at least 1, got {getattr(self, name)}")
         if self.num_actions < 2:
-            raise UserError(f"SetTransformerSettings.num_actions: expected at least 2, got {self.num_actions}")
+            raise UserError(f"set_transformer: num_actions: expected at least 2, got {self.num_actions}")
         if self.width % self.num_heads:
             raise UserError(
-                f"SetTransformerSettings.width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
+                f"set_transformer: width: expected a multiple of num_heads = {self.num_heads}, got {self.width}"
             )
         if self.matmul_precision not in ("default", "highest"):
             raise UserError(
-                f'SetTransformerSettings.matmul_precision: expected "default" or "highest", '
-                f"got {self.matmul_precision!r}"
+                f'set_transformer: matmul_precision: expected "default" or "highest", got {self.matmul_precision!r}'
             )
 
 
@@ -112,7 +111,7 @@ def packed_values(settings: SetTransformerSettings, params: Params, context: Dec
         UserError: the network has no value head.
     """
     if not settings.value_head:
-        raise UserError("SetTransformerSettings.value_head: expected True for values, got False")
+        raise UserError("set_transformer: value_head: expected True for values, got False")
     state_xw, network = _packed_states(settings, params, context)
     return network.value_head(state_xw).reshape(context.num_keys_gkt.shape)
 

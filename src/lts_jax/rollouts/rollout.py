@@ -252,6 +252,7 @@ class _Execution:
             calls=tuple(self.calls),
             clock=self.clock.kind,
             policy=self.parts.policy.name,
+            listing_window=self.parts.policy.listing_window,
             stop_reason=final.stop_reason,
         )
         return mark_revoked(rollout, self.bank.revoked)

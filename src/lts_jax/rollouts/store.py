@@ -53,6 +53,15 @@ def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
+def write_table(path: Path, rows: typing.Sequence[dict[str, Any]]) -> None:
+    """Write rows of plain values to one Parquet file, atomically and durably."""
+    import pyarrow
+    import pyarrow.parquet
+
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), temporary, compression="zstd")
+
+
 def read_rollouts(path: Path) -> tuple[Rollout, ...]:
     """Read a file that `write_rollouts` wrote.
 

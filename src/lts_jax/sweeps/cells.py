@@ -40,7 +40,7 @@ class Chunk:
         return len(self.points) * len(self.seeds)
 
 
-INNER_PARTS = ("world", "learning")
+INNER_PARTS = ("world", "learning", "credit")
 """Parts of a simulator's settings whose numbers are traced. The text side's are none: there each point is a cell."""
 
 

@@ -1,15 +1,17 @@
 """The fields of a settings record by dotted name: their types, values from text, and records with some replaced."""
 
+import importlib
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, TypeVar
 
 from lts_jax.errors import UserError
+from lts_jax.parts import Part, change, kinds_of, settings_of
 from lts_jax.plain import field_types, without_none
 
 Value = str | int | float | bool | None
@@ -17,6 +19,14 @@ Record = TypeVar("Record")
 
 FLAT = "train"
 """A part of this name is written without it, so that `learning.sparsity_weight` reads the same on both sides."""
+
+PART_FIELDS = {
+    "credit": ("lts_jax.credit.schemes", "scheme"),
+    "controller": ("lts_jax.models.networks", "network_part"),
+    "network": ("lts_jax.models.networks", "network_part"),
+    "encoder": ("lts_jax.memory.encoder_parts", "encoder_part"),
+}
+"""Fields that name a part by a call, and what resolves the text; the part's settings are fields below it."""
 
 SEED = "seed"
 """No field of a sweep: seeds are an axis of their own, shared by all points."""
@@ -47,10 +57,17 @@ class SweepField:
         return self.kind in {int, float}
 
 
-def sweep_fields(base: Any) -> dict[str, SweepField]:
-    """Every field of a record and of the records in it, by dotted name, in order."""
-    found = [*_leaves(base, ())]
-    return {one.name: one for one in found}
+def sweep_fields(base: Any, points: Sequence[Mapping[str, Value]] = ()) -> dict[str, SweepField]:
+    """Every field of a record and of the records in it, by dotted name, in order.
+
+    Below a field that names a part stand the part's settings: of the base's, and of every part that `points` name.
+    """
+    known = {one.name: one for one in _leaves(base, ())}
+    named = {(name, value): None for point in points for name, value in point.items()}
+    for name, text in named:
+        if name in known:
+            known |= {one.name: one for one in settings_fields(known[name], text) if one.name not in known}
+    return known
 
 
 def _leaves(record: Any, path: tuple[str, ...]) -> typing.Iterator[SweepField]:
@@ -62,7 +79,32 @@ def _leaves(record: Any, path: tuple[str, ...]) -> typing.Iterator[SweepField]:
             yield from _leaves(value, below)
         else:
             name = ".".join(below[1:] if below[0] == FLAT else below)
-            yield SweepField(name, below, types[item.name], value)
+            own = SweepField(name, below, types[item.name], value)
+            yield own
+            yield from settings_fields(own, value)
+
+
+def settings_fields(field: SweepField, text: Any) -> typing.Iterator[SweepField]:
+    """The settings of the part that a text names, as fields below `field`: `credit.decay_seconds`."""
+    part = named_part(field.path, text)
+    if part is None:
+        return
+    for one in settings_of(part.function):
+        kinds = kinds_of(one)
+        if kinds:
+            kind = float if float in kinds else kinds[0]
+            annotation = kind | None if NoneType in kinds and kind is not NoneType else kind
+            default = part.settings.get(one.name, one.default)
+            yield SweepField(f"{field.name}.{one.name}", (*field.path, one.name), annotation, default)
+
+
+def named_part(path: Sequence[str], text: Any) -> Part | None:
+    """The part that a field's text names; None for a field that names none."""
+    if not isinstance(text, str) or path[-1] not in PART_FIELDS:
+        return None
+    room, function = PART_FIELDS[path[-1]]
+    resolved: Part = getattr(importlib.import_module(room), function)(text, where=path[-1])
+    return resolved
 
 
 def find_field(
@@ -115,7 +157,8 @@ def value_of(field: SweepField, text: Any) -> Value:
             raise UserError(f"{field.name}: expected true or false, got {text!r}")
         return text.lower() == "true"
     if field.kind is str:
-        return text
+        part = named_part(field.path, text)
+        return text if part is None else part.text
     return _number(field, text)
 
 
@@ -145,8 +188,14 @@ def replaced(
     for name, value in values.items():
         branch = tree
         for part in known[name].path[:-1]:
-            branch = branch.setdefault(part, {})
-        branch[known[name].path[-1]] = value
+            if not isinstance(branch.setdefault(part, {}), dict):  # a part that was named before its settings
+                branch[part] = {"": branch[part]}
+            branch = branch[part]
+        last = known[name].path[-1]
+        if isinstance(branch.get(last), dict):  # a part, some of whose settings came first
+            branch[last][""] = value
+        else:
+            branch[last] = value
     try:
         made: Record = _rebuilt(record, tree)
         if check is not None:
@@ -159,10 +208,16 @@ def replaced(
 def _rebuilt(record: Any, tree: Mapping[str, Any]) -> Any:
     if not tree:
         return record
-    new = {
-        name: _rebuilt(getattr(record, name), value) if isinstance(value, dict) else value
-        for name, value in tree.items()
-    }
+    new = {}
+    for name, value in tree.items():
+        old = getattr(record, name)
+        if isinstance(value, dict) and isinstance(old, str):  # a part and its settings
+            settings = {key: item for key, item in value.items() if key}
+            part = named_part((name,), value.get("", old))
+            assert part is not None  # only parts have fields below a text
+            new[name] = change(part, where=name, **settings).text
+        else:
+            new[name] = _rebuilt(old, value) if isinstance(value, dict) else value
     return replace(record, **new)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lts_jax.errors import UserError
+from lts_jax.parts import split_calls
 from lts_jax.sweeps.cells import is_inner
-from lts_jax.sweeps.fields import SweepField, Value, find_field, replaced, sweep_fields, value_of
+from lts_jax.sweeps.fields import PART_FIELDS, SweepField, Value, find_field, replaced, sweep_fields, value_of
 from lts_jax.sweeps.points import (
     Axis,
     Elsewhere,
@@ -70,7 +71,7 @@ class SweepPlan:
         if not self.points or not self.points[0]:
             raise UserError("a sweep needs at least one point, and a point at least one field")
         check_distinct(self.points)
-        known = sweep_fields(self.base)
+        known = sweep_fields(self.base, self.points)
         for point in self.points:
             replaced(self.base, known, point)
 
@@ -100,6 +101,7 @@ def make_points(base: Any, settings: PointSettings, elsewhere: Elsewhere | None 
     if settings.file is not None:
         return read_points(known, settings.file, elsewhere=elsewhere)
     at_random = settings.mode == "random"
+    known = sweep_fields(base, _named_parts(settings.over))
     axes = [parse_axis(known, text, at_random=at_random, elsewhere=elsewhere) for text in settings.over]
     names = [axis.field for axis in axes]
     twice = [name for name in names if names.count(name) > 1]
@@ -116,13 +118,19 @@ def make_points(base: Any, settings: PointSettings, elsewhere: Elsewhere | None 
     return grid(listed)
 
 
+def _named_parts(over: Sequence[str]) -> list[Point]:
+    """What the axes over parts visit, before their settings are known."""
+    axes = [(text.partition("=")[0].strip().replace("-", "_"), text.partition("=")[2]) for text in over]
+    return [{name: value} for name, values in axes if name in PART_FIELDS for value in split_calls(values)]
+
+
 def check_points(plan: SweepPlan, check: Callable[[Any], None]) -> None:
     """Let a side refuse any point's settings, before anything is written.
 
     Raises:
         UserError: what `check` refuses; the point is named.
     """
-    known = sweep_fields(plan.base)
+    known = sweep_fields(plan.base, plan.points)
     for point in plan.points:
         replaced(plan.base, known, point, check)
 

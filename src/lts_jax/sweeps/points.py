@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from lts_jax.errors import UserError
+from lts_jax.parts import split_calls
 from lts_jax.seeds import uniform
 from lts_jax.sweeps.fields import SweepField, Value, described, find_field, value_of
 
@@ -70,7 +71,7 @@ def parse_axis(
         raise UserError(f"{field.name}: expected at least one value")
     if field.is_number and ":" in given:
         return _range(field, given) if at_random else _spaced(field, given)
-    return Axis(field.name, tuple(value_of(field, part) for part in given.split(",")))
+    return Axis(field.name, tuple(value_of(field, part) for part in split_calls(given)))
 
 
 def _range(field: SweepField, given: str) -> Range:

@@ -30,7 +30,7 @@ def run_sweep(
         ValueError: the runner gave other rows than one per (point, seed), each with the same finite-or-NaN numbers.
     """
     folder = open_sweep(path, plan)
-    known = sweep_fields(plan.base)
+    known = sweep_fields(plan.base, plan.points)
     with working_in(RunFolder(folder.path)):
         if not folder.results.exists():
             everything = chunks(cells(plan.base, known, plan.points), plan.seeds, plan.pairs_per_program)

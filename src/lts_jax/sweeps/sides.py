@@ -58,9 +58,9 @@ def _text_runner(folder: Path) -> Runner:
 
 
 def _check_text(settings: Any) -> None:
-    from lts_jax.systems.lts import check_parts
+    from lts_jax.systems.run_parts import make_parts
 
-    check_parts(settings.train)
+    make_parts(settings.train).check()
 
 
 def _check_numbers(settings: Any) -> None:
@@ -82,7 +82,7 @@ def _check_simulator(settings: Any) -> None:
 TEXT_ONLY = {
     "model": "there is no language model in it",
     "encoder": "its vectors are drawn, no text is encoded",
-    "network": "its network is chosen whole, by name",
+    "controller": "its controller is the field network",
     "rollout": "its teams exchange no messages",
     "validation": "it evaluates inside its own program",
 }

@@ -19,12 +19,11 @@ from lts_jax.plain import to_plain
 from lts_jax.records import Rollout
 from lts_jax.sweeps.fields import replaced, sweep_fields
 from lts_jax.sweeps.run import Runner
-from lts_jax.systems.comparison import LEARNED, MATCHED, POLICIES, ComparisonSettings, make_arm, make_policy
-from lts_jax.systems.lts import Progress, TrainSettings, learned_policy, train_controller
+from lts_jax.systems.comparison import LEARNED, MATCHED, ComparisonSettings, line_name, make_arm, make_policy
+from lts_jax.systems.lts import learned_policy, train_controller
 from lts_jax.systems.run_folder import RunFolder, identity, open_run
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks
-
-SWEPT_POLICIES = tuple(name for name in POLICIES if name not in MATCHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,9 @@ class TextSettings:
     validation: ValidationSettings = field(default_factory=ValidationSettings)
 
     def __post_init__(self) -> None:
-        if self.policy not in SWEPT_POLICIES:
-            raise UserError(f"policy: expected one of {', '.join(SWEPT_POLICIES)}, got {self.policy!r}")
+        if self.policy in MATCHED:
+            raise UserError(f"policy: {self.policy} needs the rate of a trained controller; it is for lts evaluate")
+        object.__setattr__(self, "policy", line_name(self.policy))
 
 
 def text_runner(folder: Path) -> Runner:
@@ -73,7 +73,7 @@ def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, floa
     training = replace(settings.train, seed=seed)
     folder = open_run(runs / _digest(training, settings.policy), training)
     if settings.policy == LEARNED:
-        state = train_controller(folder, training, Progress())
+        state = train_controller(folder, training)
         policy: AdmissionPolicy = learned_policy(training, state.params)
     else:
         policy = make_policy(settings.policy, training, ComparisonSettings())

@@ -26,7 +26,7 @@ from lts_jax.trajectory import Trajectory
 
 FOLDERS = {"none": REFERENCE, "all": "all", "random": "random"}
 """Where an evaluation keeps the rollouts of each policy that the simulator is fitted on."""
-RANDOM_POLICY = "random(0.5)"  # the name of the coin that `SHARINGS` means
+RANDOM_POLICIES = ("random", "random(rate=0.5)")  # names of the coin that `SHARINGS` means
 MIN_TASKS = 8  # four to fit on and four to check on
 TOLERANCE = 0.15  # relative difference up to which we say that a figure agrees; ours
 
@@ -89,8 +89,8 @@ def read_recorded(folder: Path) -> Recorded:
                 f"{folder / name}: no rollouts; `lts evaluate --policies {' '.join(FOLDERS.values())}` makes them"
             )
     coin = next(iter(found["random"].values())).rollouts[0].policy
-    if coin != RANDOM_POLICY:
-        raise UserError(f"{folder / FOLDERS['random']}: expected rollouts of {RANDOM_POLICY}, got {coin}")
+    if coin not in RANDOM_POLICIES:
+        raise UserError(f"{folder / FOLDERS['random']}: expected rollouts of {RANDOM_POLICIES[0]}, got {coin}")
     tasks = sorted(set.intersection(*(set(groups) for groups in found.values())))
     if len(tasks) < MIN_TASKS:
         raise UserError(f"{folder}: {len(tasks)} tasks have rollouts of every policy, at least {MIN_TASKS} are needed")

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lts_jax.admission.policy import AdmissionPolicy
-from lts_jax.admission.rules import RULES
-from lts_jax.bridge.learned import Decider, LearnedPolicy
+from lts_jax.admission.rules import make_rule, rule_part
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout, Task
-from lts_jax.systems.lts import TrainSettings, rollout_parts
 from lts_jax.systems.run_folder import RunFolder
-from lts_jax.systems.task_source import refuse_leak, source_tasks
-from lts_jax.systems.world import make_encoder
+from lts_jax.systems.run_parts import RunParts, as_parts
+from lts_jax.systems.task_source import refuse_leak
+from lts_jax.systems.train_settings import TrainSettings
 
 LEARNED = "lts"
 SINGLE = "magentic_one"
@@ -26,47 +26,56 @@ MATCHED = ("random_matched", "similarity_matched")
 POLICIES = (
     SINGLE, REFERENCE, "all", "random", "recency", "similarity", "judge", "orchestrator", LEARNED, *MATCHED,
 )  # fmt: skip
-"""Lines of the comparison, in the order in which they run: the matched ones need the learned one's rate."""
-
-POLICY_NAMES = {
-    SINGLE: "none", REFERENCE: "none", "all": "all", "random": "random(", "recency": "recency(",
-    "similarity": "similarity(", "judge": "judge", "orchestrator": "orchestrator", LEARNED: "learned:",
-    "random_matched": "random(", "similarity_matched": "similarity(",
-}  # fmt: skip
-"""How the name of a line's policy begins, as it stands in its rollouts."""
+"""The lines of a comparison where none are named."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """Which lines, and how the rules among them are set."""
+    """Which lines are compared. A line is a rule, named by a call, or one of the comparison's own."""
 
-    policies: tuple[str, ...] = POLICIES  # lines to run; m1_parallel, the reference, must be among them
-    random_rate: float = 0.5  # probability that the line "random" admits a step
-    recency_window: int = 10  # newest keys that the line "recency" lists
-    similarity_threshold: float = 0.8  # cosine from which the line "similarity" takes a summary for a repeat
+    policies: tuple[str, ...] = POLICIES
+    """lts, magentic_one, m1_parallel (the reference, always needed), random_matched, similarity_matched, or a rule such
+    as similarity(threshold=0.6) or mine.py:function."""
     num_matching_tasks: int = 12  # validation tasks on which the matched similarity threshold is found
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.random_rate <= 1.0:
-            raise UserError(f"random_rate must be in [0, 1], got {self.random_rate}")
-        if not -1.0 <= self.similarity_threshold <= 1.0:
-            raise UserError(f"similarity_threshold must be a cosine in [-1, 1], got {self.similarity_threshold}")
-        for count in ("recency_window", "num_matching_tasks"):
-            if getattr(self, count) < 1:
-                raise UserError(f"{count} must be at least 1, got {getattr(self, count)}")
-        unknown = [name for name in self.policies if name not in POLICIES]
-        if unknown:
-            raise UserError(f"policies: expected some of {', '.join(POLICIES)}, got {unknown[0]!r}")
-        if REFERENCE not in self.policies:
-            raise UserError(f"policies: the comparison needs its reference {REFERENCE!r}")
-        if set(MATCHED) & set(self.policies) and LEARNED not in self.policies:
-            raise UserError(f"policies: {MATCHED[0]!r} and {MATCHED[1]!r} need {LEARNED!r}, whose rate they match")
+        if self.num_matching_tasks < 1:
+            raise UserError(f"num_matching_tasks: expected at least 1, got {self.num_matching_tasks}")
+        names = tuple(line_name(policy) for policy in self.policies)
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"policies: expected each line once, got {twice} twice")
+        if REFERENCE not in names:
+            raise UserError(f"policies: the comparison needs its reference {REFERENCE}")
+        if set(MATCHED) & set(names) and LEARNED not in names:
+            raise UserError(f"policies: {MATCHED[0]} and {MATCHED[1]} need {LEARNED}, whose rate they match")
+        object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_last(names)))
+
+
+def line_name(policy: str) -> str:
+    """The canonical text of a line.
+
+    Raises:
+        UserError: no line and no rule of this name.
+    """
+    return policy if policy in (LEARNED, SINGLE, REFERENCE, *MATCHED) else rule_part(policy, where="policies").text
+
+
+def policies_of_line(name: str) -> str:
+    """How the name of the policy begins in every rollout of a line."""
+    own = {SINGLE: "none", REFERENCE: "none", LEARNED: "learned:", MATCHED[0]: "random(", MATCHED[1]: "similarity("}
+    return own.get(name, name)
+
+
+def _matched_last(names: Sequence[str]) -> tuple[str, ...]:
+    """The lines that need the learned one's rate, which come after it."""
+    return tuple(name for name in names if name in MATCHED)
 
 
 def run_comparison(
     folder: RunFolder,
-    training: TrainSettings,
+    training: TrainSettings | RunParts,
     settings: ComparisonSettings,
     learned: LearnedPolicy | None,
     on_rollout: Callable[[str, Rollout], None] | None = None,
@@ -82,48 +91,48 @@ def run_comparison(
     Raises:
         UserError: a task of the test is among those trained on, or the budget is used up.
     """
-    tasks = held_out_tasks(training, settings)
+    run = as_parts(training)
+    tasks = held_out_tasks(run, settings)
     if learned is not None and LEARNED in settings.policies:
-        refuse_leak(train_tasks(training) if trained_on is None else trained_on, tasks)
+        refuse_leak(train_tasks(run) if trained_on is None else trained_on, tasks)
     if set(MATCHED) & set(settings.policies):
-        source_tasks(training.tasks, training.world_seed, "validation", settings.num_matching_tasks)
-    budget = Budget(training.model.budget) if budget is None else budget
+        run.tasks("validation", settings.num_matching_tasks)
+    budget = Budget(run.settings.model.budget) if budget is None else budget
     finished: dict[str, list[Rollout]] = {}
-    for name in [name for name in POLICIES if name in settings.policies]:
-        policy = (
-            learned if name == LEARNED else make_policy(name, training, settings, finished.get(LEARNED, ()), budget)
-        )
+    for name in settings.policies:
+        policy = learned if name == LEARNED else make_policy(name, run, settings, finished.get(LEARNED, ()), budget)
         if policy is None:
-            raise UserError(f"policies: {LEARNED!r} needs a trained controller")
-        arm = make_arm(name, training, policy, budget)
+            raise UserError(f"policies: {LEARNED} needs a trained controller")
+        arm = make_arm(name, run, policy, budget)
         finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
     return finished
 
 
-def train_tasks(training: TrainSettings) -> tuple[Task, ...]:
+def train_tasks(training: TrainSettings | RunParts) -> tuple[Task, ...]:
     """What a controller of these settings is trained on."""
-    return source_tasks(training.tasks, training.world_seed, "train", training.num_tasks)
+    run = as_parts(training)
+    return run.tasks("train", run.settings.num_tasks)
 
 
-def held_out_tasks(training: TrainSettings, settings: ComparisonSettings) -> tuple[Task, ...]:
-    """The held-out tasks: of the offline world as many as asked for, of a benchmark all that its settings name."""
-    return source_tasks(training.tasks, training.world_seed, "test", settings.evaluation.num_tasks)
+def held_out_tasks(training: TrainSettings | RunParts, settings: ComparisonSettings) -> tuple[Task, ...]:
+    """The held-out tasks: of the offline world as many as asked for, of other sources all that their settings name."""
+    return as_parts(training).tasks("test", settings.evaluation.num_tasks)
 
 
-def make_arm(name: str, training: TrainSettings, policy: AdmissionPolicy, budget: Budget | None = None) -> Arm:
+def make_arm(
+    name: str, training: TrainSettings | RunParts, policy: AdmissionPolicy, budget: Budget | None = None
+) -> Arm:
     """One line of the comparison: the training run's world, model and teams under another policy."""
-    parts = rollout_parts(training, policy, budget or Budget(training.model.budget))
-    rollout = replace(training.rollout, num_teams=1) if name == SINGLE else training.rollout
-    return Arm(name, parts, rollout, _decider(policy))
-
-
-def _decider(policy: AdmissionPolicy) -> Decider | None:
-    return policy.decider if isinstance(policy, LearnedPolicy) else None
+    run = as_parts(training)
+    parts = run.rollout_parts(policy, budget or Budget(run.settings.model.budget))
+    rollout = run.settings.rollout
+    decider = policy.decider if isinstance(policy, LearnedPolicy) else None
+    return Arm(name, parts, replace(rollout, num_teams=1) if name == SINGLE else rollout, decider)
 
 
 def make_policy(
     name: str,
-    training: TrainSettings,
+    training: TrainSettings | RunParts,
     settings: ComparisonSettings,
     learned: Sequence[Rollout] = (),
     budget: Budget | None = None,
@@ -131,29 +140,17 @@ def make_policy(
     """The policy of a line without learning; `learned` are the learned line's rollouts, for the matched ones.
 
     Raises:
-        UserError: unknown name.
+        UserError: no rule of this name.
     """
-    if name in {SINGLE, REFERENCE}:
-        return RULES["none"]()
-    if name == "random":
-        return RULES["random"](rate=settings.random_rate)
-    if name == "recency":
-        return RULES["recency"](window=settings.recency_window)
-    if name == "similarity":
-        return _similarity(training, settings.similarity_threshold)
+    run = as_parts(training)
     if name in MATCHED and not learned:
-        raise UserError(f"policy {name!r} needs rollouts of the learned controller, whose rate it matches")
-    if name == "random_matched":
-        return RULES["random"](rate=admission_fraction(learned))
-    if name == "similarity_matched":
-        return _similarity(training, matched_threshold(training, settings, admission_fraction(learned), budget))
-    if name not in RULES:
-        raise UserError(f"policy: expected one of {', '.join(POLICIES)}, got {name!r}")
-    return RULES[name]()
-
-
-def _similarity(training: TrainSettings, threshold: float) -> AdmissionPolicy:
-    return RULES["similarity"](make_encoder(training.encoder), threshold=threshold)
+        raise UserError(f"policy {name} needs rollouts of the learned controller, whose rate it matches")
+    if name == MATCHED[0]:
+        return make_rule(f"random(rate={admission_fraction(learned)!r})", run.encoder)
+    if name == MATCHED[1]:
+        threshold = matched_threshold(run, settings, admission_fraction(learned), budget)
+        return make_rule(f"similarity(threshold={threshold!r})", run.encoder)
+    return make_rule("none" if name in (SINGLE, REFERENCE) else name, run.encoder)
 
 
 def admission_fraction(rollouts: Sequence[Rollout]) -> float:
@@ -163,20 +160,26 @@ def admission_fraction(rollouts: Sequence[Rollout]) -> float:
 
 
 def matched_threshold(
-    training: TrainSettings, settings: ComparisonSettings, wanted_fraction: float, budget: Budget | None = None
+    training: TrainSettings | RunParts,
+    settings: ComparisonSettings,
+    wanted_fraction: float,
+    budget: Budget | None = None,
 ) -> float:
     """The similarity threshold whose admission fraction on validation tasks is nearest to `wanted_fraction`.
 
     Found by bisection, since a higher threshold admits more. Rates outside what the rule can reach get its limit.
     """
-    tasks = source_tasks(training.tasks, training.world_seed, "validation", settings.num_matching_tasks)
+    run = as_parts(training)
+    tasks = run.tasks("validation", settings.num_matching_tasks)
     evaluation = replace(settings.evaluation, num_seeds=1, num_tasks=len(tasks))
     low, high = 0.0, 1.0
     tried: list[tuple[float, float]] = []
     for _ in range(6):
         threshold = (low + high) / 2
-        arm = make_arm("similarity", training, _similarity(training, threshold), budget)
-        found = admission_fraction(evaluate([arm], tasks, evaluation)["similarity"])
+        policy = make_rule(f"similarity(threshold={threshold!r})", run.encoder)
+        found = admission_fraction(
+            evaluate([make_arm("similarity", run, policy, budget)], tasks, evaluation)["similarity"]
+        )
         tried.append((abs(found - wanted_fraction), threshold))
         low, high = (threshold, high) if found < wanted_fraction else (low, threshold)
     return min(tried)[1]

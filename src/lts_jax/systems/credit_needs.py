@@ -35,7 +35,9 @@ def checked_needs(
     check_credit(name, credit, num_teams)
     needed = needs(credit)
     if "value_gkt" in needed and not has_value_head:
-        raise UserError(f"credit scheme {name}: needs a value head; set --network.value-head True")
+        raise UserError(
+            f"credit scheme {name}: needs a value head; set --controller 'set_transformer(value_head=true)'"
+        )
     unknown = sorted(needed - {"value_gkt", "flipped", "regrouped"})
     if unknown:
         raise UserError(

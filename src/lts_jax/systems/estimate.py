@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
+from lts_jax.evaluation.evaluate import EvaluationSettings, arm_folder, evaluate
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.llm.budget import Price
 from lts_jax.records import Rollout
 from lts_jax.rollouts.store import read_folder, read_rollouts
-from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, make_arm, make_policy
-from lts_jax.systems.lts import TrainSettings
+from lts_jax.systems.comparison import LEARNED, SINGLE, ComparisonSettings, held_out_tasks, make_arm, make_policy
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.task_source import TaskSettings
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings
 
 MIN_STORED = 3  # rollouts of a policy from which its own are taken as the measure
@@ -92,8 +92,8 @@ def estimate(training: TrainSettings, settings: ComparisonSettings, folder: RunF
     wanted = len(held_out_tasks(training, settings)) * settings.evaluation.num_seeds
     lines = []
     for policy in settings.policies:
-        stored = [] if folder is None else stored_rollouts(folder.evaluation / policy)
-        num_teams = make_arm(policy, training, make_policy("all", training, settings)).rollout.num_teams
+        stored = [] if folder is None else stored_rollouts(arm_folder(folder.evaluation, policy))
+        num_teams = 1 if policy == SINGLE else training.rollout.num_teams
         cost, measured_on = _measured(policy, stored, training, settings)
         lines.append(LineEstimate(policy, max(0, wanted - len(stored)), num_teams, cost, measured_on))
     return Estimate(tuple(lines), training.model.price, settings.evaluation.num_in_flight)

@@ -1,20 +1,26 @@
 """The folder of a run: what lies where, which settings it was made with, and whether it may be gone on with.
 
 RUN/config.json      resolved settings, schema version, package versions
-RUN/metrics.jsonl    one line per iteration
+RUN/parts.json       the parts that made the run, by their canonical texts: credit, controller, encoder, ...
+RUN/metrics.jsonl    one line per iteration (`lts_jax.learning.metrics` says what each number means)
 RUN/rollouts/        training groups, one Parquet file each; in unfinished/ live rollouts of groups not yet whole
-RUN/checkpoints/     train states
+RUN/credit/          the credit of every training decision, one Parquet file per iteration
+RUN/checkpoints/     train states; the newest healthy one says how far the run is
+RUN/controller.json  of a benchmark run: which trained controller decides
 RUN/evaluation/      held-out groups, one folder per policy
 RUN/report.json, RUN/report.html
+RUN/.lock            held by the one process that works here
 """
 
 import fcntl
+import json
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,9 +45,14 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def parts(self) -> Path:
+        """The parts that made the run."""
+        return self.path / "parts.json"
+
+    @property
     def credit(self) -> Path:
-        """Which credit function trained the run."""
-        return self.path / "credit.json"
+        """Credit of every training decision."""
+        return self.path / "credit"
 
     @property
     def metrics(self) -> Path:
@@ -113,6 +124,26 @@ def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
         UserError: no run folder, another schema version, or fields that this program does not know.
     """
     return from_plain(record, _settings(RunFolder(Path(path)), name), name)
+
+
+def name_parts(folder: RunFolder, names: Mapping[str, str]) -> None:
+    """Write down which parts make this run.
+
+    Raises:
+        UserError: the run was begun with another one.
+    """
+    named = dict(sorted(names.items()))
+    if not folder.parts.exists():
+        write_json(folder.parts, named)
+        return
+    difference = first_difference(read_json(folder.parts), named)
+    if difference:
+        raise UserError(f"{folder.path}: made with other parts ({difference}); choose another run folder")
+
+
+def config_digest(settings: Any) -> str:
+    """Of everything in a run's settings that its results depend on."""
+    return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
 FREE_SETTINGS = ("model.budget", "model.max_in_flight", "collect.num_in_flight")

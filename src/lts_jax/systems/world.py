@@ -1,17 +1,15 @@
-"""What teams work on and with: the offline world and its tools, a language model, a text encoder."""
+"""What teams work on and with: the offline world and its tools, a language model."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
-from lts_jax.memory.encoders import CachedEncoder, Encoder, HashingEncoder
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
@@ -88,62 +86,6 @@ def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
         max_retries=settings.max_retries,
         max_in_flight=settings.max_in_flight,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSettings:
-    """What turns texts into vectors. The default needs no download; the paper uses a frozen Qwen3-0.6B."""
-
-    kind: Literal["hashing", "minilm", "qwen3", "openai"] = "hashing"
-    width: int = 256  # D; of all-MiniLM-L6-v2 it is 384, of Qwen3-0.6B 1024
-    max_characters: int = 1000  # of a text that hashing reads
-    folder: str | None = None  # of MiniLM or Qwen3: config.json, model.safetensors, tokenizer.json
-    sha256: str | None = None  # digest that the MiniLM weights must have; None accepts any
-    model: str = "text-embedding-3-small"  # of an OpenAI-compatible embeddings endpoint
-    base_url: str | None = None  # of that endpoint; None is OpenAI's own
-    pooling: Literal["last", "mean"] = "last"  # of Qwen3's states; the paper does not say
-    max_tokens: int = 512  # of a text that Qwen3 reads; the paper does not say
-    store: str | None = None  # file that keeps vectors between runs; each text is then encoded once
-
-    def __post_init__(self) -> None:
-        for name in ("width", "max_characters", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise UserError(f"encoder.{name} must be at least 1, got {getattr(self, name)}")
-        if self.kind in ("minilm", "qwen3") and self.folder is None:
-            raise UserError(f"encoder.folder must name the folder of the {self.kind} weights")
-
-
-@lru_cache(maxsize=4)
-def make_encoder(settings: EncoderSettings) -> CachedEncoder:
-    """The encoder that the settings name, cached by content; one object for equal settings.
-
-    Raises:
-        UserError: an encoder of another width than `settings.width`, or whatever its files lack.
-    """
-    made = _encoder(settings)
-    if made.dim != settings.width:
-        raise UserError(f"encoder.width is {settings.width}, but {made.name} gives vectors of width {made.dim}")
-    if settings.store is not None:
-        from lts_jax.memory.stored_vectors import StoredEncoder
-
-        made = StoredEncoder(made, settings.store)
-    return CachedEncoder(made)
-
-
-def _encoder(settings: EncoderSettings) -> Encoder:
-    if settings.kind == "minilm":
-        from lts_jax.memory.minilm import MiniLMEncoder
-
-        return MiniLMEncoder(Path(str(settings.folder)), expected_sha256=settings.sha256)
-    if settings.kind == "qwen3":
-        from lts_jax.memory.qwen3_encoder import Qwen3Encoder
-
-        return Qwen3Encoder(Path(str(settings.folder)), pooling=settings.pooling, max_tokens=settings.max_tokens)
-    if settings.kind == "openai":
-        from lts_jax.memory.openai_embeddings import OpenAIEncoder
-
-        return OpenAIEncoder(settings.model, settings.width, settings.base_url)
-    return HashingEncoder(dim=settings.width, max_characters=settings.max_characters)
 
 
 @lru_cache(maxsize=4)

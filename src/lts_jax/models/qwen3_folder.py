@@ -1,31 +1,31 @@
-"""Which network decides: the small set transformer, or the paper's Qwen3 with LoRA over a local checkpoint."""
+"""The paper's controller from a local checkpoint: Qwen3 with LoRA, divided over devices where there is a mesh."""
 
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from jax import Array
+
 from lts_jax.errors import UserError
 from lts_jax.models.lora import LoraSettings
-from lts_jax.models.policy_network import PolicyNetwork
-from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.models.policy_network import Params, PolicyNetwork
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
+    from lts_jax.models.lora import Adapters
     from lts_jax.models.policy_network import Frozen
     from lts_jax.models.qwen3_settings import Qwen3Settings
-
-ControllerName = Literal["set_transformer", "qwen3"]
 
 
 @dataclass(frozen=True, slots=True)
 class Qwen3ControllerSettings:
     """The paper's controller: a frozen Qwen3 (0.6B there), LoRA, and three linear maps of text embeddings."""
 
-    folder: str | None = (
-        None  # config.json, safetensors, tokenizer.json; `lts models get` or `lts models tiny` makes one
-    )
+    folder: str | None = None  # config.json, safetensors, tokenizer.json; `lts models get` or `tiny` makes one
+    adapter: str | None = None  # folder of adapters in PEFT's files, to start from; the maps of texts start anew
     compute_dtype: Literal["float32", "bfloat16"] = "float32"  # of the base and its arithmetic
     remat: bool = False  # compute blocks again in the backward pass: slower, less memory
     lora: LoraSettings = field(default_factory=LoraSettings)
@@ -67,30 +67,24 @@ def make_mesh(settings: MeshSettings) -> "Mesh | None":
     return device_mesh(settings.data, settings.model)
 
 
-def make_network(
-    controller: ControllerName,
-    small: SetTransformerSettings,
-    qwen3: Qwen3ControllerSettings,
-    embedding_width: int,
-    mesh: MeshSettings = MeshSettings(),
-) -> PolicyNetwork:
-    """The network that the settings name; equal settings give the same object.
-
-    Raises:
-        UserError: a checkpoint that is not there, or whatever it lacks; a base that the mesh cannot divide.
-    """
-    if controller == "set_transformer":
-        return set_transformer(small)
-    return _qwen3(qwen3, embedding_width, mesh)
-
-
 def base_digest(network: PolicyNetwork) -> str:
     """Of the frozen weights that a network stands on and its answer tokens, as checkpoints record it; empty without."""
     return network.frozen.digest if network.frozen is not None else ""
 
 
 @lru_cache(maxsize=4)
-def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int, mesh: MeshSettings) -> PolicyNetwork:
+def qwen3(
+    embedding_width: int,
+    *,
+    settings: Qwen3ControllerSettings = Qwen3ControllerSettings(),
+    mesh: MeshSettings = MeshSettings(),
+) -> PolicyNetwork:
+    """Qwen3 with LoRA over frozen text embeddings: the paper's controller (LTS, arXiv 2602.05965). Set by `--qwen3.*`.
+
+    Raises:
+        UserError: a checkpoint that is not there, or whatever it lacks; adapters that do not fit it; a base that the
+            mesh cannot divide.
+    """
     if settings.folder is None:
         raise UserError(
             "qwen3.folder: expected the folder of a Qwen3 checkpoint, got none; `lts models get Qwen/Qwen3-0.6B --to "
@@ -110,7 +104,18 @@ def _qwen3(settings: Qwen3ControllerSettings, embedding_width: int, mesh: MeshSe
         key_window=settings.key_window,
     )
     no, yes = own.answer_ids  # with other answers the same weights say something else
-    return qwen3_controller(own, shape, settings.lora, Frozen(frozen.arrays, f"{frozen.digest}, NO {no}, YES {yes}"))
+    network = qwen3_controller(own, shape, settings.lora, Frozen(frozen.arrays, f"{frozen.digest}, NO {no}, YES {yes}"))
+    if settings.adapter is None:
+        return network
+    from lts_jax.models.lora_files import load_adapters
+
+    adapters = load_adapters(settings.adapter, shape, settings.lora)[1]
+    return replace(network, init=partial(_init_from, network.init, adapters))
+
+
+def _init_from(init: Callable[[Array], Params], adapters: "Adapters", prng_key: Array) -> Params:
+    """Fresh parameters with these adapters in place of new ones."""
+    return init(prng_key) | {"adapters": adapters}
 
 
 @lru_cache(maxsize=2)

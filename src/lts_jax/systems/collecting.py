@@ -1,0 +1,93 @@
+"""The rollouts of each iteration of a training run, as arrays; the credit of their decisions, kept beside them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lts_jax.bridge.collate import collate, stack
+from lts_jax.bridge.learned import Decider, LearnedPolicy
+from lts_jax.learning.run_keeping import places_of_iteration
+from lts_jax.llm.budget import Budget
+from lts_jax.models.policy_network import Params
+from lts_jax.records import Rollout, RolloutGroup
+from lts_jax.rollouts.collect import collect_groups, spend
+from lts_jax.rollouts.store import read_folder, write_table
+from lts_jax.systems.credit_needs import with_replays
+from lts_jax.systems.run_folder import RunFolder
+from lts_jax.systems.run_parts import RunParts
+from lts_jax.systems.train_settings import TrainSettings
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+
+class Collector:
+    """Collects the rollouts of one iteration after the other with the newest parameters."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        run: RunParts,
+        decider: Decider,
+        budget: Budget,
+        needed: frozenset[str],
+        on_rollout: Callable[[Rollout], None] | None = None,
+    ) -> None:
+        """`needed` are the replays that the credit scheme asks for."""
+        self._folder, self._run, self._decider, self._budget = folder, run, decider, budget
+        self._needed, self._on_rollout = needed, on_rollout
+        self._tasks = run.tasks("train", run.settings.num_tasks)
+        self._groups: Sequence[RolloutGroup] = ()
+
+    def collect(self, iteration: int, params: Params) -> tuple[Trajectory, DecisionContext]:
+        """Arrays [B, G, ...] of the rollouts of this iteration's tasks; those that are stored are read."""
+        run, decider, settings = self._run, self._decider, self._run.settings
+        decider.replace_params(params)
+        parts = run.rollout_parts(LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}"), self._budget)
+        names = [task.task_id for task in self._tasks]
+        places = places_of_iteration(names, settings.tasks_per_update, settings.seed, iteration)
+        self._groups = collect_groups(
+            [self._tasks[place] for place in places],
+            parts,
+            settings.rollout,
+            settings.collect,
+            seed=settings.seed,
+            iteration=iteration,
+            folder=self._folder.rollouts,
+            counter=decider,
+            on_rollout=self._on_rollout,
+        )
+        arrays = [collate(group, decider.texts, settings.padding) for group in self._groups]
+        trajectory, context = stack(arrays)
+        if self._needed:
+            trajectory = with_replays(
+                self._needed, self._groups, trajectory, parts, settings.rollout, settings.padding, decider
+            )
+        return trajectory, context
+
+    def keep_credit(self, iteration: int, credit_bgkt: Any) -> None:
+        """Store the credit of every decision of the rollouts last collected."""
+        credit = np.asarray(credit_bgkt, np.float32)
+        rows = [
+            {
+                "iteration": iteration,
+                "task": group.task.task_id,
+                "rollout": rollout.coordinates.rollout,
+                "team": decision.team,
+                "step": decision.step,
+                "credit": float(credit[task, place, decision.team, decision.step]),
+            }
+            for task, group in enumerate(self._groups)
+            for place, rollout in enumerate(group.rollouts)
+            for decision in rollout.decisions
+        ]
+        write_table(self._folder.credit / f"{iteration:04d}.parquet", rows)
+
+
+def budget_of_rest(folder: RunFolder, settings: TrainSettings, first: int) -> Budget:
+    """The budget of the run, less what the iterations before `first` have spent of it."""
+    budget = Budget(settings.model.budget)
+    if first and budget.is_limited:
+        for group in read_folder(folder.rollouts):
+            if group.iteration < first:  # later ones are counted when they are read again
+                spend(budget, group.rollouts)
+    return budget

@@ -1,0 +1,177 @@
+"""The parts that a run works with, made from its settings or brought along as objects."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.schemes import bind, scheme
+from lts_jax.errors import UserError
+from lts_jax.learning.state import TrainState, init_state
+from lts_jax.live.task_tools import TaskTools, check_search
+from lts_jax.llm.budget import Budget
+from lts_jax.llm.chat import ChatModel
+from lts_jax.memory.encoder_parts import make_encoder
+from lts_jax.memory.encoders import CachedEncoder
+from lts_jax.models.networks import Network, make_network
+from lts_jax.models.policy_network import PolicyNetwork
+from lts_jax.models.qwen3_folder import base_digest, make_mesh
+from lts_jax.records import Task
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.systems.credit_needs import checked_needs
+from lts_jax.systems.task_source import Part, source_tasks
+from lts_jax.systems.train_settings import TrainSettings
+from lts_jax.systems.world import almanac_tools, make_model
+from lts_jax.teams.parallel import RunTeam
+from lts_jax.teams.ports import ToolKit, UseTool
+from lts_jax.teams.team import run_team
+
+if TYPE_CHECKING:
+    import jax
+    import optax
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a caller brings as objects, in place of what the settings name. None: the settings decide."""
+
+    credit: CreditFn | None = None
+    network: Network | None = None
+    encoder: Any = None  # with `dim`, `name`, `encode`
+    optimizer: "optax.GradientTransformation | None" = None
+    model: ChatModel | None = None  # on the real clock
+    tasks: Sequence[Task] | None = None  # of all splits; training takes those of split "train"
+    tools: UseTool | ToolKit | None = None
+    run_team: RunTeam | None = None  # what works as one team
+
+
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """Everything that a run works with. `names` are the canonical texts: what makes this run this run."""
+
+    settings: TrainSettings
+    brought: Brought
+    names: Mapping[str, str]
+    credit: CreditFn
+    network: PolicyNetwork
+    encoder: CachedEncoder
+    model: ChatModel
+
+    @property
+    def virtual_time(self) -> bool:
+        """Whether nothing takes real time."""
+        return self.settings.virtual_time and self.brought.model is None
+
+    def tasks(self, part: Part, num_tasks: int | None = None) -> tuple[Task, ...]:
+        """The tasks of a part, the first or balanced `num_tasks` of them.
+
+        Raises:
+            UserError: there are fewer, or the source cannot be read.
+        """
+        own = self.brought.tasks
+        if own is None:
+            return source_tasks(self.settings.tasks, self.settings.world_seed, part, num_tasks)
+        found = tuple(task for task in own if task.split == part)
+        if num_tasks is not None and part == "train" and num_tasks > len(found):
+            raise UserError(f"num_tasks: expected at most the {len(found)} tasks of split train, got {num_tasks}")
+        if not found:
+            raise UserError(f"tasks: expected some of split {part!r}, got none")
+        return found if part == "test" else found[:num_tasks]
+
+    def rollout_parts(self, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
+        """The world, the model and a policy, for rollouts that share a budget."""
+        settings, tools = self.settings, self.brought.tools
+        kit = TaskTools(settings.tools.live) if tools is None and settings.tools.is_live else None
+        return RolloutParts(
+            model=self.model,
+            use_tool=tools if callable(tools) else almanac_tools(settings.world_seed),
+            policy=policy,
+            encoder=self.encoder,
+            virtual_time=self.virtual_time,
+            budget=budget,
+            price=settings.model.price,
+            run_team=self.brought.run_team or run_team,
+            tool_kit=kit if tools is None or callable(tools) else tools,
+        )
+
+    def fresh_state(self, prng_key: "jax.Array") -> TrainState:
+        """The state before the first update."""
+        return init_state(self.network, self.settings.learning, prng_key, self.brought.optimizer)
+
+    @property
+    def base_digest(self) -> str:
+        """Of the frozen weights that the network stands on; empty without."""
+        return base_digest(self.network)
+
+    def check(self) -> frozenset[str]:
+        """See that the run can begin; which replays its credit needs.
+
+        Raises:
+            UserError: one line: a credit scheme that breaks its contract or needs what this training has not, too few
+                tasks, no search for live tools.
+        """
+        self.tasks("train", self.settings.num_tasks)
+        if self.settings.tasks.is_live and self.brought.tools is None:
+            check_search(self.settings.tools)
+        make_mesh(self.settings.mesh)
+        return checked_needs(
+            self.names["credit"],
+            self.credit,
+            num_teams=self.settings.rollout.num_teams,
+            has_value_head=self.network.packed_values is not None,
+            is_simulated=self.virtual_time,
+        )
+
+
+def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunParts:
+    """Make every part of a run, so that what is missing is said before anything is written.
+
+    Raises:
+        UserError: one line: no key for the endpoint, a broken address, missing weights, a part that does not serve.
+    """
+    encoder = make_encoder(settings.encoder if brought.encoder is None else brought.encoder, settings.encoder_store)
+    credit = scheme(settings.credit if brought.credit is None else brought.credit)
+    network = make_network(
+        settings.controller if brought.network is None else brought.network,
+        embedding_width=encoder.dim,
+        settings=settings.qwen3,
+        mesh=settings.mesh,
+    )
+    names = {"credit": credit.text, "encoder": encoder.name, "controller": settings.controller}
+    if brought.network is not None:
+        names["controller"] = network.name
+    for name in ("optimizer", "model", "tools", "run_team"):
+        if getattr(brought, name) is not None:
+            names[name] = _name_of(getattr(brought, name))
+    if brought.tasks is not None:
+        content = "\n".join(f"{task.task_id} {task.split} {task.question}" for task in brought.tasks)
+        names["tasks"] = blake2b(content.encode(), digest_size=8).hexdigest()
+    return RunParts(
+        settings=settings,
+        brought=brought,
+        names=names,
+        credit=bind(credit, first_weight=settings.learning.first_weight),
+        network=network,
+        encoder=encoder,
+        model=make_model(settings.model) if brought.model is None else brought.model,
+    )
+
+
+def as_parts(training: TrainSettings | RunParts) -> RunParts:
+    """The parts themselves, or those that settings name."""
+    return training if isinstance(training, RunParts) else make_parts(training)
+
+
+def _name_of(value: Any) -> str:
+    """A name that is the same for the same object in another process."""
+    if isinstance(getattr(value, "name", None), str):
+        return value.name
+    if isinstance(value, partial):
+        return _name_of(value.func)
+    if isinstance(value, tuple) and value and callable(value[0]):  # an optax transformation: its functions
+        return _name_of(value[0])
+    kind: Callable[..., Any] = value if hasattr(value, "__qualname__") else type(value)
+    return f"{kind.__module__}:{kind.__qualname__}"
