@@ -1,31 +1,52 @@
-"""Which tasks a run trains on and is tested on: the offline world's, or a public benchmark's, never the same ones."""
+"""Which tasks a run trains on and is tested on, never the same: the offline world's, a benchmark's, a file's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 from typing import Literal
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.live.benchmarks import BenchmarkSettings, load_benchmark
+from lts_jax.live.task_tools import ToolChoice, check_search
 from lts_jax.records import Task
-from lts_jax.systems.world import almanac_tasks
+from lts_jax.systems.world import ModelSettings, almanac_tasks
+from lts_jax.tasks.own import question_words, read_fields, read_tasks, split_tasks
 
 Part = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, slots=True)
 class TaskSettings:
-    """Where tasks come from. Of a benchmark, a controller is never tested on a task that it was trained on."""
+    """Where tasks come from. A controller is never tested on a task that it was trained on."""
 
-    source: Literal["offline", "benchmark"] = "offline"  # the offline world has splits of its own
+    source: Literal["offline", "benchmark", "file"] = "offline"  # a file that is given is the source
     train: BenchmarkSettings = field(default_factory=BenchmarkSettings)  # AssistantBench's validation split; the paper
     test: BenchmarkSettings = field(default_factory=lambda: BenchmarkSettings("gaia"))  # GAIA's; the paper
     halved: bool = False  # train on one half of the ids and test on the other, where `train` and `test` are the same
+    file: str = ""  # of your own tasks: FILE.jsonl, .csv or .parquet, or a `datasets` id (owner/name:config:split)
+    fields: str = ""  # its columns, where they are not question, answer, id, difficulty, files: question=q,answer=a
+    scorer: str = "assistantbench"  # of the file's answers: assistantbench, gaia, exact, f1, or mine.py:function
+    fractions: tuple[float, float, float] = (
+        0.6,
+        0.2,
+        0.2,
+    )  # of its questions: to train on, find thresholds on, test on
+    split_seed: int = 0  # another seed, other questions on each side
 
     def __post_init__(self) -> None:
-        if self.source not in ("offline", "benchmark"):
-            raise UserError(f"tasks.source: expected offline or benchmark, got {self.source!r}")
+        if self.source not in ("offline", "benchmark", "file"):
+            raise UserError(f"tasks.source: expected offline, benchmark or file, got {show(self.source)}")
+        if self.file and self.source == "offline":
+            object.__setattr__(self, "source", "file")
+        if bool(self.file) != (self.source == "file"):
+            raise UserError(f"tasks.file: expected one with tasks.source file alone, got {show(self.file)}")
+        if not self.file and (self.fields or self.scorer != "assistantbench"):
+            raise UserError("tasks.fields, tasks.scorer: expected with tasks.file alone")
+        read_fields(self.fields)
+        if not all(0.0 <= each <= 1.0 for each in self.fractions) or abs(sum(self.fractions) - 1.0) > 1e-6:
+            raise UserError(f"tasks.fractions: expected three fractions that add up to 1, got {self.fractions}")
         if self.train.split == "test":
             raise UserError("tasks.train.split: the test split withholds its answers, so nothing can be learned on it")
         if self.halved and (self.train.name, self.train.split) != (self.test.name, self.test.split):
@@ -33,8 +54,8 @@ class TaskSettings:
 
     @property
     def is_live(self) -> bool:
-        """Whether the tasks are a benchmark's."""
-        return self.source == "benchmark"
+        """Whether the tasks are foreign to the offline world: a benchmark's, or a file's."""
+        return self.source != "offline"
 
 
 def source_tasks(settings: TaskSettings, world_seed: int, part: Part, num_tasks: int | None = None) -> tuple[Task, ...]:
@@ -42,12 +63,15 @@ def source_tasks(settings: TaskSettings, world_seed: int, part: Part, num_tasks:
 
     Of the offline world, `num_tasks` balanced ones. Of a benchmark, the first `num_tasks` of those to train on; the
     validation part, on which thresholds are found, is taken from them too; and all that the settings name to test on.
+    Of a file, the first `num_tasks` of its part to train on, at most so many to find thresholds on, and all to test on.
 
     Raises:
-        UserError: what the benchmark's loader raises, or fewer tasks than asked for.
+        UserError: what the loaders raise, or fewer tasks than asked for.
     """
-    if not settings.is_live:
+    if settings.source == "offline":
         return almanac_tasks(world_seed, part, num_tasks)
+    if settings.source == "file":
+        return _own_part(settings, part, num_tasks)
     if part == "test":
         return _halves(load_tasks(settings.test))[1] if settings.halved else load_tasks(settings.test)
     tasks = load_tasks(settings.train)
@@ -55,6 +79,68 @@ def source_tasks(settings: TaskSettings, world_seed: int, part: Part, num_tasks:
     if num_tasks is not None and num_tasks > len(tasks):
         raise UserError(f"num_tasks: {settings.train.name} has {len(tasks)} tasks to train on, got {num_tasks}")
     return tasks[:num_tasks]
+
+
+def _own_part(settings: TaskSettings, part: Part, num_tasks: int | None) -> tuple[Task, ...]:
+    tasks = _own_tasks(settings.file, settings.fields, settings.scorer, _stamp(settings.file))
+    found = split_tasks(tasks, settings.fractions, settings.split_seed)[part]
+    if part == "train" and num_tasks is not None and num_tasks > len(found):
+        raise UserError(
+            f"num_tasks: {settings.file} has {len(found)} tasks to train on (of {len(tasks)}), got {num_tasks}"
+        )
+    if not found:
+        raise UserError(f"tasks.fractions: {settings.file} has no task on the side {part!r}, of {settings.fractions}")
+    return found if part == "test" else found[:num_tasks]
+
+
+@lru_cache(maxsize=8)
+def _own_tasks(file: str, fields: str, scorer: str, stamp: tuple[int, int]) -> tuple[Task, ...]:
+    """The file's tasks, read once a process until the file changes."""
+    return read_tasks(file, fields=fields, scorer=scorer)
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Size and time of a file; zeros for what is none."""
+    try:
+        found = Path(file).expanduser().stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def check_questions(tasks: TaskSettings, tools: ToolChoice, model: ModelSettings, *, has_tools: bool = False) -> None:
+    """See that the model and the tools can know what the tasks ask for. Nothing is read, made or asked.
+
+    `has_tools`: functions of the user's own were given as objects.
+
+    Raises:
+        UserError: foreign questions or tools for the simulated model, foreign questions over the offline world's tools,
+            or live tools on foreign questions without anything to search.
+    """
+    has_functions = has_tools or bool(tools.functions)
+    if model.is_simulated and model.base_url is None:
+        if tasks.is_live:
+            raise UserError(
+                f"{_chosen(tasks)}: the simulated model knows the offline world alone; name a model with --model.name"
+            )
+        if tools.folder or has_functions:
+            given = "tools.folder" if tools.folder else "tools.functions"
+            raise UserError(
+                f"{given}: the simulated model uses the offline world's tools alone; name a model with --model.name"
+            )
+    if not tasks.is_live:
+        return
+    if not (tools.is_live or tools.folder or has_functions):
+        raise UserError(
+            f"{_chosen(tasks)}: the offline world's tools know nothing of these questions; give --tools.folder, "
+            "--tools.functions or --tools.kind live"
+        )
+    check_search(tools)
+
+
+def _chosen(tasks: TaskSettings) -> str:
+    """The setting that chose foreign tasks, for a message."""
+    return f"tasks.file {tasks.file}" if tasks.source == "file" else f"tasks.source {tasks.source}"
 
 
 @lru_cache(maxsize=8)
@@ -69,8 +155,8 @@ def refuse_leak(trained_on: Sequence[Task], tested_on: Sequence[Task]) -> None:
     Raises:
         UserError: how many are, and the first of them.
     """
-    known = {task.task_id for task in trained_on} | {_words(task) for task in trained_on}
-    leaked = [task.task_id for task in tested_on if task.task_id in known or _words(task) in known]
+    ids, questions = ({task.task_id for task in trained_on}, {question_words(task.question) for task in trained_on})
+    leaked = [task.task_id for task in tested_on if task.task_id in ids or question_words(task.question) in questions]
     if leaked:
         raise UserError(
             f"the controller was trained on {len(leaked)} of the {len(tested_on)} tasks it would be tested on "
@@ -80,8 +166,10 @@ def refuse_leak(trained_on: Sequence[Task], tested_on: Sequence[Task]) -> None:
 
 def describe_source(settings: TaskSettings, world_seed: int) -> str:
     """Where the tested tasks come from, in a few words."""
-    if not settings.is_live:
+    if settings.source == "offline":
         return f"almanac, seed {world_seed}"
+    if settings.source == "file":
+        return f"{settings.file}, {settings.fractions[2]:.0%} of its questions (seed {settings.split_seed})"
     config = f" {settings.test.config}" if settings.test.name == "gaia" else ""
     half = ", the half not trained on" if settings.halved else ""
     return f"{settings.test.name}{config}, {settings.test.split} split{half}"
@@ -95,7 +183,3 @@ def _halves(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
         tuple(task for task in tasks if task.task_id in first),
         tuple(task for task in tasks if task.task_id not in first),
     )
-
-
-def _words(task: Task) -> str:
-    return " ".join(task.question.lower().split())

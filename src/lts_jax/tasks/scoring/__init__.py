@@ -1,12 +1,19 @@
-"""Official scorers of the benchmarks: pure functions (prediction, gold) -> Outcome that never raise."""
+"""Scorers of answers: official ones of the benchmarks, plain ones by words, and functions of one's own."""
 
 from collections.abc import Callable
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.records import Outcome, Task
-from lts_jax.tasks.scoring import assistantbench, gaia
+from lts_jax.tasks.scoring import assistantbench, gaia, words
+from lts_jax.tasks.scoring.own import load_scorer, score_by
 
-SCORERS: dict[str, Callable[..., Outcome]] = {"assistantbench": assistantbench.score, "gaia": gaia.score}
+SCORERS: dict[str, Callable[..., Outcome]] = {
+    "assistantbench": assistantbench.score,
+    "gaia": gaia.score,
+    "exact": words.exact,
+    "f1": words.f1,
+}
+"""Pure functions (answer, reference) -> Outcome that never raise."""
 
 
 def score_answer(task: Task, text: str) -> Outcome:
@@ -19,8 +26,23 @@ def score_answer(task: Task, text: str) -> Outcome:
         raise UserError(
             f"task {task.task_id}: expected a task with a reference answer, but the {task.split!r} split withholds it"
         )
-    if task.scoring not in SCORERS:
-        raise UserError(
-            f"task {task.task_id}: expected scoring to be one of {', '.join(SCORERS)}, got {task.scoring!r}"
-        )
-    return SCORERS[task.scoring](text, task.answer)
+    check_scorer(task.scoring, where=f"task {task.task_id}")
+    if task.scoring in SCORERS:
+        return SCORERS[task.scoring](text, task.answer)
+    return score_by(task.scoring, text, task.answer)
+
+
+def check_scorer(name: str, *, where: str) -> None:
+    """See that `name` is one of `SCORERS` or names a function, as `mine.py:function` does.
+
+    Raises:
+        UserError: it is neither; one line that begins with `where`.
+    """
+    if name in SCORERS:
+        return
+    if ":" not in name:
+        raise UserError(f"{where}: expected {', '.join(SCORERS)} or FILE.py:FUNCTION as its scorer, got {show(name)}")
+    try:
+        load_scorer(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
