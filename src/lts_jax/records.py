@@ -60,7 +60,7 @@ class Task:
     split: str  # "train" | "validation" | "test"
     family: str = ""  # question family of the offline world, or the benchmark's name
     difficulty: str = ""  # "easy" | "medium" | "hard"
-    scoring: str = "assistantbench"  # or "gaia"
+    scoring: str = "assistantbench"  # or gaia, exact, f1, or a function as mine.py:function
     attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
     level: int = 0  # 1, 2 or 3 in GAIA; 0 where the benchmark has no levels
     attachment_paths: tuple[str, ...] = ()  # where the attachments lie on this machine, in their order; never shown
@@ -102,6 +102,16 @@ class ToolResult:
     tool: str = ""
     seconds: float = 0.0
     source: str = ""  # URL or path that the text came from in the end, if it is not the one asked for
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTool:
+    """A tool that the user brought, as teams are told of it."""
+
+    name: str
+    arguments: tuple[str, ...]
+    signature: str  # "tide(port: str, year: int = 2024) -> float"
+    description: str  # its docstring
 
 
 @dataclass(frozen=True, slots=True)

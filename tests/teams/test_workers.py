@@ -90,13 +90,13 @@ def test_an_unreadable_action_is_a_failed_step(kit, reply, said):
     ],
 )
 def test_spellings_of_a_tool_call(text):
-    assert parse_tool_call("WebSurfer", text) == VISIT
+    assert parse_tool_call(text, prompts.TOOLS["WebSurfer"]) == VISIT
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='{}[]":,toolargumentsvisit_url\\ \x00\ud800', max_size=60))
 def test_no_action_text_raises(text):
-    assert isinstance(parse_tool_call("WebSurfer", text), str | tuple)
+    assert isinstance(parse_tool_call(text, prompts.TOOLS["WebSurfer"]), str | tuple)
 
 
 def test_the_file_surfer_has_its_own_tools(kit):

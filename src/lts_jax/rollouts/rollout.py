@@ -33,6 +33,7 @@ from lts_jax.records import (
     Message,
     ModelCall,
     Outcome,
+    OwnTool,
     Rollout,
     Step,
     StopReason,
@@ -90,6 +91,7 @@ class RolloutParts:
     price: Price = field(default_factory=Price)
     run_team: RunTeam = run_team  # what works as one team; see `lts_jax.adapters.autogen` for another
     tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
+    own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -140,6 +142,7 @@ class _Execution:
             now=self.clock.now,
             forget_values=side.forget_values,
             note_origins=side.note_origins,
+            own_tools=self.parts.own_tools,
         )
 
     async def call_model(

@@ -22,7 +22,7 @@ async def make_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     messages += [_said(facts.reply), *_key_messages(ports, state), prompts.plan_request()]
     plan = await ask_model(ports, "plan", messages)
     state.facts, state.plan = _text_of(facts), _text_of(plan)
-    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan))
+    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
 
 
 async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
@@ -35,18 +35,18 @@ async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     state.thread.clear()
     state.agent = state.instruction = ""
     ports.forget_values()
-    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan))
+    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
 
 
 async def check_progress(task: Task, ports: TeamPorts, state: TeamState, settings: TeamSettings) -> Ledger:
     """The progress ledger. An unusable reply is shown to the model with what is wrong; after the attempts, a rule."""
-    asked = [*state.thread, *_key_messages(ports, state), prompts.ledger_request()]
+    asked = [*state.thread, *_key_messages(ports, state), prompts.ledger_request(ports.own_tools)]
     messages = asked
     for _ in range(settings.max_ledger_attempts):
         call = await ask_model(ports, "ledger", messages)
         if call.error:
             continue  # nothing to show: the same request again
-        ledger = parse_ledger(call.reply)
+        ledger = parse_ledger(call.reply, tuple(prompts.team(ports.own_tools)))
         if not isinstance(ledger, LedgerProblem):
             return ledger
         messages = [*asked, _said(call.reply[:_SHOWN_CHARACTERS]), prompts.ledger_retry(ledger.text)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lts_jax.llm.chat import Ask
-from lts_jax.records import Message, ModelCall, Step, Task, ToolResult
+from lts_jax.records import Message, ModelCall, OwnTool, Step, Task, ToolResult
 
 
 def no_origins(labels: Sequence[str]) -> None:
@@ -40,6 +40,9 @@ class TeamPorts:
 
     note_origins: Callable[[Sequence[str]], None] = no_origins
     """Where the step under way got its content from, as labels, if not through `use_tool`."""
+
+    own_tools: tuple[OwnTool, ...] = ()
+    """Tools that the user brought; they are called through `use_tool` too."""
 
 
 UseTool = Callable[[str, Mapping[str, Any]], ToolResult | Awaitable[ToolResult]]

@@ -1,4 +1,4 @@
-"""The four workers. Each takes the thread, whose last message is its instruction, and gives one reply.
+"""The workers. Each takes the thread, whose last message is its instruction, and gives one reply.
 
 A worker never raises on what a model or a tool did: an unreadable tool call, a failed tool and an empty reply are
 replies too, marked as failed.
@@ -6,7 +6,7 @@ replies too, marked as failed.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +40,12 @@ async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, se
 
 
 async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
-    """WebSurfer and FileSurfer: choose a tool call, make it, report. A failed call is not reported on, only shown."""
+    """WebSurfer, FileSurfer and ToolUser: choose a tool call, make it, report. A failed call is not reported on, only shown."""
     system = prompts.agent_system(agent)
-    call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent)])
+    call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent, ports.own_tools)])
     if call.error:
         return WorkerReply("", f"{agent} could not act: {call.error}", failed=True)
-    chosen = parse_tool_call(agent, call.reply)
+    chosen = parse_tool_call(call.reply, prompts.tools_of(agent, ports.own_tools))
     if isinstance(chosen, str):
         return WorkerReply("", f"{agent} could not act: {chosen}.", failed=True)
     tool, arguments = chosen
@@ -85,12 +85,13 @@ def last_code(thread: Sequence[Message]) -> str:
     return ""
 
 
-def parse_tool_call(agent: str, text: str) -> tuple[str, dict[str, Any]] | str:
+def parse_tool_call(text: str, tools: Mapping[str, Sequence[str]]) -> tuple[str, dict[str, Any]] | str:
     """Tool name and arguments out of a reply, or one line that says what is wrong. Never raises.
+
+    `tools` are the agent's, with the names of their arguments.
 
     Read: {"tool", "arguments"} and its common spellings, arguments as JSON text, arguments beside the tool's name.
     """
-    tools = prompts.TOOLS[agent]
     for found in find_objects(text).objects:
         inner = found.get("function")
         call = inner if isinstance(inner, dict) else found

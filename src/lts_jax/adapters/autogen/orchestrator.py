@@ -66,14 +66,15 @@ class SharingOrchestrator(MagenticOneOrchestrator):
     def _get_task_ledger_full_prompt(self, task: str, team: str, facts: str, plan: str) -> str:
         self._speaks = "ledger"
         own = super()._get_task_ledger_full_prompt(task, team, facts, plan)
-        return self._worded(own, prompts.task_ledger(self._question, self._side.task.attachments, facts, plan))
+        files, own_tools = self._side.task.attachments, self._side.ports.own_tools
+        return self._worded(own, prompts.task_ledger(self._question, files, facts, plan, own_tools))
 
     def _get_progress_ledger_prompt(self, task: str, team: str, names: list[str]) -> str:
         self._ledger, self._num_unusable = None, 0
         self._stalls_before = self._n_stalls
         self._side.state.num_rounds = self._n_rounds
         own = super()._get_progress_ledger_prompt(task, team, names)
-        return self._request("ledger", own, prompts.ledger_request())
+        return self._request("ledger", own, prompts.ledger_request(self._side.ports.own_tools))
 
     def _get_task_ledger_facts_update_prompt(self, task: str, facts: str) -> str:
         own = super()._get_task_ledger_facts_update_prompt(task, facts)

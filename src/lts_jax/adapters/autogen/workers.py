@@ -1,4 +1,4 @@
-"""Our four workers as agents of AutoGen's, for worlds whose tools are ours."""
+"""Our workers as agents of AutoGen's, for worlds whose tools are ours."""
 
 import json
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from autogen_core import CancellationToken
 
 from lts_jax.adapters.autogen.orchestrator import WORKER_REPLY
 from lts_jax.adapters.autogen.side import AutogenSide
-from lts_jax.prompts import AGENTS
+from lts_jax.prompts import team
 from lts_jax.teams.workers import run_worker
 
 
 class WorkerAgent(BaseChatAgent):
-    """One of `prompts.AGENTS`, working on the team's own thread with the team's own tools."""
+    """One of `prompts.team`, working on the team's own thread with the team's own tools."""
 
     def __init__(self, name: str, side: AutogenSide) -> None:
-        super().__init__(name, AGENTS[name])
+        super().__init__(name, team(side.ports.own_tools)[name])
         self._side = side
 
     @property
@@ -40,5 +40,5 @@ class WorkerAgent(BaseChatAgent):
 
 
 def our_workers(side: AutogenSide) -> list[WorkerAgent]:
-    """The four workers of our own teams."""
-    return [WorkerAgent(name, side) for name in AGENTS]
+    """The workers of our own teams."""
+    return [WorkerAgent(name, side) for name in team(side.ports.own_tools)]
