@@ -21,7 +21,7 @@ def is_understood(annotation: Any) -> bool:
     if origin in _UNIONS or origin is list:
         return all(map(is_understood, inner))
     if origin is dict:
-        return inner[0] is str and is_understood(inner[1])
+        return not inner or (inner[0] is str and is_understood(inner[1]))
     if origin is tuple:
         return len(inner) == 2 and inner[1] is Ellipsis and is_understood(inner[0])
     return annotation is Any or annotation in _PLAIN
@@ -44,11 +44,11 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         if not found:
             raise ValueError(f"{where}: expected one of {', '.join(map(repr, inner))}, got {_shown(value)}")
         return found[0]
+    if origin in (list, dict) and not inner:
+        return _plain(value, origin, where)
     if origin in (list, tuple):
-        items = [
-            convert(item, inner[0], f"{where}[{place}]")
-            for place, item in enumerate(_plain(value, list, where) if inner else ())
-        ]
+        given = enumerate(_plain(value, list, where))
+        items = [convert(item, inner[0], f"{where}[{place}]") for place, item in given]
         return items if origin is list else tuple(items)
     if origin is dict:
         return {key: convert(item, inner[1], f"{where}.{key}") for key, item in _plain(value, dict, where).items()}
@@ -91,7 +91,7 @@ def _read(text: str, kind: type) -> Any:
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower())
     try:
-        number = kind(text[:100])
+        number = kind(text) if len(text) <= 100 else math.nan
     except ValueError:
         return None
     return number if math.isfinite(number) else None

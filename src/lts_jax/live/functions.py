@@ -111,7 +111,7 @@ def make_tool(function: Callable[..., Any]) -> FunctionTool:
 
 
 def add_functions(tools: Sequence[FunctionTool], others: UseTool, seconds: float) -> UseTool:
-    """`use_tool` that calls these functions by their names, each for at most `seconds`, and leaves the rest to others."""
+    """`use_tool` that calls these functions by name, each for at most `seconds`, and leaves the rest to others."""
     by_name = {tool.told.name: tool for tool in tools}
 
     def use_tool(name: str, arguments: Mapping[str, Any]) -> ToolResult | Awaitable[ToolResult]:

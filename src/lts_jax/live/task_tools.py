@@ -1,15 +1,21 @@
-"""Which tools teams work with: those of the offline world, or live ones with each task's own files."""
+"""Which tools teams work with: the offline world's, a folder, functions, or live ones with each task's own files."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.live.attachments import stage_attachments
+from lts_jax.live.folder import FolderTools, open_library
+from lts_jax.live.functions import FunctionTool, add_functions
+from lts_jax.live.tools.files import FileTools
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
 from lts_jax.live.tools.search import SearchSettings
-from lts_jax.records import Task
+from lts_jax.records import Task, ToolResult
+from lts_jax.tasks.almanac.calculate import calculate
 from lts_jax.teams.ports import UseTool
 
 STAGED = Path("~/.cache/lts_jax/attachments")
@@ -30,13 +36,15 @@ SEARCH_SERVICES = {
 class ToolChoice:
     """The tools of every team."""
 
-    kind: Literal["offline", "live"] = "offline"
+    kind: Literal["offline", "live"] = "offline"  # live: the web, and programs in a sandbox
     live: ToolSettings = field(default_factory=ToolSettings)  # of the live ones
-    allow_no_search: bool = False  # live tools whose searches find the offline world's pages, on a benchmark too
+    allow_no_search: bool = False  # live tools whose searches find the offline world's pages, on foreign tasks too
+    folder: str = ""  # of your own documents, which teams then search and read
+    functions: tuple[str, ...] = ()  # your own tools: mine.py for all public functions in it, mine.py:name for one
 
     def __post_init__(self) -> None:
         if self.kind not in ("offline", "live"):
-            raise UserError(f"tools.kind: expected offline or live, got {self.kind!r}")
+            raise UserError(f"tools.kind: expected offline or live, got {show(self.kind)}")
 
     @property
     def is_live(self) -> bool:
@@ -62,17 +70,17 @@ def search_settings(named: str, given: SearchSettings) -> SearchSettings:
 
 
 def check_search(tools: ToolChoice) -> None:
-    """See that teams on a benchmark would search the web.
+    """See that teams on foreign tasks would search something: the web, or a folder.
 
     Raises:
         UserError: no endpoint, or no key for the one there is.
     """
     search = tools.live.search
-    if not tools.is_live or tools.allow_no_search:
+    if not tools.is_live or tools.allow_no_search or (tools.folder and not search.endpoint):
         return
     if not search.endpoint:
         raise UserError(
-            "tools.live.search.endpoint: live tools on a benchmark need a search endpoint, such as a SearXNG's "
+            "tools.live.search.endpoint: live tools on foreign tasks need a search endpoint, such as a SearXNG's "
             "http://127.0.0.1:8080/search"
         )
     import os
@@ -82,13 +90,32 @@ def check_search(tools: ToolChoice) -> None:
 
 
 class TaskTools:
-    """`ToolKit` of live tools: each team's file tools see the attachments of its task alone."""
+    """`ToolKit` of all that is not the offline world alone: each team's file tools see its task's attachments alone."""
 
-    def __init__(self, settings: ToolSettings, staged: Path | None = None) -> None:
-        """Nothing is started or copied yet. `staged` is where attachments are laid out, by default in the cache."""
-        self._settings = settings
+    def __init__(
+        self,
+        choice: ToolChoice,
+        functions: Sequence[FunctionTool] = (),
+        world: UseTool | None = None,
+        staged: Path | None = None,
+    ) -> None:
+        """Nothing is started or copied yet.
+
+        Args:
+            choice: which tools; its folder is read here, its `functions` are not.
+            functions: the user's own tools, in front of the others.
+            world: the offline world's tools, where the tasks are its own and there is neither folder nor web.
+            staged: where attachments are laid out, by default in the cache.
+
+        Raises:
+            UserError: a folder that cannot be read.
+        """
+        self._choice = choice
+        self._library = open_library(choice.folder) if choice.folder else None
+        self._functions = tuple(functions)
+        self._world = world
         self._staged = (staged or STAGED).expanduser()
-        self._tools: LiveTools | None = None
+        self._live: LiveTools | None = None
         self._roots: dict[str, Path] = {}
 
     def open(self, task: Task, team: int) -> UseTool:
@@ -97,9 +124,24 @@ class TaskTools:
         Raises:
             UserError: an attachment is missing.
         """
-        if self._tools is None:
-            self._tools = LiveTools(self._settings)
-        return self._tools.open(self.root(task))
+        use_tool = self._others(task)
+        if self._library is not None:
+            searches_web = self._choice.is_live and bool(self._choice.live.search.endpoint)
+            use_tool = FolderTools(self._library, use_tool, searches_web).use_tool
+        if self._functions:
+            use_tool = add_functions(self._functions, use_tool, self._choice.live.call_seconds)
+        return use_tool
+
+    def _others(self, task: Task) -> UseTool:
+        """What is neither of the folder nor the user's own."""
+        if self._choice.is_live:
+            self._live = self._live or LiveTools(self._choice.live)
+            return self._live.open(self.root(task))
+        if self._world is not None and self._library is None:
+            return self._world
+        settings = self._choice.live
+        files = FileTools(self.root(task) if task.attachments else None, settings.files, settings.sandbox)
+        return partial(_without_web, files)
 
     def root(self, task: Task) -> Path:
         """The folder with the attachments of a task, and nothing else."""
@@ -111,6 +153,18 @@ class TaskTools:
 
     async def aclose(self) -> None:
         """End the processes behind the tools; a team opened later starts them anew."""
-        tools, self._tools = self._tools, None
+        tools, self._live = self._live, None
         if tools is not None:
             await tools.aclose()
+
+
+async def _without_web(files: FileTools, tool: str, given: Mapping[str, Any]) -> ToolResult:
+    """Tools for foreign tasks where nothing leaves this process: attachments, and the offline world's calculator."""
+    if tool == "list_files":
+        return await files.list_files(given.get("pattern", ""))
+    if tool == "open_file":
+        return await files.open_file(given.get("name", ""), given.get("page", 1), given.get("find", ""))
+    if tool == "run_python":
+        printed, error = calculate(str(given.get("code", "")))
+        return ToolResult("\n".join(filter(None, (printed, error))), failed=bool(error), tool=tool)
+    return ToolResult("There is no web here to search or visit", failed=True, tool=tool)

@@ -40,7 +40,7 @@ async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, se
 
 
 async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
-    """WebSurfer, FileSurfer and ToolUser: choose a tool call, make it, report. A failed call is not reported on, only shown."""
+    """All who use tools: choose a tool call, make it, report. A failed call is not reported on, only shown."""
     system = prompts.agent_system(agent)
     call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent, ports.own_tools)])
     if call.error:
