@@ -67,7 +67,7 @@ def _convert_union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
     raise ValueError(problems[0])
 
 
-def _plain(value: Any, kind: type, where: str) -> Any:
+def _plain(value: Any, kind: Any, where: str) -> Any:
     if kind is types.NoneType and value is None:
         return None
     if isinstance(value, kind) and isinstance(value, bool) == (kind is bool):

@@ -174,7 +174,8 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
             done.set_exception(error)
 
     def work() -> None:
-        value, error = None, None
+        value: Any = None
+        error: BaseException | None = None
         try:
             value = call()
         except StopIteration as stop:  # no future takes it
