@@ -154,11 +154,12 @@ class FolderTools:
     def _address(self, asked: str) -> str:
         """The address that a text means: as it is, percent-encoded or not, with or without the prefix; or ""."""
         bare = asked.strip("<>").strip().removeprefix("./")
-        tried = (bare, address_of(bare.removeprefix(PREFIX)), bare.partition("#")[0], PREFIX + bare)
+        spelled = [each.removeprefix(PREFIX) for each in (bare, bare.partition("#")[0])]
+        tried = (address for name in spelled for address in (PREFIX + name, address_of(name)))
         return next((each for each in tried if each in self.library.documents), "")
 
     def _missing(self, asked: str) -> str:
-        near = difflib.get_close_matches(asked, list(self.library.documents)[:2_000], n=3, cutoff=0.5)
+        near = difflib.get_close_matches(asked, list(self.library.documents)[:2_000], n=3, cutoff=0.75)
         return f"There is no document at {asked[:200]}" + (f"; near it: {', '.join(near)}" if near else "")
 
 
