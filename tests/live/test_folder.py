@@ -106,8 +106,8 @@ LIBRARY = make_library(
 )
 
 
-def used(tool, *, others=lambda tool, given: ToolResult(f"other {tool}"), searches_web=False, **given):
-    return one(FolderTools(LIBRARY, others, searches_web), tool, **given)
+def used(tool, *, others=lambda tool, given: ToolResult(f"other {tool}"), web=False, **given):
+    return one(FolderTools(LIBRARY, others, web, web), tool, **given)
 
 
 def one(tools, tool, **given):
@@ -156,10 +156,10 @@ def test_what_is_not_in_the_folder_goes_to_the_other_tools_or_is_named():
     told = used("visit_url", url="folder/reprot.txt")
     assert told.failed and told.text.endswith("There is no document at folder/reprot.txt; near it: folder/report.txt")
     assert used("visit_url", url="https://example.org").failed
-    assert used("visit_url", url="https://example.org", searches_web=True).text == "other visit_url"
+    assert used("visit_url", url="https://example.org", web=True).text == "other visit_url"
     assert used("run_python", code="1").text == "other run_python"
-    assert used("web_search", query="otter", searches_web=True).text.endswith("fish.\nother web_search")
-    assert used("web_search", query="zebra", searches_web=True).text == "other web_search"
+    assert used("web_search", query="otter", web=True).text.endswith("fish.\nother web_search")
+    assert used("web_search", query="zebra", web=True).text == "other web_search"
     assert used("list_files").text.split("\n") == [
         "folder/otter%20notes.md (31 characters)",
         f"folder/report.txt ({len(LONG):,} characters)",

@@ -164,11 +164,11 @@ def test_a_file_gives_its_own_public_functions(tmp_path):
         'def one(a: int) -> int:\n    """One."""\n    return _two(a)\n'
         "def _two(a): return a + 1\n"
     )
-    [tool] = load_tools([str(path)])
-    assert tool.told.signature == "one(a: int) -> int" and load_tools([f"{path}:one"]) == (tool,)
+    [tool] = load_tools((str(path),))
+    assert tool.told.signature == "one(a: int) -> int" and load_tools((f"{path}:one",)) == (tool,)
     assert asyncio.run(call_tool(tool, {"a": "4"}, 5.0)).text == "5"
     (tmp_path / "empty.py").write_text("x = 1\n")
     for target in (tmp_path / "empty.py", tmp_path / "gone.py", f"{path}:_two", f"{path}:three"):
         with pytest.raises(UserError, match=r"^tools.functions: ") as refused:
-            load_tools([str(target)])
+            load_tools((str(target),))
         assert "\n" not in str(refused.value)

@@ -1,6 +1,7 @@
 """Ten questions of one's own over a folder of three documents, and a tool of one's own: trained, asked, refused."""
 
 import asyncio
+import inspect
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ from live_endpoint import Scripted, served
 from lts_jax import cli, prompts
 from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
-from lts_jax.live.task_tools import ToolChoice
+from lts_jax.live.task_tools import TaskTools, ToolChoice
 from lts_jax.records import Coordinates, Task
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import read_folder
@@ -116,6 +117,34 @@ def test_a_team_calls_a_tool_of_ones_own_and_scores_one(own):
     assert any('Tools: {"tide": ["port"]}\ntide(port: str) -> str\n    Height of the' in text for text in heard)
 
 
+def test_a_tasks_own_files_lie_beside_the_folder(own):
+    (own / "plan.txt").write_text("The weir is answer-old.")
+    row = {"question": "How old?", "answer": "old", "files": ["plan.txt"]}
+    (own / "one.jsonl").write_text(json.dumps(row) + "\n")
+    tasks = TaskSettings(file=str(own / "one.jsonl"), fractions=(0.0, 0.0, 1.0))
+    [task] = source_tasks(tasks, 0, "test")
+    kit = TaskTools(ToolChoice(folder=str(own / "docs")), staged=own / "staged")
+    use_tool = kit.open(task, 0)
+
+    async def used(tool, **given):
+        returned = use_tool(tool, given)
+        return await returned if inspect.isawaitable(returned) else returned
+
+    async def all_used():
+        return [
+            await used("list_files"), await used("open_file", name="plan.txt"), await used("open_file", name="gone"),
+            await used("open_file", name="birds.csv"), await used("run_python", code="print(2 + 3)"),
+            await used("visit_url", url="https://example.org"), await used("nothing"),
+        ]  # fmt: skip
+
+    listed, plan, gone, birds, ran, web, unknown = asyncio.run(all_used())
+    assert listed.text.startswith("folder/birds.csv (") and listed.text.endswith("plan.txt (23 bytes)")
+    assert plan.text.endswith("The weir is answer-old.") and "heron,2" in birds.text and ran.text == "5"
+    assert gone.failed and "There is no document at gone" in gone.text
+    assert web.failed and web.text.startswith("404") and unknown.failed
+    asyncio.run(kit.aclose())
+
+
 def test_without_tools_of_ones_own_no_prompt_changes():
     assert prompts.team() is prompts.AGENTS and prompts.ledger_request(()) is prompts.ledger_request()
     assert prompts.task_ledger("q", (), "f", "p", ()) == prompts.task_ledger("q", (), "f", "p")
@@ -176,7 +205,7 @@ SERVED = ModelSettings(base_url="http://127.0.0.1:1/v1")  # the simulated model'
             TaskSettings(file="qa.jsonl"),
             ToolChoice(folder="docs"),
             ModelSettings(),
-            "^tasks.file qa.jsonl: the simulat",
+            "^tasks.file qa.jsonl: the sim",
         ),
         (TaskSettings("benchmark"), ToolChoice("live"), ModelSettings(), "^tasks.source benchmark: the simulated"),
         (TaskSettings(), ToolChoice(folder="docs"), ModelSettings(), "^tools.folder: the simulated model"),
@@ -210,7 +239,7 @@ def test_questions_that_model_and_tools_cannot_know_are_refused(tasks, tools, mo
         (("--model.name=scripted", "--tools.folder=docs", "--tasks.scorer=bleu"), "tasks.scorer: expected assistantb"),
         (
             ("--model.name=scripted", "--tools.folder=docs", "--tasks.fields=answer=a"),
-            "qa.jsonl:1: no column 'question' among",
+            "qa.jsonl:1: no column",
         ),
     ],
 )

@@ -72,8 +72,10 @@ class FolderTools:
 
     library: Library
     others: UseTool
+    visits_web: bool = False
+    """Whether addresses outside the folder go to the other tools."""
     searches_web: bool = False
-    """Whether searches and addresses outside the folder go to the other tools too."""
+    """Whether searches go to the other tools too."""
     current: str = field(default="", init=False)
     """The document looked at, which a call without an address means."""
 
@@ -84,7 +86,7 @@ class FolderTools:
             return self._search(_text(arguments.get("query")), arguments)
         if tool in {"visit_url", "find_on_page"}:
             address = self._address(asked) if asked else self.current
-            if not address and self.searches_web and not asked.startswith(PREFIX):
+            if not address and self.visits_web and not asked.startswith(PREFIX):
                 self.current = ""
                 return self.others(tool, arguments)
             find = _text(arguments.get("text")) if tool == "find_on_page" else None

@@ -14,6 +14,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from lts_jax import prompts
@@ -52,8 +53,11 @@ def make_tools(functions: Sequence[Callable[..., Any] | FunctionTool]) -> tuple[
     return tools
 
 
-def load_tools(targets: Sequence[str], *, where: str = "tools.functions") -> tuple[FunctionTool, ...]:
+@lru_cache(maxsize=8)
+def load_tools(targets: tuple[str, ...], *, where: str = "tools.functions") -> tuple[FunctionTool, ...]:
     """The tools that texts name: `mine.py:function`, or `mine.py` for all public functions that the file defines.
+
+    Looked up once a process, so that a file that is edited meanwhile changes nothing of a run.
 
     Raises:
         UserError: one line that begins with `where`: no such file or function, or one that cannot be a tool.

@@ -126,8 +126,9 @@ class TaskTools:
         """
         use_tool = self._others(task)
         if self._library is not None:
-            searches_web = self._choice.is_live and bool(self._choice.live.search.endpoint)
-            use_tool = FolderTools(self._library, use_tool, searches_web).use_tool
+            is_live = self._choice.is_live
+            searches_web = is_live and bool(self._choice.live.search.endpoint)
+            use_tool = FolderTools(self._library, use_tool, is_live, searches_web).use_tool
         if self._functions:
             use_tool = add_functions(self._functions, use_tool, self._choice.live.call_seconds)
         return use_tool
@@ -167,4 +168,4 @@ async def _without_web(files: FileTools, tool: str, given: Mapping[str, Any]) ->
     if tool == "run_python":
         printed, error = calculate(str(given.get("code", "")))
         return ToolResult("\n".join(filter(None, (printed, error))), failed=bool(error), tool=tool)
-    return ToolResult("There is no web here to search or visit", failed=True, tool=tool)
+    return ToolResult(f"{tool}: there is no such tool, or no web, here", failed=True, tool=tool)

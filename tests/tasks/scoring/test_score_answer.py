@@ -22,7 +22,5 @@ def test_a_withheld_answer_is_never_scored() -> None:
 
 
 def test_an_unknown_scorer_is_named() -> None:
-    with pytest.raises(
-        ValueError, match=r"^task t1: expected assistantbench, gaia, exact, f1 or FILE.py:FUNCTION .*got 'bleu'$"
-    ):
+    with pytest.raises(ValueError, match=r"^task t1: expected .*exact, f1 or FILE.py:FUNCTION .*got 'bleu'$"):
         score_answer(_task("x", "bleu"), "x")
