@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,21 @@ from live_endpoint import Scripted, served
 from lts_jax import cli, prompts
 from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
+from lts_jax.live.functions import load_tools
 from lts_jax.live.task_tools import TaskTools, ToolChoice
+from lts_jax.llm.budget import Budget
 from lts_jax.records import Coordinates, Task
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.collect import CollectSettings
+from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
 from lts_jax.rollouts.store import read_folder
-from lts_jax.systems.lts import TrainSettings, rollout_parts
-from lts_jax.systems.task_source import TaskSettings, check_questions, describe_source, refuse_leak, source_tasks
-from lts_jax.systems.team_tools import team_tools
-from lts_jax.systems.world import ModelSettings
+from lts_jax.systems.lts import train_controller
+from lts_jax.systems.run_folder import open_run
+from lts_jax.systems.run_parts import Brought, make_parts
+from lts_jax.systems.task_source import TaskSettings, describe_source, refuse_leak, source_tasks
+from lts_jax.systems.team_tools import check_questions, team_tools
+from lts_jax.systems.train_settings import TrainSettings
+from lts_jax.systems.world import ModelSettings, almanac_tasks
+from lts_jax.tasks.own import read_tasks
 
 CHOSEN = ModelSettings("scripted", base_url="http://127.0.0.1:1/v1")
 TIDE = '''
@@ -97,16 +105,20 @@ def _calls(rollouts):
     return [ToolResult(step.output, step.failed, step.action.split(" ")[0]) for step in steps]
 
 
-def test_a_team_calls_a_tool_of_ones_own_and_scores_one(own):
-    (own / "docs" / "ponds.md").unlink()
-    settings = TrainSettings(
-        tasks=tasks_of(own), tools=ToolChoice(functions=(f"{own / 'mine.py'}:tide",)), model=CHOSEN
-    )
-    made = rollout_parts(settings, RULES["all"](), None)
-    model = Scripted(prompts.TOOL_USER, "tide", {"port": "Leith"})
-    parts = RolloutParts(model, made.use_tool, RULES["all"](), tool_kit=made.tool_kit, own_tools=made.own_tools)
+@pytest.mark.parametrize("given", ["settings", "objects"])
+def test_a_team_calls_a_tool_of_ones_own_and_scores_one(own, given):
     task = Task("t", "How high is it at Leith?", "high5", "train", scoring="exact")
-    rollout = asyncio.run(run_rollout(task, Coordinates(0, 0, "t", 0), parts, RolloutSettings(num_teams=2)))
+    model = Scripted(prompts.TOOL_USER, "tide", {"port": "Leith"})
+    functions = (f"{own / 'mine.py'}:tide",)
+    if given == "settings":
+        parts = make_parts(TrainSettings(tools=ToolChoice(functions=functions)), Brought(model=model, tasks=[task]))
+    else:
+        tide = load_tools(functions)[0].function
+        parts = make_parts(TrainSettings(), Brought(model=model, tasks=[task], tools=[tide]))
+        assert parts.names["tools"].endswith(":tide")
+    parts.check_world()
+    run = parts.rollout_parts(RULES["all"](), Budget())
+    rollout = asyncio.run(run_rollout(task, Coordinates(0, 0, "t", 0), run, RolloutSettings(num_teams=2)))
     assert rollout.reward_agg == 1.0
     [step, _] = rollout.steps
     assert (step.agent, step.action, step.failed) == ("ToolUser", 'tide {"port": "Leith"}', False)
@@ -221,11 +233,12 @@ SERVED = ModelSettings(base_url="http://127.0.0.1:1/v1")  # the simulated model'
     ],
 )
 def test_questions_that_model_and_tools_cannot_know_are_refused(tasks, tools, model, told):
-    if not told:
-        check_questions(tasks, tools, model)
-        return
-    with pytest.raises(UserError, match=told):
-        check_questions(tasks, tools, model)
+    is_simulated = model.is_simulated and model.base_url is None
+    if told:
+        with pytest.raises(UserError, match=told):
+            check_questions(tasks.foreign, tools, is_simulated=is_simulated)
+    else:
+        check_questions(tasks.foreign, tools, is_simulated=is_simulated)
 
 
 @pytest.mark.parametrize("command", ["train", "demo", "rollout"])
@@ -256,5 +269,42 @@ def test_a_mistake_is_one_line_and_nothing_is_written(own, command, flags, told,
 
 
 def test_default_tools_are_the_offline_worlds_alone():
-    made = team_tools(ToolChoice(), TaskSettings(), 0)
+    made = team_tools(ToolChoice(), is_foreign=False, world_seed=0)
     assert made.tool_kit is None and made.own_tools == ()
+
+
+def test_brought_tasks_are_foreign_unless_the_offline_world_knows_them():
+    own_task, known = Task("t", "How high?", "5", "train"), almanac_tasks(0, "train")[:2]
+    assert make_parts(TrainSettings(), Brought(tasks=known)).foreign == ""
+    for tools, told in ((None, "simulated model"), ([print], "simulated model")):
+        with pytest.raises(UserError, match=f"^tasks: the {told}"):
+            make_parts(TrainSettings(), Brought(tasks=[own_task], tools=tools)).check_world()
+    make_parts(TrainSettings(), Brought(tasks=[own_task], tools=lambda tool, given: None)).check_world()
+
+
+def test_training_from_python_on_objects_scores_one(own):
+    tasks = read_tasks(str(own / "qa.jsonl"), fields="question=q", scorer="exact")[:3]
+    settings = TrainSettings(
+        num_tasks=3, num_epochs=1, collect=CollectSettings(2), rollout=RolloutSettings(num_teams=1),
+        tools=ToolChoice(folder=str(own / "docs")),
+    )  # fmt: skip
+    train = tuple(replace(task, split="train") for task in tasks)
+    parts = make_parts(settings, Brought(model=Reader("WebSurfer", "", {}), tasks=train))
+    folder = open_run(own / "run", settings)
+    train_controller(folder, parts)
+    rewards = [one.reward_agg for group in read_folder(folder.rollouts) for one in group.rollouts]
+    assert rewards == [1.0] * 6
+
+
+def test_an_epoch_without_reward_is_said_once(own):
+    settings = TrainSettings(
+        num_tasks=3, num_epochs=2, collect=CollectSettings(2), rollout=RolloutSettings(num_teams=1),
+        tools=ToolChoice(folder=str(own / "docs")),
+    )  # fmt: skip
+    rows = read_tasks(str(own / "qa.jsonl"), fields="question=q", scorer="exact")[:3]
+    train = tuple(replace(task, split="train", answer="another") for task in rows)
+    parts = make_parts(settings, Brought(model=Reader("WebSurfer", "", {}), tasks=train))
+    with pytest.warns(UserWarning, match="no reward of a whole epoch was above 0") as said:
+        train_controller(open_run(own / "run", settings), parts)
+    [told] = [str(each.message) for each in said if "no reward" in str(each.message)]
+    assert "(1) answers are wrong, or written otherwise than the scorer expects, 6 of 6" in told

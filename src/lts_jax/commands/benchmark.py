@@ -15,7 +15,7 @@ from lts_jax.commands.report import write_report
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.live.benchmarks import BenchmarkSettings
-from lts_jax.live.task_tools import ToolChoice, check_search, search_settings
+from lts_jax.live.task_tools import ToolChoice, search_settings
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
@@ -70,8 +70,7 @@ def run(command: Command) -> None:
     """Estimate, ask, run what is not stored yet, report."""
     training, settings = settings_of(command)
     tasks = held_out_tasks(training, settings)
-    check_search(training.tools)
-    make_parts(training)
+    make_parts(training).check_world()
     trained_on = _trained_on(command)
     refuse_leak(trained_on, tasks)
     expected = estimate(training, settings, _existing(command.run))

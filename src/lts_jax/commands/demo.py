@@ -13,7 +13,7 @@ from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import write_report
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings
-from lts_jax.systems.comparison import ComparisonSettings
+from lts_jax.systems.comparison import ComparisonSettings, held_out_tasks
 from lts_jax.systems.run_folder import open_run, working_in
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
@@ -39,15 +39,16 @@ class Command:
 
 def run(command: Command) -> None:
     """Train, evaluate, report."""
-    if command.fresh and (command.run / "config.json").exists():
-        shutil.rmtree(command.run)
     parts = make_parts(command.train)
     parts.check()
+    num_tested = len(held_out_tasks(parts, command.compare))
+    if command.fresh and (command.run / "config.json").exists():
+        shutil.rmtree(command.run)
     folder = open_run(command.run, command.train)
-    evaluation = command.compare.evaluation
+    simulated = " Agents are simulated; times are simulated seconds." if parts.virtual_time else ""
     print(
-        f"Trains on {command.train.num_tasks} tasks, compares on {evaluation.num_tasks} held-out tasks with "
-        f"{evaluation.num_seeds} seeds: fewer than a study needs. Agents are simulated; times are simulated seconds.\n",
+        f"Trains on {command.train.num_tasks} tasks, compares on {num_tested} held-out tasks with "
+        f"{command.compare.evaluation.num_seeds} seeds: fewer than a study needs.{simulated}\n",
         flush=True,
     )
     with working_in(folder):

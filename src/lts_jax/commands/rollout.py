@@ -10,7 +10,6 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
-from lts_jax.live.task_tools import check_search
 from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
@@ -25,7 +24,7 @@ class Command:
     """Run one task with parallel teams and tell what each did, admitted and pulled, in order of time."""
 
     task: str | None = None
-    """Id of a task of the offline world, or of the tested benchmark; the first test task if not given."""
+    """Id of a task of the offline world, or of a tested one of a benchmark or file; the first test task by default."""
     policy: str = "all"
     """Admission: a line of the comparison, such as all, random, similarity, m1_parallel, magentic_one, lts."""
     run: Path | None = None
@@ -44,9 +43,8 @@ def run(command: Command) -> None:
     if command.out is not None and command.out.is_dir():
         raise UserError(f"{command.out}: is a folder; --out needs the name of a file")
     training = command.train if command.run is None else read_settings(command.run, TrainSettings)
-    if training.tasks.is_live:
-        check_search(training.tools)
     parts = make_parts(training)
+    parts.check_world()
     task = _task(command, parts)
     if command.policy != LEARNED:
         policy = make_policy(command.policy, parts, ComparisonSettings())

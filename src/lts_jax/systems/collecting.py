@@ -1,6 +1,8 @@
 """The rollouts of each iteration of a training run, as arrays; the credit of their decisions, kept beside them."""
 
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params
 from lts_jax.records import Rollout, RolloutGroup
 from lts_jax.rollouts.collect import collect_groups, spend
+from lts_jax.rollouts.no_reward import no_reward_warning, stored_epoch
 from lts_jax.rollouts.store import read_folder, write_table
 from lts_jax.systems.credit_needs import with_replays
 from lts_jax.systems.run_folder import RunFolder
@@ -81,6 +84,17 @@ class Collector:
             for decision in rollout.decisions
         ]
         write_table(self._folder.credit / f"{iteration:04d}.parquet", rows)
+
+
+def warn_without_reward(rollouts: Path, settings: TrainSettings, num_done: int) -> bool:
+    """At the end of an epoch say so if none of its rewards was above 0; returns whether that was said."""
+    per_epoch = settings.num_tasks // settings.tasks_per_update
+    if num_done % per_epoch:
+        return False
+    told = no_reward_warning(stored_epoch(rollouts, range(num_done - per_epoch, num_done)))
+    if told:
+        warnings.warn(told, stacklevel=2)
+    return bool(told)
 
 
 def budget_of_rest(folder: RunFolder, settings: TrainSettings, first: int) -> Budget:

@@ -21,7 +21,7 @@ from lts_jax.learning.update import make_update
 from lts_jax.models.policy_network import Params
 from lts_jax.models.qwen3_folder import make_mesh
 from lts_jax.records import Rollout
-from lts_jax.systems.collecting import Collector, budget_of_rest
+from lts_jax.systems.collecting import Collector, budget_of_rest, warn_without_reward
 from lts_jax.systems.run_folder import RunFolder, config_digest, name_parts
 from lts_jax.systems.run_parts import RunParts, as_parts
 from lts_jax.systems.train_settings import TrainSettings
@@ -53,11 +53,14 @@ def train_controller(
     budget = budget_of_rest(folder, settings, first)
     collector = Collector(folder, run, decider, budget, needed, progress.on_rollout)
     digests = config_digest(settings), run.base_digest
+    warned = False
 
     def finish(iteration: int, state: TrainState, metrics: Metrics, credit_bgkt: jax.Array) -> None:
+        nonlocal warned
         line = metric_line(iteration, metrics)
         collector.keep_credit(iteration, credit_bgkt)
         keep(folder.metrics, folder.checkpoints, line, state, digests)
+        warned = warned or warn_without_reward(folder.rollouts, settings, iteration + 1)
         if progress.on_iteration is not None:
             progress.on_iteration(iteration, line)
 

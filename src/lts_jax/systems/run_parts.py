@@ -11,7 +11,6 @@ from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.state import TrainState, init_state
-from lts_jax.live.task_tools import TaskTools, check_search
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
 from lts_jax.memory.encoder_parts import make_encoder
@@ -23,8 +22,10 @@ from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutParts
 from lts_jax.systems.credit_needs import checked_needs
 from lts_jax.systems.task_source import Part, source_tasks
+from lts_jax.systems.team_tools import TeamTools, check_questions, team_tools
 from lts_jax.systems.train_settings import TrainSettings
-from lts_jax.systems.world import almanac_tools, make_model
+from lts_jax.systems.world import almanac_tasks, make_model
+from lts_jax.tasks.own import SIDES
 from lts_jax.teams.parallel import RunTeam
 from lts_jax.teams.ports import ToolKit, UseTool
 from lts_jax.teams.team import run_team
@@ -44,7 +45,7 @@ class Brought:
     optimizer: "optax.GradientTransformation | None" = None
     model: ChatModel | None = None  # on the real clock
     tasks: Sequence[Task] | None = None  # of all splits; training takes those of split "train"
-    tools: UseTool | ToolKit | None = None
+    tools: UseTool | ToolKit | Sequence[Callable[..., Any]] | None = None  # all of them, or functions beside the others
     run_team: RunTeam | None = None  # what works as one team
 
 
@@ -83,19 +84,48 @@ class RunParts:
 
     def rollout_parts(self, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
         """The world, the model and a policy, for rollouts that share a budget."""
-        settings, tools = self.settings, self.brought.tools
-        kit = TaskTools(settings.tools.live) if tools is None and settings.tools.is_live else None
+        settings, tools = self.settings, self._tools()
         return RolloutParts(
             model=self.model,
-            use_tool=tools if callable(tools) else almanac_tools(settings.world_seed),
+            use_tool=tools.use_tool,
             policy=policy,
             encoder=self.encoder,
             virtual_time=self.virtual_time,
             budget=budget,
             price=settings.model.price,
             run_team=self.brought.run_team or run_team,
-            tool_kit=kit if tools is None or callable(tools) else tools,
+            tool_kit=tools.tool_kit,
+            own_tools=tools.own_tools,
         )
+
+    def _tools(self) -> TeamTools:
+        brought, settings = self.brought.tools, self.settings
+        if callable(brought):
+            return TeamTools(brought)
+        functions = brought if isinstance(brought, Sequence) else ()
+        made = team_tools(settings.tools, functions, is_foreign=bool(self.foreign), world_seed=settings.world_seed)
+        return made if brought is None or isinstance(brought, Sequence) else TeamTools(made.use_tool, brought)
+
+    @property
+    def foreign(self) -> str:
+        """What brought tasks that are not of the offline world, for a message; empty where none did."""
+        if self.brought.tasks is None:
+            return self.settings.tasks.foreign
+        known = {task.question for part in SIDES for task in almanac_tasks(self.settings.world_seed, part)}
+        return "" if all(task.question in known for task in self.brought.tasks) else "tasks"
+
+    def check_world(self) -> None:
+        """See that model and tools can know what the tasks ask for, and that the tools are there.
+
+        Raises:
+            UserError: one line; see `check_questions` and `team_tools`.
+        """
+        settings, brought = self.settings, self.brought.tools
+        is_simulated = self.brought.model is None and settings.model.is_simulated and settings.model.base_url is None
+        if brought is None or isinstance(brought, Sequence):
+            has_functions = bool(brought)
+            check_questions(self.foreign, settings.tools, is_simulated=is_simulated, has_functions=has_functions)
+        self._tools()
 
     def fresh_state(self, prng_key: "jax.Array") -> TrainState:
         """The state before the first update."""
@@ -111,11 +141,10 @@ class RunParts:
 
         Raises:
             UserError: one line: a credit scheme that breaks its contract or needs what this training has not, too few
-                tasks, no search for live tools.
+                tasks, questions that model and tools cannot know, tools that are not there.
         """
+        self.check_world()
         self.tasks("train", self.settings.num_tasks)
-        if self.settings.tasks.is_live and self.brought.tools is None:
-            check_search(self.settings.tools)
         make_mesh(self.settings.mesh)
         return checked_needs(
             self.names["credit"],
@@ -144,8 +173,9 @@ def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunPart
     if brought.network is not None:
         names["controller"] = network.name
     for name in ("optimizer", "model", "tools", "run_team"):
-        if getattr(brought, name) is not None:
-            names[name] = _name_of(getattr(brought, name))
+        value = getattr(brought, name)
+        if value is not None:
+            names[name] = _name_of(list(value) if name == "tools" and isinstance(value, Sequence) else value)
     if brought.tasks is not None:
         content = "\n".join(f"{task.task_id} {task.split} {task.question}" for task in brought.tasks)
         names["tasks"] = blake2b(content.encode(), digest_size=8).hexdigest()
@@ -171,6 +201,8 @@ def _name_of(value: Any) -> str:
         return value.name
     if isinstance(value, partial):
         return _name_of(value.func)
+    if isinstance(value, list):
+        return ", ".join(map(_name_of, value))
     if isinstance(value, tuple) and value and callable(value[0]):  # an optax transformation: its functions
         return _name_of(value[0])
     kind: Callable[..., Any] = value if hasattr(value, "__qualname__") else type(value)

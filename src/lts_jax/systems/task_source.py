@@ -9,9 +9,8 @@ from typing import Literal
 
 from lts_jax.errors import UserError, show
 from lts_jax.live.benchmarks import BenchmarkSettings, load_benchmark
-from lts_jax.live.task_tools import ToolChoice, check_search
 from lts_jax.records import Task
-from lts_jax.systems.world import ModelSettings, almanac_tasks
+from lts_jax.systems.world import almanac_tasks
 from lts_jax.tasks.own import question_words, read_fields, read_tasks, split_tasks
 
 Part = Literal["train", "validation", "test"]
@@ -56,6 +55,11 @@ class TaskSettings:
     def is_live(self) -> bool:
         """Whether the tasks are foreign to the offline world: a benchmark's, or a file's."""
         return self.source != "offline"
+
+    @property
+    def foreign(self) -> str:
+        """The setting that chose foreign tasks, for a message; empty for the offline world's."""
+        return {"file": f"tasks.file {self.file}", "benchmark": "tasks.source benchmark"}.get(self.source, "")
 
 
 def source_tasks(settings: TaskSettings, world_seed: int, part: Part, num_tasks: int | None = None) -> tuple[Task, ...]:
@@ -106,41 +110,6 @@ def _stamp(file: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
-
-
-def check_questions(tasks: TaskSettings, tools: ToolChoice, model: ModelSettings, *, has_tools: bool = False) -> None:
-    """See that the model and the tools can know what the tasks ask for. Nothing is read, made or asked.
-
-    `has_tools`: functions of the user's own were given as objects.
-
-    Raises:
-        UserError: foreign questions or tools for the simulated model, foreign questions over the offline world's tools,
-            or live tools on foreign questions without anything to search.
-    """
-    has_functions = has_tools or bool(tools.functions)
-    if model.is_simulated and model.base_url is None:
-        if tasks.is_live:
-            raise UserError(
-                f"{_chosen(tasks)}: the simulated model knows the offline world alone; name a model with --model.name"
-            )
-        if tools.folder or has_functions:
-            given = "tools.folder" if tools.folder else "tools.functions"
-            raise UserError(
-                f"{given}: the simulated model uses the offline world's tools alone; name a model with --model.name"
-            )
-    if not tasks.is_live:
-        return
-    if not (tools.is_live or tools.folder or has_functions):
-        raise UserError(
-            f"{_chosen(tasks)}: the offline world's tools know nothing of these questions; give --tools.folder, "
-            "--tools.functions or --tools.kind live"
-        )
-    check_search(tools)
-
-
-def _chosen(tasks: TaskSettings) -> str:
-    """The setting that chose foreign tasks, for a message."""
-    return f"tasks.file {tasks.file}" if tasks.source == "file" else f"tasks.source {tasks.source}"
 
 
 @lru_cache(maxsize=8)
