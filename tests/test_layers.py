@@ -34,7 +34,8 @@ FLOORS = (
     ("reports", "live", "logs", "adapters"),
     ("systems",),
     ("sweeps",),
-    ("commands", "cli", "api"),
+    ("commands",),
+    ("cli", "api"),
 )
 """A room imports rooms of lower floors only; rooms of one floor do not know each other."""
 

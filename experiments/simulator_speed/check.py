@@ -10,8 +10,8 @@ from lts_jax.environments.teams.policies import of_network
 from lts_jax.environments.teams.randomness import seed_words
 from lts_jax.environments.teams.rollout import group
 from lts_jax.environments.teams.task import draw_task
+from lts_jax.learning import update
 from lts_jax.learning.state import init_state
-from lts_jax.learning.update import Learner, update_once
 
 
 def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, float]:
@@ -31,9 +31,9 @@ def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, fl
         return task, jax.vmap(seed_words)(key_g), rolled
 
     task_b, seed_bgw, (trajectory, context, _) = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), num_tasks))
-    after, _, _ = jax.jit(lambda state, *data: update_once(Learner(NETWORK, reinforce, LEARNING), state, *data))(
-        state, trajectory, context
-    )
+    after, _, _ = jax.jit(
+        lambda state, *data: update.update_once(update.Learner(NETWORK, reinforce, LEARNING), state, *data)
+    )(state, trajectory, context)
     last = lambda value: np.repeat(np.moveaxis(np.asarray(value), 0, -1), num_rollouts, axis=-1)  # noqa: E731
     names = ("kind_m", "before_m", "find_logit_m", "common_order_m", "name_md", "query_d")
     tasks = Tasks(*(last(getattr(task_b, name)) for name in names))

@@ -1,3 +1,47 @@
-"""Learning to Share in JAX: a shared memory bank for parallel agent teams, and its admission controller."""
+"""Learning to Share in JAX: a shared memory bank for parallel agent teams, and its admission controller.
+
+`import lts_jax as lts` is the front door; each name is imported when it is first used. Calls: `train`, `evaluate`,
+`rollout`, `simulate`, `sweep`, `report`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`. What a user
+implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a `Trajectory`
+(credit) or an `AdmissionRequest` (rules).
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    **dict.fromkeys(("train", "evaluate", "rollout", "simulate", "sweep", "report", "load", "Run"), "lts_jax.api"),
+    "tables": "lts_jax.evaluation.tables",
+    "Task": "lts_jax.records",
+    "Rollout": "lts_jax.records",
+    "TrainSettings": "lts_jax.systems.train_settings",
+    "UserError": "lts_jax.errors",
+    "Trajectory": "lts_jax.trajectory",
+    "CreditFn": "lts_jax.credit.contract",
+    "per_decision": "lts_jax.credit.contract",
+    "episode_return": "lts_jax.credit.returns",
+    "check_credit": "lts_jax.credit.check",
+    "ChatModel": "lts_jax.llm.chat",
+    "Completion": "lts_jax.llm.chat",
+    "Encoder": "lts_jax.memory.encoders",
+    "AdmissionPolicy": "lts_jax.admission.policy",
+    "AdmissionRequest": "lts_jax.admission.policy",
+    "PolicyNetwork": "lts_jax.models.policy_network",
+    "ToolKit": "lts_jax.teams.ports",
+    "UseTool": "lts_jax.teams.ports",
+    "Environment": "lts_jax.environments.contract",
+}
+
+__all__ = ["__version__", *_PLACES]  # noqa: PLE0604, the names are keys
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'lts_jax' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

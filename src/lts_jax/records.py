@@ -57,7 +57,7 @@ class Task:
     task_id: str
     question: str
     answer: str | None
-    split: str  # "train" | "validation" | "test"
+    split: str = "train"  # or "validation", "test"
     family: str = ""  # question family of the offline world, or the benchmark's name
     difficulty: str = ""  # "easy" | "medium" | "hard"
     scoring: str = "assistantbench"  # or gaia, exact, f1, or a function as mine.py:function

@@ -107,5 +107,5 @@ def test_a_policy_that_cannot_be_swept(tmp_path):
         plan("policy=random_matched")
     with pytest.raises(UserError, match=r"validation\.num_tasks must be at least 1, got 0"):
         plan("validation.num_tasks=0")
-    with pytest.raises(UserError, match="credit: expected a name, or FILE.py:FUNCTION; got .luck."):
+    with pytest.raises(UserError, match=r"credit: expected a name, or FILE.py:FUNCTION; got .luck."):
         plan("credit=luck")

@@ -55,6 +55,7 @@ def evaluate_lines(
     *,
     trained_on: Sequence[Task] | None = None,
     budget: Budget | None = None,
+    quiet: bool = False,
 ) -> None:
     """Run every line in an open run folder with a progress bar, and write submission files where answers are withheld.
 
@@ -63,11 +64,13 @@ def evaluate_lines(
     training = as_parts(training)
     tasks = held_out_tasks(training, settings)
     per_policy = len(tasks) * settings.evaluation.num_seeds
-    with rollout_bar("evaluating", per_policy * len(settings.policies)) as count:
+    with rollout_bar("evaluating", per_policy * len(settings.policies), quiet=quiet) as count:
 
         def on_rollout(name: str, rollout: Rollout) -> None:
             count(rollout, name)
 
         finished = run_comparison(folder, training, settings, learned, on_rollout, trained_on=trained_on, budget=budget)
     for path in write_submissions(folder.path, tasks, finished):
+        if quiet:
+            continue
         print(f"for the leaderboard: {path}")

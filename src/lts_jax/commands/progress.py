@@ -7,8 +7,10 @@ from lts_jax.records import Rollout
 
 
 @contextmanager
-def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollout, str], None]]:
-    """A bar over rollouts. Gives a function that counts one finished rollout, with a few words of news."""
+def rollout_bar(
+    description: str, num_rollouts: int, *, quiet: bool = False
+) -> Iterator[Callable[[Rollout, str], None]]:
+    """A bar over rollouts, not shown if `quiet`. Gives a function that counts one, with a few words of news."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -27,7 +29,7 @@ def rollout_bar(description: str, num_rollouts: int) -> Iterator[Callable[[Rollo
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[news]}"),
     )
-    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4, disable=quiet) as progress:
         bar = progress.add_task(description, total=num_rollouts, rate="-", news="")
         num_steps = 0
 

@@ -11,6 +11,7 @@ import tyro
 from lts_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from lts_jax.sweeps.folder import SweepFolder
     from lts_jax.sweeps.time_left import SweepNews
 
 
@@ -55,6 +56,16 @@ class Command:
 
 def run(command: Command) -> None:
     """Check everything, run what is missing, print the ranking."""
+    folder = run_command(command)
+    if folder is None:
+        return
+    print(_ranking(folder.path))
+    print(f"\nresults: {folder.results}")
+    print(f"by another measure: lts report --run {folder.path} --measure runtime_seconds --reference field=value")
+
+
+def run_command(command: Command, *, quiet: bool = False) -> "SweepFolder | None":
+    """Check everything and run what is missing; the sweep's folder, or None where only fields were asked for."""
     from lts_jax.sweeps.cells import cells
     from lts_jax.sweeps.fields import sweep_fields
     from lts_jax.sweeps.folder import open_sweep
@@ -66,7 +77,7 @@ def run(command: Command) -> None:
     base = with_settings(_in_world(chosen.default_settings(), command), command.set, chosen.lacks)
     if command.fields:
         print("\n".join(field_lines(sweep_fields(base))))
-        return
+        return None
     settings = PointSettings(command.over, command.mode, command.num_points, command.points_seed, command.points)
     points = make_points(base, settings, chosen.lacks)
     limit = command.pairs_per_program
@@ -85,12 +96,11 @@ def run(command: Command) -> None:
     for cell in cells(base, sweep_fields(base, points), points):
         chosen.check_cell(cell.settings)
     open_sweep(command.run, plan)
+    if quiet:
+        return run_sweep(command.run, plan, chosen.make_runner(command.run))
     print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
     with sweep_bar() as tell:
-        folder = run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
-    print(_ranking(folder.path))
-    print(f"\nresults: {folder.results}")
-    print(f"by another measure: lts report --run {folder.path} --measure runtime_seconds --reference field=value")
+        return run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
 
 
 def _in_world(settings: Any, command: Command) -> Any:

@@ -41,16 +41,19 @@ def run(command: Command) -> None:
     print(f"next: lts evaluate --run {folder.path}")
 
 
-def train_in(folder: RunFolder, training: TrainSettings | RunParts) -> None:
+def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bool = False) -> None:
     """Train in an open run folder with a progress bar."""
     parts = as_parts(training)
     settings = parts.settings
     num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
+        if quiet:
+            return
         print(f"{folder.path}: trained already")
         return
     news = {"text": ""}
-    with rollout_bar("training", num_left * settings.tasks_per_update * settings.collect.num_rollouts) as count:
+    num_rollouts = num_left * settings.tasks_per_update * settings.collect.num_rollouts
+    with rollout_bar("training", num_rollouts, quiet=quiet) as count:
 
         def on_rollout(rollout: Rollout) -> None:
             count(rollout, news["text"])

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
@@ -16,6 +16,8 @@ from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
 from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts, write_group
+
+Result = TypeVar("Result")
 
 
 class RolloutCounter(Protocol):
@@ -116,15 +118,14 @@ def collect_groups(
     return [done[task.task_id] for task in tasks]
 
 
-def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
+def run_to_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on a new event loop; in a thread of its own where a loop already runs, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        asyncio.run(coroutine)
-        return
+        return asyncio.run(coroutine)
     with ThreadPoolExecutor(max_workers=1) as threads:
-        threads.submit(asyncio.run, coroutine).result()
+        return threads.submit(asyncio.run, coroutine).result()
 
 
 async def _closing(parts: RolloutParts, running: Coroutine[Any, Any, None]) -> None:

@@ -24,7 +24,7 @@ from lts_jax.systems.credit_needs import checked_needs
 from lts_jax.systems.task_source import Part, source_tasks
 from lts_jax.systems.team_tools import TeamTools, check_questions, team_tools
 from lts_jax.systems.train_settings import TrainSettings
-from lts_jax.systems.world import almanac_tasks, make_model
+from lts_jax.systems.world import almanac_tasks, make_model, own_model
 from lts_jax.tasks.own import SIDES
 from lts_jax.teams.parallel import RunTeam
 from lts_jax.teams.ports import ToolKit, UseTool
@@ -43,7 +43,7 @@ class Brought:
     network: Network | None = None
     encoder: Any = None  # with `dim`, `name`, `encode`
     optimizer: "optax.GradientTransformation | None" = None
-    model: ChatModel | None = None  # on the real clock
+    model: Any = None  # a `ChatModel`, or an `openai.AsyncOpenAI` client; on the real clock
     tasks: Sequence[Task] | None = None  # of all splits; training takes those of split "train"
     tools: UseTool | ToolKit | Sequence[Callable[..., Any]] | None = None  # all of them, or functions beside the others
     run_team: RunTeam | None = None  # what works as one team
@@ -172,10 +172,12 @@ def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunPart
     names = {"credit": credit.text, "encoder": encoder.name, "controller": settings.controller}
     if brought.network is not None:
         names["controller"] = network.name
-    for name in ("optimizer", "model", "tools", "run_team"):
-        value = getattr(brought, name)
-        if value is not None:
-            names[name] = _name_of(list(value) if name == "tools" and isinstance(value, Sequence) else value)
+    for name in ("optimizer", "tools", "run_team"):
+        if getattr(brought, name) is not None:
+            names[name] = _name_of(getattr(brought, name))
+    model = make_model(settings.model) if brought.model is None else own_model(settings.model, brought.model)
+    if brought.model is not None:
+        names["model"] = model.name
     if brought.tasks is not None:
         content = "\n".join(f"{task.task_id} {task.split} {task.question}" for task in brought.tasks)
         names["tasks"] = blake2b(content.encode(), digest_size=8).hexdigest()
@@ -186,7 +188,7 @@ def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunPart
         credit=bind(credit, first_weight=settings.learning.first_weight),
         network=network,
         encoder=encoder,
-        model=make_model(settings.model) if brought.model is None else brought.model,
+        model=model,
     )
 
 
@@ -201,9 +203,9 @@ def _name_of(value: Any) -> str:
         return value.name
     if isinstance(value, partial):
         return _name_of(value.func)
-    if isinstance(value, list):
-        return ", ".join(map(_name_of, value))
-    if isinstance(value, tuple) and value and callable(value[0]):  # an optax transformation: its functions
+    if isinstance(value, Sequence) and hasattr(value, "_fields"):  # an optax transformation: its functions
         return _name_of(value[0])
+    if isinstance(value, Sequence):
+        return ", ".join(map(_name_of, value))
     kind: Callable[..., Any] = value if hasattr(value, "__qualname__") else type(value)
     return f"{kind.__module__}:{kind.__qualname__}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +65,35 @@ def make_model(settings: ModelSettings) -> ChatModel:
 
         endpoint = _endpoint(settings)
         model, options = OpenAIChatModel(endpoint), request_options(endpoint)
+    return _recorded(settings, model, options)
+
+
+def own_model(settings: ModelSettings, model: Any) -> ChatModel:
+    """A caller's own model, or `openai.AsyncOpenAI` client, under the journal that the settings name.
+
+    Raises:
+        UserError: neither; or a client without `model.name`, the model that it is to ask.
+    """
+    from lts_jax.llm.client_model import ClientModel, is_client
+    from lts_jax.llm.openai_settings import request_options
+
+    if is_client(model):
+        if settings.is_simulated:
+            raise UserError("model.name: expected the name of the model that the client is to ask, got 'simulated'")
+        endpoint = _endpoint(replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url))
+        return _recorded(settings, ClientModel(model, endpoint), request_options(endpoint))
+    if not hasattr(model, "complete"):
+        raise UserError(f"model: expected a ChatModel or an AsyncOpenAI client, got a {type(model).__name__}")
+    return _recorded(settings, model, "")
+
+
+def _recorded(settings: ModelSettings, model: ChatModel, options: str) -> ChatModel:
     if settings.record_folder is None:
         return model
     from lts_jax.llm.recorded import ReplayModel
 
     fallback = None if settings.replay_only else model
-    return ReplayModel(settings.record_folder, fallback, name=settings.name, options=options)
+    return ReplayModel(settings.record_folder, fallback, name=model.name, options=options)
 
 
 def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":

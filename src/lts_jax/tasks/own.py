@@ -9,7 +9,7 @@ or names with ";" between them, of files beside the task file. At most `MAX_TASK
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -57,22 +57,42 @@ def read_tasks(source: str, *, fields: str = "", scorer: str = "assistantbench")
         UserError: one line that names the file and the row: no question or answer, a repeated id, a missing column or
             attachment, what `read_rows` raises, more than `MAX_TASKS` rows, none; or an unknown scorer.
     """
+    folder = Path(source).expanduser().parent
+    return make_tasks(read_rows(source), fields=fields, scorer=scorer, where=source, folder=folder)
+
+
+def make_tasks(
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    fields: str = "",
+    scorer: str = "assistantbench",
+    where: str,
+    folder: Path = Path(),
+) -> tuple[Task, ...]:
+    """The tasks of rows, each with the place where it stands; otherwise as `read_tasks`.
+
+    Args:
+        rows: (place, values by column).
+        fields: columns of other names.
+        scorer: goes with every task.
+        where: what holds the rows, for messages; its stem is the tasks' family.
+        folder: that paths of attachments start from.
+    """
     check_scorer(scorer, where="tasks.scorer")
-    named = read_fields(fields)
-    family, folder = Path(source).stem or source, Path(source).expanduser().parent
+    named, family = read_fields(fields), Path(where).stem or where
     tasks: list[Task] = []
     known: dict[str, str] = {}  # file name of an id -> where it stands
-    for where, row in read_rows(source):
+    for place, row in rows:
         if len(tasks) == MAX_TASKS:
-            raise UserError(f"{where}: expected at most {MAX_TASKS:,} tasks")
-        task = _task(where, row, named, folder)
+            raise UserError(f"{place}: expected at most {MAX_TASKS:,} tasks")
+        task = _task(place, row, named, folder)
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in task.task_id)
         if safe in known:
-            raise UserError(f"{where}: repeats the id {show(task.task_id)} of {known[safe]}")
-        known[safe] = where
+            raise UserError(f"{place}: repeats the id {show(task.task_id)} of {known[safe]}")
+        known[safe] = place
         tasks.append(replace(task, family=family, scoring=scorer))
     if not tasks:
-        raise UserError(f"{source}: expected at least one task, found none")
+        raise UserError(f"{where}: expected at least one task, found none")
     return tuple(tasks)
 
 
