@@ -20,6 +20,7 @@ COMMANDS = {
     "benchmark": "GAIA or AssistantBench with live tools: says what it will cost, asks, scores, goes on after a stop",
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
+    "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
+    if set(rest) & {"-h", "--help"}:
+        rest = _help(name, rest)
     from lts_jax.errors import UserError
     from lts_jax.programs import keep_programs
 
@@ -63,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("interrupted; the same command goes on where it stopped", code=130)
 
 
+def _help(name: str, rest: list[str]) -> list[str]:
+    """Print the short help where there is one, unless all of it is asked for; else what is left to parse."""
+    from lts_jax.commands.short_help import SHORT, short_help
+
+    place = min(rest.index(flag) for flag in ("-h", "--help") if flag in rest)
+    if name in SHORT and rest[place + 1 : place + 2] != ["all"]:
+        print(short_help(name, COMMANDS[name]))
+        sys.exit(0)
+    return ["--help"]
+
+
 def command_module(name: str) -> str:
     """Dotted name of a command's module; `import` is a word that no module should be named."""
     return f"lts_jax.commands.{'import_logs' if name == 'import' else name.replace('-', '_')}"
@@ -79,7 +93,7 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "`lts COMMAND --help` lists a command's settings. Start with `lts demo`.",
+            "`lts COMMAND --help` tells a command's settings. Start with `lts demo`.",
         ]
     )
 
@@ -94,7 +108,10 @@ def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
     except SystemExit as stopped:
         if stopped.code in {0, None}:
             raise
-        _fail(f"{_one_line(said.getvalue())}; `lts {name} --help` lists the settings")
+        from lts_jax.commands.short_help import SHORT, hint_of
+
+        listing = f"`lts {name} --help{' all' * (name in SHORT)}` lists the settings"
+        _fail(hint_of(list(arguments)) or f"{_one_line(said.getvalue())}; {listing}")
     except ValueError as error:  # from a settings record's own check
         _fail(str(error).splitlines()[0])
 

@@ -34,11 +34,11 @@ def comam(
 
     Args:
         trajectory: one group, arrays [G, K, T].
-        local_weight: of the local reward; the paper's was not to be seen, 1 is ours.
+        local_weight: of the local reward; the paper does not give it, 1 is ours.
         first_weight: lambda_first.
         weighting: "adaptive" as above; "fixed" w_n = 1 / number of teams; "global_only" R_i^n = g_i; "independent"
             R_i^n = local_weight * r_i^n.
-        normaliser: "share" or "softmax" of the NDCG over teams; the paper's form was not to be seen.
+        normaliser: "share" or "softmax" of the NDCG over teams; the paper does not say which.
         divisor: of the standard deviation, see `group_relative`.
         epsilon: added to the standard deviation.
 

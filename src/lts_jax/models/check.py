@@ -59,13 +59,17 @@ def _try_out(network: PolicyNetwork, width: int) -> tuple[Array, Array, Array]:
     padding = jnp.asarray(draw.standard_normal((G, 3, width)), jnp.float32)
     return (
         jax.jit(network.packed_logits)(params, context),
-        _singly(network, params, context, context.key_gnd),
-        _singly(network, params, context, jnp.concatenate([context.key_gnd, padding], axis=1)),
+        _singly(network, params, context, context.key_gnd, padding=0.0),
+        _singly(network, params, context, jnp.concatenate([context.key_gnd, padding], axis=1), padding=1.0),
     )
 
 
-def _singly(network: PolicyNetwork, params: Params, context: DecisionContext, key_gnd: Array) -> Array:
+def _singly(
+    network: PolicyNetwork, params: Params, context: DecisionContext, key_gnd: Array, *, padding: float
+) -> Array:
+    """Logits of each decision with its own keys, and `padding` added to the rows behind them."""
     lead = context.num_keys_gkt.shape
     query = jnp.broadcast_to(context.query_d, (*lead, context.query_d.shape[-1]))
-    key = jnp.broadcast_to(key_gnd[:, None, None], (*lead, *key_gnd.shape[1:]))
+    is_key = jnp.arange(key_gnd.shape[1]) < context.num_keys_gkt[..., None]
+    key = key_gnd[:, None, None] + jnp.where(is_key, 0.0, padding)[..., None]
     return jax.jit(network.decision_logits)(params, query, key, context.num_keys_gkt, context.step_gktsd)
