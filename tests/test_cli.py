@@ -39,13 +39,13 @@ def test_an_unknown_setting_suggests_the_right_one(capsys, tmp_path):
     ("flag", "value", "expected"),
     [
         ("--num-tasks", "many", "--num-tasks"),
-        ("--num-tasks", "0", "num_tasks must be at least 1"),
+        ("--num-tasks", "0", "num_tasks: expected at least 1"),
         ("--num-tasks", "7", "multiple of tasks_per_update = 3"),
-        ("--credit", "luck", "credit scheme: expected one of reinforce"),
+        ("--credit", "luck", "credit: expected a name"),
         ("--rollout.team.max-rounds", "0", "max_rounds"),
-        ("--rollout.latency.noise-sigma", "-1", "noise_sigma must be zero or more"),
+        ("--rollout.latency.noise-sigma", "-1", "noise_sigma: expected zero or more"),
         ("--learning.temperature", "0", "temperature"),
-        ("--network.num-heads", "5", "num_heads"),
+        ("--controller", "set_transformer(num_heads=5)", "num_heads"),
         ("--rollout.parallel.mode", "best", "mode"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_run_folder_of_another_schema_version_is_left_alone(capsys, tmp_path):
     write_json(tmp_path / "config.json", {"schema_version": 99, "train": {}})
     before = tree(tmp_path)
     for command in ("train", "evaluate", "report"):
-        assert "schema version 99, this program reads 1" in fails(capsys, command, "--run", str(tmp_path))
+        assert "schema version 99, this program reads 2" in fails(capsys, command, "--run", str(tmp_path))
     assert tree(tmp_path) == before
 
 
@@ -111,7 +111,7 @@ def test_one_rollout_is_told_and_stored(capsys, tmp_path):
 
 def test_a_learned_rollout_needs_its_run(capsys):
     assert "--policy lts needs --run" in fails(capsys, "rollout", "--policy", "lts")
-    assert "policy: expected one of" in fails(capsys, "rollout", "--policy", "best")
+    assert "policy: expected a name" in fails(capsys, "rollout", "--policy", "best")
 
 
 def test_help_of_every_command_is_printed():

@@ -53,7 +53,7 @@ def test_every_part_of_gaia_loads_by_name(tmp_path):
         ({"split": "dev"}, "benchmark.split: expected one of validation, test, got 'dev'"),
         ({"name": "gaia", "config": "level1"}, "benchmark.config: expected one of 2023_all, 2023_level1"),
         ({"config": "2023_level1"}, "AssistantBench has no levels to choose"),
-        ({"num_tasks": 0}, "benchmark.num_tasks must be at least 1, got 0"),
+        ({"num_tasks": 0}, "benchmark.num_tasks: expected at least 1, got 0"),
     ],
 )
 def test_wrong_settings_are_one_line(changes, words):

@@ -28,7 +28,7 @@ def test_a_price_is_per_million_tokens_of_each_kind():
     ],
 )
 def test_wrong_settings_are_refused(make):
-    with pytest.raises(UserError, match="must be zero or more"):
+    with pytest.raises(UserError, match="expected zero or more"):
         make()
 
 

@@ -76,7 +76,7 @@ def test_the_window_counts_the_newest_of_the_whole_bank() -> None:
     assert [e.entry for e in bank.listed(0, window=2, exclude={3, 4})] == []
     assert bank.listed(0, window=0) == []
     assert len(bank.listed(0, window=99)) == 3
-    with pytest.raises(ValueError, match="window must be None or at least 0, got -1"):
+    with pytest.raises(ValueError, match="window: expected None or at least 0, got -1"):
         bank.listed(0, window=-1)
 
 

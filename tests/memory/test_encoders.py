@@ -173,7 +173,7 @@ def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
     cached.encode(["bb"])
     assert inner.given == [["a", "bb"], ["ccc"], ["bb"]]
     assert cached.encode(["1", "22", "333", "1"]).ravel().tolist() == [1, 2, 3, 1]  # more than it holds
-    with pytest.raises(ValueError, match="max_entries must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_entries: expected at least 1, got 0"):
         CachedEncoder(inner, 0)
 
 

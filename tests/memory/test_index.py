@@ -132,9 +132,9 @@ def test_numbers_whose_products_overflow_are_refused() -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UserError, match="unknown index backend 'faiss'"):
         KeyIndex(3, "faiss")
-    with pytest.raises(UserError, match="dim must be at least 1, got 0"):
+    with pytest.raises(UserError, match="dim: expected at least 1, got 0"):
         KeyIndex(0)
-    with pytest.raises(ValueError, match="num_neighbors must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_neighbors: expected at least 1, got 0"):
         KeyIndex(3).search(np.ones(3, np.float32), 0)
 
 

@@ -55,5 +55,5 @@ def test_chance_levels() -> None:
     assert usage.cross_share_chance(3, own_listed=False) == 1.0
     assert usage.cross_share_chance(1, own_listed=True) == 0.0
     assert math.isnan(usage.cross_share_chance(1, own_listed=False))
-    with pytest.raises(ValueError, match="num_teams must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_teams: expected at least 1, got 0"):
         usage.cross_share_chance(0, own_listed=True)

@@ -36,7 +36,7 @@ class Shape:
 
     def __post_init__(self) -> None:
         if self.num_steps < self.num_teams:
-            raise UserError(f"num_steps must be at least num_teams = {self.num_teams}, got {self.num_steps}")
+            raise UserError(f"num_steps: expected at least num_teams = {self.num_teams}, got {self.num_steps}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def test_a_wrong_file_of_points_is_one_line(tmp_path, name, text, said):
         ({"over": ("credit=reinforce",), "mode": "some"}, "mode: expected grid, random or list, got 'some'"),
         ({"over": ("credit=reinforce",), "mode": "random"}, "mode random needs the number of points"),
         ({"over": ("credit=reinforce",), "num_points": 3}, "mode random needs the number of points, and no other mode"),
-        ({"over": ("credit=reinforce",), "mode": "random", "num_points": 0}, "num_points must be at least 1, got 0"),
+        ({"over": ("credit=reinforce",), "mode": "random", "num_points": 0}, "num_points: expected at least 1, got 0"),
         ({"over": ("credit=reinforce",), "file": "f"}, "a file of points goes with mode list"),
         ({"over": ("credit=reinforce", "credit=comam")}, "credit: named by two axes"),
         ({"over": (f"{WEIGHT}=1,1.0",)}, f"{WEIGHT}: the value 1.0 stands there twice"),
@@ -172,9 +172,9 @@ def test_what_a_record_refuses_is_said_in_its_words_before_anything_runs():
         small_plan((f"{WEIGHT}=1,-1",))
     assert str(refused.value) == ("sparsity_weight: expected at least 0, got -1.0 (at learning.sparsity_weight=-1)")
     for changed, said in (({"num_seeds": 0}, "num_seeds"), ({"pairs_per_program": 0}, "pairs_per_program")):
-        with pytest.raises(UserError, match=f"{said} must be at least 1, got 0"):
+        with pytest.raises(UserError, match=f"{said}: expected at least 1, got 0"):
             small_plan(**changed)
-    with pytest.raises(UserError, match="first_seed must be from 0"):
+    with pytest.raises(UserError, match="first_seed: expected from 0"):
         small_plan(first_seed=-1)
 
 

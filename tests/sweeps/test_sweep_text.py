@@ -105,7 +105,7 @@ def test_a_policy_that_cannot_be_swept(tmp_path):
         UserError, match=r"policy: random_matched needs the rate of a trained controller.* \(at policy="
     ):
         plan("policy=random_matched")
-    with pytest.raises(UserError, match=r"validation\.num_tasks must be at least 1, got 0"):
+    with pytest.raises(UserError, match=r"validation\.num_tasks: expected at least 1, got 0"):
         plan("validation.num_tasks=0")
     with pytest.raises(UserError, match=r"credit: expected a name, or FILE.py:FUNCTION; got .luck."):
         plan("credit=luck")

@@ -39,7 +39,7 @@ def test_a_larger_budget_goes_on_with_the_same_run(tmp_path):
 
 def test_a_setting_that_is_not_finite_touches_nothing(tmp_path):
     endless = replace(TrainSettings(), learning=LearningSettings(learning_rate=float("inf")))
-    with pytest.raises(UserError, match=r"learning\.learning_rate must be a finite number"):
+    with pytest.raises(UserError, match=r"learning\.learning_rate: expected a finite number"):
         open_run(tmp_path / "run", endless)
     assert not (tmp_path / "run").exists()
 

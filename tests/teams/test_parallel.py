@@ -267,11 +267,11 @@ def test_an_error_of_the_caller_is_raised_and_stops_everything(kit):
 @pytest.mark.parametrize(
     ("num_teams", "parallel", "said"),
     [
-        (0, {}, "num_teams must be at least 1, not 0"),
-        (2, {"mode": "quorum", "quorum": 3}, r"quorum must be at most the number of teams \(2\), not 3"),
-        (1, {"mode": "fastest"}, "mode must be one of all, first, quorum, not 'fastest'"),
-        (1, {"deadline_seconds": 0.0}, "deadline_seconds must be positive or None, not 0.0"),
-        (1, {"grace_seconds": -1.0}, "grace_seconds must be zero or more, not -1.0"),
+        (0, {}, "num_teams: expected at least 1, got 0"),
+        (2, {"mode": "quorum", "quorum": 3}, r"quorum: expected at most the number of teams \(2\), got 3"),
+        (1, {"mode": "fastest"}, "mode: expected one of all, first, quorum, got 'fastest'"),
+        (1, {"deadline_seconds": 0.0}, "deadline_seconds: expected positive or None, got 0.0"),
+        (1, {"grace_seconds": -1.0}, "grace_seconds: expected zero or more, got -1.0"),
     ],
 )
 def test_wrong_settings_say_what_was_expected(kit, num_teams, parallel, said):

@@ -260,10 +260,10 @@ def test_steps_carry_the_clock(kit):
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("max_rounds", 0, "max_rounds must be a whole number of at least 1, not 0"),
-        ("max_stalls", True, "max_stalls must be a whole number of at least 1, not True"),
-        ("max_replans", -1, "max_replans must be a whole number of at least 0, not -1"),
-        ("stall_semantics", "ag2", "stall_semantics must be one of agent_framework, autogen, not 'ag2'"),
+        ("max_rounds", 0, "max_rounds: expected a whole number of at least 1, got 0"),
+        ("max_stalls", True, "max_stalls: expected a whole number of at least 1, got True"),
+        ("max_replans", -1, "max_replans: expected a whole number of at least 0, got -1"),
+        ("stall_semantics", "ag2", "stall_semantics: expected one of agent_framework, autogen, got 'ag2'"),
     ],
 )
 def test_wrong_settings_say_what_was_expected(field, value, said):

@@ -45,7 +45,7 @@ class CollateSettings:
     def __post_init__(self) -> None:
         for name in ("max_steps", "max_entries"):
             if getattr(self, name) < 1:
-                raise UserError(f"collate.{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"collate.{name}: expected at least 1, got {getattr(self, name)}")
 
 
 def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings) -> tuple[Trajectory, DecisionContext]:

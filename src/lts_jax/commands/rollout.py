@@ -12,7 +12,7 @@ from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
 from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.store import write_rollouts
-from lts_jax.systems.comparison import LEARNED, ComparisonSettings, make_arm, make_policy
+from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.systems.run_parts import RunParts, make_parts
@@ -47,7 +47,7 @@ def run(command: Command) -> None:
     parts.check_world()
     task = _task(command, parts)
     if command.policy != LEARNED:
-        policy = make_policy(command.policy, parts, ComparisonSettings())
+        policy = make_policy(line_name(command.policy, where="policy"), parts, ComparisonSettings())
     elif command.run is None:
         raise UserError("--policy lts needs --run, the folder of a trained controller")
     else:

@@ -19,7 +19,7 @@ class Command:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
-            raise UserError(f"port must be from 0 to 65535, got {self.port}")
+            raise UserError(f"port: expected from 0 to 65535, got {self.port}")
 
 
 def run(command: Command) -> None:

@@ -36,7 +36,7 @@ class BenchmarkSettings:
         if self.name == "assistantbench" and self.config != "2023_all":
             raise UserError(f"benchmark.config: AssistantBench has no levels to choose, got {self.config!r}")
         if self.num_tasks is not None and self.num_tasks < 1:
-            raise UserError(f"benchmark.num_tasks must be at least 1, got {self.num_tasks}")
+            raise UserError(f"benchmark.num_tasks: expected at least 1, got {self.num_tasks}")
 
 
 def load_benchmark(settings: BenchmarkSettings) -> tuple[Task, ...]:

@@ -16,7 +16,7 @@ class Price:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not getattr(self, name) >= 0.0:
-                raise UserError(f"price.{name} must be zero or more, got {getattr(self, name)}")
+                raise UserError(f"price.{name}: expected zero or more, got {getattr(self, name)}")
 
     def usd(self, completion: Completion) -> float:
         """Price of one completion in US dollars."""
@@ -42,7 +42,7 @@ class BudgetSettings:
         for name in self.__slots__:
             value = getattr(self, name)
             if value is not None and not value >= 0:
-                raise UserError(f"budget.{name} must be zero or more, got {value}")
+                raise UserError(f"budget.{name}: expected zero or more, got {value}")
 
 
 class Budget:

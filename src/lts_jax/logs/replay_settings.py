@@ -54,17 +54,17 @@ class ReplaySettings:
     def __post_init__(self) -> None:
         for name in ("tool_seconds", "tool_sigma", "summary_seconds", "selection_seconds", "pull_seconds"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0.0):
-                raise UserError(f"replay.{name} must be zero or more, got {getattr(self, name)}")
+                raise UserError(f"replay.{name}: expected zero or more, got {getattr(self, name)}")
         if self.customer_seconds is not None and not self.customer_seconds >= 0.0:
-            raise UserError(f"replay.customer_seconds must be zero or more, or none, got {self.customer_seconds}")
+            raise UserError(f"replay.customer_seconds: expected zero or more, or none, got {self.customer_seconds}")
         if not self.characters_per_token > 0.0:
-            raise UserError(f"replay.characters_per_token must be above zero, got {self.characters_per_token}")
+            raise UserError(f"replay.characters_per_token: expected above zero, got {self.characters_per_token}")
         if self.num_teams is not None and self.num_teams < 1:
-            raise UserError(f"replay.num_teams must be at least 1, or none for all, got {self.num_teams}")
+            raise UserError(f"replay.num_teams: expected at least 1, or none for all, got {self.num_teams}")
         if self.staleness not in ("none", "object", "team"):
-            raise UserError(f'replay.staleness must be "none", "object" or "team", got {self.staleness!r}')
+            raise UserError(f"replay.staleness: expected none, object or team, got {self.staleness!r}")
         if self.reward not in ("team_seconds", "runtime", "recorded"):
-            raise UserError(f'replay.reward must be "team_seconds", "runtime" or "recorded", got {self.reward!r}')
+            raise UserError(f"replay.reward: expected team_seconds, runtime or recorded, got {self.reward!r}")
 
     def is_read_only(self, tool: str) -> bool:
         """Whether calls of this tool may be answered from memory. A plain reply ("") may not."""

@@ -162,7 +162,7 @@ class MemoryBank:
         `exclude` are ids to leave out. Revoked entries, and those below the guards' `min_trust`, are never listed.
         """
         if window is not None and window < 0:
-            raise ValueError(f"window must be None or at least 0, got {window}")
+            raise ValueError(f"window: expected None or at least 0, got {window}")
         entries = self._entries
         start = 0 if window is None else max(0, len(entries) - window)
         left_out = exclude | self._hidden if self._hidden else exclude

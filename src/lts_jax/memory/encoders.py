@@ -54,9 +54,9 @@ class HashingEncoder:
 
     def __init__(self, dim: int = 256, max_characters: int = 1000, ngrams: tuple[int, ...] = (3, 4, 5)) -> None:
         if dim < 1 or max_characters < 1:
-            raise ValueError(f"dim and max_characters must be at least 1, got {dim} and {max_characters}")
+            raise ValueError(f"dim and max_characters: expected at least 1, got {dim} and {max_characters}")
         if not ngrams or not all(1 <= n <= 8 for n in ngrams):
-            raise ValueError(f"ngrams must be lengths between 1 and 8, got {ngrams}")
+            raise ValueError(f"ngrams: expected lengths between 1 and 8, got {ngrams}")
         self._dim = dim
         self._max_characters = max_characters
         self._ngrams = [(n, np.uint64((1 << 8 * n) - 1)) for n in ngrams]
@@ -112,7 +112,7 @@ class CachedEncoder:
 
     def __init__(self, inner: Encoder, max_entries: int = 20_000) -> None:
         if max_entries < 1:
-            raise ValueError(f"max_entries must be at least 1, got {max_entries}")
+            raise ValueError(f"max_entries: expected at least 1, got {max_entries}")
         self._inner = inner
         self._max_entries = max_entries
         self._rows: dict[str, np.ndarray] = {}

@@ -65,7 +65,7 @@ class KeyIndex:
             UserError: an unknown backend, or one that is not installed; a width below 1.
         """
         if dim < 1:
-            raise UserError(f"dim must be at least 1, got {dim}")
+            raise UserError(f"dim: expected at least 1, got {dim}")
         self._dim = dim
         self._lock = Lock()
         self.backend = _chosen_backend(backend)
@@ -116,7 +116,7 @@ class KeyIndex:
         """
         self._check(query)
         if num_neighbors < 1:
-            raise ValueError(f"num_neighbors must be at least 1, got {num_neighbors}")
+            raise ValueError(f"num_neighbors: expected at least 1, got {num_neighbors}")
         with self._lock:
             self._flush()
             if not self._size:
@@ -189,7 +189,7 @@ def _chosen_backend(backend: str) -> str:
 
 def _check_values(vectors: np.ndarray, shape: tuple[int, ...]) -> None:
     if vectors.dtype != np.float32:
-        raise ValueError(f"vectors must be float32, got {vectors.dtype}")
+        raise ValueError(f"vectors: expected float32, got {vectors.dtype}")
     if vectors.shape != shape:
         raise ValueError(f"a vector must have shape {list(shape)}, got {list(vectors.shape)}")
     # Where squared norms are finite, so is every inner product (Cauchy-Schwarz), and FAISS never answers with id -1.

@@ -50,7 +50,7 @@ def cross_share(pulls: Sequence[Pull]) -> float:
 def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
     """The cross share of pulls taken blindly: (K-1)/K when own keys are listed, else 1. NaN for K = 1 without own."""
     if num_teams < 1:
-        raise ValueError(f"num_teams must be at least 1, got {num_teams}")
+        raise ValueError(f"num_teams: expected at least 1, got {num_teams}")
     if own_listed:
         return (num_teams - 1) / num_teams
     return 1.0 if num_teams > 1 else math.nan

@@ -42,7 +42,7 @@ class CollectSettings:
     def __post_init__(self) -> None:
         for name in ("num_rollouts", "num_in_flight"):
             if getattr(self, name) < 1:
-                raise UserError(f"collect.{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"collect.{name}: expected at least 1, got {getattr(self, name)}")
 
 
 def collect_groups(

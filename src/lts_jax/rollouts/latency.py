@@ -35,9 +35,9 @@ class LatencySettings:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not getattr(self, name) >= 0.0:
-                raise UserError(f"latency.{name} must be zero or more, got {getattr(self, name)}")
+                raise UserError(f"latency.{name}: expected zero or more, got {getattr(self, name)}")
         if self.web_hang_fraction > 1.0:
-            raise UserError(f"latency.web_hang_fraction must be in [0, 1], got {self.web_hang_fraction}")
+            raise UserError(f"latency.web_hang_fraction: expected in [0, 1], got {self.web_hang_fraction}")
 
 
 def model_seconds(settings: LatencySettings, prompt_tokens: int, completion_tokens: int, uniform: float) -> float:

@@ -71,11 +71,11 @@ class RolloutSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
-            raise UserError(f"num_teams must be from 1 to 64, got {self.num_teams}")
+            raise UserError(f"num_teams: expected from 1 to 64, got {self.num_teams}")
         if self.reward not in ("partial", "binary"):
-            raise UserError(f"reward must be partial or binary, got {self.reward!r}")
+            raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
         if self.excerpt_characters < 1:
-            raise UserError(f"excerpt_characters must be at least 1, got {self.excerpt_characters}")
+            raise UserError(f"excerpt_characters: expected at least 1, got {self.excerpt_characters}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class PointSettings:
         if (self.mode == "random") != (self.num_points is not None):
             raise UserError("mode random needs the number of points, and no other mode takes it (--num-points)")
         if self.num_points is not None and self.num_points < 1:
-            raise UserError(f"num_points must be at least 1, got {self.num_points}")
+            raise UserError(f"num_points: expected at least 1, got {self.num_points}")
         if self.file is None and not self.over:
             raise UserError("a sweep needs at least one axis, such as --over learning.sparsity_weight=0,.1,.2")
 
@@ -65,9 +65,9 @@ class SweepPlan:
     def __post_init__(self) -> None:
         for name in ("num_seeds", "pairs_per_program"):
             if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if not 0 <= self.first_seed <= 2**31 - self.num_seeds:
-            raise UserError(f"first_seed must be from 0 to 2^31 - num_seeds, got {self.first_seed}")
+            raise UserError(f"first_seed: expected from 0 to 2^31 - num_seeds, got {self.first_seed}")
         if not self.points or not self.points[0]:
             raise UserError("a sweep needs at least one point, and a point at least one field")
         check_distinct(self.points)

@@ -37,7 +37,7 @@ class ValidationSettings:
     def __post_init__(self) -> None:
         for name in ("num_tasks", "num_rollouts"):
             if getattr(self, name) < 1:
-                raise UserError(f"validation.{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"validation.{name}: expected at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class TextSettings:
     def __post_init__(self) -> None:
         if self.policy in MATCHED:
             raise UserError(f"policy: {self.policy} needs the rate of a trained controller; it is for lts evaluate")
-        object.__setattr__(self, "policy", line_name(self.policy))
+        object.__setattr__(self, "policy", line_name(self.policy, where="policy"))
 
 
 def text_runner(folder: Path) -> Runner:

@@ -47,7 +47,7 @@ class AgreementSettings:
     def __post_init__(self) -> None:
         for name, low in (("num_tasks", 2), ("num_rollouts", 2), ("num_resamples", 2)):
             if getattr(self, name) < low:
-                raise UserError(f"{name} must be at least {low}, got {getattr(self, name)}")
+                raise UserError(f"{name}: expected at least {low}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,13 @@ class ComparisonSettings:
         object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_last(names)))
 
 
-def line_name(policy: str) -> str:
+def line_name(policy: str, *, where: str = "policies") -> str:
     """The canonical text of a line.
 
     Raises:
         UserError: no line and no rule of this name.
     """
-    return policy if policy in (LEARNED, SINGLE, REFERENCE, *MATCHED) else rule_part(policy, where="policies").text
+    return policy if policy in (LEARNED, SINGLE, REFERENCE, *MATCHED) else rule_part(policy, where=where).text
 
 
 def policies_of_line(name: str) -> str:

@@ -96,7 +96,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
     wanted = to_plain(settings)
     endless = _not_finite(wanted)
     if endless:
-        raise UserError(f"{endless} must be a finite number")
+        raise UserError(f"{endless}: expected a finite number")
     if folder.config.exists():
         stored = _settings(folder, name)
         difference = first_difference(identity(stored), identity(wanted))

@@ -38,13 +38,16 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if not self.call_deadline_seconds > 0:
-            raise UserError(f"model.call_deadline_seconds must be more than 0, got {self.call_deadline_seconds}")
+            raise UserError(f"model.call_deadline_seconds: expected more than 0, got {self.call_deadline_seconds}")
         if self.max_retries < 0 or self.max_in_flight < 1:
-            raise UserError("model.max_retries must be at least 0 and model.max_in_flight at least 1")
+            raise UserError(
+                "model.max_retries, model.max_in_flight: expected at least 0 and 1, "
+                f"got {self.max_retries} and {self.max_in_flight}"
+            )
         if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
-            raise UserError(f"model.temperature must be from 0 to 2, got {self.temperature}")
+            raise UserError(f"model.temperature: expected from 0 to 2, got {self.temperature}")
         if self.max_completion_tokens is not None and self.max_completion_tokens < 1:
-            raise UserError(f"model.max_completion_tokens must be at least 1, got {self.max_completion_tokens}")
+            raise UserError(f"model.max_completion_tokens: expected at least 1, got {self.max_completion_tokens}")
         if self.replay_only and self.record_folder is None:
             raise UserError("model.replay_only needs model.record_folder, the folder of recorded calls")
 

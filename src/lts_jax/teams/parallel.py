@@ -43,7 +43,7 @@ async def run_teams(
         ValueError: fewer than one team, or a quorum of more teams than there are.
     """
     if num_teams < 1:
-        raise ValueError(f"num_teams must be at least 1, not {num_teams}")
+        raise ValueError(f"num_teams: expected at least 1, got {num_teams}")
     race = _Race(task, num_teams, make_ports, settings, parallel, clock, on_finish, run_one)
     race.start()
     try:

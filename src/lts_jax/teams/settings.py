@@ -75,22 +75,22 @@ class ParallelSettings:
         _one_of("mode", self.mode, get_args(ParallelMode))
         _at_least("quorum", self.quorum, 1)
         if self.deadline_seconds is not None and not self.deadline_seconds > 0:
-            raise ValueError(f"deadline_seconds must be positive or None, not {self.deadline_seconds!r}")
+            raise ValueError(f"deadline_seconds: expected positive or None, got {self.deadline_seconds!r}")
         if not self.grace_seconds >= 0:
-            raise ValueError(f"grace_seconds must be zero or more, not {self.grace_seconds!r}")
+            raise ValueError(f"grace_seconds: expected zero or more, got {self.grace_seconds!r}")
 
     def num_answers_to_stop(self, num_teams: int) -> int:
         """Answers after which the others are stopped. Raises ValueError when the quorum exceeds the teams."""
         if self.mode == "quorum" and self.quorum > num_teams:
-            raise ValueError(f"quorum must be at most the number of teams ({num_teams}), not {self.quorum}")
+            raise ValueError(f"quorum: expected at most the number of teams ({num_teams}), got {self.quorum}")
         return {"all": num_teams, "first": 1, "quorum": self.quorum}[self.mode]
 
 
 def _at_least(name: str, value: object, smallest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-        raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+        raise ValueError(f"{name}: expected a whole number of at least {smallest}, got {value!r}")
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")

@@ -178,7 +178,7 @@ def test_summaries_have_fifteen_to_twenty_words_and_state_values():
 
 
 def test_settings_refuse_what_is_no_probability():
-    with pytest.raises(ValueError, match=r"misreads must be in \[0, 1\], got 1.5"):
+    with pytest.raises(ValueError, match=r"misreads: expected in \[0, 1\], got 1.5"):
         SimulatedModelSettings(misreads=1.5)
-    with pytest.raises(ValueError, match="fresh_steps must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="fresh_steps: expected at least 0, got -1"):
         SimulatedModelSettings(fresh_steps=-1)

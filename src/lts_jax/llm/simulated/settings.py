@@ -79,11 +79,11 @@ class SimulatedModelSettings:
 
     def __post_init__(self) -> None:
         if self.fresh_steps < 0:
-            raise ValueError(f"fresh_steps must be at least 0, got {self.fresh_steps}")
+            raise ValueError(f"fresh_steps: expected at least 0, got {self.fresh_steps}")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name != "fresh_steps" and not 0.0 <= value <= 1.0:
-                raise ValueError(f"{field.name} must be in [0, 1], got {value}")
+                raise ValueError(f"{field.name}: expected in [0, 1], got {value}")
 
 
 PERFECT = SimulatedModelSettings(**{field.name: 0 for field in fields(SimulatedModelSettings)})
