@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
+import chex
 import jax.numpy as jnp
 from jax import Array
 
@@ -36,6 +37,7 @@ def check_number(name: str, value: Number, *, least: float = 0.0, most: float = 
 
 def per_decision(credit: Array, trajectory: Trajectory, counted_g: Array) -> Array:
     """Spread f32[G] (or keep f32[G, K, T]) over the decisions of counted rollouts; zero elsewhere. f32[G, K, T]."""
+    chex.assert_rank([credit, counted_g], [{1, 3}, 1])
     credit_gkt = credit[:, None, None] if credit.ndim == 1 else credit
     return jnp.where(trajectory.decision_mask_gkt & counted_g[:, None, None], credit_gkt, 0.0)
 

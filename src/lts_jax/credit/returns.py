@@ -1,5 +1,6 @@
 """From rewards to returns: what every scheme starts from, and which rollouts count."""
 
+import chex
 import jax.numpy as jnp
 from jax import Array
 
@@ -24,6 +25,7 @@ def episode_return(trajectory: Trajectory, *, first_weight: Number = 1.0) -> tup
         return_g f32[G], 0 where it does not count; counted_g bool[G], true where the rollout finished without an
         infrastructure failure and its return is a number. What does not count stays out of baselines, without credit.
     """
+    chex.assert_rank([trajectory.reward_agg_g, trajectory.rollout_mask_g, trajectory.action_gkt], [1, 1, 3])
     return_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
     counted_g = trajectory.rollout_mask_g & jnp.isfinite(return_g)
     return jnp.where(counted_g, return_g, 0.0), counted_g

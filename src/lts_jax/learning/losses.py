@@ -7,6 +7,7 @@ temperature after REJECT; so on average admission grows where E[c | ADMIT] - E[c
 
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -35,6 +36,9 @@ def taken(log_probs: Array, action: Array) -> Array:
 
 def policy_gradient_loss(log_probs: Array, action: Array, credit: Array) -> Array:
     """-log pi(action) * credit per decision: f32[...] from f32[..., A], i32[...], f32[...]. Credit is a constant."""
+    chex.assert_equal_shape([action, credit])
+    chex.assert_shape(log_probs, (*action.shape, None))
+    chex.assert_type(action, int)
     return -taken(log_probs, action) * jax.lax.stop_gradient(credit)
 
 
