@@ -28,6 +28,7 @@ _PLACES = {
     "Encoder": "lts_jax.memory.encoders",
     "AdmissionPolicy": "lts_jax.admission.policy",
     "AdmissionRequest": "lts_jax.admission.policy",
+    "Admission": "lts_jax.admission.policy",
     "PolicyNetwork": "lts_jax.models.policy_network",
     "ToolKit": "lts_jax.teams.ports",
     "UseTool": "lts_jax.teams.ports",
