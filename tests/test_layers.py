@@ -1,6 +1,7 @@
 """Imports point one way, text and arrays meet in one room, and importing stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,33 +12,10 @@ import lts_jax
 
 PACKAGE = Path(lts_jax.__file__).parent
 
-FLOORS = (
-    (
-        "errors",
-        "plain",
-        "seeds",
-        "records",
-        "prompts",
-        "storage",
-        "redact",
-        "programs",
-        "trajectory",
-        "loading",
-        "parts",
-    ),
-    ("tasks", "llm", "credit", "models"),
-    ("memory", "teams", "learning"),
-    ("admission", "environments"),
-    ("rollouts", "lab"),
-    ("bridge",),
-    ("evaluation",),
-    ("reports", "live", "logs", "adapters"),
-    ("systems",),
-    ("sweeps",),
-    ("commands",),
-    ("cli", "api"),
-)
-"""A room imports rooms of lower floors only; rooms of one floor do not know each other."""
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+TREE = README.split("<!-- rooms -->")[1].split("<!-- end of rooms -->")[0]
+FLOORS = tuple(tuple(re.findall(r"[a-z]+", line)) for line in re.findall(r"^ ?\d+  (.+)$", TREE, re.MULTILINE))
+"""The README's tree. A room imports rooms of lower floors only; rooms of one floor do not know each other."""
 
 LEVELS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ARRAY_ROOMS = ("trajectory", "credit", "models", "learning", "environments", "lab")
