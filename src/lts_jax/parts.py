@@ -124,8 +124,14 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(list(found.items())[1:]) if is_class else found
 
 
-def function_part(function: Callable[..., Any]) -> Part:
-    """A function that came as an object, under its module and name, with what a `functools.partial` of it binds."""
+def function_part(function: Callable[..., Any], *, where: str = "part") -> Part:
+    """A function that came as an object, under its module and name, with what a `functools.partial` of it binds.
+
+    Raises:
+        UserError: one line that begins with `where`: it cannot be called.
+    """
+    if not callable(function):
+        raise UserError(f"{where}: expected a text or a function, got {show(function)}")
     bound: dict[str, Any] = {}
     while isinstance(function, partial):
         bound, function = function.keywords | bound, function.func

@@ -146,7 +146,11 @@ def rule_part(rule: str | Callable[..., Any], *, where: str = "policy") -> Part:
     Raises:
         UserError: one line that begins with `where`; see `lts_jax.parts.resolve`.
     """
-    return resolve(rule, RULES, where=where, supplied=("encoder",)) if isinstance(rule, str) else function_part(rule)
+    return (
+        resolve(rule, RULES, where=where, supplied=("encoder",))
+        if isinstance(rule, str)
+        else function_part(rule, where=where)
+    )
 
 
 def make_rule(rule: Rule, encoder: TextEncoder, *, where: str = "policy") -> AdmissionPolicy:

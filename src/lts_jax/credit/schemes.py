@@ -46,7 +46,7 @@ def scheme(credit: str | CreditFn, *, where: str = "credit") -> Part:
     Raises:
         UserError: one line that begins with `where`; see `lts_jax.parts.resolve`.
     """
-    return resolve(credit, SCHEMES, where=where) if isinstance(credit, str) else function_part(credit)
+    return resolve(credit, SCHEMES, where=where) if isinstance(credit, str) else function_part(credit, where=where)
 
 
 def bind(part: Part, *, first_weight: Number = 1.0, **numbers: Number) -> CreditFn:

@@ -69,7 +69,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {"hashing": hashing, "minilm": min
 
 def encoder_part(encoder: str | Callable[..., Any], *, where: str = "encoder") -> Part:
     """The part that a text names, or a function of your own as a part."""
-    return resolve(encoder, ENCODERS, where=where) if isinstance(encoder, str) else function_part(encoder)
+    return resolve(encoder, ENCODERS, where=where) if isinstance(encoder, str) else function_part(encoder, where=where)
 
 
 def make_encoder(

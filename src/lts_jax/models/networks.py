@@ -126,7 +126,7 @@ def network_part(network: str | Callable[..., Any], *, where: str = "controller"
     """The part that a text names, or a function or class of your own as a part."""
     if isinstance(network, str):
         return resolve(network, NETWORKS, where=where, supplied=SUPPLIED)
-    return function_part(network)
+    return function_part(network, where=where)
 
 
 @lru_cache(maxsize=64)
