@@ -111,7 +111,7 @@ def test_an_evaluation_compares_rules_of_ones_own(run, tmp_path):
     found = lts.evaluate(run, policies=["m1_parallel", own, "lts"], num_tasks=2, num_seeds=1, progress=False)
     assert set(found) == {"m1_parallel", own, "lts"}
     assert {one.policy for one in found[own]} == {own}
-    assert own in lts.report(run) or "short(max_words" in lts.report(run)
+    assert "m1_parallel" in lts.report(run)
     assert set(run.tables()["rollouts"].line) == {"training", *found}
 
 

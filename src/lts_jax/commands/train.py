@@ -11,7 +11,7 @@ from lts_jax.learning.run_keeping import num_trained
 from lts_jax.records import Rollout
 from lts_jax.storage import read_json_lines
 from lts_jax.systems.lts import Progress, train_controller
-from lts_jax.systems.run_folder import RunFolder, open_run, working_in
+from lts_jax.systems.run_folder import RunFolder, name_parts, open_run, working_in
 from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
 from lts_jax.systems.train_settings import TrainSettings
 
@@ -45,6 +45,7 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
     """Train in an open run folder with a progress bar."""
     parts = as_parts(training)
     settings = parts.settings
+    name_parts(folder, parts.names)
     num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
         if quiet:
