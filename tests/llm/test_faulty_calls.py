@@ -2,15 +2,20 @@
 
 import asyncio
 import gc
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import httpx2
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # the package faults lies beside the tests
+
+from faults.endpoint import KINDS, FaultEndpoint, fault_endpoint
+
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import BudgetExhausted, Completion, FailureKind, ModelFailure
-from lts_jax.llm.faults.endpoint import KINDS, FaultEndpoint, fault_endpoint
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.records import Message
 

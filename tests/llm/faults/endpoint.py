@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.request import urlopen
 
-from lts_jax.llm.faults.lines import KEEP_ALIVE, LINES, response
-from lts_jax.llm.faults.replies import BODIES, STREAMS, good_body
+from faults.lines import KEEP_ALIVE, LINES, response
+from faults.replies import BODIES, STREAMS, good_body
 from lts_jax.seeds import uniform
 
 KINDS: tuple[str, ...] = (*BODIES, *STREAMS, *LINES, "redirect_to_other_port")
