@@ -1,4 +1,4 @@
-"""What the walls around a small Python program cost: every engine that works here against the bare interpreter.
+"""What the walls around a small Python program cost: bubblewrap against the bare interpreter.
 
 Rounds are interleaved and start in turn with another contender. The bare interpreter is run by the same code that runs
 the sandboxed ones (`none`: limits without walls) and by nothing but `subprocess.run` (`bare`); a second `bare` of the
@@ -22,8 +22,7 @@ PROGRAM = "total = sum(n * n for n in range(1000))\nprint(total)\n"
 EXPECTED = "332833500\n"
 ENGINES = {
     "none": SandboxSettings(run_unsandboxed=UNSANDBOXED, num_at_once=16),
-    "bwrap": SandboxSettings(engine="bwrap", num_at_once=16),
-    "namespaces": SandboxSettings(engine="namespaces", num_at_once=16),
+    "bwrap": SandboxSettings(num_at_once=16),
 }
 
 

@@ -1,8 +1,9 @@
 """Which tools teams work with: the offline world's, a folder, functions, or live ones with each task's own files."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from lts_jax.live.folder import FolderTools, open_library
 from lts_jax.live.functions import FunctionTool, add_functions
 from lts_jax.live.tools.files import FileTools
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
+from lts_jax.live.tools.sandbox import sandbox_problem
+from lts_jax.live.tools.sandbox_settings import SandboxSettings
 from lts_jax.live.tools.search import SearchSettings
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac.calculate import calculate
@@ -89,6 +92,14 @@ def check_search(tools: ToolChoice) -> None:
         raise UserError(f"set the environment variable {search.key_variable}: it holds the key of {search.endpoint}")
 
 
+@lru_cache(maxsize=1)  # once a process, however many updates make tools anew
+def tell_missing_sandbox(settings: SandboxSettings) -> None:
+    """Say on standard error that the programs of teams will not run here, if so. The run goes on without them."""
+    problem = sandbox_problem(settings)
+    if problem:
+        print(f"lts: tools.live.sandbox: agents will work without running programs. {problem}", file=sys.stderr)
+
+
 class TaskTools:
     """`ToolKit` of all that is not the offline world alone: each team's file tools see its task's attachments alone."""
 
@@ -99,7 +110,7 @@ class TaskTools:
         world: UseTool | None = None,
         staged: Path | None = None,
     ) -> None:
-        """Nothing is started or copied yet.
+        """Nothing is started or copied yet; a missing sandbox of live tools is told.
 
         Args:
             choice: which tools; its folder is read here, its `functions` are not.
@@ -110,6 +121,8 @@ class TaskTools:
         Raises:
             UserError: a folder that cannot be read.
         """
+        if choice.is_live:
+            tell_missing_sandbox(choice.live.sandbox)
         self._choice = choice
         self._library = open_library(choice.folder) if choice.folder else None
         self._functions = tuple(functions)

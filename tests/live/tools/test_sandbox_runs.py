@@ -6,15 +6,18 @@ import os
 import platform
 import struct
 import sys
+import tempfile
+import venv
 
 import pytest
 
+from lts_jax.live.task_tools import TaskTools, ToolChoice
 from lts_jax.live.tools import sandbox
 from lts_jax.live.tools.child import ChildLimits, run_child
-from lts_jax.live.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program, run_python
+from lts_jax.live.tools.kit import ToolSettings
+from lts_jax.live.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program, run_python, sandbox_problem
 from lts_jax.live.tools.sandbox_bwrap import bwrap_arguments
 from lts_jax.live.tools.sandbox_inputs import inputs_of
-from lts_jax.live.tools.sandbox_launcher import read_options
 from lts_jax.live.tools.sandbox_settings import View, view_of
 from lts_jax.live.tools.seccomp import DENIED, filter_program
 
@@ -42,12 +45,12 @@ def test_bubblewraps_command_line_for_an_ordinary_user():
     expected = (
         "bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try "
         "--unshare-user --uid 65534 --gid 65534 --die-with-parent --new-session --hostname sandbox "
-        "--perms 0755 --dir /dev --perms 0755 --dir /opt --perms 0755 --dir /opt/py "
+        "--perms 1777 --size 70000 --tmpfs /tmp --perms 1777 --dir /tmp/.shm --perms 1777 --dir /tmp/work "
+        "--perms 0755 --dir /dev --symlink /proc/self/fd /dev/fd --symlink ../tmp/.shm /dev/shm "
+        "--perms 0755 --dir /opt --perms 0755 --dir /opt/py "
         "--ro-bind /usr /usr --ro-bind /opt/py/v /opt/py/v --symlink usr/bin /bin --proc /proc "
         "--dev-bind /dev/null /dev/null --dev-bind /dev/zero /dev/zero --dev-bind /dev/full /dev/full "
         "--dev-bind /dev/random /dev/random --dev-bind /dev/urandom /dev/urandom "
-        "--symlink /proc/self/fd /dev/fd --symlink /tmp/.shm /dev/shm "
-        "--perms 1777 --size 70000 --tmpfs /tmp --perms 1777 --dir /tmp/.shm --perms 1777 --dir /tmp/work "
         "--ro-bind /data/a.csv /tmp/work/a.csv --remount-ro / --chdir /tmp/work --seccomp 7 --info-fd 8 -- python x"
     )
     assert line == expected.split()
@@ -59,14 +62,6 @@ def test_bubblewraps_command_line_for_root_makes_no_user_namespace():
     )
     assert "--unshare-user" not in line
     assert line[6:10] == ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-
-
-def test_the_launchers_words():
-    words = "show /usr link usr/bin /bin input /d/a a scratch 9 work /tmp/work filter 0aff user 5 inside 1 2 3"
-    options = read_options(words.split())
-    assert (options.shown, options.links, options.inputs) == (["/usr"], [("usr/bin", "/bin")], [("/d/a", "a")])
-    assert (options.scratch_bytes, options.work_folder, options.user) == (9, "/tmp/work", 5)
-    assert (options.filter, options.inside) == (b"\n\xff", ["1", "2", "3"])
 
 
 def decide(program, architecture, number, *arguments):
@@ -158,7 +153,7 @@ def test_what_is_shown_and_what_is_not(tmp_path):
 def test_an_interpreter_that_lies_in_a_shared_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no installation of its own: /opt would be shown with it"):
         view_of("/opt/bin/python-that-is-not-there", None, 9)
-    settings = SandboxSettings(engine="namespaces", python="/opt/bin/python-that-is-not-there")
+    settings = SandboxSettings(python="/opt/bin/python-that-is-not-there")
     assert "The code was not run" in run("print(1)", settings).text
 
 
@@ -172,16 +167,14 @@ def test_files_of_ours_alone_can_be_read_and_links_and_pipes_do_no_harm(tmp_path
     (tmp_path / "folder" / "out").symlink_to("/etc/passwd")
     os.mkfifo(tmp_path / "folder" / "pipe")
     code = "import os\nprint(open('a.txt').read(), open('folder/b.txt').read(), os.path.islink('folder/out'))"
-    for engine in ("bwrap", "namespaces"):
-        result = run(code, SandboxSettings(engine=engine), tmp_path)
-        assert result.text == "content content True" or "no sandbox works here" in result.text
+    result = run(code, SandboxSettings(), tmp_path)
+    assert result.text == "content content True" or "no sandbox works here" in result.text
     assert run(code, OPEN, tmp_path).text == "content content True"
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"engine": "docker"}, "engine: expected one of auto, bwrap, namespaces"),
         ({"run_unsandboxed": "yes"}, "run_unsandboxed: expected nothing or the sentence 'I accept"),
         ({"seconds": 0}, "seconds: expected more than 0"),
         ({"memory_bytes": 1}, "memory_bytes: expected at least 67108864"),
@@ -195,23 +188,55 @@ def test_wrong_settings(settings, said):
 
 def test_without_a_sandbox_nothing_runs(tmp_path):
     witness = tmp_path / "ran"
-    settings = SandboxSettings(engine="bwrap", bwrap="no-such-bubblewrap")
+    settings = SandboxSettings(bwrap="no-such-bubblewrap")
     result = run(f"open({str(witness)!r}, 'w')", settings)
     assert result.failed
-    assert result.text == ("The code was not run: no sandbox works here (bwrap: no-such-bubblewrap is not installed).")
+    assert result.text == (
+        "The code was not run: no sandbox works here (no-such-bubblewrap is not installed; for example: "
+        "apt install bubblewrap)."
+    )
     assert not witness.exists()
 
 
+def test_a_live_run_says_once_at_its_start_that_no_program_will_run(tmp_path, capsys):
+    walls = SandboxSettings(bwrap="no-such-bubblewrap", seconds=7)
+    for kind in ("offline", "live", "live"):
+        TaskTools(ToolChoice(kind, ToolSettings(sandbox=walls)), staged=tmp_path)
+    assert capsys.readouterr().err == (
+        "lts: tools.live.sandbox: agents will work without running programs. The code was not run: no sandbox works "
+        "here (no-such-bubblewrap is not installed; for example: apt install bubblewrap).\n"
+    )
+    TaskTools(ToolChoice("live", ToolSettings(sandbox=OPEN)), staged=tmp_path)
+    assert capsys.readouterr().err == ""
+
+
 @linux_only
-def test_walls_that_do_not_stand_run_nothing_and_the_next_engine_is_tried(tmp_path):
+def test_walls_that_do_not_stand_run_nothing(tmp_path):
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho creating new namespace failed\nexit 1\n")
     broken.chmod(0o755)
-    only = asyncio.run(run_program("print(1)", SandboxSettings(engine="bwrap", bwrap=str(broken))))
-    assert (only.engine, only.output) == ("", "")
-    assert "bwrap: creating new namespace failed" in only.problem
     ran = asyncio.run(run_program("print(1)", SandboxSettings(bwrap=str(broken))))
-    assert (ran.engine, ran.output) == ("namespaces", "1\n") or "namespaces: " in ran.problem
+    assert (ran.engine, ran.output) == ("", "")
+    assert ran.problem == "The code was not run: no sandbox works here (creating new namespace failed)."
+    assert sandbox_problem(SandboxSettings(bwrap=str(broken))) == ran.problem
+    assert sandbox_problem(OPEN) == ""
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm", "/var/tmp"])
+@pytest.mark.parametrize("symlinks", [True, False])
+@linux_only
+def test_an_interpreter_may_lie_below_the_places_that_are_mounted_over(place, symlinks):
+    """What a program writes lies in /tmp, where a clone with its virtual environment may lie too."""
+    missing = sandbox_problem(SandboxSettings())
+    if missing:
+        pytest.skip(missing)
+    if not os.access(place, os.W_OK):
+        pytest.skip(f"{place} is not there to be written in")
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        venv.create(f"{folder}/own", symlinks=symlinks)
+        code = "import json, sys\nopen('/tmp/x', 'w').write('x')\nopen('/dev/shm/x', 'w')\nprint(sys.prefix)"
+        ran = asyncio.run(run_program(code, SandboxSettings(python=f"{folder}/own/bin/python")))
+    assert (ran.output, ran.problem) == (f"{folder}/own\n", "")
 
 
 @linux_only

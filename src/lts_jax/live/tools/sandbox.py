@@ -1,7 +1,7 @@
 """Programs of a team, run within walls and limits, or not at all.
 
 The walls: no network, the system read-only, the host's other files, environment and processes out of sight, a user of
-its own without rights, a list of system calls gone. The limits hold in every engine, also without walls.
+its own without rights, a list of system calls gone. Bubblewrap builds them. The limits hold without walls too.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,30 +28,28 @@ from lts_jax.live.tools.sandbox_settings import (
     UNSANDBOXED,
     WORK_FOLDER,
     SandboxSettings,
-    View,
     interpreter,
     view_of,
 )
 from lts_jax.live.tools.seccomp import filter_program
 from lts_jax.records import ToolResult
 
-__all__ = ["UNSANDBOXED", "Ran", "SandboxSettings", "run_program", "run_python"]
+__all__ = ["UNSANDBOXED", "Ran", "SandboxSettings", "run_program", "run_python", "sandbox_problem"]
 
-_FOLDER = Path(__file__).parent
-# Compiled here once: reading and compiling them anew would take the child longer than all walls together.
+# Compiled here once: reading and compiling it anew would take the child longer than all walls together.
 _BOOT = """import sys,marshal
-for name,code in marshal.loads(sys.stdin.buffer.read(int(sys.argv[1]))):
-    module=sys.modules[name]=type(sys)(name)
-    exec(code if type(code)!=str else compile(code,name,'exec'),module.__dict__)
-module.start(sys.argv[2:])"""
+code=marshal.loads(sys.stdin.buffer.read(int(sys.argv[1])))
+inside={}
+exec(code if type(code)!=str else compile(code,'sandbox_inside','exec'),inside)
+inside['start'](sys.argv[2:])"""
 _FIRST_USER, _NUM_USERS = 1_900_000_000, 100_000_000
-_OWN_PROCESSES = 4  # launchers and process 1, beside the program's
+_OWN_PROCESSES = 4  # bubblewrap's and process 1, beside the program's
 _SIGNAL = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One run. `engine` is "" when nothing was run; then `problem` says why. Else it tells what went wrong, or ""."""
+    """One run. `engine` is bwrap or none, or "" if nothing was run; then `problem` says why, else what went wrong."""
 
     engine: str
     output: str
@@ -74,24 +73,26 @@ async def run_python(code: str, settings: SandboxSettings, work_folder: Path | N
 
 
 async def run_program(code: str, settings: SandboxSettings, work_folder: Path | None = None) -> Ran:
-    """Run a Python program in the first engine that can build its walls; without any, refuse.
-
-    An engine that fails before the walls stand has not run the program, so that the next one may.
-    """
+    """Run a Python program within bubblewrap's walls; where they cannot stand, refuse."""
     try:
         given = code.encode()
     except UnicodeEncodeError as error:
         return Ran("", "", f"The code was not run: it is no valid text ({error.reason}).")
-    if settings.run_unsandboxed:
-        ran = await _guarded("none", given, settings, work_folder)
-        return ran if ran.engine else _refusal([ran.problem])
-    problems = []
-    for engine in ("bwrap", "namespaces") if settings.engine == "auto" else (settings.engine,):
-        ran = await _guarded(engine, given, settings, work_folder)
-        if ran.engine:
-            return ran
-        problems.append(f"{engine}: {ran.problem}")
-    return _refusal(problems)
+    places = _places(asyncio.get_running_loop(), settings.num_at_once or 2 * (os.cpu_count() or 1))
+    try:
+        async with places:
+            with contextlib.ExitStack() as stack:
+                ran = await _run_in(given, settings, work_folder, stack)
+    except (OSError, ValueError) as error:
+        ran = Ran("", "", " ".join(str(error).split())[:200])
+    return ran if ran.engine else replace(ran, problem=f"The code was not run: no sandbox works here ({ran.problem}).")
+
+
+@lru_cache(maxsize=4)
+def sandbox_problem(settings: SandboxSettings) -> str:
+    """Why no program will run with these settings, in one line, by trying one; "" if they will. Asked once."""
+    with ThreadPoolExecutor(1) as pool:  # the caller may be inside an event loop
+        return pool.submit(asyncio.run, run_program("print(1)", settings)).result().problem
 
 
 @lru_cache(maxsize=4)
@@ -100,68 +101,47 @@ def _places(loop: asyncio.AbstractEventLoop, num_at_once: int) -> asyncio.Semaph
     return asyncio.Semaphore(num_at_once)
 
 
-def _refusal(problems: Sequence[str]) -> Ran:
-    return Ran("", "", f"The code was not run: no sandbox works here ({'; '.join(problems)}).")
-
-
-async def _guarded(engine: str, given: bytes, settings: SandboxSettings, work_folder: Path | None) -> Ran:
-    """What an engine made of it; `engine` is "" if the program was not reached."""
-    places = _places(asyncio.get_running_loop(), settings.num_at_once or 2 * (os.cpu_count() or 1))
-    try:
-        async with places:
-            with contextlib.ExitStack() as stack:
-                return await _run_in(engine, given, settings, work_folder, stack)
-    except (OSError, ValueError) as error:
-        return Ran("", "", " ".join(str(error).split())[:200])
-
-
 async def _run_in(
-    engine: str, given: bytes, settings: SandboxSettings, work_folder: Path | None, stack: contextlib.ExitStack
+    given: bytes, settings: SandboxSettings, work_folder: Path | None, stack: contextlib.ExitStack
 ) -> Ran:
+    """What came of it; `engine` is "" if the program was not reached."""
     ready, say_ready = _pipe(stack)
-    info = -1
-    descriptors = [say_ready]
-    user = _FIRST_USER + secrets.randbelow(_NUM_USERS) if os.geteuid() == 0 else 0
-    folder = "/"
-    modules = ("sandbox_inside", "sandbox_launcher") if engine == "namespaces" else ("sandbox_inside",)
-    boot = _boot(modules, compiled=not settings.python)
-    if engine == "none":
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True))
+    descriptors, told = [say_ready], -1
+    folder, work, boot = "/", WORK_FOLDER, _boot(compiled=not settings.python)
+    if settings.run_unsandboxed:
+        folder = work = stack.enter_context(tempfile.TemporaryDirectory(prefix="program-", ignore_cleanup_errors=True))
         await asyncio.to_thread(copy_inputs, inputs_of(work_folder, settings.num_inputs), folder)
         command = _interpreter_line(settings, boot, _numbers(settings, 0, say_ready, counted=False))
     else:
+        user = _FIRST_USER + secrets.randbelow(_NUM_USERS) if os.geteuid() == 0 else 0
         view = view_of(interpreter(settings), work_folder, settings.num_inputs)
         if user:
             view = replace(view, inputs=await asyncio.to_thread(readable_inputs, view.inputs, stack))
-        if engine == "bwrap":
-            info, say_info = _pipe(stack)
-            descriptors += [_filter_pipe(stack), say_info]
-            inside = _interpreter_line(settings, boot, _numbers(settings, user, say_ready))
-            command = bwrap_arguments(
-                _found(settings.bwrap),
-                settings,
-                view,
-                inside,
-                as_root=bool(user),
-                filter_descriptor=descriptors[1],
-                info_descriptor=say_info,
-            )
-        else:
-            options = _launcher_options(settings, view, user, say_ready)
-            command = _interpreter_line(settings, boot, options)
+        told, tell = _pipe(stack)
+        descriptors += [_filter_pipe(stack), tell]
+        command = bwrap_arguments(
+            _installed(settings.bwrap),
+            settings,
+            view,
+            _interpreter_line(settings, boot, _numbers(settings, user, say_ready)),
+            as_root=bool(user),
+            filter_descriptor=descriptors[1],
+            info_descriptor=tell,
+        )
     limits = ChildLimits(
         settings.seconds, settings.output_bytes, settings.memory_bytes, settings.num_processes + _OWN_PROCESSES
     )
-    work = folder if engine == "none" else WORK_FOLDER
     ended = await run_child(
         command, boot + given, limits, environment=_environment(work), folder=folder, descriptors=descriptors
     )
-    if info >= 0:  # bubblewrap ends as soon as the program does, and what the program left dies a moment later
-        await until_gone([int(number) for number in re.findall(rb'"child-pid": (\d+)', _told_by(info))], but_first=True)
-    return _told(engine, ended, settings) if _told_by(ready) == b"ready" else Ran("", "", _why_not(ended))
+    if told >= 0:  # bubblewrap ends as soon as the program does, and what the program left dies a moment later
+        await until_gone([int(number) for number in re.findall(rb'"child-pid": (\d+)', _read(told))], but_first=True)
+    if _read(ready) != b"ready":
+        return Ran("", "", _why_not(ended))
+    return _ran("none" if settings.run_unsandboxed else "bwrap", ended, settings)
 
 
-def _told(engine: str, ended: Finished, settings: SandboxSettings) -> Ran:
+def _ran(engine: str, ended: Finished, settings: SandboxSettings) -> Ran:
     """Output and what to say of the end. 128 and more is a signal's number, as walls hand it on."""
     number = -ended.status if ended.status < 0 else ended.status - _SIGNAL
     lines = {
@@ -195,14 +175,6 @@ def _numbers(settings: SandboxSettings, user: int, ready: int, *, counted: bool 
     return [str(number) for number in (*limits, user, ready)]
 
 
-def _launcher_options(settings: SandboxSettings, view: View, user: int, ready: int) -> list[str]:
-    options = [word for path in view.shown for word in ("show", path)]
-    options += [word for target, place in view.links for word in ("link", target, place)]
-    options += [word for path, name in view.inputs for word in ("input", path, name)]
-    options += ["scratch", str(settings.scratch_bytes), "work", WORK_FOLDER, "filter", _filter().hex()]
-    return [*options, "user", str(user), "inside", *_numbers(settings, 0, ready)]
-
-
 def _environment(work_folder: str) -> dict[str, str]:
     """All that a program sees of an environment. One thread for number libraries: their pools count as processes."""
     temporary = "/tmp" if work_folder == WORK_FOLDER else work_folder
@@ -210,10 +182,10 @@ def _environment(work_folder: str) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": work_folder, "TMPDIR": temporary, "LANG": "C.UTF-8", **threads}
 
 
-def _found(bwrap: str) -> str:
+def _installed(bwrap: str) -> str:
     path = shutil.which(bwrap)
     if path is None:
-        raise ValueError(f"{bwrap} is not installed")
+        raise ValueError(f"{bwrap} is not installed; for example: apt install bubblewrap")
     return path
 
 
@@ -237,7 +209,7 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
     return end, start
 
 
-def _told_by(descriptor: int) -> bytes:
+def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 4_096)
     except BlockingIOError:
@@ -249,8 +221,9 @@ def _filter() -> bytes:
     return filter_program(platform.machine())
 
 
-@lru_cache(maxsize=4)
-def _boot(modules: tuple[str, ...], *, compiled: bool) -> bytes:
-    """What runs in the child ahead of the program: modules as code objects, or as text for another interpreter."""
-    texts = [(name, (_FOLDER / f"{name}.py").read_text(encoding="utf-8")) for name in modules]
-    return marshal.dumps([(name, compile(text, name, "exec") if compiled else text) for name, text in texts], 4)
+@lru_cache(maxsize=2)
+def _boot(*, compiled: bool) -> bytes:
+    """What runs in the child ahead of the program: a code object, or its text for another interpreter."""
+    name = "sandbox_inside"
+    text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    return marshal.dumps(compile(text, name, "exec") if compiled else text, 4)

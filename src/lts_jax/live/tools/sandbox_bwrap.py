@@ -30,8 +30,14 @@ def bwrap_arguments(
     else:
         line += ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
     line += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    # One file system in memory for all that is written, so that one size holds for all of it. It comes before what is
+    # shown, which may lie below it: a virtual environment in /tmp, or in /dev/shm, whose link is relative for that.
+    line += ["--perms", "1777", "--size", str(settings.scratch_bytes), "--tmpfs", "/tmp"]
+    line += ["--perms", "1777", "--dir", "/tmp/.shm", "--perms", "1777", "--dir", WORK_FOLDER]
+    line += ["--perms", "0755", "--dir", "/dev"]
+    line += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "../tmp/.shm", "/dev/shm"]
     # Folders on the way would else be closed to all but the user who starts bubblewrap.
-    for folder in _folders_above((*view.shown, *(place for _, place in view.links), *_DEVICES)):
+    for folder in _folders_above((*view.shown, *(place for _, place in view.links))):
         line += ["--perms", "0755", "--dir", folder]
     for path in view.shown:
         line += ["--ro-bind", path, path]
@@ -40,10 +46,6 @@ def bwrap_arguments(
     line += ["--proc", "/proc"]
     for device in _DEVICES:
         line += ["--dev-bind", device, device]
-    # One file system in memory for all that is written, so that one size holds for all of it.
-    line += ["--symlink", "/proc/self/fd", "/dev/fd", "--symlink", "/tmp/.shm", "/dev/shm"]
-    line += ["--perms", "1777", "--size", str(settings.scratch_bytes), "--tmpfs", "/tmp"]
-    line += ["--perms", "1777", "--dir", "/tmp/.shm", "--perms", "1777", "--dir", WORK_FOLDER]
     for path, name in view.inputs:
         line += ["--ro-bind", path, f"{WORK_FOLDER}/{name}"]
     line += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", str(filter_descriptor)]

@@ -4,11 +4,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from lts_jax.live.tools.sandbox_inputs import inputs_of
 
-Engine = Literal["auto", "bwrap", "namespaces"]
 UNSANDBOXED = "I accept that this code can do anything that I can"
 
 WORK_FOLDER = "/tmp/work"  # in the sandbox; the names below are host folders shown read-only at the same place
@@ -24,9 +22,6 @@ class SandboxSettings:
     Raises:
         ValueError: a limit is out of range, or the sentence of `run_unsandboxed` is another one.
     """
-
-    engine: Engine = "auto"
-    """bwrap: bubblewrap. namespaces: the same walls by our own launcher. auto: the first of them that works here."""
 
     run_unsandboxed: str = ""
     """Runs programs without any walls, in their limits only, if it is the sentence `UNSANDBOXED`, word for word."""
@@ -68,8 +63,6 @@ class SandboxSettings:
     """The interpreter; empty is the one that runs this."""
 
     def __post_init__(self) -> None:
-        if self.engine not in get_args(Engine):
-            raise ValueError(f"engine: expected one of {', '.join(get_args(Engine))}, got {self.engine!r}")
         if self.run_unsandboxed not in ("", UNSANDBOXED):
             raise ValueError(f"run_unsandboxed: expected nothing or the sentence {UNSANDBOXED!r}")
         if not 0 < self.seconds <= 86_400:
@@ -119,10 +112,19 @@ def interpreter(settings: SandboxSettings) -> str:
 
 
 def _interpreter_folders(python: str) -> list[str]:
-    """The folders of an interpreter: of a virtual environment its own and that of the Python behind it."""
+    """The folders of an interpreter: of a virtual environment its own and those of the Python behind it."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(python)))
-    behind = os.path.dirname(os.path.dirname(os.path.realpath(python)))
-    folders = [own, behind] if os.path.exists(os.path.join(own, "pyvenv.cfg")) else [behind]
+    folders = [os.path.dirname(os.path.dirname(os.path.realpath(python)))]
+    try:
+        lines = Path(own, "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    else:
+        folders.insert(0, own)
+    for key, _, value in (line.partition("=") for line in lines):
+        if key.strip() == "home":  # one made with copies has no link that leads there
+            home = os.path.dirname(value.strip())
+            folders += [home, os.path.realpath(home)]
     for folder in folders:
         if folder in _NEVER_SHOWN or folder == os.path.expanduser("~"):
             raise ValueError(f"the interpreter {python} is no installation of its own: {folder} would be shown with it")
