@@ -1,10 +1,12 @@
 """Reading one HTTP/1.1 response out of the bytes of a connection. Strict, bounded, and without a socket.
 
-Of RFC 9112 it knows what a reply to a POST needs: interim responses, Content-Length, chunks, a body that ends with the
-connection. Whatever is ambiguous there is refused, because a body read wrongly becomes the next call's reply.
+Of RFC 9112 it knows what a reply to a GET or POST needs: interim responses, Content-Length, chunks, a body that ends
+with the connection, and a packed body. Whatever is ambiguous about where a body ends is refused, because a body read
+wrongly becomes the next call's reply. A line that is no header is passed over, as browsers do, and ends the connection.
 """
 
 import re
+import zlib
 from collections.abc import Callable
 
 MAX_REPLY_BYTES = 8 * 2**20
@@ -13,6 +15,10 @@ _MAX_HEAD_BYTES = 64 * 2**10  # of all headers, interim responses and trailers i
 _MAX_CHUNK_LINE_BYTES = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_FRAMING = re.compile(rb"\s*(?:content-length|transfer-encoding)\b", re.IGNORECASE)
+_LISTS = {"connection", "content-encoding"}  # given twice they add up; of all else the first counts
+_UNPACKED = {"", "identity", "none", "utf-8", "utf8"}  # the last three are none, but are seen on the web
+_PACKED = {"gzip", "x-gzip", "deflate"}
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[^\r\n]*)?")
 
 IsWhole = Callable[[bytearray], bool]
@@ -26,15 +32,16 @@ class BadResponse(ValueError):
 class ResponseReader:
     """One response. Give it bytes until `is_done`; then `status`, `headers` (lower case) and `body` hold it.
 
-    `is_cut` says that the body is longer than its limit (`MAX_REPLY_BYTES` in a success, else `MAX_ERROR_BYTES`) and
+    `is_cut` says that the body is longer than its limit (`max_bytes` in a success, else at most `MAX_ERROR_BYTES`) and
     holds a part. `may_reuse` says that the connection can take another request.
     """
 
-    __slots__ = ("_head_bytes", "_is_whole", "_left", "_pending", "_step", "body", "headers", "is_cut", "is_done",
-                 "may_reuse", "status")  # fmt: skip
+    __slots__ = ("_head_bytes", "_is_whole", "_left", "_max_bytes", "_pending", "_step", "body", "headers", "is_cut",
+                 "is_done", "may_reuse", "status")  # fmt: skip
 
-    def __init__(self, is_whole: IsWhole | None = None) -> None:
+    def __init__(self, is_whole: IsWhole | None = None, max_bytes: int = MAX_REPLY_BYTES) -> None:
         """Before the first byte."""
+        self._max_bytes = max_bytes
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = bytearray()
@@ -49,7 +56,12 @@ class ResponseReader:
     @property
     def limit(self) -> int:
         """Bytes of body that are kept."""
-        return MAX_REPLY_BYTES if 200 <= self.status < 300 else MAX_ERROR_BYTES
+        return self._max_bytes if self.is_success else min(self._max_bytes, MAX_ERROR_BYTES)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
 
     def feed(self, data: bytes) -> None:
         """Take bytes that arrived.
@@ -97,7 +109,8 @@ class ResponseReader:
         if status == 101:
             raise BadResponse("the server switches to another protocol")
         if status > 101 or status == 100:
-            self.headers = _headers(lines)
+            self.headers, is_clean = _headers(lines)
+            self.may_reuse = self.may_reuse and is_clean
         if status >= 200:
             self.status = status
             self._begin_body(is_1_1=matched[1] == b"1")
@@ -106,7 +119,9 @@ class ResponseReader:
     def _begin_body(self, is_1_1: bool) -> None:
         """Find out how the body ends."""
         coding, length = self.headers.get("transfer-encoding"), self.headers.get("content-length")
-        self.may_reuse = is_1_1 and "close" not in self.headers.get("connection", "").lower()
+        if coding is not None and coding.lower() == "identity":  # that is none
+            coding = None
+        self.may_reuse = self.may_reuse and is_1_1 and "close" not in self.headers.get("connection", "").lower()
         if coding is not None and (coding.lower() != "chunked" or length is not None or not is_1_1):
             raise BadResponse(f"transfer-encoding {coding[:40]!r}, content-length {length}: expected one, or chunked")
         if self.status in {204, 304}:
@@ -118,7 +133,7 @@ class ResponseReader:
                 raise BadResponse(f"content-length: expected a number, got {length[:40]!r}")
             self._left = int(length)
             self._step = self._read_fixed
-            self.is_cut = self.is_done = self._left > self.limit and self.limit == MAX_REPLY_BYTES
+            self.is_cut = self.is_done = self.is_success and self._left > self.limit
         else:
             self._step = self._read_rest
 
@@ -180,23 +195,53 @@ class ResponseReader:
         return line
 
 
-def _headers(lines: list[bytes]) -> dict[str, str]:
-    """Headers by lower-case name. Of one that comes twice the values are joined, as the standard says.
+def _headers(lines: list[bytes]) -> tuple[dict[str, str], bool]:
+    """Headers by lower-case name, and whether every line was one. Of one that comes twice the first counts.
 
     Raises:
-        BadResponse: a line that is no header, or lengths or codings that come twice and differ.
+        BadResponse: lengths or codings that come twice and differ, or a line that could be meant as one.
     """
     headers: dict[str, str] = {}
+    is_clean = True
     for line in lines:
         matched = _HEADER.fullmatch(line)
         if matched is None:
-            raise BadResponse(f"expected a header, got {line[:40]!r}")
+            if _FRAMING.match(line):
+                raise BadResponse(f"expected a header, got {line[:40]!r}")
+            is_clean = False
+            continue
         name, value = matched[1].decode().lower(), matched[2].decode("latin-1")
-        known = headers.get(name)
-        if known is None or (name == "content-length" and known == value):
-            headers[name] = value
-        elif name in {"content-length", "transfer-encoding"}:
-            raise BadResponse(f"{name} comes twice: {known[:40]!r} and {value[:40]!r}")
-        else:
+        known = headers.setdefault(name, value)
+        if name in _LISTS and known is not value:
             headers[name] = f"{known}, {value}"
-    return headers
+        elif name in {"content-length", "transfer-encoding"} and known != value:
+            raise BadResponse(f"{name} comes twice: {known[:40]!r} and {value[:40]!r}")
+    return headers, is_clean
+
+
+def unpack(body: bytes, encoding: str, limit: int) -> bytes:
+    """A body without its Content-Encoding; of one that is longer than `limit` the first `limit + 1` bytes.
+
+    Raises:
+        BadResponse: an encoding that was not asked for, or bytes that are not packed so or end too early.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in _UNPACKED or not body:
+        return body[: limit + 1]
+    if encoding not in _PACKED:
+        raise BadResponse(f"content-encoding {encoding[:40]!r} was not asked for")
+    bare = encoding == "deflate" and body[0] & 0x0F != 8  # some servers send it without its head
+    unpacked = bytearray()
+    try:
+        while True:
+            inflate = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+            unpacked += inflate.decompress(body, limit + 1 - len(unpacked))
+            if len(unpacked) > limit:
+                return bytes(unpacked)
+            if not inflate.eof:
+                raise BadResponse("the packed reply ends too early")
+            body = inflate.unused_data  # gzip members may follow each other; what else follows is padding
+            if not body.startswith(b"\x1f\x8b"):
+                return bytes(unpacked)
+    except zlib.error as error:
+        raise BadResponse(f"the reply cannot be unpacked: {error}") from None

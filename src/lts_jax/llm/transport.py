@@ -7,7 +7,6 @@ and for clients of the caller's. Deadlines are the caller's: both end at once wh
 
 import asyncio
 import urllib.request
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from lts_jax.llm.chat import FailureKind
-from lts_jax.llm.http_response import BadResponse, IsWhole, ResponseReader
+from lts_jax.llm.http_response import BadResponse, IsWhole, ResponseReader, unpack
 
 _IDLE_SECONDS = 4.0  # servers close an idle connection after five seconds or more; a call on a closed one is lost
 # On a connection that is used again, httpx2 takes a reply that nobody asked for as that to the next request.
@@ -248,28 +247,14 @@ async def _read(response: Any, is_whole: IsWhole | None) -> HttpReply | Problem:
 def _reply(status: int, headers: Mapping[str, str], body: bytes, *, is_cut: bool, limit: int) -> HttpReply | Problem:
     """What arrived, unpacked up to the limit if it came packed unasked."""
     is_success = 200 <= status < 300
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if not is_cut and encoding not in {"identity", ""}:
+    if not is_cut:
         try:
-            body = _unpack(body, encoding, limit + 1)
-        except (zlib.error, ValueError) as error:
-            text = f"the reply cannot be unpacked: {error}"
-            return Problem(text, may_retry=not is_success, kind=FailureKind.UNREADABLE)
+            body = unpack(body, headers.get("content-encoding", ""), limit)
+        except BadResponse as error:
+            return Problem(str(error), may_retry=not is_success, kind=FailureKind.UNREADABLE)
     if is_success and (is_cut or len(body) > limit):
         return Problem(f"the reply is larger than {limit} bytes", may_retry=False, kind=FailureKind.TOO_LARGE)
     return HttpReply(status, headers, body[:limit])
-
-
-def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
-    """At most `limit` bytes of what was packed.
-
-    Raises:
-        ValueError: an encoding that was not asked for and is not known.
-        zlib.error: not packed in that way.
-    """
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise ValueError(f"content-encoding {encoding[:40]!r}")
-    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, limit)  # 32: gzip or zlib, by its header
 
 
 def _connection_problem(error: Exception) -> Problem:

@@ -221,7 +221,7 @@ class _Fetching:
         content_type, _, parameters = reply.headers.get("content-type", "").partition(";")
         return Fetched(
             self._url,
-            content_type.strip().lower(),
+            content_type.partition(",")[0].strip().lower(),
             _charset(parameters),
             reply.body,
             sha256(reply.body).hexdigest(),

@@ -1,21 +1,17 @@
-"""One HTTP/1.1 request over a connection to a given address, with a bounded reply. `h11` reads the wire.
+"""One HTTP/1.1 request over a connection to a given address, with a bounded reply.
 
 The address is given apart from the host: whoever checked it knows that it is the one that is asked.
 """
 
 import asyncio
 import ssl
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lts_jax.live.tools.addresses import Refused, Target, read_address
+from lts_jax.llm.http_response import BadResponse, ResponseReader, unpack
 
-_MAX_HEAD_BYTES = 64 * 2**10  # of the status line and the headers, and again of the trailers
-_MAX_INTERIM = 10  # responses such as 103 before the real one
 _READ_BYTES = 64 * 2**10
-_PACKINGS = ("identity", "gzip", "x-gzip", "deflate")
 
 
 class BadExchange(ValueError):
@@ -62,121 +58,39 @@ async def exchange(
 ) -> Exchange:
     """Ask over a new connection and close it. Redirects are replies like others.
 
-    `max_bytes` bound the body, packed and unpacked.
+    `max_bytes` bound the body of a success, packed and unpacked; of another reply a part of it is enough.
 
     Raises:
         BadExchange: no HTTP, or over a limit.
         OSError: the connection broke.
+        ValueError: a header that would end its line.
     """
-    import h11
-
-    wire = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
     sent = {"Host": target.authority, **headers, "Accept-Encoding": "gzip, deflate", "Connection": "close"}
     if method != "GET":
         sent["Content-Length"] = str(len(body))
-    events = [h11.Request(method=method, target=target.path, headers=list(sent.items())), h11.EndOfMessage()]
-    if body:
-        events.insert(1, h11.Data(data=body))
+    lines = [f"{method} {target.path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    if not all(line.isprintable() for line in lines):
+        raise ValueError("a header or address holds a control character")
     try:
-        writer.write(b"".join(wire.send(event) or b"" for event in events))
-        return await _read(reader, wire, max_bytes)
-    except (h11.ProtocolError, zlib.error) as error:
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        return await _read(reader, max_bytes)
+    except BadResponse as error:
         raise BadExchange(f"no readable HTTP reply: {error}"[:200]) from None
     finally:
         writer.transport.abort()  # a polite end of TLS could be made to last
 
 
-async def _read(reader: asyncio.StreamReader, wire: Any, max_bytes: int) -> Exchange:
-    import h11
-
-    status, headers, num_interim, num_packed = 0, dict[str, str](), 0, 0
-    unpack = Unpacker("identity", max_bytes)
-    while True:
-        event = wire.next_event()
-        if event is h11.NEED_DATA:
-            wire.receive_data(await reader.read(_READ_BYTES))
-        elif isinstance(event, h11.InformationalResponse):
-            num_interim += 1
-            if num_interim > _MAX_INTERIM:
-                raise BadExchange(f"more than {_MAX_INTERIM} interim responses {event.status_code}")
-        elif isinstance(event, h11.Response):
-            status, headers = event.status_code, _first_headers(event.headers)
-            unpack = Unpacker(headers.get("content-encoding", ""), max_bytes)
-            _check_length(headers.get("content-length", "0"), max_bytes)
-        elif isinstance(event, h11.Data):
-            num_packed += len(event.data)
-            if num_packed > max_bytes:
-                raise BadExchange(f"the reply is larger than {max_bytes} bytes")
-            unpack.feed(bytes(event.data))
-        elif isinstance(event, h11.EndOfMessage):
-            return Exchange(status, headers, unpack.finish())
+async def _read(reader: asyncio.StreamReader, max_bytes: int) -> Exchange:
+    response = ResponseReader(max_bytes=max_bytes)
+    while not response.is_done:
+        data = await reader.read(_READ_BYTES)
+        if data:
+            response.feed(data)
         else:
-            raise BadExchange("the server closed the connection before a reply")
-
-
-class Unpacker:
-    """Unpacks a body piece by piece and stops at `max_bytes`, however small the packed form is."""
-
-    def __init__(self, packing: str, max_bytes: int) -> None:
-        """`packing` as in Content-Encoding.
-
-        Raises:
-            BadExchange: one that was not asked for, or several.
-        """
-        self._packing = packing.strip().lower() or "identity"
-        if self._packing not in _PACKINGS:
-            raise BadExchange(f"content-encoding {packing[:40]!r} was not asked for")
-        self._max_bytes = max_bytes
-        self._inflate = None if self._packing == "identity" else zlib.decompressobj(zlib.MAX_WBITS | 32)
-        self._is_first = True
-        self._body = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece.
-
-        Raises:
-            BadExchange: more than the limit.
-            zlib.error: not packed in that way.
-        """
-        if self._inflate is None:
-            self._body += data
-        else:
-            self._feed_packed(data)
-        if len(self._body) > self._max_bytes:
-            raise BadExchange(f"the reply is larger than {self._max_bytes} bytes when unpacked")
-
-    def finish(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            BadExchange: the packed form ends too early.
-        """
-        if self._inflate is not None and not self._is_first and not self._inflate.eof:
-            raise BadExchange("the packed reply ends too early")
-        return bytes(self._body)
-
-    def _feed_packed(self, data: bytes) -> None:
-        if self._is_first and self._packing == "deflate" and data and data[0] & 0x0F != 8:
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)  # some servers send it bare
-        self._is_first = self._is_first and not data
-        while data and len(self._body) <= self._max_bytes:
-            assert self._inflate is not None
-            if self._inflate.eof:  # gzip members may follow each other; what else follows is padding
-                if not data.startswith(b"\x1f\x8b"):
-                    return
-                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            room = self._max_bytes + 1 - len(self._body)
-            self._body += self._inflate.decompress(data, room)
-            data = self._inflate.unconsumed_tail or self._inflate.unused_data
-
-
-def _first_headers(pairs: Any) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in pairs:
-        headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-    return headers
-
-
-def _check_length(length: str, max_bytes: int) -> None:
-    if length.isdigit() and int(length) > max_bytes:
-        raise BadExchange(f"the reply is larger than {max_bytes} bytes")
+            response.feed_end()
+    body = bytes(response.body)
+    if not response.is_cut:
+        body = unpack(body, response.headers.get("content-encoding", ""), response.limit)
+    if response.is_success and (response.is_cut or len(body) > max_bytes):
+        raise BadExchange(f"the reply is larger than {max_bytes} bytes{'' if response.is_cut else ' when unpacked'}")
+    return Exchange(response.status, response.headers, body[: response.limit])
