@@ -23,6 +23,7 @@ COMMANDS = {
     "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
+    "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "simulator": "fit the array simulator to the rollouts of a run, and say where it agrees with them",
     "models": "fetch a Qwen3 checkpoint for the controller from the Hugging Face hub",

@@ -69,7 +69,7 @@ def test_levels_by_hand() -> None:
     assert pull_rate([got, got]) == pytest.approx(2 / 7)
     assert got.entries_pulled_at(0.5) == pytest.approx(3 * 0.75 + 0.5)
     assert got.readers_at(0.5) == 3.5
-    assert got.expected_readers == pytest.approx(got.num_readers) == 2.0
+    assert got.readers_at(pull_rate([got])) == pytest.approx(got.num_readers) == 2.0
     assert measure(ROLLOUT, own_listed=True).num_shown_to_others == 7
     assert math.isnan(pull_rate([measure(rollout_of((), (), ()))]))
 

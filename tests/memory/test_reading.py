@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lts_jax import prompts
 from lts_jax.memory.bank import MemoryBank
-from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader, parse_selection, select_entries
-from lts_jax.records import MemoryEntry, Message, ModelCall, Pull, Step
+from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader, parse_selection
+from lts_jax.records import Message, ModelCall, Pull, Step
 
 QUESTION = "What does a day ticket cost?"
 THREAD = [Message("user", "task ledger"), Message("assistant", "WebSurfer: open it", "Orchestrator")]
@@ -99,34 +99,24 @@ def _read(reader: TeamReader, ask: _Ask, step: int = 0, instruction: str = "") -
     return asyncio.run(reader.read(step, instruction, THREAD, ask, lambda: 100.0 + step))
 
 
-def _entries(*numbers: int) -> list[MemoryEntry]:
-    return [MemoryEntry(n, f"key {n}", f"value {n}", 0, n, 0.0) for n in numbers]
-
-
 def test_the_request_follows_the_thread_and_lists_keys_only() -> None:
-    ask = _Ask("SELECTED_KEYS = [4, 9, 2]")
-    chosen = asyncio.run(select_entries(QUESTION, _entries(2, 4), ask, THREAD, ReadingSettings()))
-    assert chosen == [4, 2]  # 9 was not listed
+    bank, ask = _bank(1, 0, 1), _Ask("SELECTED_KEYS = [2, 9, 0]")
+    assert [entry for entry, _, _ in _read(TeamReader(0, bank, QUESTION, ReadingSettings()), ask)] == [2, 0]
     *before, request = ask.asked[0]
     assert before == THREAD
-    assert request == prompts.select_request(QUESTION, ["[2] key 2", "[4] key 4"])
+    assert request == prompts.select_request(QUESTION, ["[0] key 0", "[2] key 2"])
     assert "value" not in request.content.replace("Which values", "")
 
 
-def test_nothing_listed_asks_nothing_and_a_failed_call_selects_nothing() -> None:
+def test_nothing_listed_asks_nothing() -> None:
     ask = _Ask("")
-    assert asyncio.run(select_entries(QUESTION, [], ask, THREAD, ReadingSettings())) == []
+    assert _read(TeamReader(0, _bank(), QUESTION, ReadingSettings()), ask) == []
     assert not ask.asked
-    assert asyncio.run(select_entries(QUESTION, _entries(1), ask, THREAD, ReadingSettings())) == []
-    assert len(ask.asked) == 1
 
 
 def test_at_most_so_many_values_enter_before_one_step() -> None:
-    ask = _Ask("SELECTED_KEYS = [5, 4, 3, 2, 1]")
-    chosen = asyncio.run(
-        select_entries(QUESTION, _entries(1, 2, 3, 4, 5), ask, THREAD, ReadingSettings(max_pulled_per_step=2))
-    )
-    assert chosen == [5, 4]
+    reader = TeamReader(0, _bank(1, 1, 1, 1, 1), QUESTION, ReadingSettings(max_pulled_per_step=2))
+    assert [entry for entry, _, _ in _read(reader, _Ask("SELECTED_KEYS = [4, 3, 2, 1, 0]"))] == [4, 3]
 
 
 def test_a_pull_is_logged_with_reader_writer_step_and_time() -> None:

@@ -9,15 +9,17 @@ import pytest
 
 from lts_jax import prompts
 from lts_jax.admission.rules import RULES
-from lts_jax.bridge.collate import CollateSettings, collate
+from lts_jax.bridge.collate import CollateSettings, collate, rollout_counts
 from lts_jax.bridge.flips import flip_decisions
-from lts_jax.bridge.origins import OriginCredit, bonus_by_origin, credit_by_origin, origin_lines
+from lts_jax.bridge.origins import OriginCredit, bonus_by_origin, credit_by_origin
+from lts_jax.cli import main
 from lts_jax.credit.replays import counterfactual
 from lts_jax.credit.usage import usage_bonus
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, RolloutGroup, Task, ToolResult
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.store import read_rollouts, write_group
 from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings
 
@@ -92,19 +94,42 @@ def test_the_bonus_by_origin_is_that_of_the_credit_scheme():
     for weight in (0.5, 2.0):
         arrays = np.asarray(usage_bonus(trajectory, usage_weight=weight))[None]
         for by in ("origin", "host", "source", "trust"):
-            assert bonus_by_origin([group], by=by, usage_weight=weight) == credit_by_origin([group], arrays, by=by)
-    [lines] = origin_lines(bonus_by_origin([group])).items()
-    assert lines[0] == "web" and lines[1]["credit"] == 0.5 * lines[1]["used"] > 0
+            assert bonus_by_origin(group.rollouts, by=by, usage_weight=weight) == credit_by_origin(
+                [group], arrays, by=by
+            )
+    [(name, paid)] = bonus_by_origin(group.rollouts).items()
+    assert name == "web" and paid.credit == 0.5 * paid.num_used > 0
 
 
 def test_rollouts_that_do_not_count_or_earn_nothing_pay_nothing():
     group, _, _ = baited_group()
     [rollout] = group.rollouts
     poor = replace(group, rollouts=(replace(rollout, reward_agg=0.0, reward_first=0.0),))
-    assert {each.credit for each in bonus_by_origin([poor], by="host").values()} == {0.0}
+    assert {each.credit for each in bonus_by_origin(poor.rollouts, by="host").values()} == {0.0}
     revoked = replace(group, rollouts=(replace(rollout, revoked=("bait.example",)),))
-    assert bonus_by_origin([revoked]) == {}
+    assert bonus_by_origin(revoked.rollouts) == {}
     with pytest.raises(ValueError, match="by: expected one of origin, host, source, trust, got 'team'"):
-        bonus_by_origin([group], by="team")
+        bonus_by_origin(group.rollouts, by="team")
     with pytest.raises(ValueError, match="expected one row for each of 1 groups, got 2"):
         credit_by_origin([group], np.zeros((2, 1, 2, 6)))
+
+
+def test_a_bad_origin_is_listed_and_marked_by_a_command(tmp_path, capsys):
+    group, _, _ = baited_group()
+    path = write_group(tmp_path / "rollouts", group)
+    main(["revoke", str(tmp_path)])
+    listed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert listed[0] == ["entries", "used", "bonus", "origin"]
+    assert ["1", "1", "0.5", "bait.example"] in listed and ["1", "1", "0.5", "tower.example"] in listed
+    main(["revoke", str(tmp_path), "nobody.example", "bait.example"])
+    assert capsys.readouterr().out.startswith("1 rollouts")
+    [marked], [before] = read_rollouts(path), group.rollouts
+    assert marked == replace(before, revoked=("bait.example",)) and not rollout_counts(marked)
+    main(["revoke", str(tmp_path), "bait.example"])
+    assert capsys.readouterr().out.startswith("0 rollouts")
+    main(["revoke", str(tmp_path)])
+    assert len(capsys.readouterr().out.splitlines()) == 1  # what does not count is not listed
+    for arguments in ([str(tmp_path / "none"), "a.example"], [str(tmp_path), " "], [str(tmp_path / "none")]):
+        with pytest.raises(SystemExit) as ended:
+            main(["revoke", *arguments])
+        assert ended.value.code == 2

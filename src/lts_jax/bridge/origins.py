@@ -32,7 +32,7 @@ class OriginCredit:
 
 
 def bonus_by_origin(
-    groups: Iterable[RolloutGroup],
+    rollouts: Iterable[Rollout],
     *,
     by: By = "origin",
     usage_weight: float = 0.5,
@@ -44,7 +44,7 @@ def bonus_by_origin(
     R = R_agg + first_weight * R_first. From the records alone, without arrays. See `credit_by_origin` for `by`.
     """
     found: dict[str, OriginCredit] = {}
-    for rollout in (each for group in groups for each in group.rollouts if rollout_counts(each)):
+    for rollout in filter(rollout_counts, rollouts):
         pays = rollout.reward_agg + first_weight * rollout.reward_first > 0.0
         used = _used(rollout, own_pulls_count)
         paid = [usage_weight * (pays and entry.entry in used) for entry in rollout.entries]
@@ -75,14 +75,6 @@ def credit_by_origin(
                 paid = [float(credit_kt[entry.team][entry.step]) for entry in rollout.entries]
                 _add(found, rollout.entries, _used(rollout, own_pulls_count), paid, by)
     return dict(sorted(found.items()))
-
-
-def origin_lines(found: dict[str, OriginCredit]) -> dict[str, dict[str, float | int]]:
-    """The sums as plain values, for a log."""
-    return {
-        name: {"entries": each.num_entries, "used": each.num_used, "credit": each.credit}
-        for name, each in found.items()
-    }
 
 
 def _used(rollout: Rollout, own_pulls_count: bool) -> frozenset[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
+from lts_jax.evaluation.chance import num_teams_shown, shown_pairs
 from lts_jax.memory.usage import cross_share_chance
 from lts_jax.records import Answer, ModelCall, Rollout, StopReason
 from lts_jax.rollouts.outcomes import first_finisher, ran_out_of_budget
@@ -151,16 +151,6 @@ class RolloutMeasures:
     def num_shown(self) -> int:
         """(entry, team) pairs in which the team was shown the entry's key."""
         return sum(self.teams_shown)
-
-    @property
-    def expected_entries_pulled(self) -> float:
-        """Entries that the indifferent reader pulls at this rollout's own pull rate."""
-        return self.entries_pulled_at(pull_rate([self]))
-
-    @property
-    def expected_readers(self) -> float:
-        """Other readers, summed over entries, at this rollout's own pull rate: near `num_readers` by construction."""
-        return self.readers_at(pull_rate([self]))
 
     def entries_pulled_at(self, rate: float) -> float:
         """Entries pulled at least once if every shown key is pulled with probability `rate`: sum of 1 - (1 - q)^n."""

@@ -64,23 +64,6 @@ def parse_selection(text: str) -> list[int]:
     return list(dict.fromkeys(int(number) for group in groups for number in _NUMBER.findall(group)))
 
 
-async def select_entries(
-    question: str,
-    entries: Sequence[MemoryEntry],
-    ask: Ask,
-    thread: Sequence[Message],
-    settings: ReadingSettings,
-    *,
-    quoted: bool = False,
-) -> list[int]:
-    """Show the keys of `entries` to an orchestrator, after its own thread, and return the ids that it wants.
-
-    At most `max_pulled_per_step`, in the order named; ids that were not listed are ignored. No call is made when
-    nothing is listed. A failed call selects nothing. `quoted`: see `key_schema.shown_key`.
-    """
-    return await _selection(question, entries, ask, thread, settings, quoted) or [] if entries else []
-
-
 class NearestKeys:
     """The keys of one bank as vectors, for listings that must be short. Shared by all readers of the bank.
 
@@ -180,10 +163,14 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        chosen = await _selection(self._question, entries, ask, thread, self._settings, self._quoted)
-        if chosen is None:
-            return []  # the call failed, so the same keys are offered again before the next step
+        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._quoted)) for entry in entries]
+        call = await ask("select", [*thread, prompts.select_request(self._question, lines)])
+        if call.error:
+            return []  # the same keys are offered again before the next step
         self._offered |= offer
+        chosen = [entry for entry in parse_selection(call.reply) if entry in offer][
+            : self._settings.max_pulled_per_step
+        ]
         return [self._pulled(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
     def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
@@ -192,23 +179,6 @@ class TeamReader:
         key = shown_key(self._bank.entry(entry), quoted=self._quoted)
         shown = cut(visible(value) if self._clean_values else value, self._settings.max_value_characters)
         return entry, key, shown
-
-
-async def _selection(
-    question: str,
-    entries: Sequence[MemoryEntry],
-    ask: Ask,
-    thread: Sequence[Message],
-    settings: ReadingSettings,
-    quoted: bool,
-) -> list[int] | None:
-    """The selected ids, or None when the call failed."""
-    lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=quoted)) for entry in entries]
-    call = await ask("select", [*thread, prompts.select_request(question, lines)])
-    if call.error:
-        return None
-    listed = {entry.entry for entry in entries}
-    return [entry for entry in parse_selection(call.reply) if entry in listed][: settings.max_pulled_per_step]
 
 
 def _bracketed(text: str) -> str:

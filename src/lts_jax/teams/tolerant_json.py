@@ -1,7 +1,10 @@
 """Find JSON objects in what a language model wrote: fenced, in prose, in Python spelling, with control characters.
 
 Nothing here raises on any text, and the work is bounded: a reply is read up to `MAX_CHARACTERS`, nesting up to
-`MAX_DEPTH`, and the search starts at most `_MAX_STARTS` times.
+`MAX_DEPTH`, and the search starts at most `_MAX_STARTS` times. That is why it is our own: the package `json_repair`
+has a history of replies that hang it (its issue 156, an endless loop; 203, more than 20 seconds for 35 KB) or end it
+(160, RecursionError), and one such reply would stop every team of the event loop. It also gives one value, where a
+reply may hold several objects.
 """
 
 import json

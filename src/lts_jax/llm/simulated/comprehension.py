@@ -34,10 +34,5 @@ def understand(question: str) -> Understanding:
     return Understanding((Need("answer", words),), {}, _no_idea)
 
 
-def is_understood(question: str) -> bool:
-    """Whether the question belongs to a known topic."""
-    return bool(understand(question).readings)
-
-
 def _no_idea(values: Values) -> Conclusion:
     raise ValueError("nothing follows")
