@@ -1,9 +1,14 @@
-"""For all tests: the same drawn examples every time, no test timed, compiled programs shared and thrown away after."""
+"""For all tests: the same drawn examples every time, no test timed, compiled programs shared and thrown away after.
+
+At the end it is said what was skipped and how to get it.
+"""
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -23,3 +28,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: what takes long must not be left over for one process at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+REMEDIES = (  # words of a reason to skip, and what to run first
+    ("no sandbox works here", "apt install bubblewrap"),
+    ("Chromium", "apt install chromium"),
+    ("playwright", "pip install -e '.[browser]'"),
+    ("markitdown|bs4|pillow", "pip install -e '.[web]'"),
+    ("parity|torch|transformers|peft", "Python 3.11, and make test without PARITY="),
+    ("qwen|tokenizers|safetensors|huggingface_hub", "pip install -e '.[qwen]'"),
+    ("openssl", "apt install openssl"),
+    ("nbformat|nbclient|dev extra|matplotlib", "pip install -e '.[dev]'"),
+)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped, how often, and how to get it."""
+    reasons = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, count in reasons.most_common():
+        told = " ".join(reason.removeprefix("Skipped: ").split())[:200]
+        remedy = next((f"  ->  {command}" for words, command in REMEDIES if re.search(words, reason)), "")
+        terminalreporter.line(f"{count:5}  {told}{remedy}")

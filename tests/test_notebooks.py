@@ -49,7 +49,7 @@ def test_a_notebook_runs_in_an_empty_folder(path, tmp_path, monkeypatch):
         for shown, smaller in SMALLER.items():
             cell.source = cell.source.replace(shown, smaller)
     client = nbclient.NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+        notebook, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute()  # raises CellExecutionError with the cell and its traceback
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -125,7 +125,7 @@ def test_waits_for_all_active_rollouts_and_no_longer() -> None:
         assert not any(task.done() for task in waiting)
         await asyncio.gather(*waiting, decider.decide(request_of(2, 0)))
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 200))
 
 
 def test_a_full_bucket_does_not_wait() -> None:
@@ -135,7 +135,7 @@ def test_a_full_bucket_does_not_wait() -> None:
             decider.rollout_started()
         await asyncio.gather(*(decider.decide(request_of(number, 1)) for number in range(4)))
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 200))
 
 
 def test_a_late_company_is_not_waited_for_beyond_the_limit() -> None:
@@ -149,7 +149,7 @@ def test_a_late_company_is_not_waited_for_beyond_the_limit() -> None:
         await decider.decide(request_of(1))
         return asyncio.get_running_loop().time() - started
 
-    assert 0.04 <= asyncio.run(asyncio.wait_for(scenario(), 10)) < 5.0
+    assert 0.04 <= asyncio.run(asyncio.wait_for(scenario(), 200)) < 100.0
 
 
 def test_a_cancelled_request_leaves_the_queue() -> None:
@@ -166,7 +166,7 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
         await asyncio.gather(decider.decide(request_of(1)), decider.decide(request_of(2)))
         assert decider.counts.num_decisions == 2
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 200))
 
 
 def test_action_is_the_inverse_cdf_of_the_coordinates_and_log_prob_of_the_sampling_distribution() -> None:

@@ -165,8 +165,8 @@ def test_retries_end():
 def test_a_wait_past_the_deadline_is_not_begun():
     script = Script(refusal(429, headers={"retry-after": "3600"}))
     started = time.perf_counter()
-    assert "after the deadline" in failure(make(script, call_deadline_seconds=5.0))
-    assert time.perf_counter() - started < 2.0
+    assert "after the deadline" in failure(make(script, call_deadline_seconds=200.0))
+    assert time.perf_counter() - started < 100.0
     assert len(script.requests) == 1
 
 
@@ -176,8 +176,8 @@ def test_a_wait_past_the_deadline_is_not_begun():
         ([refusal(404)], {}, 1, 0),
         ([refusal(503), refusal(500), refusal(404)], {}, 3, 0),
         ([refusal(500)], {"max_retries": 2}, 3, 0),
-        ([refusal(500), refusal(429, headers={"retry-after": "3600"})], {"call_deadline_seconds": 5.0}, 2, 0),
-        ([refusal(500), 30.0], {"call_deadline_seconds": 0.6}, 2, 0),
+        ([refusal(500), refusal(429, headers={"retry-after": "3600"})], {"call_deadline_seconds": 200.0}, 2, 0),
+        ([refusal(500), 300.0], {"call_deadline_seconds": 2.0}, 2, 0),
         ([refusal(500), body(None)], {}, 2, 12),
         ([httpx2.Response(200, content=b"<html>sign in</html>")], {}, 1, 0),
     ],
@@ -199,16 +199,16 @@ def test_a_failure_travels_between_processes_with_its_counts():
 
 
 def test_a_slow_attempt_is_given_up_and_tried_again():
-    script = Script(30.0, body())
-    assert ask(make(script, attempt_deadline_seconds=0.05)).attempts == 2
+    script = Script(300.0, body())
+    assert ask(make(script, attempt_deadline_seconds=1.0)).attempts == 2
 
 
 def test_the_deadline_holds_over_all_attempts():
-    script = Script(30.0)
+    script = Script(300.0)
     started = time.perf_counter()
-    text = failure(make(script, attempt_deadline_seconds=0.1, call_deadline_seconds=0.35, max_retries=50))
-    assert time.perf_counter() - started < 2.0
-    assert "0.35 seconds" in text or "after the deadline" in text
+    text = failure(make(script, attempt_deadline_seconds=0.3, call_deadline_seconds=1.05, max_retries=50))
+    assert time.perf_counter() - started < 20.0
+    assert "1.05 seconds" in text or "after the deadline" in text
     assert 2 <= len(script.requests) <= 4
 
 
@@ -313,7 +313,7 @@ def test_no_more_calls_are_in_flight_than_allowed():
         return httpx2.Response(200, json=body())
 
     async def main():
-        model = make(slow, max_in_flight=4, call_deadline_seconds=1.0)
+        model = make(slow, max_in_flight=4, call_deadline_seconds=100.0)
         await asyncio.gather(*(model.complete(ASKED, seed=seed) for seed in range(24)))
 
     asyncio.run(main())

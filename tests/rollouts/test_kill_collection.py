@@ -42,12 +42,12 @@ class CountingEndpoint:
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(600)
         return self
 
     def __exit__(self, *_):
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
+        self._thread.join(600)
 
     async def _serve(self):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -65,7 +65,7 @@ class CountingEndpoint:
                 await asyncio.sleep(0.001)
             self.life += 1
 
-        asyncio.run_coroutine_threadsafe(quiet(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(quiet(), self._loop).result(600)
 
     async def _connection(self, reader, writer):
         self._num_open += 1

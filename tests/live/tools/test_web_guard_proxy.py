@@ -60,7 +60,7 @@ def through_proxy(request, *, reply=b"HTTP/1.1 200 OK\r\n\r\nhello", resolve=Non
             writer.write(request.replace(b"PORT", port))
             answer = b""
             with contextlib.suppress(ConnectionResetError):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(200):
                     while piece := await reader.read(65_536):
                         answer += piece
                         if answer.endswith(b"established\r\n\r\n"):

@@ -31,7 +31,7 @@ def ask(site, path, form=None):
     data = None if form is None else urlencode(form).encode()
     url = path if path.startswith("http") else site.base_url + path
     try:
-        with urllib.request.urlopen(url, data, timeout=10) as reply:
+        with urllib.request.urlopen(url, data, timeout=200) as reply:
             return reply.status, reply.url, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.url, error.read().decode()

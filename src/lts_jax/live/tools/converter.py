@@ -18,7 +18,7 @@ from lts_jax.live.tools.page_text import Form, PageText
 from lts_jax.plain import from_plain
 
 _MAX_REPLY_BYTES = 64 * 2**20
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0  # it imports much; a busy machine takes long
 MISSING = "pages cannot be read: markitdown is not installed; pip install 'lts-jax[web]' brings it"
 
 
