@@ -6,7 +6,7 @@ sentence-transformers/all-MiniLM-L6-v2 on the Hugging Face hub does.
 
 from collections.abc import Sequence
 from dataclasses import fields
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from lts_jax.errors import UserError
 from lts_jax.memory.by_length import encode_by_length
-from lts_jax.memory.text import one_line
 from lts_jax.storage import read_json
 
 ALL_MINILM_L6_V2_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
@@ -36,6 +35,8 @@ class MiniLMEncoder:
             UserError: a file or an optional package is missing, the digest or a tensor's shape is another, or the
                 model is not a BERT encoder that this code computes.
         """
+        from lts_jax.models.tokens import load_tokenizer
+
         folder = Path(folder)
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
             if not (folder / name).is_file():
@@ -48,7 +49,8 @@ class MiniLMEncoder:
             raise UserError(
                 f"max_tokens: expected 1 to {self._settings.max_position_embeddings} for this model, got {max_tokens}"
             )
-        self._tokenizer = _read_tokenizer(folder / "tokenizer.json", max_tokens)
+        self._tokenizer = load_tokenizer(folder, extra="minilm")
+        self._tokenizer.enable_truncation(max_tokens)
         if self._tokenizer.get_vocab_size() > self._settings.vocab_size:
             raise UserError(f"{folder}: tokenizer.json has more tokens than config.json's vocab_size")
         self._params = _read_params(folder / "model.safetensors", self._settings)
@@ -91,10 +93,7 @@ def _bucket(size: int, buckets: Sequence[int]) -> int:
 
 def _checked_digest(path: Path, expected: str | None) -> str:
     with path.open("rb") as file:
-        state = sha256()
-        while block := file.read(1 << 20):
-            state.update(block)
-    digest = state.hexdigest()
+        digest = file_digest(file, "sha256").hexdigest()
     if expected is not None and digest != expected.lower():
         raise UserError(f"{path}: expected sha256 {expected}, got {digest}")
     return digest
@@ -115,33 +114,13 @@ def _read_settings(path: Path) -> Any:
     return MiniLMSettings(**{field.name: config[field.name] for field in fields(MiniLMSettings)})
 
 
-def _read_tokenizer(path: Path, max_tokens: int) -> Any:
-    try:
-        from tokenizers import Tokenizer
-    except ModuleNotFoundError:
-        raise UserError("the MiniLM encoder needs the extra minilm: pip install 'lts-jax[minilm]'") from None
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
-        raise UserError(f"{path}: not a tokenizer ({one_line(str(error))})") from None
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return tokenizer
-
-
 def _read_params(path: Path, settings: Any) -> Any:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ModuleNotFoundError:
-        raise UserError("the MiniLM encoder needs the extra minilm: pip install 'lts-jax[minilm]'") from None
     from lts_jax.models.minilm import params_from_tensors
+    from lts_jax.models.weights_files import open_tensors
 
+    with open_tensors({path: None}, extra="minilm") as tensors:
+        read = {name: source.file.get_tensor(name) for name, source in tensors.items()}
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a safetensors file ({one_line(str(error))})") from None
-    try:
-        return params_from_tensors(settings, tensors)
+        return params_from_tensors(settings, read)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

@@ -9,8 +9,8 @@ ANSWERS = ("NO", "YES")
 """Exact strings of the two answers, in the order of the actions: 0 rejects, 1 admits."""
 
 
-def load_tokenizer(folder: Path | str) -> Any:
-    """The `tokenizers.Tokenizer` in `folder`, with neither padding nor truncation.
+def load_tokenizer(folder: Path | str, *, extra: str = "qwen") -> Any:
+    """The `tokenizers.Tokenizer` in `folder`, with neither padding nor truncation. `extra` installs what reads it.
 
     Raises:
         UserError: no `tokenizer.json`, or not a tokenizer.
@@ -19,7 +19,7 @@ def load_tokenizer(folder: Path | str) -> Any:
     try:
         from tokenizers import Tokenizer
     except ModuleNotFoundError:
-        raise UserError("the Qwen3 tokenizer needs the extra qwen: pip install 'lts-jax[qwen]'") from None
+        raise UserError(f"reading a tokenizer needs the extra {extra}: pip install 'lts-jax[{extra}]'") from None
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the tokenizer of a Hugging Face folder")
     try:

@@ -43,8 +43,8 @@ def checkpoint_files(folder: Path) -> dict[Path, set[str] | None]:
 
 
 @contextmanager
-def open_tensors(files: Mapping[Path, set[str] | None]) -> Iterator[Mapping[str, Source]]:
-    """Every tensor of the files, by name, open but not read.
+def open_tensors(files: Mapping[Path, set[str] | None], *, extra: str = "qwen") -> Iterator[Mapping[str, Source]]:
+    """Every tensor of the files, by name, open but not read. `extra` installs what reads them.
 
     Raises:
         UserError: a file is not safetensors, is cut short, or holds other tensors than its index says.
@@ -52,7 +52,7 @@ def open_tensors(files: Mapping[Path, set[str] | None]) -> Iterator[Mapping[str,
     try:
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError:
-        raise UserError("reading weights needs the extra qwen: pip install 'lts-jax[qwen]'") from None
+        raise UserError(f"reading weights needs the extra {extra}: pip install 'lts-jax[{extra}]'") from None
     with ExitStack() as opened:
         tensors: dict[str, Source] = {}
         for path, names in files.items():
