@@ -15,7 +15,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 1 << 16
 _WATCH_SECONDS = 0.05
 _ASK_SECONDS = 0.01
-_DYING_SECONDS = 1.0
+_DYING_SECONDS = 10.0  # on a busy machine; else it takes a moment
+_LOOK_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def _kill_all(leader: int) -> list[int]:
 
 
 async def until_gone(processes: Sequence[int], *, but_first: bool = False) -> None:
-    """Wait until killed processes and all that descend from them are dead, which takes a moment; at most a second.
+    """Wait until killed processes and all that descend from them are dead, which takes a moment; at most ten seconds.
 
     Args:
         processes: of a tree that nobody joins any more.
@@ -236,7 +237,7 @@ async def until_gone(processes: Sequence[int], *, but_first: bool = False) -> No
         families = [descendants(process)[but_first:] for process in processes]
         if not any(_is_alive(process) for family in families for process in family):
             return
-        await asyncio.sleep(_DYING_SECONDS / 1000)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _is_alive(process: int) -> bool:
