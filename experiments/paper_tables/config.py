@@ -20,11 +20,8 @@ from lts_jax.systems.task_source import TaskSettings
 from lts_jax.systems.world import ModelSettings
 from lts_jax.teams.settings import TeamSettings
 
-OBJECTIVES: dict[Objective, dict[str, float]] = {
-    "full": {},
-    "no_usage": {"usage_weight": 0.0},
-    "no_sparsity": {"sparsity_weight": 0.0},
-}
+CREDIT: dict[Objective, str] = {"no_usage": "usage_aware(usage_weight=0)"}  # of the others, the method's
+SPARSITY_WEIGHT: dict[Objective, float] = {"no_sparsity": 0.0}
 SIMULATED = "simulated"
 
 
@@ -127,7 +124,9 @@ def training_settings(config: Config, objective: Objective, budget: BudgetSettin
         num_epochs=config.num_epochs,
         rollout=RolloutSettings(team=TeamSettings(max_rounds=config.max_rounds)),
     )
-    base = replace(base, learning=replace(base.learning, **OBJECTIVES[objective]))
+    sparsity_weight = SPARSITY_WEIGHT.get(objective, base.learning.sparsity_weight)
+    learning = replace(base.learning, sparsity_weight=sparsity_weight)
+    base = replace(base, learning=learning, credit=CREDIT.get(objective, base.credit))
     if config.simulated or config.train_on == "offline":
         return base
     return replace(

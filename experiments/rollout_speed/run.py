@@ -21,12 +21,13 @@ import jax
 from lts_jax.admission.rules import admit_all, admit_none, admit_random
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
-from lts_jax.models.set_transformer import set_transformer
+from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
 from lts_jax.storage import write_json
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings
-from lts_jax.systems.world import almanac_tasks, make_encoder
+from lts_jax.systems.run_parts import make_parts
+from lts_jax.systems.world import almanac_tasks
 
 RESULTS = Path(__file__).parent / "results" / "rollout_speed.json"
 
@@ -42,7 +43,7 @@ class Contender:
 
 def contenders(settings: TrainSettings) -> list[Contender]:
     """Rules, the batched controller, and the same network asked one decision at a time by one rollout at a time."""
-    network = set_transformer(settings.network)
+    network = make_parts(settings).network
     params = network.init(jax.random.key(0))
     batched = BatchedDecider(network, params, make_encoder(settings.encoder), DeciderSettings())
     single = BatchedDecider(

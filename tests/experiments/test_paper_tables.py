@@ -79,7 +79,7 @@ def test_a_row_on_the_simulated_model_trains_compares_and_stands_beside_the_pape
     assert found["measured"]["runtime_reduction_percent"]["low"] is not None
     taught = json.loads((tmp_path / "runs/simulated/training-no_usage/config.json").read_text())["train"]
     tested = json.loads((tmp_path / "runs/simulated/gaia-3teams-no_usage/config.json").read_text())["train"]
-    assert taught["learning"]["usage_weight"] == 0.0 and (taught["world_seed"], tested["world_seed"]) == (0, 1)
+    assert taught["credit"] == "usage_aware(usage_weight=0)" and (taught["world_seed"], tested["world_seed"]) == (0, 1)
     said = capsys.readouterr().out
     assert "training (no_usage): 15 rollouts" in said and "GPT-5.1 47.7, 925" in said
 
