@@ -1,15 +1,15 @@
-"""Admission policies inside the simulator: rules of one line, a network, and an oracle that sees the truth."""
+"""Admission policies for any environment: a constant, what is new, and a network."""
 
+from functools import lru_cache
 from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.teams.environment import Observation, Policy
-from lts_jax.environments.teams.state import RIGHT
+from lts_jax.environments.contract import Observation, Policy
 from lts_jax.models.policy_network import PolicyNetwork
 
-_SURE = 1e9  # a logit that no temperature makes doubtful
+SURE = 1e9  # a logit that no temperature makes doubtful
 
 
 def constant(logit: Array, seen: Observation) -> Array:
@@ -20,7 +20,7 @@ def constant(logit: Array, seen: Observation) -> Array:
 def constant_logit(probability: float) -> Array:
     """The parameter of `constant` that admits with this probability at temperature 1."""
     if probability in {0.0, 1.0}:
-        return jnp.asarray(_SURE if probability else -_SURE, jnp.float32)
+        return jnp.asarray(SURE if probability else -SURE, jnp.float32)
     return jnp.asarray(jnp.log(probability) - jnp.log1p(-probability), jnp.float32)
 
 
@@ -28,16 +28,12 @@ def novelty(threshold: Array, seen: Observation) -> Array:
     """Admit what is less similar than `threshold` to every key so far; keys and summaries are unit vectors."""
     is_key_n = jnp.arange(seen.key_nd.shape[0]) < seen.num_keys
     closest = jnp.max(jnp.where(is_key_n, seen.key_nd @ seen.step_3d[1], -1.0))
-    return jnp.stack([jnp.zeros(()), jnp.where(closest < threshold, _SURE, -_SURE)])
+    return jnp.stack([jnp.zeros(()), jnp.where(closest < threshold, SURE, -SURE)])
 
 
-def only_right(_: Any, seen: Observation) -> Array:
-    """The oracle: admit what holds a right value, of a needed fact or not, and nothing else."""
-    return jnp.stack([jnp.zeros(()), jnp.where(seen.variant == RIGHT, _SURE, -_SURE)])
-
-
+@lru_cache(maxsize=64)
 def of_network(network: PolicyNetwork) -> Policy:
-    """A controller network as a policy; its parameters are the policy's."""
+    """A controller network as a policy; its parameters are the policy's. One network, one object."""
 
     def policy(params: Any, seen: Observation) -> Array:
         return network.decision_logits(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d)
