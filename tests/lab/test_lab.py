@@ -17,7 +17,8 @@ from lts_jax.credit.group_relative import group_relative
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab import lab, sharding
-from lts_jax.lab.lab import LabSettings, at_point, run_points
+from lts_jax.lab.lab import run_points
+from lts_jax.lab.settings import LabSettings, at_point
 from lts_jax.trajectory import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -119,7 +120,7 @@ def test_wrong_settings_are_refused() -> None:
 
 
 def test_measures_by_hand() -> None:
-    from lts_jax.lab.training import measures
+    from lts_jax.environments.measures import measures
 
     shape = (1, 2, 1, 2)
     trajectory = Trajectory(

@@ -52,8 +52,13 @@ def run_points(
         UserError: a field that is not a number of `world`, `learning` or `credit`, a value out of range, a scheme, a
             network or an environment that breaks its contract.
     """
-    measures = results(settings, points, seeds, credit=credit, network=network).measures
-    return grid_rows(points, seeds, measures)
+    return grid_rows(points, seeds, results(settings, points, seeds, credit=credit, network=network).measures)
+
+
+def measure_points(settings: LabSettings, points: Sequence[Point], seeds: Sequence[int]) -> list[dict[str, float]]:
+    """The rows of `run_points` with their measures alone."""
+    measures = results(settings, points, seeds).measures
+    return [{name: row[name] for name in measures} for row in grid_rows(points, seeds, measures)]
 
 
 def results(
@@ -65,8 +70,9 @@ def results(
     network: Network | None = None,
 ) -> Result:
     """As `run_points`, but everything: measures [S], learning curves [S, I], final parameters; S = points x seeds."""
-    schemes = {"": settings.credit if credit is None else credit}
-    return results_by_scheme(settings, schemes, points, seeds, network=network)[""]
+    given = settings.credit if credit is None else credit
+    name = _name_of(given)
+    return results_by_scheme(settings, {name: given}, points, seeds, network=network)[name]
 
 
 def results_by_scheme(
@@ -97,7 +103,7 @@ def results_by_scheme(
         raise UserError(f"schemes: expected at least one, and `only` among them, got {', '.join(schemes) or 'none'}")
     parts = {name: scheme(name if given is None else given) for name, given in schemes.items()}
     numbers = [numbers_at(settings, tuple(parts.values()), point) for point in points]
-    program = _program(_static(settings), tuple(_without_numbers(part) for part in parts.values()), network)
+    program = _program(_static(settings), tuple(_without_numbers(name, part) for name, part in parts.items()), network)
     numbers_s, key_s = stack_points(numbers, len(seeds)), seed_keys(seeds, len(points))
     places = {name: np.full(len(points) * len(seeds), place) for place, name in enumerate(parts)}
     return {
@@ -114,7 +120,8 @@ def plan_of(settings: LabSettings, credit: str | CreditFn | None = None, *, netw
         credit: a scheme in place of the one that the settings name.
         network: the same for the network.
     """
-    return _plan(settings, (scheme(settings.credit if credit is None else credit),), network)
+    given = settings.credit if credit is None else credit
+    return _plan(settings, (replace(scheme(given), text=_name_of(given)),), network)
 
 
 def numbers_at(settings: LabSettings, credits: Sequence[Part], point: Point) -> Numbers:
@@ -166,7 +173,12 @@ def _static(settings: LabSettings) -> LabSettings:
     return replace(settings, world=world, learning=replace(learning, **numbers), credit="usage_aware")
 
 
-def _without_numbers(part: Part) -> Part:
-    """The part without the numbers that are traced, so that one program holds all of them."""
-    kept = tuple((name, value) for name, value in part.given if type(value) is not float)
-    return Part(part.name, part.function, kept)
+def _without_numbers(name: str, part: Part) -> Part:
+    """The part under this name, without the numbers that are traced, so that one program holds all of them."""
+    kept = tuple((setting, value) for setting, value in part.given if type(value) is not float)
+    return Part(name, part.function, kept)
+
+
+def _name_of(credit: str | CreditFn) -> str:
+    """What messages call a scheme."""
+    return credit if isinstance(credit, str) else getattr(credit, "__name__", scheme(credit).text)

@@ -62,7 +62,5 @@ def simulate(
     schemes = {scheme(one).text: one for one in several}
     found = results_by_scheme(settings, schemes, points, chosen, network=network)
     joined = jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts]), *found.values())
-    rows = [
-        {"credit": name, **row} for name, one in found.items() for row in grid_rows(points, chosen, one.measures)
-    ]
+    rows = [{"credit": name, **row} for name, one in found.items() for row in grid_rows(points, chosen, one.measures)]
     return Simulation(tuple(rows), joined.curves, joined.params)

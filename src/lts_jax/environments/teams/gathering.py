@@ -1,4 +1,4 @@
-"""The arrays of a finished rollout: the `Trajectory` that the text side collates, what the controller saw, the truth."""
+"""The arrays of a finished rollout: its `Trajectory`, what the controller saw, and the truth."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -38,9 +38,8 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
     number_e = jnp.arange(shape.num_events)
     end = answers(scene, state)
     at_place = partial(_at_place, shape, events_at(event_e.place, shape.num_events))
-    event_n = events_at(
-        jnp.where(event_e.place < shape.num_events, event_e.entry, shape.num_entries), shape.num_entries
-    )
+    entry_e = jnp.where(event_e.place < shape.num_events, event_e.entry, shape.num_entries)
+    event_n = events_at(entry_e, shape.num_entries)
     reader_bits_nw = jnp.concatenate([state.reader_bits_nw, jnp.zeros_like(state.reader_bits_nw[:1])])
     num_readers_n = jnp.sum(jax.lax.population_count(reader_bits_nw), axis=1).astype(jnp.int32)
     first_pull_n = jnp.concatenate([state.first_pull_seconds_n, jnp.full(1, jnp.inf)])
