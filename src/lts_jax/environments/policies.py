@@ -1,12 +1,13 @@
-"""Admission policies for any environment: a constant, what is new, and a network."""
+"""Admission policies for any environment: a constant, what is new, and a network; and how a logit becomes an action."""
 
 from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.contract import Observation, Policy
+from lts_jax.environments.contract import ASK, Acting, Observation, Policy
 from lts_jax.models.policy_network import PolicyNetwork
 
 SURE = 1e9  # a logit that no temperature makes doubtful
@@ -39,3 +40,20 @@ def of_network(network: PolicyNetwork) -> Policy:
         return network.decision_logits(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d)
 
     return policy
+
+
+def choose_action(logit: Array, draw: Array, acting: Acting, forced: Array | int = ASK) -> tuple[Array, Array]:
+    """What is done at one decision.
+
+    Args:
+        logit: f32[] of admitting less that of rejecting, over the temperature.
+        draw: f32[] uniform in (0, 1).
+        acting: whether the draw counts.
+        forced: the action that a script prescribes, or ASK.
+
+    Returns:
+        i32[] the action, and f32[] its log-probability under the sampling policy, which a forced action keeps.
+    """
+    admits = jnp.where(acting.is_greedy, logit > 0.0, draw < jax.nn.sigmoid(logit))
+    action = jnp.where(forced == ASK, admits, forced == 1).astype(jnp.int32)
+    return action, jax.nn.log_sigmoid(jnp.where(action == 1, logit, -logit))

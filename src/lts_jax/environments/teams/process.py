@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.contract import ASK, Acting, Controller, Observation
+from lts_jax.environments.contract import ASK, Controller, Observation
+from lts_jax.environments.policies import choose_action
 from lts_jax.environments.randomness import uniforms
 from lts_jax.environments.teams.observing import step_triplet
 from lts_jax.environments.teams.once import once
@@ -114,7 +115,7 @@ def decide(scene: Scene, state: State, turn: Turn, work: Work, controller: Contr
     logit = (logit_a[1] - logit_a[0]) / controller.acting.temperature
     fresh_p = (turn.word_p if scene.script.fork is None else step_words(shape, turn.later_w, turn.place))[:NUM_PURPOSES]
     forced = ASK if forced_kt is None else forced_kt.reshape(-1)[turn.place]
-    action, log_prob = _act(logit, uniforms(fresh_p[ADMIT]), controller.acting, forced)
+    action, log_prob = choose_action(logit, uniforms(fresh_p[ADMIT]), controller.acting, forced)
     seconds = turn.now + params.summary_seconds
     after = jnp.where(has_memory, seconds + params.decision_seconds, turn.now)
     is_in = is_decided & (action == 1)
@@ -123,13 +124,6 @@ def decide(scene: Scene, state: State, turn: Turn, work: Work, controller: Contr
     state = admit(state, entry, is_in)
     state = evict(state, params) if shape.bounded_bank else state
     return state, Decision(is_decided, action, log_prob, seconds, after, is_in, seen.num_keys)
-
-
-def _act(logit: Array, draw: Array, acting: Acting, forced: Array | int) -> tuple[Array, Array]:
-    """The action and its log-probability under the sampling policy, which a forced action keeps."""
-    admits = jnp.where(acting.is_greedy, logit > 0.0, draw < jax.nn.sigmoid(logit))
-    action = jnp.where(forced == ASK, admits, forced == 1).astype(jnp.int32)
-    return action, jax.nn.log_sigmoid(jnp.where(action == 1, logit, -logit))
 
 
 def go_on(scene: Scene, state: State, turn: Turn, work: Work, seconds: Array) -> State:
