@@ -88,6 +88,10 @@ def floats(scene, state, event_e):
     return replace(trajectory, action_gkt=trajectory.action_gkt.astype(jnp.float32)), context, truth
 
 
+def nothing(scene, state, event_e):
+    return jnp.zeros(()), gather(NOTES.shape, scene, state, event_e)[1], None
+
+
 def raising(scene, state):
     raise ZeroDivisionError("by nobody")
 
@@ -99,7 +103,7 @@ def raising(scene, state):
             {"gather": floats},
             r"environment: notes: gather: expected action_gkt int32\[2, 2, 4\], got float32\[2, 2, 4\]",
         ),
-        ({"gather": lambda *_: (None, None, None)}, "environment: notes: gather: expected a Trajectory, got a"),
+        ({"gather": nothing}, "environment: notes: gather: expected a Trajectory, got a"),
         ({"is_running": raising}, "environment: notes: tracing a group raises ZeroDivisionError: by nobody"),
         ({"shape": 3}, r"environment: notes: expected a whole number shape.num_teams, got None"),
         ({"params": SimulatorShape()}, "environment: notes: expected a number has_memory among its params, got none"),
