@@ -14,7 +14,7 @@ from lts_jax.errors import UserError
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.networks import NETWORKS, Network, make_network, network_part
 from lts_jax.models.policy_network import PolicyNetwork
-from lts_jax.parts import Part, change, settings_of
+from lts_jax.parts import Part, change, make_part, settings_of
 
 LEARNING_RATE = 0.01  # ten times the text side's default: a hundred updates of a small network, on cheap rollouts
 _SMALL = {"width": 32, "num_layers": 1, "num_heads": 2}  # a set transformer's, where its text says nothing else
@@ -97,7 +97,7 @@ def at_point(settings: LabSettings, point: Mapping[str, float]) -> LabSettings:
     world_of(settings).check(world, settings.shape)
     credit = settings.credit
     if changed["credit"]:
-        credit = _changed(scheme(credit), changed["credit"]).text
+        credit = change(scheme(credit), where="credit", supplied=(), **changed["credit"]).text
     return replace(settings, world=world, learning=learning, credit=credit)
 
 
@@ -116,7 +116,9 @@ def credit_numbers(part: Part, point: Mapping[str, float]) -> dict[str, float]:
         UserError: the scheme has no such setting, or refuses its value.
     """
     named = {name.partition(".")[2]: value for name, value in point.items() if name.startswith("credit.")}
-    part = _changed(part, named) if named else part
+    if named:  # a function may have a name that no text can say
+        name = getattr(part.function, "__name__", part.text)
+        part = make_part(name, part.function, part.settings | named, where="credit")
     values = {one.name: part.settings.get(one.name, one.default) for one in settings_of(part.function)}
     if "first_weight" not in part.settings:
         values.pop("first_weight", None)
@@ -125,10 +127,9 @@ def credit_numbers(part: Part, point: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items()}
 
 
-def _changed(part: Part, settings: Mapping[str, Any]) -> Part:
-    return change(part, where="credit", **settings)
-
-
 @lru_cache(maxsize=1024)
 def _try_numbers(part: Part) -> None:
-    needs(bind(part))  # a scheme refuses numbers of its own that cannot be meant
+    try:
+        needs(bind(part))  # a scheme refuses numbers of its own that cannot be meant
+    except UserError as error:  # anew, without what jax adds to it
+        raise UserError(str(error)) from None
