@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.custom_batching import custom_vmap
 
 from lts_jax.environments.contract import Controller, Environment, Rollouts, Script
+from lts_jax.environments.lanes import lanes_last
+from lts_jax.environments.once import any_at_all
 
 
 def rollout(
@@ -26,7 +27,7 @@ def rollout(
     """
     params, task, controller, script = jax.tree.map(jnp.asarray, (environment.params, task, controller, script))
     scene, start = environment.begin(environment.shape, params, task, prng_key, script)
-    state, event_e = _events(environment, scene, start, controller)
+    state, event_e = lanes_last(partial(_events, environment), apart=2)(scene, start, controller)
     return environment.gather(scene, state, event_e)
 
 
@@ -57,17 +58,6 @@ def _events(environment: Environment, scene: Any, start: Any, controller: Contro
     empty_e = replace(empty_e, place=jnp.full_like(empty_e.place, num_events))
     _, state, event_e = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), start, empty_e))
     return state, event_e
-
-
-@custom_vmap
-def any_at_all(is_so: Array) -> Array:
-    """bool[]: whether any is true; under `jax.vmap` any of all, so that a loop's condition stays one for the batch."""
-    return jnp.any(is_so)
-
-
-@any_at_all.def_vmap
-def _(_: int, __: Any, is_so: Array) -> tuple[Array, bool]:
-    return any_at_all(is_so), False
 
 
 def group(environment: Environment, task: Any, prng_key_g: Array, controller: Controller) -> Rollouts:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.environments.once import once
 from lts_jax.environments.randomness import place_words, uniforms, words
-from lts_jax.environments.teams.once import once
 from lts_jax.environments.teams.state import RIGHT, Scene, State
 from lts_jax.environments.teams.task import NEEDED
 from lts_jax.environments.teams.working import TEAM_PLACES, covers_needed

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.contract import Controller, Environment, Script
+from lts_jax.environments.once import once
 from lts_jax.environments.randomness import seed_words, uniforms
 from lts_jax.environments.teams.gathering import gather, is_right
-from lts_jax.environments.teams.once import once
 from lts_jax.environments.teams.oracle import only_right
 from lts_jax.environments.teams.process import Process, Turn
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape, check_params

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lts_jax.environments.once import pick
 from lts_jax.environments.randomness import byte_noise
-from lts_jax.environments.teams.once import sum_in_halves
 from lts_jax.environments.teams.settings import NUM_CUES
 from lts_jax.environments.teams.state import NOTHING, Scene
 from lts_jax.environments.teams.working import Outcome
@@ -36,19 +36,19 @@ def step_triplet(scene: Scene, outcome: Outcome, step_seconds: Array, noise_word
         [
             has_value,
             -outcome.looks_wrong,
-            jnp.asarray(_USE_OF_KIND)[task.kind_m[node]],
+            pick(jnp.asarray(_USE_OF_KIND), pick(task.kind_m, node)),
             has_value - 1.0,
-            -0.5 * task.find_logit_m[node],
+            -0.5 * pick(task.find_logit_m, node),
             jnp.log(jnp.maximum(step_seconds, 1e-3)) - params.step_log_seconds,
         ]
     )
     shown_3d = jnp.concatenate(
         [
             _SHOWN_3C * cue_c,
-            jnp.broadcast_to(_NAME_WEIGHT * task.name_md[node], (3, shape.embedding_width - NUM_CUES)),
+            jnp.broadcast_to(_NAME_WEIGHT * pick(task.name_md, node), (3, shape.embedding_width - NUM_CUES)),
         ],
         axis=1,
     )
     noise = byte_noise(noise_word_w)[: 3 * shape.embedding_width].reshape(3, -1)
     seen_3d = shown_3d + params.cue_noise * noise / shape.embedding_width**0.5
-    return seen_3d / jnp.maximum(jnp.sqrt(sum_in_halves(seen_3d**2)[:, None]), 1e-6)
+    return seen_3d / jnp.maximum(jnp.sqrt(jnp.sum(seen_3d**2, axis=1, keepdims=True)), 1e-6)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.contract import ASK, Controller, Observation
+from lts_jax.environments.once import once
 from lts_jax.environments.policies import choose_action
 from lts_jax.environments.randomness import uniforms
 from lts_jax.environments.teams.observing import step_triplet
-from lts_jax.environments.teams.once import once
 from lts_jax.environments.teams.sharing import Entry, Looker, admit, evict, read
 from lts_jax.environments.teams.state import Scene, State
 from lts_jax.environments.teams.working import (

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.environments.once import once
 from lts_jax.environments.randomness import pair_uniform
-from lts_jax.environments.teams.once import once
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.environments.teams.state import NOTHING, RIGHT, Scene, State
 from lts_jax.environments.teams.working import Outcome

@@ -1,10 +1,11 @@
-"""What a compiler of loops must be told: compute this number once."""
+"""What a compiler of loops must be told: compute this number once, compare instead of looking up, stop together."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.custom_batching import custom_vmap
 
 
 def once(tree: Any) -> Any:
@@ -26,13 +27,19 @@ def once(tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def sum_in_halves(value: Array) -> Array:
-    """The sum of f32[..., D] over its last axis, one half added to the other until one number is left.
+def pick(value_m: Array, index: Array) -> Array:
+    """value_m[index] for finite numbers [M, ...] and index i32[]: by comparison, as lookups do not vectorise."""
+    node_m = jnp.arange(value_m.shape[0]).reshape(-1, *[1] * (value_m.ndim - 1))
+    least = -jnp.inf if jnp.issubdtype(value_m.dtype, jnp.floating) else jnp.iinfo(value_m.dtype).min
+    return jnp.max(jnp.where(node_m == index, value_m, jnp.asarray(least, value_m.dtype)), axis=0)
 
-    The order is written out, so that the bits do not depend on how a compiler cuts up a reduction.
-    """
-    while (size := value.shape[-1]) > 1:
-        half = size // 2
-        pairs = value[..., :half] + value[..., half : 2 * half]
-        value = jnp.concatenate([pairs, value[..., 2 * half :]], axis=-1) if size % 2 else pairs
-    return once(value[..., 0])
+
+@custom_vmap
+def any_at_all(is_so: Array) -> Array:
+    """bool[]: whether any is true; under `jax.vmap` any of all, so that a loop's condition stays one for the batch."""
+    return jnp.any(is_so)
+
+
+@any_at_all.def_vmap
+def _(_: int, __: Any, is_so: Array) -> tuple[Array, bool]:
+    return any_at_all(is_so), False
