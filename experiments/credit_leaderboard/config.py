@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lts_jax.credit.schemes import SCHEMES
-from lts_jax.environments.teams.replays import ReplaySettings
+from lts_jax.environments.replays import ReplaySettings
 from lts_jax.lab.credit_samples import SampleSettings
-from lts_jax.lab.lab import LabSettings
+from lts_jax.lab.settings import LabSettings
 from lts_jax.learning.settings import LearningSettings
 
 WORLDS: dict[str, dict[str, float]] = {

@@ -11,11 +11,13 @@ from jax import Array
 from trained import SEPARATE
 
 from lts_jax.credit.contract import CreditFn, needed, per_decision
-from lts_jax.environments.teams.environment import Acting, Policy
-from lts_jax.environments.teams.policies import constant, constant_logit, of_network
+from lts_jax.credit.schemes import bind, scheme
+from lts_jax.environments.contract import Acting, Controller, Policy
+from lts_jax.environments.policies import constant, constant_logit, of_network
 from lts_jax.evaluation.fidelity import Fidelity, credit_fidelity, within_rollout_fidelity
-from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, Values, credit_samples
-from lts_jax.lab.lab import LabSettings, at_point, credit_of, network_of, results
+from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, ValueHead, Values, credit_samples
+from lts_jax.lab.lab import results
+from lts_jax.lab.settings import LabSettings, at_point, network_of
 from lts_jax.trajectory import Trajectory
 
 EFFECTS = ("reward_effect", "seconds_saved", "expected_reward_effect", "expected_seconds_saved")
@@ -34,8 +36,8 @@ class Judged:
 
 def schemes_of(config: Config) -> dict[str, CreditFn]:
     """Every scheme with the weights of the study."""
-    learning = config.lab().learning
-    return {name: credit_of(replace(config.lab(), credit=name), learning) for name in config.schemes}
+    first_weight = config.lab().learning.first_weight
+    return {name: bind(scheme(name), first_weight=first_weight) for name in config.schemes}
 
 
 def judge(samples: CreditSamples, policy: str, names: tuple[str, ...], effects: tuple[str, ...]) -> list[Judged]:
@@ -60,15 +62,15 @@ def judge(samples: CreditSamples, policy: str, names: tuple[str, ...], effects: 
 def under_coin(config: Config) -> tuple[CreditSamples, list[Judged]]:
     """Every scheme where a coin decides. Values for gae come from a head trained under the same coin."""
     settings = replace(config.lab(), replays=config.judging)
-    values, params = coin_values(config) if "gae" in config.schemes else (None, None)
+    head = coin_values(config) if "gae" in config.schemes else None
     samples = credit_samples(
-        settings, schemes_of(config), constant, constant_logit(0.5), Acting(1.0, False),
-        sampling=config.coin, seed=7000, values=values, value_params=params,
+        settings, schemes_of(config), Controller(constant, constant_logit(0.5), Acting(1.0, False)),
+        sampling=config.coin, seed=7000, head=head,
     )  # fmt: skip
     return samples, judge(samples, "random(0.5)", config.schemes, EFFECTS)
 
 
-def coin_values(config: Config) -> tuple[Values, Any]:
+def coin_values(config: Config) -> ValueHead:
     """A value head trained while the policy stays a coin: without credit and price nothing moves its logits."""
 
     def no_credit(trajectory: Trajectory) -> Array:
@@ -79,7 +81,7 @@ def coin_values(config: Config) -> tuple[Values, Any]:
     result = results(settings, [{"learning.sparsity_weight": 0.0}], [0, 1], credit=no_credit)
     values = network_of(settings, value_head=True).packed_values
     assert values is not None
-    return values, jax.tree.map(lambda leaf: leaf[0], result.params)
+    return ValueHead(values, jax.tree.map(lambda leaf: leaf[0], result.params))
 
 
 class OwnPolicies:
@@ -109,8 +111,8 @@ class OwnPolicies:
         credits = plain if scheme in plain else {scheme: self.schemes[scheme]}
         sampling: SampleSettings = self.config.own
         return credit_samples(
-            settings, credits, policy, params, Acting(settings.learning.temperature, False),
-            sampling=sampling, seed=8000 + seed, values=values, value_params=params,
+            settings, credits, Controller(policy, params, Acting(settings.learning.temperature, False)),
+            sampling=sampling, seed=8000 + seed, head=None if values is None else ValueHead(values, params),
         )  # fmt: skip
 
 

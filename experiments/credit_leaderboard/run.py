@@ -20,7 +20,7 @@ from parts import coin_of, finite, part_of
 from tables import fidelity_table, ranking_table, rankings, readme_table
 from trained import rule_rows
 
-from lts_jax.environments.teams.replays import ReplaySettings
+from lts_jax.environments.replays import ReplaySettings
 from lts_jax.lab.credit_samples import SampleSettings
 from lts_jax.reports.report import json_plain
 from lts_jax.storage import write_json, write_text

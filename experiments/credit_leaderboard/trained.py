@@ -1,6 +1,7 @@
 """Every scheme trained on the same terms: choose the sparsity weight on some seeds, report on others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +12,13 @@ from config import WORLDS, Config
 from jax import Array
 
 from lts_jax.credit.schemes import SCHEMES
-from lts_jax.environments.teams.environment import Acting
-from lts_jax.environments.teams.policies import novelty, only_right
-from lts_jax.environments.teams.rollout import group
-from lts_jax.environments.teams.task import draw_task
-from lts_jax.lab.lab import LabSettings, at_point, results
-from lts_jax.lab.side_by_side import results_by_scheme
-from lts_jax.lab.training import measures
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.measures import measures
+from lts_jax.environments.policies import novelty
+from lts_jax.environments.rollout import lone_rollouts
+from lts_jax.environments.teams.oracle import only_right
+from lts_jax.lab.lab import results, results_by_scheme
+from lts_jax.lab.settings import LabSettings, at_point, world_of
 
 Row = dict[str, Any]
 SEPARATE = ("gae", "counterfactual", "shapley", "local_group")  # a value head or replays: programs of their own
@@ -136,13 +137,10 @@ def _evaluated(name: str, seeds: Sequence[int], config: Config) -> dict[str, dic
     policy, params = (only_right, jnp.zeros(())) if name == ORACLE else (novelty, jnp.asarray(0.8))
 
     def one(world: Any, key: Array) -> dict[str, Array]:
-        def rolled(task_seed: Array) -> Any:
-            task_key, rollout_key = jax.random.split(task_seed)  # as in simulator.training, to meet the same tasks
-            task = draw_task(settings.shape, world, task_key)
-            return group(settings.shape, world, task, rollout_key[None], policy, params, Acting(1.0, True))[0]
-
-        evaluation_key = jax.random.fold_in(key, 2)
-        return measures(jax.vmap(rolled)(jax.random.split(evaluation_key, config.num_evaluation_tasks)))
+        environment = replace(world_of(settings), params=world)
+        controller = Controller(policy, params, Acting(1.0, True))
+        evaluation_key = jax.random.fold_in(key, 2)  # as in lab.training, to meet the same tasks
+        return measures(lone_rollouts(environment, evaluation_key, controller, config.num_evaluation_tasks))
 
     key_s = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     program = jax.jit(lambda world, key_s: jax.lax.map(partial(one, world), key_s))

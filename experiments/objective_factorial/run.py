@@ -25,7 +25,7 @@ from lts_jax.storage import read_json, write_json, write_text
 
 PARTS = {
     "group-relative": ("credit", {"usage_aware": 1, "reinforce_usage": -1}),
-    "usage bonus": ("learning.usage_weight", {0.5: 1, 0.0: -1}),
+    "usage bonus": ("credit.usage_weight", {0.5: 1, 0.0: -1}),
     "R_first": ("learning.first_weight", {1.0: 1, 0.0: -1}),
     "sparsity": ("learning.sparsity_weight", {0.25: 1, 0.0: -1}),
 }

@@ -23,11 +23,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from poison_figure import picture
 from spread import trial_measures
 
-from lts_jax.environments.teams.environment import Policy
-from lts_jax.environments.teams.policies import of_network
+from lts_jax.environments.contract import Acting, Controller, Policy
+from lts_jax.environments.policies import of_network
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.lab.lab import LabSettings, network_of, results
-from lts_jax.lab.trials import RULES, try_coin, try_policy, try_rules
+from lts_jax.lab.lab import results
+from lts_jax.lab.settings import LabSettings, network_of
+from lts_jax.lab.trials import RULES, Trial, try_coin, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 SHOWN = (
@@ -79,12 +80,13 @@ def main(config: Config) -> None:
 def measured(config: Config, points: Sequence[tuple[float, float]]) -> dict[str, dict[str, np.ndarray]]:
     """Every policy at every point, and a coin that admits as often as `lts`: f64[points, seeds] by measure."""
     settings, seeds = LabSettings(), range(config.seeds)
+    trial = Trial(trial_measures, config.tasks)
     worlds = [{"world.poison_probability": poison, "world.detect_probability": detect} for poison, detect in points]
-    found = try_rules(settings, worlds, seeds, RULES, trial_measures, config.tasks)
+    found = try_rules(settings, worlds, seeds, RULES, trial)
     for name, params_s in trained(config).items():
-        found[name] = try_policy(settings, worlds, seeds, lts(), params_s, trial_measures, config.tasks)
+        found[name] = try_policy(settings, worlds, seeds, Controller(lts(), params_s, Acting(1.0, True)), trial)
     rate_ps = found["lts"]["admission_fraction"]
-    found["coin"] = try_coin(settings, worlds, seeds, rate_ps, trial_measures, config.tasks)
+    found["coin"] = try_coin(settings, worlds, seeds, rate_ps, trial)
     none = found["none"]["runtime_seconds"]
     for one in found.values():
         one["saved_percent"] = 100 * (none - one["runtime_seconds"]) / none

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.contract import Rollouts
+from lts_jax.environments.measures import measures
 from lts_jax.environments.teams.state import PLANTED
-from lts_jax.lab.training import measures
 
 
 def trial_measures(rollouts: Rollouts) -> dict[str, Array]:
@@ -19,7 +19,7 @@ def trial_measures(rollouts: Rollouts) -> dict[str, Array]:
     is_read = is_admitted & is_planted & trajectory.used_gkt
     waited = jnp.where(is_read, trajectory.first_pull_seconds_gkt - trajectory.decision_seconds_gkt, 0.0)
     held = truth.held_km >= 0
-    return measures(trajectory) | {
+    return measures(rollouts) | {
         "planted_admitted": _share(is_admitted & is_planted, trajectory.decision_mask_gkt & is_planted),
         "honest_admitted": _share(is_admitted & holds_value, trajectory.decision_mask_gkt & holds_value),
         "readers_of_planted": _per(truth.num_readers_kt, is_admitted & is_planted),

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import tyro
 
 from lts_jax.commands.simulator import agreement_text
-from lts_jax.environments.teams.environment import Acting
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.rollout import groups
+from lts_jax.environments.teams.environment import TEAMS
 from lts_jax.environments.teams.figures import AGREED, figures
-from lts_jax.environments.teams.policies import constant, constant_logit, only_right
-from lts_jax.environments.teams.rollout import groups
+from lts_jax.environments.teams.oracle import only_right
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.plain import to_plain
@@ -99,9 +101,9 @@ def elsewhere(params: SimulatorParams, config: Config) -> dict[str, dict[str, fl
     }
     found = {}
     for name, (policy, policy_params, has_memory) in policies.items():
-        trajectory, _, _ = jax.jit(
-            partial(groups, shape, policy=policy, acting=Acting(1.0), num_tasks=500, num_rollouts=4)
-        )(replace(params, has_memory=has_memory), jax.random.key(1), policy_params=policy_params)
+        environment = replace(TEAMS, shape=shape, params=replace(params, has_memory=has_memory))
+        run = partial(groups, environment, num_tasks=500, num_rollouts=4)
+        trajectory, _, _ = jax.jit(run)(jax.random.key(1), Controller(policy, policy_params, Acting(1.0)))
         shown = jax.jit(figures)(trajectory)
         names = ("runtime", "reward_agg", "admission_fraction", "read_rate")
         found[name] = {each: float(getattr(shown, each)) for each in names if jnp.isfinite(getattr(shown, each))}

@@ -2,14 +2,15 @@
 
 import jax
 import numpy as np
-from jax_side import ACTING, LEARNING, NETWORK, SHAPE, WORLD
-from numpy_side import Learner, Tasks, rollouts
+from jax_side import ACTING, ENVIRONMENT, LEARNING, NETWORK, SHAPE, WORLD
+from numpy_side import Learner as NumpyLearner
+from numpy_side import Tasks, rollouts
 
 from lts_jax.credit.reinforce import reinforce
-from lts_jax.environments.teams.policies import of_network
-from lts_jax.environments.teams.randomness import seed_words
-from lts_jax.environments.teams.rollout import group
-from lts_jax.environments.teams.task import draw_task
+from lts_jax.environments.contract import Controller
+from lts_jax.environments.policies import of_network
+from lts_jax.environments.randomness import seed_words
+from lts_jax.environments.rollout import draw_group, group
 from lts_jax.learning import update
 from lts_jax.learning.state import init_state
 
@@ -24,10 +25,8 @@ def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, fl
     state = type(state)(noisy, state.opt_state, state.num_updates, state.num_skipped, state.prng_key)
 
     def one(key: jax.Array) -> tuple:
-        task_key, rollout_key = jax.random.split(key)
-        task = draw_task(SHAPE, WORLD, task_key)
-        key_g = jax.random.split(rollout_key, num_rollouts)
-        rolled = group(SHAPE, WORLD, task, key_g, of_network(NETWORK), noisy, ACTING)
+        task, key_g = draw_group(ENVIRONMENT, key, num_rollouts)
+        rolled = group(ENVIRONMENT, task, key_g, Controller(of_network(NETWORK), noisy, ACTING))
         return task, jax.vmap(seed_words)(key_g), rolled
 
     task_b, seed_bgw, (trajectory, context, _) = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), num_tasks))
@@ -38,7 +37,7 @@ def numpy_equals_jax(num_tasks: int = 16, num_rollouts: int = 4) -> dict[str, fl
     names = ("kind_m", "before_m", "find_logit_m", "common_order_m", "name_md", "query_d")
     tasks = Tasks(*(last(getattr(task_b, name)) for name in names))
     seeds = np.asarray(seed_bgw).reshape(-1, 2).T.copy()
-    learner = Learner({name: np.asarray(value) for name, value in noisy.items()}, LEARNING)
+    learner = NumpyLearner({name: np.asarray(value) for name, value in noisy.items()}, LEARNING)
     rolled = rollouts(SHAPE, WORLD, tasks, seeds, learner.weights, LEARNING.temperature)
     learner.update(rolled)
     action = np.zeros((num_tasks * num_rollouts, SHAPE.num_events), int)

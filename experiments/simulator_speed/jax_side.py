@@ -1,6 +1,7 @@
 """The contender: simulator and learner in one compiled program."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -8,9 +9,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.reinforce import reinforce
-from lts_jax.environments.teams.environment import Acting
-from lts_jax.environments.teams.policies import of_network
-from lts_jax.environments.teams.rollout import groups
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.policies import of_network
+from lts_jax.environments.rollout import groups
+from lts_jax.environments.teams.environment import TEAMS
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
@@ -21,6 +23,7 @@ from lts_jax.trajectory import DecisionContext, Trajectory
 
 SHAPE = SimulatorShape(num_teams=3, max_steps=12, num_nodes=12, num_entries=36, embedding_width=8)
 WORLD = SimulatorParams(step_limit=12.0)
+ENVIRONMENT = replace(TEAMS, shape=SHAPE, params=WORLD)
 LEARNING = LearningSettings()
 ACTING = Acting(LEARNING.temperature, False)
 NETWORK = pooled(PooledSettings(embedding_width=8, hidden_width=16, sees_keys=False))
@@ -32,7 +35,7 @@ def batch(
 ) -> tuple[Trajectory, DecisionContext]:
     """Rollouts of fresh tasks."""
     sizes = {"num_tasks": num_tasks, "num_rollouts": num_rollouts}
-    return groups(SHAPE, WORLD, prng_key, of_network(network), params, ACTING, **sizes)[:2]
+    return groups(ENVIRONMENT, prng_key, Controller(of_network(network), params, ACTING), **sizes)[:2]
 
 
 def train(

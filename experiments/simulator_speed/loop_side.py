@@ -10,7 +10,7 @@ import numpy as np
 from jax_side import LEARNING, NETWORK, SHAPE, WORLD
 
 from lts_jax.credit.reinforce import reinforce
-from lts_jax.environments.teams.randomness import seed_words
+from lts_jax.environments.randomness import seed_words
 from lts_jax.environments.teams.task import draw_task
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import make_update
@@ -57,7 +57,7 @@ class Loop:
                     twin.twin_rollout(SHAPE, WORLD, tasks[-1], seed, decide, temperature=LEARNING.temperature)
                 )
                 num_steps += len(rolled[-1].steps)
-        self.state, _ = _UPDATE(self.state, *_stacked(tasks, rolled, num_rollouts))
+        self.state, _, _ = _UPDATE(self.state, *_stacked(tasks, rolled, num_rollouts))
         self.num_updates += 1
         return num_steps
 

@@ -66,7 +66,7 @@ def contenders(num_rounds: int) -> dict[str, object]:
     from loop_side import new_loop
     from numpy_side import Learner, draw_tasks, rollouts
 
-    from lts_jax.environments.teams.policies import constant, constant_logit
+    from lts_jax.environments.policies import constant, constant_logit
     from lts_jax.models.policy_network import PolicyNetwork
 
     agreement = numpy_equals_jax()

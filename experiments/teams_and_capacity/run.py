@@ -22,18 +22,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from frontier_figure import picture
 
-from lts_jax.environments.teams.environment import Observation, Policy
-from lts_jax.environments.teams.policies import of_network
-from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.contract import Acting, Controller, Observation, Policy, Rollouts
+from lts_jax.environments.measures import measures
+from lts_jax.environments.policies import of_network
 from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.lab.lab import LabSettings, network_of, results
-from lts_jax.lab.training import measures
-from lts_jax.lab.trials import RULES, try_policy, try_rules
+from lts_jax.lab.lab import results
+from lts_jax.lab.settings import LabSettings, network_of
+from lts_jax.lab.trials import RULES, Trial, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 EVICT_RULES = {"age": 0.0, "use": 1.0, "value": 2.0}
 UNBOUNDED = 1e9
+GREEDY = Acting(1.0, True)
 SHOWN = ("reward", "runtime_seconds", "compute_seconds", "steps_per_team", "admission_fraction", "read_rate", "reach")
 # LTS (arXiv 2602.05965), GAIA with Qwen3-32B: K, score and seconds of M1-Parallel, then of LTS without retraining.
 PAPER = ((1, 22.5, 758, None, None), (2, 23.0, 1161, 28.5, 828), (3, 24.8, 1569, 30.4, 892),
@@ -106,10 +107,12 @@ def of_teams(config: Config, num_teams: int, num_tasks: int, params_s: Any) -> t
     settings, seeds = settings_of(num_teams), range(config.seeds)
     rules = {name: RULES[name] for name in ("none", "all", "novelty")}
     points = [{"world.listing_window": UNBOUNDED}, {"world.listing_window": float(config.window)}]
-    tried = try_rules(settings, points, seeds, rules, trial_measures, num_tasks)
+    tried = try_rules(settings, points, seeds, rules, Trial(trial_measures, num_tasks))
     found = {name: {key: value[:1] for key, value in one.items()} for name, one in tried.items()}
     found["all_newest"] = {key: value[1:] for key, value in tried["all"].items()}
-    found["lts"] = try_policy(settings, [{}], seeds, lts(), params_s, trial_measures, num_tasks)
+    found["lts"] = try_policy(
+        settings, [{}], seeds, Controller(lts(), params_s, GREEDY), Trial(trial_measures, num_tasks)
+    )
     rows = [{"num_teams": num_teams, "policy": name} | row(one, 0) for name, one in found.items()]
     return rows, [gain_line(name, found["none"], one) for name, one in found.items() if name != "none"]
 
@@ -122,9 +125,10 @@ def of_banks(config: Config, num_teams: int, num_tasks: int, params_s: Any) -> l
         {"world.evict_rule": EVICT_RULES[name], "world.capacity": float(size or UNBOUNDED)} for name, size in cells
     ]
     rules = {name: RULES[name] for name in ("all", "novelty")}
-    found = dict(try_rules(settings, points, seeds, rules, trial_measures, num_tasks))
+    found = dict(try_rules(settings, points, seeds, rules, Trial(trial_measures, num_tasks)))
     for name, policy in (("lts", lts()), ("all_valued", admitting_all(lts()))):
-        found[name] = try_policy(settings, points, seeds, policy, params_s, trial_measures, num_tasks)
+        controller = Controller(policy, params_s, GREEDY)
+        found[name] = try_policy(settings, points, seeds, controller, Trial(trial_measures, num_tasks))
     return [
         {"num_teams": num_teams, "policy": name, "evict_rule": rule, "capacity": size} | row(one, place)
         for name, one in found.items()
@@ -156,7 +160,7 @@ def trial_measures(rollouts: Rollouts) -> dict[str, jax.Array]:
     own_gk = jnp.minimum(trajectory.finish_seconds_gk, trajectory.runtime_g[..., None])
     is_decided = jnp.any(trajectory.decision_mask_gkt)
     refused = jnp.sum(trajectory.step_mask_gkt & ~trajectory.decision_mask_gkt & is_decided)
-    return measures(trajectory) | {
+    return measures(rollouts) | {
         "compute_seconds": jnp.mean(jnp.sum(own_gk, axis=-1)),
         "team_seconds": jnp.mean(own_gk),
         "team_reward": jnp.mean(truth.score_k),

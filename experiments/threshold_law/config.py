@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from probes import ProbeSettings
 
-from lts_jax.lab.lab import LabSettings
+from lts_jax.lab.settings import LabSettings
 
-USAGE, SPARSITY = "learning.usage_weight", "learning.sparsity_weight"
+USAGE, SPARSITY = "credit.usage_weight", "learning.sparsity_weight"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from jax import Array
 
 from lts_jax.credit.group_relative import centred, spread
 from lts_jax.credit.returns import combined
-from lts_jax.environments.teams.environment import ASK, Acting
-from lts_jax.environments.teams.policies import of_network
-from lts_jax.environments.teams.rollout import group, rollout
-from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
+from lts_jax.environments.contract import ASK, Acting, Controller, Environment, Policy, Script
+from lts_jax.environments.policies import of_network
+from lts_jax.environments.rollout import group, rollout
 from lts_jax.environments.teams.state import NOTHING, RIGHT, STALE
-from lts_jax.environments.teams.task import DEAD_END, DETOUR, NEEDED, SimulatedTask, draw_task
+from lts_jax.environments.teams.task import DEAD_END, DETOUR, NEEDED, SimulatedTask
 from lts_jax.models.policy_network import PolicyNetwork
 
 KINDS = (
@@ -59,22 +58,16 @@ class Probes:
 
 
 def probe(
-    shape: SimulatorShape,
-    network: PolicyNetwork,
-    world: SimulatorParams,
-    settings: ProbeSettings,
-    params: Any,
-    temperature: Array,
-    prng_key: Array,
+    environment: Environment, policy: Policy, settings: ProbeSettings, params: Any, temperature: Array, prng_key: Array
 ) -> Probes:
     """Probes of one controller on fresh tasks, acting as it does in training."""
-    policy, acting = of_network(network), Acting(temperature, False)
+    shape, controller = environment.shape, Controller(policy, params, Acting(temperature, False))
 
     def one(task_key: Array) -> Probes:
         draw_key, rollout_key, place_key = jax.random.split(task_key, 3)
-        task = draw_task(shape, world, draw_key)
+        task = environment.draw_task(shape, environment.params, draw_key)
         key_g = jax.random.split(rollout_key, settings.num_rollouts)
-        trajectory, _, truth = group(shape, world, task, key_g, policy, params, acting)
+        trajectory, _, truth = group(environment, task, key_g, controller)
         draw_gx = jax.random.uniform(place_key, (settings.num_rollouts, shape.num_events))
         decided_gx = trajectory.decision_mask_gkt.reshape(settings.num_rollouts, -1)
         place_gr = jnp.argsort(jnp.where(decided_gx, draw_gx, 2.0), axis=1)[:, : settings.num_places]
@@ -87,7 +80,7 @@ def probe(
         def turned(key: Array, place: Array, action: Array) -> tuple[Array, ...]:
             forced_x = jnp.full(shape.num_events, ASK).at[place].set(1 - action)
             forced_kt = forced_x.reshape(shape.num_teams, shape.max_steps)
-            other = rollout(shape, world, task, key, policy, params, acting, forced_kt)[0]
+            other = rollout(environment, task, key, controller, Script(forced_kt))[0]
             used = other.used_gkt.reshape(-1)[place]
             return other.reward_agg_g, other.reward_first_g, other.runtime_g, used
 
@@ -138,6 +131,6 @@ def kinds(task: SimulatedTask, node: Array, variant: Array) -> Array:
     return jnp.where(variant == NOTHING, jnp.where(is_fact, 5, 6), jnp.where(is_fact, value, elsewhere))
 
 
-def make_probe(shape: SimulatorShape, network: PolicyNetwork, world: SimulatorParams, settings: ProbeSettings) -> Any:
+def make_probe(environment: Environment, network: PolicyNetwork, settings: ProbeSettings) -> Any:
     """The probe as a function of what differs between controllers: (params, temperature, key)."""
-    return partial(probe, shape, network, world, settings)
+    return partial(probe, environment, of_network(network), settings)

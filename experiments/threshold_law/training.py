@@ -10,7 +10,8 @@ import numpy as np
 from config import LawSettings, Variant
 from probes import KINDS, Probes, make_probe
 
-from lts_jax.lab.lab import LabSettings, network_of, results
+from lts_jax.lab.lab import results
+from lts_jax.lab.settings import LabSettings, network_of, world_of
 from lts_jax.lab.sharding import over_points
 
 PROBE_SEED = 1000  # added to a run's seed: probes are on tasks that no controller was trained on
@@ -45,7 +46,7 @@ def _probe(settings: LabSettings, law: LawSettings) -> Any:
 
 @lru_cache
 def _probe_of(settings: LabSettings, law: LawSettings) -> Any:
-    return make_probe(settings.shape, network_of(settings), settings.world, law.probes)
+    return make_probe(world_of(settings), network_of(settings), law.probes)
 
 
 def summed(probes: Probes) -> dict[str, np.ndarray]:

@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from crossover import Crossing, crossings
 from sharing_maps import picture
 
-from lts_jax.environments.teams.environment import Policy
+from lts_jax.environments.contract import Acting, Controller, Policy, Rollouts
+from lts_jax.environments.measures import measures
+from lts_jax.environments.policies import of_network
 from lts_jax.environments.teams.params_file import read_params
-from lts_jax.environments.teams.policies import of_network
-from lts_jax.environments.teams.rollout import Rollouts
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.lab.lab import LabSettings, network_of, results
-from lts_jax.lab.training import measures
-from lts_jax.lab.trials import RULES, try_coin, try_policy, try_rules
+from lts_jax.lab.lab import results
+from lts_jax.lab.settings import LabSettings, network_of
+from lts_jax.lab.trials import RULES, Trial, try_coin, try_policy, try_rules
 from lts_jax.storage import write_bytes, write_json, write_text
 
 KINDS = {"wrong": "world.wrong_probability", "stale": "world.stale_probability"}  # one is swept, the other stays
@@ -94,11 +94,12 @@ def measured_map(config: Config, field: str, params_s: object) -> Measured:
     """Every policy in every cell."""
     points = [{"world.overlap": overlap, field: error} for overlap in config.overlaps for error in config.errors]
     settings, seeds = laboratory(config), range(config.seeds)
+    trial = Trial(trial_measures, config.tasks)
     rules = {name: RULES[name] for name in ("none", "all", "novelty", "oracle")}
-    found = try_rules(settings, points, seeds, rules, trial_measures, config.tasks)
-    found["lts"] = try_policy(settings, points, seeds, lts(), params_s, trial_measures, config.tasks)
+    found = try_rules(settings, points, seeds, rules, trial)
+    found["lts"] = try_policy(settings, points, seeds, Controller(lts(), params_s, Acting(1.0, True)), trial)
     rate_ps = found["lts"]["admission_fraction"]
-    found["coin"] = try_coin(settings, points, seeds, rate_ps, trial_measures, config.tasks)
+    found["coin"] = try_coin(settings, points, seeds, rate_ps, trial)
     shape = (len(config.overlaps), len(config.errors), config.seeds)
     return {name: {key: value.reshape(shape) for key, value in one.items()} for name, one in found.items()}
 
@@ -111,7 +112,7 @@ def lts() -> Policy:
 
 def trial_measures(rollouts: Rollouts) -> dict[str, jax.Array]:
     """What a trial is measured by."""
-    return measures(rollouts[0])
+    return measures(rollouts)
 
 
 def saved_percent(measured: Measured) -> dict[str, np.ndarray]:

@@ -142,7 +142,7 @@ def test_the_factorial_reads_a_sweep_and_writes_its_tables(factorial, tmp_path, 
     rows = [dict(zip(levels, cell, strict=True)) for cell in itertools.product(*levels.values())]
     table = []
     for row, seed in itertools.product(rows, range(6)):
-        bonus, stored = row["learning.usage_weight"], 1.0 if row["learning.sparsity_weight"] == 0.0 else 0.0
+        bonus, stored = row["credit.usage_weight"], 1.0 if row["learning.sparsity_weight"] == 0.0 else 0.0
         seconds = 300.0 - 100.0 * bonus + seed  # fifty seconds less with the bonus, in every seed
         measured = {"reward": 0.1 * seed, "runtime_seconds": seconds, "read_rate": 0.4}
         table.append(row | {"seed": seed} | measured | {"admission_fraction": max(stored, bonus)})

@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lts_jax.credit.schemes import scheme
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
-from lts_jax.lab.lab import LabSettings, plan_of
+from lts_jax.lab.grid import stack_points
+from lts_jax.lab.lab import numbers_at, plan_of
+from lts_jax.lab.settings import LabSettings
 from lts_jax.lab.sharding import over_points
 from lts_jax.lab.training import train
-from lts_jax.learning.settings import LearningSettings
 
 SETTINGS = LabSettings(
     shape=SimulatorShape(num_teams=2, max_steps=5, num_nodes=5, num_entries=8, embedding_width=8),
@@ -34,12 +36,11 @@ def training() -> Any:
 
 def trained(sparsity: tuple[float, ...], seeds: tuple[int, ...]) -> Any:
     """Strict trainings at these points: final states and curves [S, ...]."""
-    world = jax.tree.map(lambda value: jnp.full(len(seeds), value), SETTINGS.world)
-    base = jax.tree.map(lambda value: jnp.full(len(seeds), value, jnp.float32), SETTINGS.learning)
-    numbers = {name: getattr(base, name) for name in LearningSettings.__dataclass_fields__}
-    learning = LearningSettings(**(numbers | {"sparsity_weight": jnp.asarray(sparsity)}))
+    points = [{"learning.sparsity_weight": weight} for weight in sparsity]
+    numbers = [numbers_at(SETTINGS, (scheme(SETTINGS.credit),), point) for point in points]
+    numbers_s = stack_points(numbers, 1)
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    state, curves = over_points(training(), (world, learning, keys), is_strict=True)
+    state, curves = over_points(training(), (numbers_s, keys), is_strict=True)
     return state.params, curves
 
 

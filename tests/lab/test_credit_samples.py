@@ -9,13 +9,13 @@ import pytest
 from jax import Array
 
 from lts_jax.credit.replays import counterfactual
-from lts_jax.environments.teams.environment import Acting
-from lts_jax.environments.teams.policies import constant, constant_logit
-from lts_jax.environments.teams.replays import ReplaySettings
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.replays import ReplaySettings
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, credit_samples
-from lts_jax.lab.lab import LabSettings
+from lts_jax.lab.settings import LabSettings
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.trajectory import Trajectory
 
@@ -31,6 +31,9 @@ SETTINGS = LabSettings(
 SAMPLING = SampleSettings(num_tasks=5, num_futures=2, max_future_places=3, tasks_per_call=3)
 
 
+COIN = Controller(constant, constant_logit(0.5), Acting(1.0, False))
+
+
 def one_each(trajectory: Trajectory) -> Array:
     return trajectory.decision_mask_gkt.astype(jnp.float32) * trajectory.rollout_mask_g[:, None, None]
 
@@ -40,7 +43,7 @@ CREDITS = {"counterfactual": partial(counterfactual, first_weight=0.0), "one_eac
 
 def sampled(settings: LabSettings, admit_probability: float) -> CreditSamples:
     logit = constant_logit(admit_probability)
-    return credit_samples(settings, CREDITS, constant, logit, Acting(1.0, False), sampling=SAMPLING, seed=1)
+    return credit_samples(settings, CREDITS, Controller(constant, logit, Acting(1.0, False)), sampling=SAMPLING, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_futures_are_drawn_for_a_few_admissions_of_every_rollout(everything) -> 
 def test_without_readers_an_admission_changes_no_reward_and_only_costs_time(everything) -> None:
     world = replace(SETTINGS.world, pull_probability=0.0, idle_pull_probability=0.0)
     ignored = credit_samples(
-        replace(SETTINGS, world=world), CREDITS, constant, constant_logit(1.0), Acting(1.0, False),
+        replace(SETTINGS, world=world), CREDITS, Controller(constant, constant_logit(1.0), Acting(1.0, False)),
         sampling=replace(SAMPLING, num_tasks=3), seed=1,
     )  # fmt: skip
     drawn = np.isfinite(ignored.expected_reward_effect)
@@ -90,6 +93,6 @@ def test_sizes_and_schemes_are_refused_in_one_line() -> None:
         SampleSettings(num_tasks=0)
     with pytest.raises(UserError, match="credit scheme broken: expected shape"):
         credit_samples(
-            SETTINGS, {"broken": lambda trajectory: trajectory.reward_agg_g}, constant, constant_logit(0.5),
-            Acting(1.0, False), sampling=SAMPLING, seed=1,
+            SETTINGS, {"broken": lambda trajectory: trajectory.reward_agg_g}, COIN,
+            sampling=SAMPLING, seed=1,
         )  # fmt: skip

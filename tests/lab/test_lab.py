@@ -17,7 +17,8 @@ from lts_jax.credit.group_relative import group_relative
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab import lab, sharding
-from lts_jax.lab.lab import LabSettings, at_point, run_points
+from lts_jax.lab.lab import plan_of, run_points
+from lts_jax.lab.settings import LabSettings, at_point, network_of
 from lts_jax.trajectory import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -75,6 +76,56 @@ def test_a_whole_run_in_one_program(strict) -> None:
     assert changed[0]["runtime_seconds_none"] < full["runtime_seconds_none"]
 
 
+def paid(trajectory: Trajectory, *, price: float = 0.2) -> jax.Array:
+    """One for an admission, less a price."""
+    return per_decision(trajectory.action_gkt * (1.0 - price), trajectory, trajectory.rollout_mask_g)
+
+
+def test_numbers_of_a_scheme_sweep_in_one_program_and_stand_in_the_rows() -> None:
+    settings = replace(SETTINGS, num_iterations=12, learning=replace(SETTINGS.learning, learning_rate=0.05))
+    num_traces = []
+
+    def counted(trajectory: Trajectory, *, price: float = 0.2) -> jax.Array:
+        num_traces.append(price)
+        return paid(trajectory, price=price)
+
+    points = [{"credit.price": price} for price in (-1.0, 3.0)]
+    cheap, dear = run_points(settings, points, (4,), credit=counted)
+    before = len(num_traces)
+    again = run_points(settings, [{"credit.price": 3.0}, {"credit.price": -1.0}], (4,), credit=counted)
+    assert len(num_traces) <= before + 8  # new numbers are tried on a small group; nothing is compiled anew
+    assert (cheap["credit.price"], cheap["seed"], dear["credit.price"]) == (-1.0, 4, 3.0)
+    assert cheap["admission_fraction"] > 0.9 and dear["admission_fraction"] < 0.1
+    assert again == [dear, cheap]
+    text = at_point(replace(settings, credit="time_discounted_usage"), {"credit.decay_seconds": 60.0}).credit
+    assert text == "time_discounted_usage(decay_seconds=60)"
+
+
+@pytest.mark.parametrize(
+    ("credit", "point", "message"),
+    [
+        (paid, {"credit.cost": 1.0}, r"^credit: paid has no setting 'cost'; it takes price$"),
+        ("gae", {"credit.discount": 2.0}, "^discount: expected from 0 to 1, got 2$"),
+        ("gae(discount=2)", {}, "^discount: expected from 0 to 1, got 2$"),
+        ("gea", {}, r"^credit: expected a name, .*did you mean gae"),
+    ],
+)
+def test_a_scheme_s_wrong_number_is_refused(credit, point, message) -> None:
+    with pytest.raises(UserError, match=message):
+        run_points(SETTINGS, [point], (0,), credit=credit)
+
+
+def test_a_network_is_named_by_a_text_or_given() -> None:
+    assert network_of(replace(SETTINGS, network="set_transformer")).key_window == SETTINGS.shape.num_entries
+    wide = network_of(replace(SETTINGS, network="set_transformer(width=64)"))
+    assert "64" in wide.name
+    assert network_of(SETTINGS, network=wide) is wide
+    with pytest.raises(UserError, match=r"^network: expected one with packed_values"):
+        plan_of(SETTINGS, "gae", network=wide)
+    with pytest.raises(UserError, match=r"^network: "):
+        LabSettings(network="pool")
+
+
 def wrong_shape(trajectory: Trajectory) -> jax.Array:
     return group_relative(trajectory)[:, 0]
 
@@ -97,9 +148,9 @@ def test_a_scheme_that_breaks_its_contract_is_refused_by_name(credit) -> None:
     ("point", "message"),
     [
         ({"world.overlap": 1.5}, "world.overlap: expected from 0 to 1, got 1.5"),
-        ({"world.overlaps": 0.5}, "world.overlaps: expected a number of world or learning, as world.overlap"),
-        ({"shape.num_teams": 4}, "shape.num_teams: expected a number of world or learning, as world.overlap"),
-        ({"learning.temperature": 0.0}, "LearningSettings.temperature: expected more than 0, got 0.0"),
+        ({"world.overlaps": 0.5}, "world.overlaps: expected a number of world, learning or credit, as world.overlap"),
+        ({"shape.num_teams": 4}, "shape.num_teams: expected a number of world, learning or credit, as world.overlap"),
+        ({"learning.temperature": 0.0}, "learning.temperature: expected more than 0, got 0.0"),
     ],
 )
 def test_a_wrong_point_is_refused_before_anything_is_compiled(point, message) -> None:
@@ -114,12 +165,12 @@ def test_wrong_settings_are_refused() -> None:
     small = LabSettings(shape=SimulatorShape(num_nodes=4), world=SimulatorParams(needed_high=6.0))
     with pytest.raises(UserError, match=r"^world.needed_high: expected at most shape.num_nodes = 4, got 6$"):
         run_points(small, [{}], (0,))
-    with pytest.raises(UserError, match="credit scheme: expected one of"):
+    with pytest.raises(UserError, match=r"^credit: expected a name"):
         LabSettings(credit="best")
 
 
 def test_measures_by_hand() -> None:
-    from lts_jax.lab.training import measures
+    from lts_jax.environments.measures import measures
 
     shape = (1, 2, 1, 2)
     trajectory = Trajectory(
@@ -138,7 +189,7 @@ def test_measures_by_hand() -> None:
         decision_mask_gkt=np.array([[[[True, True]], [[True, False]]]]),
         rollout_mask_g=np.ones((1, 2), bool),
     )
-    found = {name: float(value) for name, value in measures(trajectory).items()}
+    found = {name: float(value) for name, value in measures((trajectory, None, None)).items()}
     expected = {"reward": 0.5, "reward_first": 0.25, "runtime_seconds": 150.0, "steps_per_team": 1.5}
     expected |= {"admission_fraction": 1.0, "read_rate": 2 / 3, "reach": 1.0}
     assert found == pytest.approx(expected)

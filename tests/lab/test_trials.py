@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lts_jax.environments.teams.rollout import Rollouts
+from lts_jax.environments.contract import Rollouts
+from lts_jax.environments.measures import measures
 from lts_jax.environments.teams.settings import SimulatorShape
-from lts_jax.lab.lab import LabSettings
-from lts_jax.lab.training import measures
-from lts_jax.lab.trials import RULES, try_coin, try_rules
+from lts_jax.lab.settings import LabSettings
+from lts_jax.lab.trials import RULES, Trial, try_coin, try_rules
 
 SETTINGS = LabSettings(shape=SimulatorShape(num_teams=2, max_steps=6, num_entries=12))
 POINTS = [{"world.wrong_probability": 0.0}, {"world.wrong_probability": 1.0}]
@@ -18,7 +18,7 @@ def measure(rollouts: Rollouts) -> dict:
     trajectory, _, truth = rollouts
     holds_wrong = (truth.held_km > 0).any()
     agree_k = truth.answer_k[..., :1] == truth.answer_k
-    return measures(trajectory) | {
+    return measures(rollouts) | {
         "holds_wrong": holds_wrong,
         "num_decisions": trajectory.decision_mask_gkt.sum(),
         "right_ones_agree": (agree_k | ~(truth.is_right_k & truth.is_right_k[..., :1])).all(),
@@ -27,7 +27,7 @@ def measure(rollouts: Rollouts) -> dict:
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    return try_rules(SETTINGS, POINTS, SEEDS, RULES, measure, 24)
+    return try_rules(SETTINGS, POINTS, SEEDS, RULES, Trial(measure, 24))
 
 
 def test_measures_come_by_rule_point_and_seed(found):
@@ -60,5 +60,5 @@ def test_the_truth_names_held_values_and_answers(found):
 
 def test_a_coin_admits_as_often_as_it_is_told():
     told = np.array([[0.1, 0.8], [0.3, 1.0]])  # points x seeds: .2 and .9 on average
-    coin = try_coin(SETTINGS, POINTS, SEEDS, told, measure, 24)
+    coin = try_coin(SETTINGS, POINTS, SEEDS, told, Trial(measure, 24))
     assert coin["admission_fraction"].mean(0) == pytest.approx([0.2, 0.9], abs=0.08)

@@ -8,7 +8,7 @@ import pytest
 
 from lts_jax.cli import main
 from lts_jax.commands.sweep import sweep_bar
-from lts_jax.lab.lab import run_points
+from lts_jax.lab.lab import measure_points
 from lts_jax.sweeps.fields import sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, read_table
 from lts_jax.sweeps.plan import with_settings
@@ -116,7 +116,7 @@ def test_a_simulated_sweep_from_the_command_to_the_table(capsys, tmp_path):
     assert {"reward", "runtime_seconds", "admission_fraction", "read_rate", "reach"} <= set(measures)
     # A point's row is the one that it gets without the others, to the rounding of the compiled program.
     settings = with_settings(SIDES["simulator"].default_settings(), [*TINY_LAB, "credit=reinforce"])
-    alone = run_points(settings, [{"learning.sparsity_weight": 0.5}] * 2, [0, 1, 2])
+    alone = measure_points(settings, [{"learning.sparsity_weight": 0.5}] * 2, [0, 1, 2])
     assert [row["reward"] for row in rows[3:6]] == pytest.approx([row["reward"] for row in alone[:3]], abs=1e-5)
     assert len(list((folder.path / "parts").iterdir())) == 2 and (folder.path / "report.html").exists()
     expected = folder.results.read_bytes()

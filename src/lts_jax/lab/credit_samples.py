@@ -19,21 +19,26 @@ from jax import Array
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn, admitted
 from lts_jax.credit.returns import combined
-from lts_jax.environments.teams.environment import ASK, Acting, Fork, Policy
-from lts_jax.environments.teams.randomness import seed_words
-from lts_jax.environments.teams.replays import Original, flip_decisions, with_replays
-from lts_jax.environments.teams.rollout import group, rollout
-from lts_jax.environments.teams.settings import SimulatorParams
-from lts_jax.environments.teams.state import RIGHT
-from lts_jax.environments.teams.task import draw_task
+from lts_jax.environments.contract import ASK, Controller, Fork, Script
+from lts_jax.environments.randomness import seed_words
+from lts_jax.environments.replays import Original, flip_decisions, with_replays
+from lts_jax.environments.rollout import draw_group, group, rollout
 from lts_jax.errors import UserError
-from lts_jax.lab.lab import LabSettings
+from lts_jax.lab.settings import LabSettings, world_of
 from lts_jax.models.policy_network import Params
-from lts_jax.trajectory import DecisionContext
+from lts_jax.trajectory import DecisionContext, FlippedRollouts, Trajectory
 
 _FUTURES, _PLACES = 0xFC, 0xFD  # purposes folded into a rollout's key
 Values = Callable[[Params, DecisionContext], Array]
 """The value head of a network: (params, context) -> f32[G, K, T]."""
+
+
+@dataclass(frozen=True)
+class ValueHead:
+    """A trained estimate of the return, for schemes that need one."""
+
+    values: Values
+    params: Params
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class CreditSamples:
     tasks: tuple[str, ...]  # label of the row's task
     rollouts: np.ndarray  # i64[n] number of the row's rollout, over all tasks
     was_used: np.ndarray  # bool[n] another team pulled the entry
-    was_right: np.ndarray  # bool[n] the entry held a right value; latent
+    was_right: np.ndarray  # bool[n] the entry held a right value; latent; false where the environment cannot say
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +75,33 @@ class SampleSettings:
 def credit_samples(
     settings: LabSettings,
     credits: Mapping[str, CreditFn],
-    policy: Policy,
-    policy_params: Any,
-    acting: Acting,
+    controller: Controller,
     *,
     sampling: SampleSettings,
     seed: int,
-    values: Values | None = None,
-    value_params: Params = None,
+    head: ValueHead | None = None,
 ) -> CreditSamples:
-    """Roll out fresh tasks under a policy and put every scheme's credit of each admission beside its true effect.
+    """Roll out fresh tasks under a controller and put every scheme's credit of each admission beside its true effect.
 
     Args:
-        settings: world, shape, rollouts of a group, replays, and `learning.first_weight` of the return.
+        settings: environment, rollouts of a group, replays, and `learning.first_weight` of the return.
         credits: schemes by name, their hyper-parameters bound. Replays that one of them needs are made.
-        policy: that acts; hand in the same object again and nothing is compiled anew.
-        policy_params: handed to it.
-        acting: how its logits become actions.
+        controller: that acts; hand in the same policy again and nothing is compiled anew.
         sampling: how much is looked at.
         seed: of all tasks and random numbers.
-        values: a value head, for schemes that need one. Without it such schemes get values of 0.
-        value_params: of that head.
+        head: for schemes that need values. Without it such schemes get values of 0.
 
     Raises:
-        UserError: a scheme that breaks its contract, by name.
+        UserError: a scheme that breaks its contract, by name; an environment that cannot replay.
     """
     for name, credit in credits.items():
         check_credit(name, credit, settings.shape.num_teams)
-    static = replace(settings, world=SimulatorParams()), replace(sampling, num_tasks=1)  # not what is compiled for
-    program = _program(static[0], tuple(credits.items()), policy, static[1], values)
+    if not world_of(settings).follows_scripts:
+        raise UserError(f"credit samples: expected an environment that replays, got {world_of(settings).name}")
+    static = replace(settings, world=None), replace(sampling, num_tasks=1)  # not what is compiled for
+    program = _program(static[0], tuple(credits.items()), static[1], None if head is None else head.values)
     key = jax.random.key(seed)
-    tried, traced = [], jax.tree.map(jnp.asarray, (settings.world, policy_params, acting, value_params))
+    tried, traced = [], jax.tree.map(jnp.asarray, (settings.world, controller, None if head is None else head.params))
     for first in range(0, sampling.num_tasks, sampling.tasks_per_call):
         key_b = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(sampling.tasks_per_call))
         tried.append(jax.tree.map(np.asarray, program(key_b, *traced)))
@@ -108,56 +109,60 @@ def credit_samples(
     return _flat(columns)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a program is compiled for; the world of `settings` is not looked at."""
+
+    settings: LabSettings
+    credits: tuple[tuple[str, CreditFn], ...]
+    sampling: SampleSettings
+    values: Values | None
+    needed: frozenset[str]
+
+
 @lru_cache(maxsize=16)
 def _program(
     settings: LabSettings,
     credits: tuple[tuple[str, CreditFn], ...],
-    policy: Policy,
     sampling: SampleSettings,
     values: Values | None,
 ) -> Callable[..., Any]:
-    """One compiled function of task keys [B] and traced numbers; the world of `settings` is not looked at."""
+    """One compiled function of task keys [B] and traced numbers."""
     needed = frozenset().union(*(needs(credit) for _, credit in credits)) if credits else frozenset()
-    one = partial(_columns, settings, credits, needed, policy, sampling, values)
-    return jax.jit(jax.vmap(one, in_axes=(0, None, None, None, None)))
+    one = partial(_columns, _Plan(settings, credits, sampling, values, needed))
+    return jax.jit(jax.vmap(one, in_axes=(0, None, None, None)))
 
 
-def _columns(
-    settings: LabSettings,
-    credits: tuple[tuple[str, CreditFn], ...],
-    needed: frozenset[str],
-    policy: Policy,
-    sampling: SampleSettings,
-    values: Values | None,
-    prng_key: Array,
-    world: Any,
-    policy_params: Any,
-    acting: Acting,
-    value_params: Params,
-) -> dict[str, Any]:
+def _columns(plan: _Plan, prng_key: Array, world: Any, controller: Controller, value_params: Params) -> dict[str, Any]:
     """Everything about one task's group: arrays [G, K, T]."""
-    task_key, rollout_key = jax.random.split(prng_key)
-    task = draw_task(settings.shape, world, task_key)
-    key_g = jax.random.split(rollout_key, settings.num_rollouts)
-    trajectory, context, truth = group(settings.shape, world, task, key_g, policy, policy_params, acting)
-    original = Original(settings.shape, world, task, key_g, policy, policy_params, acting, trajectory, truth)
+    settings, environment = plan.settings, replace(world_of(plan.settings), params=world)
+    task, key_g = draw_group(environment, prng_key, settings.num_rollouts)
+    trajectory, context, truth = group(environment, task, key_g, controller)
+    original = Original(environment, task, key_g, controller, trajectory, truth)
     flipped = flip_decisions(original, settings.replays, only_admitted=True)
-    made = with_replays(original, settings.replays, needed - {"value_gkt", "flipped"})
-    value_gkt = jnp.zeros(made.action_gkt.shape) if values is None else values(value_params, context)
+    made = with_replays(original, settings.replays, plan.needed - {"value_gkt", "flipped"})
+    nothing_gkt = jnp.zeros(made.action_gkt.shape)
+    value_gkt = nothing_gkt if plan.values is None else plan.values(value_params, context)
     given = replace(made, flipped=flipped, value_gkt=value_gkt)
-    weight = settings.learning.first_weight
+    return _effects(original, flipped, plan) | {
+        "credit": {name: credit(given) for name, credit in plan.credits},
+        "is_admitted": admitted(trajectory),
+        "was_used": trajectory.used_gkt,
+        "was_right": nothing_gkt > 0 if environment.is_right is None else environment.is_right(truth),
+    }
+
+
+def _effects(original: Original, flipped: FlippedRollouts, plan: _Plan) -> dict[str, Array]:
+    """Effects of admitting against rejecting, in this rollout and expected: f32[G, K, T] each."""
+    trajectory, weight = original.trajectory, plan.settings.learning.first_weight
     return_gkt = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=weight)[:, None, None]
     flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=weight)
-    expected_reward, expected_seconds = _expected(original, sampling, weight)
+    expected_reward, expected_seconds = _expected(original, plan.sampling, weight)
     return {
-        "credit": {name: credit(given) for name, credit in credits},
-        "is_admitted": admitted(trajectory),
         "reward_effect": return_gkt - flipped_gkt,
         "seconds_saved": flipped.runtime_gkt - trajectory.runtime_g[:, None, None],
         "expected_reward_effect": expected_reward,
         "expected_seconds_saved": expected_seconds,
-        "was_used": trajectory.used_gkt,
-        "was_right": truth.variant_kt == RIGHT,
     }
 
 
@@ -167,19 +172,18 @@ def _expected(original: Original, sampling: SampleSettings, first_weight: float)
     if sampling.num_futures == 0:
         return nothing_gkt, nothing_gkt
     one = partial(_expected_of_rollout, original, sampling, first_weight)
-    is_admitted_gkt = admitted(original.trajectory)
-    return jax.vmap(one)(is_admitted_gkt, original.trajectory.action_gkt, original.truth.event_kt, original.prng_key_g)
+    return jax.vmap(one)(original.trajectory, original.truth.event_kt, original.prng_key_g)
 
 
 def _expected_of_rollout(
     original: Original,
     sampling: SampleSettings,
     first_weight: float,
-    is_admitted_kt: Array,
-    action_kt: Array,
+    trajectory: Trajectory,
     event_kt: Array,
     prng_key: Array,
 ) -> tuple[Array, Array]:
+    is_admitted_kt, action_kt = admitted(trajectory), trajectory.action_gkt
     draw_x = jax.random.uniform(jax.random.fold_in(prng_key, _PLACES), (is_admitted_kt.size,))
     place_r = jnp.argsort(jnp.where(is_admitted_kt.reshape(-1), draw_x, 2.0))[: sampling.max_future_places]
     key_m = jax.random.split(jax.random.fold_in(prng_key, _FUTURES), sampling.num_futures)
@@ -187,10 +191,8 @@ def _expected_of_rollout(
     def played(action: Array, place: Array, key: Array) -> tuple[Array, Array]:
         event_x = event_kt.reshape(-1)
         forced_x = jnp.where(event_x < event_x[place], action_kt.reshape(-1), ASK).at[place].set(action)
-        trajectory, _, _ = rollout(
-            original.shape, original.params, original.task, prng_key, original.policy, original.policy_params,
-            original.acting, forced_x.reshape(action_kt.shape), Fork(event_x[place], seed_words(key)),
-        )  # fmt: skip
+        script = Script(forced_x.reshape(action_kt.shape), Fork(event_x[place], seed_words(key)))
+        trajectory, _, _ = rollout(original.environment, original.task, prng_key, original.controller, script)
         first, agg = trajectory.reward_first_g, trajectory.reward_agg_g
         return combined(agg, first, first_weight=first_weight), trajectory.runtime_g
 

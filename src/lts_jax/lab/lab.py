@@ -1,188 +1,184 @@
-"""The laboratory: a record that says what is trained and measured, and a call that does it for many points and seeds.
+"""The laboratory: calls that train and measure at many points with many seeds.
 
-A point gives values to numeric fields (`world.overlap`, `learning.sparsity_weight`); all points and seeds of one call
-go through one compiled program. Whatever is not a number (`credit`, `shape`, ...) stands in the settings.
+All points and seeds of one call go through one compiled program, and so may several credit schemes: compiling takes far
+longer than a short run itself. Whatever is not a number (`network`, `shape`, ...) stands in the settings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
-from lts_jax.environments.teams.replays import ReplaySettings
-from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape, check_params
+from lts_jax.environments.known import environment_of
 from lts_jax.errors import UserError
+from lts_jax.lab.grid import Point, grid_rows, seed_keys, stack_points
+from lts_jax.lab.settings import LabSettings, at_point, credit_numbers, network_of, number_names, world_of
 from lts_jax.lab.sharding import over_points
-from lts_jax.lab.training import Plan, Result, train_and_evaluate
+from lts_jax.lab.training import Numbers, Plan, Result, train_and_evaluate
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.models.policy_network import PolicyNetwork
-from lts_jax.models.pooled import PooledSettings, pooled
-from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.models.networks import Network
+from lts_jax.parts import Part, settings_of
 
-LEARNING_RATE = 0.01  # ten times the text side's default: a hundred updates of a small network, on cheap rollouts
-
-
-@dataclass(frozen=True, slots=True)
-class LabSettings:
-    """A training run in the simulator and its evaluation. Numbers of `world` and `learning` sweep in one program."""
-
-    shape: SimulatorShape = field(default_factory=SimulatorShape)
-    world: SimulatorParams = field(default_factory=SimulatorParams)
-    learning: LearningSettings = field(default_factory=lambda: LearningSettings(learning_rate=LEARNING_RATE))
-    replays: ReplaySettings = field(default_factory=ReplaySettings)  # for schemes that need them
-    credit: str = "usage_aware"  # a name in credit.schemes.SCHEMES
-    network: Literal["pooled", "set_transformer"] = "pooled"
-    num_iterations: int = 100  # updates
-    tasks_per_update: int = 8  # B, fresh tasks of an update
-    num_rollouts: int = 5  # G; the paper
-    num_evaluation_tasks: int = 128  # the same for every point of a seed
-    is_strict: bool = False  # points one after another, with the bits of a run alone; slower
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
-        for name in ("num_iterations", "tasks_per_update", "num_rollouts", "num_evaluation_tasks"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        if self.network not in ("pooled", "set_transformer"):
-            raise UserError(f"network: expected pooled or set_transformer, got {self.network!r}")
-        scheme(self.credit)
-
-
-def network_of(settings: LabSettings, *, value_head: bool = False) -> PolicyNetwork:
-    """The controller network, at the simulator's embedding width."""
-    width = settings.shape.embedding_width
-    if settings.network == "pooled":
-        return pooled(PooledSettings(embedding_width=width, value_head=value_head))
-    return set_transformer(
-        SetTransformerSettings(
-            embedding_width=width,
-            width=32,
-            num_layers=1,
-            num_heads=2,
-            key_window=settings.shape.num_entries,
-            value_head=value_head,
-        )
-    )
-
-
-def plan_of(settings: LabSettings, credit: CreditFn | None = None) -> Plan:
-    """What stays fixed in a compiled program. Refuses a scheme that breaks its contract, by name.
-
-    Args:
-        settings: of the run.
-        credit: a scheme of your own, in place of the one that the settings name.
-    """
-    tried = credit or credit_of(settings.credit, settings.learning)
-    name = getattr(tried, "__name__", "") if credit else settings.credit
-    check_credit(name or "of your own", tried, settings.shape.num_teams)
-    needed = needs(tried)
-    return Plan(
-        shape=settings.shape,
-        network=network_of(settings, value_head="value_gkt" in needed),
-        make_credit=(lambda _: credit) if credit else partial(credit_of, settings.credit),
-        needs=needed - {"value_gkt"},
-        replays=settings.replays,
-        num_iterations=settings.num_iterations,
-        tasks_per_update=settings.tasks_per_update,
-        num_rollouts=settings.num_rollouts,
-        num_evaluation_tasks=settings.num_evaluation_tasks,
-    )
+Schemes = Mapping[str, str | CreditFn | None]
+"""Schemes by name: a text, a function, or None for the scheme that the name itself says."""
 
 
 def run_points(
     settings: LabSettings,
-    points: Sequence[Mapping[str, float]],
+    points: Sequence[Point],
     seeds: Sequence[int],
     *,
-    credit: CreditFn | None = None,
-) -> list[dict[str, float]]:
-    """Train and evaluate at every point with every seed, all in one compiled program: one row a pair, points outermost.
+    credit: str | CreditFn | None = None,
+    network: Network | None = None,
+) -> list[dict[str, Any]]:
+    """Train and evaluate at every point with every seed, all in one compiled program.
 
     Args:
         settings: of all points.
-        points: values of numeric fields, dotted; every point names the same fields.
+        points: values of numbers, dotted; every point names the same.
         seeds: of the runs; a seed draws the same tasks and numbers at every point.
-        credit: a scheme of your own.
+        credit: a scheme in place of the one that the settings name.
+        network: the same for the network.
+
+    Returns:
+        one row a (point, seed), points outermost: the point's values, `seed`, and the measures.
 
     Raises:
-        UserError: a field that is not a number of `world` or `learning`, a value out of range, a scheme that breaks its
-            contract.
+        UserError: a field that is not a number of `world`, `learning` or `credit`, a value out of range, a scheme, a
+            network or an environment that breaks its contract.
     """
-    for point in points:
-        at_point(settings, point)  # refuses what cannot be meant, before anything is compiled
-    result = results(settings, points, seeds, credit=credit)
-    columns = {name: np.asarray(values, np.float64) for name, values in result.measures.items()}
-    return [{name: float(values[row]) for name, values in columns.items()} for row in range(len(points) * len(seeds))]
+    return grid_rows(points, seeds, results(settings, points, seeds, credit=credit, network=network).measures)
+
+
+def measure_points(settings: LabSettings, points: Sequence[Point], seeds: Sequence[int]) -> list[dict[str, float]]:
+    """The rows of `run_points` with their measures alone."""
+    measures = results(settings, points, seeds).measures
+    return [{name: row[name] for name in measures} for row in grid_rows(points, seeds, measures)]
 
 
 def results(
     settings: LabSettings,
-    points: Sequence[Mapping[str, float]],
+    points: Sequence[Point],
     seeds: Sequence[int],
     *,
-    credit: CreditFn | None = None,
+    credit: str | CreditFn | None = None,
+    network: Network | None = None,
 ) -> Result:
     """As `run_points`, but everything: measures [S], learning curves [S, I], final parameters; S = points x seeds."""
-    world_s = _stacked(settings.world, [at_point(settings, point).world for point in points], len(seeds))
-    learning_s = _stacked(settings.learning, [at_point(settings, point).learning for point in points], len(seeds))
-    key_s = jax.vmap(jax.random.key)(jnp.tile(jnp.asarray(seeds, jnp.uint32), len(points)))
-    static = replace(settings, world=SimulatorParams(), learning=_choices(settings.learning))
-    return over_points(_program(static, credit), (world_s, learning_s, key_s), is_strict=settings.is_strict)
+    given = settings.credit if credit is None else credit
+    name = _name_of(given)
+    return results_by_scheme(settings, {name: given}, points, seeds, network=network)[name]
 
 
-def credit_of(name: str, learning: LearningSettings) -> CreditFn:
-    """The scheme of this name, with the return of `learning`."""
-    return bind(scheme(name), first_weight=learning.first_weight)
+def results_by_scheme(
+    settings: LabSettings,
+    schemes: Schemes,
+    points: Sequence[Point],
+    seeds: Sequence[int],
+    *,
+    only: Sequence[str] | None = None,
+    network: Network | None = None,
+) -> dict[str, Result]:
+    """As `results`, for several schemes by one compiled program: {name: Result with axis S = points x seeds}.
+
+    What one of the schemes needs, replays or a value head, all of them get: put schemes together that need the same.
+
+    Args:
+        settings: of all runs; `credit` is not looked at.
+        schemes: that the program holds. A point's `credit.*` is for those that take it.
+        points: as in `run_points`.
+        seeds: as in `run_points`; the same tasks for every scheme.
+        only: run these of the schemes; the program is the same whatever stands here.
+        network: as in `run_points`.
+
+    Raises:
+        UserError: no scheme, or what `run_points` refuses.
+    """
+    if not schemes or set(only or schemes) - set(schemes):
+        raise UserError(f"schemes: expected at least one, and `only` among them, got {', '.join(schemes) or 'none'}")
+    parts = {name: scheme(name if given is None else given) for name, given in schemes.items()}
+    numbers = [numbers_at(settings, tuple(parts.values()), point) for point in points]
+    program = _program(_static(settings), tuple(_without_numbers(name, part) for name, part in parts.items()), network)
+    numbers_s, key_s = stack_points(numbers, len(seeds)), seed_keys(seeds, len(points))
+    places = {name: np.full(len(points) * len(seeds), place) for place, name in enumerate(parts)}
+    return {
+        name: over_points(program, (replace(numbers_s, scheme=places[name]), key_s), is_strict=settings.is_strict)
+        for name in only or parts
+    }
+
+
+def plan_of(settings: LabSettings, credit: str | CreditFn | None = None, *, network: Network | None = None) -> Plan:
+    """What stays fixed in a compiled program. Refuses a scheme that breaks its contract, by name.
+
+    Args:
+        settings: of the run.
+        credit: a scheme in place of the one that the settings name.
+        network: the same for the network.
+    """
+    given = settings.credit if credit is None else credit
+    return _plan(settings, (replace(scheme(given), text=_name_of(given)),), network)
+
+
+def numbers_at(settings: LabSettings, credits: Sequence[Part], point: Point) -> Numbers:
+    """What a program of these schemes traces at a point, as plain numbers.
+
+    Raises:
+        UserError: as `run_points`.
+    """
+    own = {name: value for name, value in point.items() if name.startswith("credit.")}
+    placed = at_point(settings, {name: value for name, value in point.items() if name not in own})
+    takes = [{f"credit.{one.name}" for one in settings_of(part.function)} for part in credits]
+    for name in own:
+        if len(credits) > 1 and not any(name in some for some in takes):
+            raise UserError(f"{name}: expected a setting of one of the schemes, got one that none of them takes")
+    numbers = [
+        credit_numbers(part, {name: own[name] for name in own if len(credits) == 1 or name in some})
+        for part, some in zip(credits, takes, strict=True)
+    ]
+    return Numbers(placed.world, placed.learning, tuple(numbers))
 
 
 @lru_cache(maxsize=32)
-def _program(static: LabSettings, credit: CreditFn | None) -> Callable[..., Result]:
+def _program(static: LabSettings, credits: tuple[Part, ...], network: Network | None) -> Callable[..., Result]:
     """One function object for settings that differ in numbers only, so that it is compiled once."""
-    return partial(train_and_evaluate, plan_of(static, credit))
+    return partial(train_and_evaluate, _plan(static, credits, network))
 
 
-def _choices(learning: LearningSettings) -> LearningSettings:
+def _plan(settings: LabSettings, credits: tuple[Part, ...], network: Network | None) -> Plan:
+    environment, needed = world_of(settings), frozenset[str]()
+    for part in credits:
+        bound = bind(part, first_weight=settings.learning.first_weight)
+        check_credit(part.text, bound, settings.shape.num_teams)
+        replays = needs(bound) - {"value_gkt"}
+        if replays and not environment.follows_scripts:
+            missing, name = ", ".join(sorted(replays)), environment.name
+            raise UserError(f"credit scheme {part.text}: needs {missing}, and environment {name} replays nothing")
+        needed |= needs(bound)
+    made = network_of(settings, value_head="value_gkt" in needed, network=network)
+    return Plan(settings, environment, made, credits, needed - {"value_gkt"})
+
+
+def _static(settings: LabSettings) -> LabSettings:
     """The settings with every number at its default: what is left decides which program is compiled."""
-    numbers: dict[str, Any] = {name: getattr(LearningSettings(), name) for name in numeric_fields("learning")}
+    learning = settings.learning
+    numbers: dict[str, Any] = {name: getattr(LearningSettings(), name) for name in number_names(learning)}
     # None or a number makes another pytree, hence another program.
     numbers["loss_temperature"] = None if learning.loss_temperature is None else 1.0
-    return replace(learning, **numbers)
+    world = environment_of(settings.environment).params
+    return replace(settings, world=world, learning=replace(learning, **numbers), credit="usage_aware")
 
 
-def at_point(settings: LabSettings, point: Mapping[str, float]) -> LabSettings:
-    """The settings with a point's values in place; refuses unknown fields and wrong values in one line."""
-    changed: dict[str, dict[str, Any]] = {"world": {}, "learning": {}}
-    for name, value in point.items():
-        part, _, inner = name.partition(".")
-        if part not in changed or inner not in numeric_fields(part):
-            raise UserError(f"{name}: expected a number of world or learning, as world.overlap")
-        changed[part][inner] = value
-    world = replace(settings.world, **changed["world"])
-    check_params(world, settings.shape)
-    return replace(settings, world=world, learning=replace(settings.learning, **changed["learning"]))
+def _without_numbers(name: str, part: Part) -> Part:
+    """The part under this name, without the numbers that are traced, so that one program holds all of them."""
+    kept = tuple((setting, value) for setting, value in part.given if type(value) is not float)
+    return Part(name, part.function, kept)
 
 
-@lru_cache
-def numeric_fields(part: str) -> tuple[str, ...]:
-    """Names of the numbers of `world` or `learning` that can be swept inside one program."""
-    record: type = SimulatorParams if part == "world" else LearningSettings
-    return tuple(
-        one.name for one in fields(record) if one.type in {"float", float, "float | None"} or one.type == float | None
-    )
-
-
-def _stacked(base: object, records: Sequence[object], num_seeds: int) -> object:
-    """Every number of the records as f32[S], each repeated for all seeds."""
-
-    def column(*values: float) -> Array:
-        return jnp.repeat(jnp.asarray(values, jnp.float32), num_seeds)
-
-    return jax.tree.map(column, *records)
+def _name_of(credit: str | CreditFn) -> str:
+    """What messages call a scheme."""
+    return credit if isinstance(credit, str) else getattr(credit, "__name__", scheme(credit).text)

@@ -14,18 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lts_jax.environments.teams.environment import Acting, Observation, Policy
-from lts_jax.environments.teams.policies import constant, constant_logit, novelty, only_right
-from lts_jax.environments.teams.rollout import Rollouts, group
-from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
-from lts_jax.environments.teams.task import draw_task
-from lts_jax.lab.lab import LabSettings, at_point
+from lts_jax.environments.contract import Acting, Controller, Environment, Observation, Policy, Rollouts
+from lts_jax.environments.policies import constant, constant_logit, novelty
+from lts_jax.environments.rollout import lone_rollouts
+from lts_jax.errors import UserError
+from lts_jax.lab.grid import Point, seed_keys, stack_points, tile_seeds, unstack
+from lts_jax.lab.settings import LabSettings, at_point, world_of
 
 _TRY = 3  # purpose folded into a seed's key, after those of training: its tasks are nobody's training tasks
 _CONSTANT, _NOVELTY, _ORACLE = 0.0, 1.0, 2.0
 
 Measure = Callable[[Rollouts], dict[str, Array]]
 """Trajectory, context and truth [B, 1, ...] of a trial to numbers f32[] each; static, so give a named function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is measured, and on how many tasks, one rollout each."""
+
+    measure: Measure
+    num_tasks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,88 +52,70 @@ RULES = {
     "novelty": Rule(kind=_NOVELTY, number=0.8),
     "oracle": Rule(kind=_ORACLE),
 }
-"""No bank; every step; a fair coin; what is unlike all keys so far; right values alone, as an oracle."""
+"""No bank; every step; a fair coin; what is unlike all keys so far; what the environment's oracle admits."""
 
 
 def try_rules(
-    settings: LabSettings,
-    points: Sequence[Mapping[str, float]],
-    seeds: Sequence[int],
-    rules: Mapping[str, Rule],
-    measure: Measure,
-    num_tasks: int,
+    settings: LabSettings, points: Sequence[Point], seeds: Sequence[int], rules: Mapping[str, Rule], trial: Trial
 ) -> dict[str, dict[str, np.ndarray]]:
     """Try every rule at every point with every seed, through one compiled program.
 
     Args:
-        settings: its shape and world; nothing is learned.
+        settings: its environment; nothing is learned.
         points: numbers of the world, dotted (`world.overlap`).
         seeds: of the tasks and rollouts.
         rules: by name.
-        measure: what is measured on a trial's rollouts.
-        num_tasks: of a trial, one rollout each.
+        trial: what is measured.
 
     Returns:
         measures f64[points, seeds] by name of rule, then of measure.
+
+    Raises:
+        UserError: an oracle is asked for, and the environment has none.
     """
-    arms = [(rule, point) for rule in rules.values() for point in points]
-    worlds = [
-        replace(world, has_memory=world.has_memory * rule.has_memory)
-        for rule, point in arms
-        for world in [at_point(settings, point).world]
-    ]
+    environment = world_of(settings)
+    if environment.oracle is None and any(rule.kind == _ORACLE for rule in rules.values()):
+        raise UserError(f"rules: environment {environment.name} has no oracle; leave that rule out")
+    arms = [(rule, at_point(settings, point).world) for rule in rules.values() for point in points]
+    worlds = [replace(world, has_memory=world.has_memory * rule.has_memory) for rule, world in arms]
     params = [_parameters(rule) for rule, _ in arms]
-    world_s, (kind_s, number_s) = (
-        jax.tree.map(lambda *leaf: np.repeat(np.asarray(leaf, np.float32), len(seeds)), *worlds),
-        [np.repeat(np.asarray(column, np.float32), len(seeds)) for column in zip(*params, strict=True)],
-    )
-    run = _program(settings.shape, _by_rule, measure, num_tasks)
-    measured = run(world_s, (kind_s, number_s), False, _keys(seeds, len(arms)))
-    shape = (len(rules), len(points), len(seeds))
+    traced = stack_points([*zip(worlds, params, strict=True)], len(seeds))
+    run = _program(world_of(_static(settings)), _by_rule(environment.oracle), trial)
+    measured = run(*traced, False, seed_keys(seeds, len(arms)))
+    of_arm = unstack(measured, len(seeds))
+    size = len(points)
     return {
-        name: {key: np.asarray(value, np.float64).reshape(shape)[place] for key, value in measured.items()}
+        name: {key: value[place * size : (place + 1) * size] for key, value in of_arm.items()}
         for place, name in enumerate(rules)
     }
 
 
 def try_policy(
-    settings: LabSettings,
-    points: Sequence[Mapping[str, float]],
-    seeds: Sequence[int],
-    policy: Policy,
-    params_s: Any,
-    measure: Measure,
-    num_tasks: int,
-    *,
-    is_greedy: bool = True,
+    settings: LabSettings, points: Sequence[Point], seeds: Sequence[int], controller: Controller, trial: Trial
 ) -> dict[str, np.ndarray]:
-    """Try a policy at every point, parameters [seeds, ...] one per seed: measures f64[points, seeds]."""
-    worlds = [at_point(settings, point).world for point in points]
-    world_s = jax.tree.map(lambda *leaf: np.repeat(np.asarray(leaf, np.float32), len(seeds)), *worlds)
-    params_s = jax.tree.map(lambda leaf: np.tile(leaf, (len(points),) + (1,) * (np.ndim(leaf) - 1)), params_s)
-    run = _program(settings.shape, policy, measure, num_tasks)
-    measured = run(world_s, params_s, is_greedy, _keys(seeds, len(points)))
-    return {key: np.asarray(value, np.float64).reshape(len(points), len(seeds)) for key, value in measured.items()}
+    """Try a controller at every point; its parameters [seeds, ...] are one for each seed: measures f64[points, seeds].
+
+    It acts at temperature 1, whatever its temperature is.
+    """
+    world_s = stack_points([at_point(settings, point).world for point in points], len(seeds))
+    params_s = tile_seeds(controller.params, len(points))
+    run = _program(world_of(_static(settings)), controller.policy, trial)
+    return unstack(run(world_s, params_s, controller.acting.is_greedy, seed_keys(seeds, len(points))), len(seeds))
 
 
 def try_coin(
-    settings: LabSettings,
-    points: Sequence[Mapping[str, float]],
-    seeds: Sequence[int],
-    admission_ps: np.ndarray,
-    measure: Measure,
-    num_tasks: int,
+    settings: LabSettings, points: Sequence[Point], seeds: Sequence[int], admission_ps: np.ndarray, trial: Trial
 ) -> dict[str, np.ndarray]:
     """A coin that admits as often as a policy did with the same seed: fractions [points, seeds], points averaged."""
     rate_s = np.clip(np.mean(admission_ps, axis=0), 1e-6, 1.0 - 1e-6)
     logit_s = np.log(rate_s) - np.log1p(-rate_s)
-    return try_policy(
-        settings, points, seeds, constant, logit_s.astype(np.float32), measure, num_tasks, is_greedy=False
-    )
+    coin = Controller(constant, jnp.asarray(logit_s, jnp.float32), Acting(1.0, False))
+    return try_policy(settings, points, seeds, coin, trial)
 
 
-def _keys(seeds: Sequence[int], num_repeats: int) -> Array:
-    return jax.vmap(jax.random.key)(jnp.tile(jnp.asarray(seeds, jnp.uint32), num_repeats))
+def _static(settings: LabSettings) -> LabSettings:
+    """These settings with the numbers of the world at their defaults: what a program is compiled for."""
+    return replace(settings, world=None)
 
 
 def _parameters(rule: Rule) -> tuple[float, float]:
@@ -133,39 +123,33 @@ def _parameters(rule: Rule) -> tuple[float, float]:
     return rule.kind, number
 
 
-def _by_rule(params: tuple[Array, Array], seen: Observation) -> Array:
-    kind, number = params
-    blind, new, right = constant(number, seen), novelty(number, seen), only_right(None, seen)
-    return jnp.where(kind == _CONSTANT, blind, jnp.where(kind == _NOVELTY, new, right))
+@lru_cache
+def _by_rule(oracle: Policy | None) -> Policy:
+    """The policy whose parameters are a rule's kind and number."""
+
+    def policy(params: tuple[Array, Array], seen: Observation) -> Array:
+        kind, number = params
+        blind, new = constant(number, seen), novelty(number, seen)
+        best = blind if oracle is None else oracle(None, seen)
+        return jnp.where(kind == _CONSTANT, blind, jnp.where(kind == _NOVELTY, new, best))
+
+    return policy
 
 
 @lru_cache(maxsize=32)
-def _program(
-    shape: SimulatorShape, policy: Policy, measure: Measure, num_tasks: int
-) -> Callable[..., dict[str, Array]]:
+def _program(environment: Environment, policy: Policy, trial: Trial) -> Callable[..., dict[str, Array]]:
     """Trials one after another, each with its tasks side by side: small in memory, and no trial waits for another."""
-    one = partial(_trial, shape, policy, measure, num_tasks)
 
-    def run(world_s: SimulatorParams, params_s: Any, is_greedy: Array, key_s: Array) -> dict[str, Array]:
-        acting = Acting(1.0, is_greedy)
-        return jax.lax.map(lambda trial: one(trial[0], trial[1], acting, trial[2]), (world_s, params_s, key_s))
+    def run(world_s: Any, params_s: Any, is_greedy: Array, key_s: Array) -> dict[str, Array]:
+        one = partial(_try_once, environment, policy, trial, Acting(1.0, is_greedy))
+        return jax.lax.map(one, (world_s, params_s, key_s))
 
     return jax.jit(run)
 
 
-def _trial(
-    shape: SimulatorShape,
-    policy: Policy,
-    measure: Measure,
-    num_tasks: int,
-    world: SimulatorParams,
-    policy_params: Any,
-    acting: Acting,
-    prng_key: Array,
+def _try_once(
+    environment: Environment, policy: Policy, trial: Trial, acting: Acting, traced: tuple[Any, Any, Array]
 ) -> dict[str, Array]:
-    def one(key: Array) -> Rollouts:
-        task_key, rollout_key = jax.random.split(key)
-        task = draw_task(shape, world, task_key)
-        return group(shape, world, task, rollout_key[None], policy, policy_params, acting)
-
-    return measure(jax.vmap(one)(jax.random.split(jax.random.fold_in(prng_key, _TRY), num_tasks)))
+    world, params, prng_key = traced
+    key, controller = jax.random.fold_in(prng_key, _TRY), Controller(policy, params, acting)
+    return trial.measure(lone_rollouts(replace(environment, params=world), key, controller, trial.num_tasks))

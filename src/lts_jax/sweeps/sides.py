@@ -34,15 +34,15 @@ def side(name: str) -> Side:
 
 
 def _simulator_settings() -> Any:
-    from lts_jax.lab.lab import LabSettings
+    from lts_jax.lab.settings import LabSettings
 
     return LabSettings()
 
 
 def _simulator_runner(folder: Path) -> Runner:
-    from lts_jax.lab.lab import run_points
+    from lts_jax.lab.lab import measure_points
 
-    return run_points
+    return measure_points
 
 
 def _text_settings() -> Any:
@@ -64,7 +64,7 @@ def _check_text(settings: Any) -> None:
 
 
 def _check_numbers(settings: Any) -> None:
-    from lts_jax.lab.lab import at_point
+    from lts_jax.lab.settings import at_point
 
     at_point(settings, {})
 

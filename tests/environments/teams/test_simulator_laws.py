@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.environments.teams.environment import Acting, begin, make_scene, step
-from lts_jax.environments.teams.policies import constant, constant_logit
-from lts_jax.environments.teams.randomness import seed_words
-from lts_jax.environments.teams.rollout import Truth, groups
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.rollout import groups
+from lts_jax.environments.teams.environment import TEAMS, begin
+from lts_jax.environments.teams.gathering import Truth
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.task import draw_task
 from lts_jax.trajectory import Trajectory
@@ -26,7 +27,11 @@ def compiled():
     """The same 300 tasks, twice each, for any parameters and admission probability."""
     return jax.jit(
         lambda params, logit: groups(
-            SHAPE, params, jax.random.key(3), constant, logit, Acting(1.0), num_tasks=300, num_rollouts=2
+            replace(TEAMS, shape=SHAPE, params=params),
+            jax.random.key(3),
+            Controller(constant, logit, Acting(1.0)),
+            num_tasks=300,
+            num_rollouts=2,
         )
     )
 
@@ -157,13 +162,14 @@ def bounded():
     shape = replace(SHAPE, bounded_bank=True)
 
     def one(params: SimulatorParams, prng_key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        scene = make_scene(shape, params, draw_task(shape, params, prng_key), seed_words(prng_key))
+        scene, start = begin(shape, params, draw_task(shape, params, prng_key), prng_key)
+        controller = Controller(constant, constant_logit(1.0), Acting(1.0))
 
         def body(state, _):
-            state, _ = step(shape, scene, state, constant, constant_logit(1.0), Acting(1.0))
+            state, _ = TEAMS.step(scene, state, controller, 0)
             return state, jnp.sum(state.is_alive_n)
 
-        state, alive_e = jax.lax.scan(body, begin(shape, scene), length=shape.num_events)
+        state, alive_e = jax.lax.scan(body, start, length=shape.num_events)
         return alive_e, state.num_entries
 
     return jax.jit(one)

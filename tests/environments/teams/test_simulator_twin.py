@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.environments.teams.environment import ASK, Acting
-from lts_jax.environments.teams.policies import constant, constant_logit, novelty
-from lts_jax.environments.teams.randomness import seed_words
-from lts_jax.environments.teams.rollout import rollout
+from lts_jax.environments.contract import ASK, Acting, Controller, Script
+from lts_jax.environments.policies import constant, constant_logit, novelty
+from lts_jax.environments.randomness import seed_words
+from lts_jax.environments.rollout import rollout
+from lts_jax.environments.teams.environment import TEAMS
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.task import draw_task
 
@@ -64,7 +65,8 @@ def compiled(policy: str):
 
     def one(world, key, forced_kt):
         task = draw_task(SHAPE, world, key)
-        result = rollout(SHAPE, world, task, key, function, params, Acting(1.0, False), forced_kt)
+        controller = Controller(function, params, Acting(1.0, False))
+        result = rollout(replace(TEAMS, shape=SHAPE, params=world), task, key, controller, Script(forced_kt))
         return task, seed_words(key), result
 
     run = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
@@ -162,7 +164,7 @@ def test_the_worlds_reach_what_they_are_named_after() -> None:
 def test_one_rollout_alone_equals_its_place_in_a_batch() -> None:
     """vmap is a loop, bit for bit in what is counted; seconds to rounding, as compilers group products differently."""
     _, _, batch = compiled("coin")(WORLD, jnp.asarray(ASKED))
-    run = jax.jit(lambda key: rollout(SHAPE, WORLD, draw_task(SHAPE, WORLD, key), key, *COIN_POLICY))
+    run = jax.jit(lambda key: rolled(SHAPE, WORLD, key))
     for s, key in enumerate(keys()[:2]):
         alone = run(key)
         for one, many in zip(jax.tree.leaves(alone), jax.tree.leaves(batch), strict=True):
@@ -172,15 +174,16 @@ def test_one_rollout_alone_equals_its_place_in_a_batch() -> None:
                 np.testing.assert_array_equal(one, many[s])
 
 
-COIN_POLICY = (constant, jnp.float32(COIN), Acting(1.0, False))
+def rolled(shape, world, key):
+    controller = Controller(constant, jnp.float32(COIN), Acting(1.0, False))
+    return rollout(replace(TEAMS, shape=shape, params=world), draw_task(shape, world, key), key, controller)
 
 
 def test_room_for_entries_that_is_not_needed_changes_nothing() -> None:
     """More room in the bank than a rollout fills is padding; room for steps numbers the places, so it matters."""
     world = replace(WORLD, stop_probability=0.3)
     wide = replace(SHAPE, num_entries=26)
-    one = lambda key: rollout(wide, world, draw_task(wide, world, key), key, *COIN_POLICY)  # noqa: E731
-    wider, wider_context, wider_truth = jax.jit(jax.vmap(one))(keys())
+    wider, wider_context, wider_truth = jax.jit(jax.vmap(partial(rolled, wide, world)))(keys())
     _, _, (trajectory, context, truth) = compiled("coin")(world, jnp.asarray(ASKED))
     assert int(jnp.sum(trajectory.action_gkt, axis=(1, 2)).max()) < SHAPE.num_entries
     for narrow, other in zip(jax.tree.leaves(trajectory), jax.tree.leaves(wider), strict=True):
@@ -193,7 +196,7 @@ def test_room_for_entries_that_is_not_needed_changes_nothing() -> None:
 def test_jit_changes_nothing() -> None:
     small = SimulatorShape(num_teams=1, max_steps=2, num_nodes=4, num_entries=2, embedding_width=8, max_pulls=1)
     key = keys()[0]
-    plain = lambda: rollout(small, WORLD, draw_task(small, WORLD, key), key, *COIN_POLICY)  # noqa: E731
+    plain = partial(rolled, small, WORLD, key)
     with jax.disable_jit():
         slow = plain()
     for one, other in zip(jax.tree.leaves(jax.jit(plain)()), jax.tree.leaves(slow), strict=True):

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.teams.lanes import settled
-from lts_jax.environments.teams.randomness import place_words, uniforms, words
+from lts_jax.environments.once import once
+from lts_jax.environments.randomness import place_words, uniforms, words
 from lts_jax.environments.teams.state import RIGHT, Scene, State
 from lts_jax.environments.teams.task import NEEDED
 from lts_jax.environments.teams.working import TEAM_PLACES, covers_needed
@@ -30,14 +30,15 @@ class Answers:
     answer_k: Array  # i32[K] which answer: equal where two teams say the same; anything without one
 
 
-def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
+def answers(scene: Scene, state: State) -> Answers:
     """Score every team, let the aggregator choose, and time the whole.
 
     A team is right if it has the right value of every needed fact and concludes rightly; else it scores
     `partial_credit` times its share of right facts. The aggregator takes the answer with the most votes, one a team;
     two wrong answers are the same if they rest on the same wrong values.
     """
-    params, task = scene.params, scene.task
+    params, task, fork = scene.params, scene.task, scene.script.fork
+    team_seed_w = scene.seed_w if fork is None else fork.seed_w
     num_teams, num_nodes = state.variant_km.shape
     team_k = jnp.arange(num_teams)
     node_m = jnp.arange(num_nodes)
@@ -80,5 +81,5 @@ def answers(scene: Scene, state: State, team_seed_w: Array) -> Answers:
 
 def _one_hot_max(value_k: Array) -> Array:
     """bool[K], true at the first of the largest values."""
-    team_k, value_k = jnp.arange(value_k.shape[0]), settled(value_k)
+    team_k, value_k = jnp.arange(value_k.shape[0]), once(value_k)
     return team_k == jnp.min(jnp.where(value_k == jnp.max(value_k), team_k, value_k.shape[0]))

@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lts_jax.environments.teams.environment import Acting
+from lts_jax.environments.contract import Acting, Controller
+from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.rollout import groups
+from lts_jax.environments.teams.environment import TEAMS
 from lts_jax.environments.teams.figures import AGREED, Figures, figures
-from lts_jax.environments.teams.policies import constant, constant_logit
-from lts_jax.environments.teams.rollout import groups
 from lts_jax.environments.teams.search import minimum
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
@@ -93,17 +95,10 @@ def simulated_figures(
     """Figures of fresh simulated rollouts under each policy, arrays [S]; all policies meet the same tasks."""
 
     def under(has_memory: Array, logit: Array) -> Figures:
-        trajectory, _, _ = groups(
-            shape,
-            replace(params, has_memory=has_memory),  # type: ignore[arg-type]
-            prng_key,
-            constant,
-            logit,
-            Acting(1.0),
-            num_tasks=num_tasks,
-            num_rollouts=num_rollouts,
-        )
-        return figures(trajectory)
+        numbers: Any = replace(params, has_memory=has_memory)  # type: ignore[arg-type]
+        environment, coin = replace(TEAMS, shape=shape, params=numbers), Controller(constant, logit, Acting(1.0))
+        rolled = groups(environment, prng_key, coin, num_tasks=num_tasks, num_rollouts=num_rollouts)
+        return figures(rolled[0])
 
     has_memory_s = jnp.array([float(each.has_memory) for each in sharings])
     return jax.vmap(under)(has_memory_s, jnp.stack([constant_logit(each.admit_probability) for each in sharings]))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from lts_jax.environments.teams.lanes import picked
-from lts_jax.environments.teams.randomness import byte_noise
-from lts_jax.environments.teams.settings import NUM_CUES, SimulatorShape
+from lts_jax.environments.once import pick
+from lts_jax.environments.randomness import byte_noise
+from lts_jax.environments.teams.settings import NUM_CUES
 from lts_jax.environments.teams.state import NOTHING, Scene
 from lts_jax.environments.teams.working import Outcome
 
@@ -27,34 +27,28 @@ _NAME_WEIGHT = 2.0  # length of the name beside cues of length one
 _USE_OF_KIND = (1.0, 0.5, -0.5, 0.0)  # needed, detour, dead end, absent
 
 
-def step_triplet(
-    shape: SimulatorShape, scene: Scene, outcome: Outcome, step_seconds: Array, noise_word_w: Array
-) -> Array:
+def step_triplet(scene: Scene, outcome: Outcome, step_seconds: Array, noise_word_w: Array) -> Array:
     """f32[3, D] embeddings of instruction, summary and output: unit vectors."""
-    params, task = scene.params, scene.task
+    shape, params, task = scene.shape, scene.params, scene.task
     node = outcome.offered_node
     has_value = (outcome.offered_variant != NOTHING).astype(jnp.float32)
     cue_c = jnp.stack(
         [
             has_value,
             -outcome.looks_wrong,
-            _use(picked(task.kind_m, node)),
+            pick(jnp.asarray(_USE_OF_KIND), pick(task.kind_m, node)),
             has_value - 1.0,
-            -0.5 * picked(task.find_logit_m, node),
+            -0.5 * pick(task.find_logit_m, node),
             jnp.log(jnp.maximum(step_seconds, 1e-3)) - params.step_log_seconds,
         ]
     )
     shown_3d = jnp.concatenate(
         [
             _SHOWN_3C * cue_c,
-            jnp.broadcast_to(_NAME_WEIGHT * picked(task.name_md, node), (3, shape.embedding_width - NUM_CUES)),
+            jnp.broadcast_to(_NAME_WEIGHT * pick(task.name_md, node), (3, shape.embedding_width - NUM_CUES)),
         ],
         axis=1,
     )
     noise = byte_noise(noise_word_w)[: 3 * shape.embedding_width].reshape(3, -1)
     seen_3d = shown_3d + params.cue_noise * noise / shape.embedding_width**0.5
     return seen_3d / jnp.maximum(jnp.sqrt(jnp.sum(seen_3d**2, axis=1, keepdims=True)), 1e-6)
-
-
-def _use(kind: Array) -> Array:
-    return picked(jnp.asarray(_USE_OF_KIND), kind)

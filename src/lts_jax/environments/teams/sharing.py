@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.teams.lanes import settled
-from lts_jax.environments.teams.randomness import pair_uniform
-from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
-from lts_jax.environments.teams.state import NOTHING, RIGHT, State
+from lts_jax.environments.once import once
+from lts_jax.environments.randomness import pair_uniform
+from lts_jax.environments.teams.settings import SimulatorParams
+from lts_jax.environments.teams.state import NOTHING, RIGHT, Scene, State
 from lts_jax.environments.teams.working import Outcome
 
 _LOOK = 64  # times the steps a reader has done, added to its number: each look at a key is drawn anew
@@ -41,9 +41,19 @@ class Reading:
     seconds: Array  # f32[]
 
 
-def admit(
-    state: State, outcome: Outcome, writer: Array, word: Array, seconds: Array, logit: Array, key_d: Array, is_in: Array
-) -> State:
+@dataclass(frozen=True)
+class Entry:
+    """What one admission puts into the bank."""
+
+    outcome: Outcome
+    writer: Array  # i32[]
+    word: Array  # u32[] its own random word
+    seconds: Array  # f32[] when readers can see it
+    logit: Array  # f32[]
+    key_d: Array  # f32[D]
+
+
+def admit(state: State, entry: Entry, is_in: Array) -> State:
     """Append an entry at the next free number where `is_in`; a bank whose numbers are used up takes nothing."""
     number_n = jnp.arange(state.node_n.shape[0])
     here_n = (number_n == state.num_entries) & is_in
@@ -54,14 +64,14 @@ def admit(
     return replace(
         state,
         num_entries=state.num_entries + is_in,
-        node_n=put(state.node_n, outcome.offered_node),
-        variant_n=put(state.variant_n, outcome.offered_variant),
-        writer_n=put(state.writer_n, writer),
-        commit_seconds_n=put(state.commit_seconds_n, seconds),
-        word_n=put(state.word_n, word),
+        node_n=put(state.node_n, entry.outcome.offered_node),
+        variant_n=put(state.variant_n, entry.outcome.offered_variant),
+        writer_n=put(state.writer_n, entry.writer),
+        commit_seconds_n=put(state.commit_seconds_n, entry.seconds),
+        word_n=put(state.word_n, entry.word),
         is_alive_n=state.is_alive_n | here_n,
-        wanted_n=put(state.wanted_n, logit),
-        key_nd=jnp.where(here_n[:, None], key_d, state.key_nd),
+        wanted_n=put(state.wanted_n, entry.logit),
+        key_nd=jnp.where(here_n[:, None], entry.key_d, state.key_nd),
     )
 
 
@@ -71,7 +81,7 @@ def evict(state: State, params: SimulatorParams) -> State:
     readers_n = jnp.sum(jax.lax.population_count(state.reader_bits_nw), axis=1)
     by_age_n = number_n.astype(jnp.float32)
     by_use_n = readers_n + 1e-3 * by_age_n  # among equals the oldest
-    ranked_n = settled(
+    ranked_n = once(
         jnp.where(params.evict_rule == 0.0, by_age_n, jnp.where(params.evict_rule == 1.0, by_use_n, state.wanted_n))
     )
     lowest = jnp.min(jnp.where(state.is_alive_n, ranked_n, jnp.inf))
@@ -80,14 +90,7 @@ def evict(state: State, params: SimulatorParams) -> State:
     return replace(state, is_alive_n=state.is_alive_n & ~((number_n == first) & is_over))
 
 
-def read(
-    shape: SimulatorShape,
-    params: SimulatorParams,
-    state: State,
-    looker: Looker,
-    now: Array,
-    does_read: Array,
-) -> Reading:
+def read(scene: Scene, state: State, looker: Looker, now: Array, does_read: Array) -> Reading:
     """A look at the keys of other teams' entries that the team has not pulled, and the pulls that come of it.
 
     It looks only if the listing holds an entry that was admitted since its last look. An entry is pulled with
@@ -95,7 +98,7 @@ def read(
     attention_keys / (attention_keys + listed keys); of more than `max_pulls` the newest. The draws are the team's own
     for each entry and each of its steps.
     """
-    team, known_bits, variant_m = looker.team, looker.known_bits, looker.variant_m
+    params, team, known_bits, variant_m = scene.params, looker.team, looker.known_bits, looker.variant_m
     number_n = jnp.arange(state.node_n.shape[0])
     word_at, bit = team // 32, jnp.uint32(1) << (team % 32).astype(jnp.uint32)
     bits_n = state.reader_bits_nw[:, 0] if state.reader_bits_nw.shape[1] == 1 else state.reader_bits_nw[:, word_at]
@@ -109,14 +112,14 @@ def read(
     chance_n = attention * jnp.where(has_use_n, params.pull_probability, params.idle_pull_probability)
     draw_n = pair_uniform(state.word_n ^ looker.salt, team + _LOOK * looker.num_steps)
     is_wanted_n = listed_n & looks & (draw_n < chance_n)
-    wanted_n = settled(jnp.where(is_wanted_n, number_n, -1))
+    wanted_n = once(jnp.where(is_wanted_n, number_n, -1))
     num_pulls, last = jnp.zeros((), jnp.int32), jnp.asarray(number_n.shape[0])
     dropped_bits = jnp.zeros_like(known_bits)
-    for _ in range(shape.max_pulls):
+    for _ in range(scene.shape.max_pulls):
         newest = jnp.max(jnp.where(wanted_n < last, wanted_n, -1))
         is_pulled = newest >= 0
-        taken = _take_over(params, state, number_n == newest, is_pulled, team, known_bits, variant_m)
-        known_bits, dropped, variant_m = settled(taken)
+        knower = replace(looker, known_bits=known_bits, variant_m=variant_m)
+        known_bits, dropped, variant_m = once(_take_over(params, state, number_n == newest, is_pulled, knower))
         dropped_bits, num_pulls = dropped_bits | dropped, num_pulls + is_pulled
         last = jnp.where(is_pulled, newest, last)
     pulled_n = wanted_n >= last
@@ -139,19 +142,14 @@ def read(
 
 
 def _take_over(
-    params: SimulatorParams,
-    state: State,
-    at_n: Array,
-    is_pulled: Array,
-    team: Array,
-    known_bits: Array,
-    variant_m: Array,
+    params: SimulatorParams, state: State, at_n: Array, is_pulled: Array, looker: Looker
 ) -> tuple[Array, Array, Array]:
     """Known and given up nodes and values after one pull.
 
     A value that the team lacked is taken over, unless the team sees that it is wrong. A failure about a node that the
     team knows nothing of may make it give up the node.
     """
+    team, known_bits, variant_m = looker.team, looker.known_bits, looker.variant_m
     node = jnp.max(jnp.where(at_n, state.node_n, 0))
     variant = jnp.max(jnp.where(at_n, state.variant_n, NOTHING))
     draw = pair_uniform(jnp.max(jnp.where(at_n, state.word_n, 0)), team + _DETECTION)

@@ -5,11 +5,13 @@ particular mistake, so that two teams with the same wrong value agree with each 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.environments.contract import Script
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.task import SimulatedTask
 
@@ -67,15 +69,21 @@ class Event:
     variant: Array  # i32[] that a reader of it would take over
 
 
-@jax.tree_util.register_dataclass
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("params", "task", "seed_w", "order_km", "script"),
+    meta_fields=("shape",),
+)
 @dataclass(frozen=True)
 class Scene:
     """What stays the same during one rollout."""
 
+    shape: SimulatorShape
     params: SimulatorParams
     task: SimulatedTask
     seed_w: Array  # u32[2]
     order_km: Array  # f32[K, M] how a team ranks nodes, higher first
+    script: Script  # what a replay prescribes
 
 
 def empty_state(shape: SimulatorShape) -> State:

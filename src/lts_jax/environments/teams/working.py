@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import ndtri
 
-from lts_jax.environments.teams.lanes import picked, settled
-from lts_jax.environments.teams.randomness import place_words, uniforms, words
+from lts_jax.environments.once import once, pick
+from lts_jax.environments.randomness import place_words, uniforms, words
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.state import COMMON_MISTAKES, NOTHING, PLANTED, RIGHT, STALE, Scene
 from lts_jax.environments.teams.task import DEAD_END, NEEDED, NO_NODE, SimulatedTask
@@ -43,9 +43,9 @@ def step_words(shape: SimulatorShape, seed_w: Array, place: Array) -> Array:
 def work(scene: Scene, place: Array, target: Array, draw_p: Array) -> Outcome:
     """The outcome of a step on node `target`, from its uniform draws f32[NUM_PURPOSES]."""
     params, task = scene.params, scene.task
-    kind = picked(task.kind_m, target)
+    kind = pick(task.kind_m, target)
     is_needed = kind == NEEDED
-    chance = jnp.where(kind == DEAD_END, params.leave_probability, jax.nn.sigmoid(picked(task.find_logit_m, target)))
+    chance = jnp.where(kind == DEAD_END, params.leave_probability, jax.nn.sigmoid(pick(task.find_logit_m, target)))
     is_stalled = draw_p[STALL] < params.stall_probability
     was_found = ~is_stalled & (draw_p[FIND] < chance)
     is_wrong = was_found & is_needed & (draw_p[WRONG] < params.wrong_probability)
@@ -92,7 +92,7 @@ def choose(scene: Scene, order_m: Array, done_bits: Array) -> Array:
     is_done_m = ((done_bits >> node_m) & 1) == 1
     is_open_m = (task.before_m == NO_NODE) | (((done_bits >> jnp.maximum(task.before_m, 0)) & 1) == 1)
     candidate_m = (task.kind_m <= DEAD_END) & ~is_done_m & is_open_m
-    score_m = settled(jnp.where(candidate_m, order_m, -jnp.inf))  # once, or it may not equal its own maximum
+    score_m = once(jnp.where(candidate_m, order_m, -jnp.inf))  # once, or it may not equal its own maximum
     return jnp.min(jnp.where(score_m == jnp.max(score_m), node_m, node_m.shape[0] - 1)).astype(jnp.int32)
 
 

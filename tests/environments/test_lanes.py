@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.environments.teams.lanes import any_at_all, over_lanes, picked, settled, vmapped_last
+from lts_jax.environments.lanes import lanes_last, over_lanes
+from lts_jax.environments.once import any_at_all, once, pick
 
 LANES = 5
 TABLE = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3)), jnp.float32)
@@ -13,18 +14,18 @@ ROW_LF = jnp.asarray(np.random.default_rng(2).normal(size=(LANES, 3)), jnp.float
 MATRIX_LNF = jnp.asarray(np.random.default_rng(3).normal(size=(LANES, 7, 3)), jnp.float32)
 
 
-def test_settled_and_picked_change_no_bit() -> None:
+def test_once_and_pick_change_no_bit() -> None:
     tree = {
         "float": jnp.asarray([-0.0, 1.5, jnp.inf, -jnp.inf, jnp.nan], jnp.float32),
         "int": jnp.asarray([-3, 0, 2**31 - 1], jnp.int32),
         "word": jnp.asarray([0, 2**32 - 1], jnp.uint32),
         "bool": jnp.asarray([True, False]),
     }
-    for one, other in zip(jax.tree.leaves(jax.jit(settled)(tree)), jax.tree.leaves(tree), strict=True):
+    for one, other in zip(jax.tree.leaves(jax.jit(once)(tree)), jax.tree.leaves(tree), strict=True):
         assert one.dtype == other.dtype
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
-    np.testing.assert_array_equal(picked(TABLE, jnp.asarray(2)), TABLE[2])
-    assert int(picked(jnp.asarray([-5, -1, -9]), jnp.asarray(2))) == -9
+    np.testing.assert_array_equal(pick(TABLE, jnp.asarray(2)), TABLE[2])
+    assert int(pick(jnp.asarray([-5, -1, -9]), jnp.asarray(2))) == -9
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def halvings(weight, start, limit):
 
 
 def test_vmaps_of_vmaps_become_one_axis_of_lanes_and_change_nothing() -> None:
-    run = vmapped_last(halvings, apart=0)
+    run = lanes_last(halvings, apart=0)
     start_bg = jnp.asarray([[1.0, 100.0, 7.0], [3000.0, 0.5, 64.0]], jnp.float32)
     limit_b = jnp.asarray([1.0, 4.0], jnp.float32)
     weight_s = jnp.asarray([1.0, 10.0], jnp.float32)
@@ -81,7 +82,7 @@ def test_vmaps_of_vmaps_become_one_axis_of_lanes_and_change_nothing() -> None:
 
 
 def test_a_loop_stops_with_its_longest_lane() -> None:
-    number_b, _, _ = jax.vmap(vmapped_last(halvings, apart=0), in_axes=(None, 0, None))(
+    number_b, _, _ = jax.vmap(lanes_last(halvings, apart=0), in_axes=(None, 0, None))(
         1.0, jnp.asarray([2.0, 16.0]), 1.0
     )
     assert np.asarray(number_b).tolist() == [5, 5]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.environments.teams.randomness import byte_noise, pair_uniform, place_words, seed_words, uniforms, words
+from lts_jax.environments.randomness import byte_noise, pair_uniform, place_words, seed_words, uniforms, words
 
 NUM_CELLS = 64
 FIXED = jnp.asarray([123456789, 987654321], jnp.uint32)

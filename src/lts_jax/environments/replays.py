@@ -1,4 +1,4 @@
-"""Replays of a simulated group under common random numbers: what a decision, an entry, or a bank was worth.
+"""Replays of a group under common random numbers: what a decision, an entry, or a bank was worth.
 
 Exact: a replay draws the same number at the same place, so it differs from its original only by what was changed and by
 what follows from it. Replays are made for at most `max_places` places of a rollout; where it has more, a random subset.
@@ -13,11 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.teams.environment import ASK, Acting, Fork, Policy
-from lts_jax.environments.teams.randomness import seed_words
-from lts_jax.environments.teams.rollout import Truth, rollout
-from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
-from lts_jax.environments.teams.task import SimulatedTask
+from lts_jax.environments.contract import ASK, Controller, Environment, Fork, Script
+from lts_jax.environments.randomness import seed_words
+from lts_jax.environments.rollout import rollout
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, Trajectory
 
@@ -43,15 +41,12 @@ class ReplaySettings:
 class Original:
     """A group as it was rolled out: all that a replay needs."""
 
-    shape: SimulatorShape
-    params: SimulatorParams
-    task: SimulatedTask
+    environment: Environment  # one that follows scripts
+    task: Any
     prng_key_g: Array
-    policy: Policy
-    policy_params: Any
-    acting: Acting
+    controller: Controller
     trajectory: Trajectory
-    truth: Truth
+    truth: Any
 
 
 def with_replays(original: Original, settings: ReplaySettings, fields: frozenset[str]) -> Trajectory:
@@ -84,7 +79,7 @@ def _flip_decisions(
 
     def flipped(place: Array) -> tuple[Array, Array, Array]:
         forced_x = jnp.full_like(action_x, ASK).at[place].set(1 - action_x[place])
-        return _replay(original, prng_key, forced_x.reshape(wanted_kt.shape), None)
+        return _replay(original, prng_key, Script(forced_x.reshape(wanted_kt.shape)))
 
     return FlippedRollouts(*(_put(place_r, is_real_r, wanted_kt.shape, value) for value in jax.vmap(flipped)(place_r)))
 
@@ -116,7 +111,7 @@ def _grow_bank(
 
     def kept(num_kept: Array) -> tuple[Array, Array, Array]:
         kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
-        return _replay(original, prng_key, jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK), None)
+        return _replay(original, prng_key, Script(jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK)))
 
     agg_c, first_c, _ = jax.vmap(kept)(jnp.arange(num_blocks + 1))
     return block_kt.astype(jnp.int32), agg_c, first_c
@@ -132,7 +127,7 @@ def regroup(original: Original, settings: ReplaySettings) -> RegroupedRollouts:
 
 
 def _regroup(
-    original: Original, settings: ReplaySettings, trajectory: Trajectory, truth: Truth, prng_key: Array
+    original: Original, settings: ReplaySettings, trajectory: Trajectory, truth: Any, prng_key: Array
 ) -> RegroupedRollouts:
     decided_kt = trajectory.decision_mask_gkt
     place_r, is_real_r = _some_places(decided_kt, prng_key, settings.max_places)
@@ -143,7 +138,7 @@ def _regroup(
         # Up to the fork the actions are the original's, so that a policy near the edge cannot round otherwise.
         is_past_kt = decided_kt & (truth.event_kt < event)
         forced_kt = jnp.where(is_past_kt, trajectory.action_gkt, ASK)
-        return _replay(original, prng_key, forced_kt, Fork(event, seed_words(fork_key)))
+        return _replay(original, prng_key, Script(forced_kt, Fork(event, seed_words(fork_key))))
 
     by_place = jax.vmap(again, in_axes=(None, 0))
     agg_mr, first_mr, _ = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)
@@ -151,11 +146,8 @@ def _regroup(
     return RegroupedRollouts(put(agg_mr), put(first_mr))
 
 
-def _replay(original: Original, prng_key: Array, forced_kt: Array, fork: Fork | None) -> tuple[Array, Array, Array]:
-    replayed, _, _ = rollout(
-        original.shape, original.params, original.task, prng_key,
-        original.policy, original.policy_params, original.acting, forced_kt, fork,
-    )  # fmt: skip
+def _replay(original: Original, prng_key: Array, script: Script) -> tuple[Array, Array, Array]:
+    replayed, _, _ = rollout(original.environment, original.task, prng_key, original.controller, script)
     return replayed.reward_agg_g, replayed.reward_first_g, replayed.runtime_g
 
 

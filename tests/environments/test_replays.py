@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from lts_jax.credit.replays import shapley
-from lts_jax.environments.teams.environment import ASK, Acting
-from lts_jax.environments.teams.policies import constant, constant_logit
-from lts_jax.environments.teams.replays import Original, ReplaySettings, flip_decisions, regroup, withhold_coalitions
-from lts_jax.environments.teams.rollout import Truth, group, rollout
+from lts_jax.environments.contract import ASK, Acting, Controller, Script
+from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.replays import Original, ReplaySettings, flip_decisions, regroup, withhold_coalitions
+from lts_jax.environments.rollout import group, rollout
+from lts_jax.environments.teams.environment import TEAMS
+from lts_jax.environments.teams.gathering import Truth
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.environments.teams.task import SimulatedTask, draw_task
 from lts_jax.errors import UserError
@@ -20,7 +22,8 @@ from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, T
 
 SHAPE = SimulatorShape(num_teams=2, max_steps=6, num_nodes=6, num_entries=12, embedding_width=8)
 WORLD = SimulatorParams(needed_low=3.0, needed_high=4.0, num_dead_ends=1.0, find_probability=0.5)
-COIN, ACTING = constant_logit(0.5), Acting(1.0, False)
+ENVIRONMENT = replace(TEAMS, shape=SHAPE, params=WORLD)
+CONTROLLER = Controller(constant, constant_logit(0.5), Acting(1.0, False))
 G = 6
 SETTINGS = ReplaySettings(max_places=8, num_permutations=2, num_blocks=3, num_rerollouts=40)
 
@@ -43,8 +46,8 @@ def replayed() -> Replayed:
     def make(key: jax.Array) -> tuple:
         task = draw_task(SHAPE, WORLD, key)
         key_g = jax.random.split(key, G)
-        trajectory, _, truth = group(SHAPE, WORLD, task, key_g, constant, COIN, ACTING)
-        original = Original(SHAPE, WORLD, task, key_g, constant, COIN, ACTING, trajectory, truth)
+        trajectory, _, truth = group(ENVIRONMENT, task, key_g, CONTROLLER)
+        original = Original(ENVIRONMENT, task, key_g, CONTROLLER, trajectory, truth)
         replays = (flip_decisions, withhold_coalitions, regroup)
         return (task, key_g, trajectory, truth, *(one(original, SETTINGS) for one in replays))
 
@@ -53,11 +56,12 @@ def replayed() -> Replayed:
 
 @lru_cache
 def alone():
-    return jax.jit(partial(rollout, SHAPE, WORLD, policy=constant, policy_params=COIN, acting=ACTING))
+    return jax.jit(partial(rollout, ENVIRONMENT, controller=CONTROLLER))
 
 
 def forced(g: int, action_kt: np.ndarray) -> Trajectory:
-    return alone()(replayed().task, replayed().prng_key_g[g], forced_kt=jnp.asarray(action_kt, jnp.int32))[0]
+    script = Script(jnp.asarray(action_kt, jnp.int32))
+    return alone()(replayed().task, replayed().prng_key_g[g], script=script)[0]
 
 
 def test_a_flip_is_the_rollout_with_that_one_action_forced() -> None:

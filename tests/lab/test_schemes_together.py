@@ -9,7 +9,7 @@ import pytest
 
 from lts_jax.credit.contract import per_decision
 from lts_jax.errors import UserError
-from lts_jax.lab.side_by_side import results_by_scheme
+from lts_jax.lab.lab import results_by_scheme
 from lts_jax.trajectory import Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))

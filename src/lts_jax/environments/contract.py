@@ -1,0 +1,146 @@
+"""What a world in arrays is: a record of pure functions, so that one world can stand in for another.
+
+Of one rollout: `begin` gives what stays the same and the first state, `step` finishes one step of one team and decides
+on it, `is_running` says whether there is another, `gather` makes the arrays that credit and controller read, with the
+latent truth beside them. `environments.rollout` does the rest: the loop, groups, batches; `environments.replays` plays
+rollouts again. Sizes are static, numbers are traced.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import jax
+from jax import Array
+
+from lts_jax.environments.measures import measures
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+ASK = -1  # a forced action that leaves the decision to the policy
+
+Rollouts = tuple[Trajectory, DecisionContext, Any]
+"""Arrays of one rollout, without G; of a group [G, ...], the context's query without G; of B groups [B, G, ...]. The
+third is the environment's own record of the truth, which no controller and no credit scheme sees."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Observation:
+    """What a policy may look at."""
+
+    query_d: Array  # f32[D]
+    key_nd: Array  # f32[N, D], rows from `num_keys` on are padding
+    num_keys: Array  # i32[]
+    step_3d: Array  # f32[3, D] instruction, summary, output
+    latent: Any = None  # the environment's own; for oracles alone
+
+
+Policy = Callable[[Any, Observation], Array]
+"""(params, observation) -> logits f32[2] of reject and admit."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Acting:
+    """How logits become actions: a, sampled from softmax(logits / temperature), or the larger one."""
+
+    temperature: float | Array = 1.2
+    is_greedy: bool | Array = False
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=("params", "acting"), meta_fields=("policy",))
+@dataclass(frozen=True)
+class Controller:
+    """Who decides: a policy with its parameters, and how it acts."""
+
+    policy: Policy
+    params: Any
+    acting: Acting
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Fork:
+    """From which decision on a rollout draws other numbers: the decision at event `event` is the first fresh draw."""
+
+    event: Array  # i32[] number of the event in the original rollout
+    seed_w: Array  # u32[2] seed words from there on
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Script:
+    """What a replay prescribes."""
+
+    forced_kt: Array | None = None  # i32[K, T] actions that are not the policy's, ASK elsewhere
+    fork: Fork | None = None
+
+
+class Shape(Protocol):
+    """Sizes that every environment has. A frozen dataclass with defaults, and whatever else shapes its arrays."""
+
+    @property
+    def num_teams(self) -> int:
+        """K."""
+
+    @property
+    def max_steps(self) -> int:
+        """T, steps of a team."""
+
+    @property
+    def num_entries(self) -> int:
+        """N, keys that one rollout can hold."""
+
+    @property
+    def embedding_width(self) -> int:
+        """D."""
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("params",),
+    meta_fields=(
+        "name", "shape", "check", "draw_task", "begin", "is_running", "step", "gather", "measures", "follows_scripts",
+        "oracle", "is_right",
+    ),
+)  # fmt: skip
+@dataclass(frozen=True)
+class Environment:
+    """A world of given sizes and numbers. `dataclasses.replace` gives one of other sizes, numbers or functions.
+
+    Attributes:
+        name: as it stands in messages.
+        shape: sizes; see `Shape`.
+        params: a frozen dataclass of numbers, registered as a pytree, each traced. One of them is `has_memory`: 0 means
+            no bank and no decisions.
+        check: (params, shape) -> nothing, or a `UserError` of one line. Of plain numbers, before anything is traced.
+        draw_task: (shape, params, prng_key) -> task, which all rollouts of a group share.
+        begin: (shape, params, task, prng_key, script or None) -> (scene, state): what stays the same during a rollout,
+            and what changes. All draws come from the key.
+        is_running: (scene, state) -> bool[].
+        step: (scene, state, controller, event i32[]) -> (state, event record). Finishes one step of one team. The
+            record has `place` i32[] = team * T + step of that team. Once nothing is running the state stays as it is
+            and `place` is K * T.
+        gather: (scene, state, event records along E = K * T) -> the rollout's `Rollouts`. Of records whose `place` is
+            K * T everything else is padding.
+        measures: (rollouts [..., G]) -> named numbers f32[]: at least those of `environments.measures`.
+        follows_scripts: whether `begin` and `step` do what a script says, and the truth has `event_kt` i32[K, T], the
+            number of each step's event. Without, credit schemes that need replays are refused.
+        oracle: a policy that looks at what is latent; None where nobody can know better.
+        is_right: (truth) -> bool[..., K, T], whether a step's output is right; None where there is no such thing.
+    """
+
+    name: str
+    shape: Any
+    params: Any
+    check: Callable[[Any, Any], None]
+    draw_task: Callable[[Any, Any, Array], Any]
+    begin: Callable[[Any, Any, Any, Array, Script | None], tuple[Any, Any]]
+    is_running: Callable[[Any, Any], Array]
+    step: Callable[[Any, Any, Controller, Array], tuple[Any, Any]]
+    gather: Callable[[Any, Any, Any], Rollouts]
+    measures: Callable[[Rollouts], dict[str, Array]] = measures
+    follows_scripts: bool = False
+    oracle: Policy | None = None
+    is_right: Callable[[Any], Array] | None = None

@@ -1,0 +1,59 @@
+"""Admission policies for any environment: a constant, what is new, and a network; and how a logit becomes an action."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.environments.contract import ASK, Acting, Observation, Policy
+from lts_jax.models.policy_network import PolicyNetwork
+
+SURE = 1e9  # a logit that no temperature makes doubtful
+
+
+def constant(logit: Array, seen: Observation) -> Array:
+    """Every step with the same logit, which is the policy's only parameter."""
+    return jnp.stack([jnp.zeros_like(logit), logit])
+
+
+def constant_logit(probability: float) -> Array:
+    """The parameter of `constant` that admits with this probability at temperature 1."""
+    if probability in {0.0, 1.0}:
+        return jnp.asarray(SURE if probability else -SURE, jnp.float32)
+    return jnp.asarray(jnp.log(probability) - jnp.log1p(-probability), jnp.float32)
+
+
+def novelty(threshold: Array, seen: Observation) -> Array:
+    """Admit what is less similar than `threshold` to every key so far; keys and summaries are unit vectors."""
+    is_key_n = jnp.arange(seen.key_nd.shape[0]) < seen.num_keys
+    closest = jnp.max(jnp.where(is_key_n, seen.key_nd @ seen.step_3d[1], -1.0))
+    return jnp.stack([jnp.zeros(()), jnp.where(closest < threshold, SURE, -SURE)])
+
+
+@lru_cache(maxsize=64)
+def of_network(network: PolicyNetwork) -> Policy:
+    """A controller network as a policy; its parameters are the policy's. One network, one object."""
+
+    def policy(params: Any, seen: Observation) -> Array:
+        return network.decision_logits(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d)
+
+    return policy
+
+
+def choose_action(logit: Array, draw: Array, acting: Acting, forced: Array | int = ASK) -> tuple[Array, Array]:
+    """What is done at one decision.
+
+    Args:
+        logit: f32[] of admitting less that of rejecting, over the temperature.
+        draw: f32[] uniform in (0, 1).
+        acting: whether the draw counts.
+        forced: the action that a script prescribes, or ASK.
+
+    Returns:
+        i32[] the action, and f32[] its log-probability under the sampling policy, which a forced action keeps.
+    """
+    admits = jnp.where(acting.is_greedy, logit > 0.0, draw < jax.nn.sigmoid(logit))
+    action = jnp.where(forced == ASK, admits, forced == 1).astype(jnp.int32)
+    return action, jax.nn.log_sigmoid(jnp.where(action == 1, logit, -logit))
