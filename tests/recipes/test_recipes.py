@@ -18,7 +18,8 @@ from lts_jax import prompts
 from lts_jax.cli import main
 from lts_jax.rollouts.store import read_folder
 
-TEXT = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTIONS = {
     found[1].strip(): found[2] for found in re.finditer(r"^### (.+?)\n(.*?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL)
 }
@@ -26,8 +27,10 @@ PLACEHOLDER = "http://127.0.0.1:8000/v1"
 
 
 def files_of(section: str) -> dict[str, str]:
-    """The files of a recipe: blocks under a line that is a name and a colon."""
-    return dict(re.findall(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    """The files of a recipe: blocks under a line that is a name and a colon, and copies of files of ours."""
+    copies = re.findall(r"^`([\w./]+)`: a copy of \[[\w./]+\]\(([\w./]+)\)", section, re.MULTILINE)
+    written = dict(re.findall(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    return written | {name: (ROOT / place).read_text(encoding="utf-8") for name, place in copies}
 
 
 def commands_of(section: str) -> list[list[str]]:

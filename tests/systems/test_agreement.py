@@ -156,4 +156,4 @@ def test_a_sweep_takes_the_world_from_a_file(capsys, tmp_path):
     assert shown["world.needed_low"] == str(SimulatorParams().needed_low)
     with pytest.raises(SystemExit):
         main(["sweep", "--side", "text", "--world", str(tmp_path / "world.json"), "--fields"])
-    assert "--world: only the simulator has such a world" in capsys.readouterr().err
+    assert "world, environment: expected with the side simulator alone" in capsys.readouterr().err

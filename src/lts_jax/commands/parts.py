@@ -23,7 +23,7 @@ class Command:
     """
 
     what: tyro.conf.Positional[str] = ""
-    """A kind (credit, policies, controller, encoder, scorer) or the name of a part, to see what its settings mean."""
+    """A kind (credit, policies, controller, encoder, environment, scorer), or a part, to see what its settings mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ def kinds() -> dict[str, Kind]:
     """Every kind of part, by the word of its flag."""
     from lts_jax.admission.rules import RULES
     from lts_jax.credit.schemes import SCHEMES
+    from lts_jax.environments.known import ENVIRONMENTS
     from lts_jax.memory.encoder_parts import ENCODERS
     from lts_jax.models.networks import NETWORKS, SUPPLIED
     from lts_jax.tasks.scoring import SCORERS
@@ -49,6 +50,9 @@ def kinds() -> dict[str, Kind]:
         "policies": Kind("Admission rules", "--policies", RULES, ("encoder",)),
         "controller": Kind("Controller networks", "--controller", NETWORKS, SUPPLIED),
         "encoder": Kind("Text encoders", "--encoder", ENCODERS),
+        "environment": Kind(
+            "Environments in arrays", "lts sweep --environment", ENVIRONMENTS, ("process", "shape", "params")
+        ),
         "scorer": Kind("Scorers of own tasks", "--tasks.scorer", SCORERS, ("strict",)),
     }
 

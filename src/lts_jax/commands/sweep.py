@@ -33,6 +33,8 @@ class Command:
     """field=value for all points; once for each."""
     world: Path | None = None
     """Parameters of the simulator for all points, as `lts simulator fit` writes them; --set goes on top."""
+    environment: str = "teams"
+    """The world in arrays of the side simulator, as mine.py:notes; `lts parts environment` lists ours."""
     side: Literal["simulator", "text"] = "simulator"
     """Simulated teams inside one program, or teams that write text."""
     mode: Literal["grid", "random", "list"] = "grid"
@@ -104,11 +106,15 @@ def run_command(command: Command, *, quiet: bool = False) -> "SweepFolder | None
 
 
 def _in_world(settings: Any, command: Command) -> Any:
-    """The default settings of a side with the simulator's parameters from a file, if one is given."""
+    """The default settings of a side, in the environment and with the numbers that are named."""
+    if command.side != "simulator":
+        if command.world is not None or command.environment != "teams":
+            raise UserError(f"world, environment: expected with the side simulator alone, got the side {command.side}")
+        return settings
+    if command.environment != "teams":
+        settings = replace(settings, environment=command.environment, shape=None, world=None)
     if command.world is None:
         return settings
-    if command.side != "simulator":
-        raise UserError(f"--world: only the simulator has such a world, not the side {command.side}")
     from lts_jax.environments.teams.params_file import read_params
 
     return replace(settings, world=read_params(command.world))
