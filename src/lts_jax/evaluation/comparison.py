@@ -148,7 +148,7 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         num_out_of_budget=sum(one.ran_out_of_budget for one in all_measures),
         score=stats.mean_interval(values("score"), tasks, seed=seed),
         runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, seed=seed),
-        runtime_interquartile_seconds=stats.interquartile_mean(values("runtime_seconds")),
+        runtime_interquartile_seconds=float(stats.interquartile_mean(values("runtime_seconds"))),
         **(_unpaired() if policy == reference else _paired(own, other, seed)),
         first_seconds=mean("first_seconds"),
         answered=mean("answered"),
@@ -200,10 +200,11 @@ def _paired(own: Measured, other: Measured, seed: int) -> dict[str, Any]:
     score = _pair(own, other, lambda one: one.score)
     runtime = _pair(own, other, lambda one: one.runtime_seconds)
     score_change = score.policy - score.reference
+    sums, _ = stats.task_sums(score_change, score.tasks)
     return {
         "num_pairs": len(runtime.tasks),
         "score_difference": stats.difference_interval(score, seed=seed),
-        "score_p_value": stats.sign_flip_p_value(score_change, score.tasks, seed=seed),
+        "score_p_value": float(stats.sign_flip_p_values(sums[None], seed=seed, num_flips=stats.NUM_FLIPS)[0]),
         "score_resolution": stats.minimum_detectable_effect(score_change, score.tasks),
         "runtime_reduction_percent": stats.reduction_interval(runtime, seed=seed),
         "runtime_resolution_percent": stats.reduction_resolution(runtime),

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lts_jax.credit.returns import combined
-from lts_jax.evaluation.correlation import least_squares, rank_correlations
 from lts_jax.evaluation.statistics import (
     LEVEL,
     MIN_TASKS,
     UNKNOWN,
     Interval,
+    least_squares,
     mean_interval,
     percentile_interval,
+    rank_correlations,
     task_weights,
 )
 from lts_jax.trajectory import Trajectory
@@ -66,7 +67,7 @@ def effect_of_admission(trajectory: Trajectory, *, first_weight: float = 1.0) ->
     """
     flipped = trajectory.flipped
     if flipped is None:
-        raise ValueError("effect_of_admission needs trajectory.flipped; make it with rollouts.flips.flip_decisions")
+        raise ValueError("effect_of_admission needs trajectory.flipped; make it with bridge.flips.flip_decisions")
     return_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
     flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
     reward_effect_gkt = np.asarray(return_g, float)[..., None, None] - np.asarray(flipped_gkt, float)
@@ -94,7 +95,7 @@ def credit_fidelity(
     Raises:
         ValueError: lengths that differ, or a credit that is no number.
     """
-    credit, effect, labels = _checked(credit, effect, tasks)
+    credit, effect, labels = _check_rows(credit, effect, tasks)
     names, task = np.unique(labels, return_inverse=True)
     matters = effect != 0.0
     agrees = np.where(credit[matters] == 0.0, 0.5, np.sign(credit[matters]) == np.sign(effect[matters]))
@@ -149,14 +150,16 @@ def within_rollout_fidelity(
     if rollouts.shape != (len(tasks),):
         raise ValueError(f"expected one rollout number per row, got {rollouts.shape} for {len(tasks)} rows")
     known = np.isfinite(np.asarray(effect, float))
-    credit, effect, names = _checked(credit, effect, tasks)
+    credit, effect, names = _check_rows(credit, effect, tasks)
     _, rollout, sizes = np.unique(rollouts[known], return_inverse=True, return_counts=True)
     several = (sizes >= 2)[rollout] if len(rollout) else np.array([], bool)
-    credit, effect = (_centred(values[several], rollout[several]) for values in (credit, effect))
+    credit, effect = (_center(values[several], rollout[several]) for values in (credit, effect))
     return credit_fidelity(credit, effect, names[several].tolist(), seed=seed, num_resamples=num_resamples)
 
 
-def _checked(credit: np.ndarray, effect: np.ndarray, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _check_rows(
+    credit: np.ndarray, effect: np.ndarray, tasks: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     credit, effect = np.asarray(credit, float), np.asarray(effect, float)
     if not credit.shape == effect.shape == (len(tasks),):
         raise ValueError(
@@ -182,7 +185,7 @@ def _reason(credit: np.ndarray, effect: np.ndarray) -> str:
     return ""
 
 
-def _centred(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _center(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Values minus the mean of their group, rounded so that what is equal but for 32 bits stays equal."""
     if not len(values):
         return values

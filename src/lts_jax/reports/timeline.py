@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from lts_jax.records import MemoryEntry, Pull, Rollout, Step
-from lts_jax.reports.svg import ACCENT, FAINT, INK, Scale, line, number_label, quote, rect, shorten, svg, text, ticks
+from lts_jax.reports.palette import ACCENT, FAINT, INK
+from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 1180, 62, 104, 44
 LANE_HEIGHT, BAR_HEIGHT = 92, 28
@@ -18,7 +19,7 @@ HATCH = (
 )
 
 
-def timeline(rollout: Rollout) -> str:
+def timeline(rollout: Rollout) -> Figure:
     """Draw a rollout against its clock, in seconds. Texts show while pointing at a bar, a mark or an arrow."""
     height = TOP + LANE_HEIGHT * rollout.num_teams + 40
     end = max([rollout.seconds, 1e-9, *(step.finished_seconds for step in rollout.steps)])
@@ -157,6 +158,6 @@ def _arrow(pull: Pull, entry: MemoryEntry, steps: Mapping[tuple[int, int], Step]
     )
     return (
         f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}"><path d="{curve}" class="reach"/>'
-        f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="1.8" fill="{INK}"/>'
+        f"{circle(x0, y0, 1.8, INK)}"
         f'<path d="{curve}" class="arrow" stroke="{INK}" fill="none" marker-end="url(#arrow)"/></g>'
     )

@@ -7,9 +7,8 @@ from statistics import median
 from typing import Any
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, Value, columns_of, pivot, rank, value_text
-from lts_jax.evaluation.ranking_statistics import num_flip_patterns
-from lts_jax.evaluation.statistics import MIN_TASKS
+from lts_jax.evaluation.ranking import RankedRow, Ranking, Value, columns_of, pivot, rank, value_text
+from lts_jax.evaluation.statistics import MIN_TASKS, num_flip_patterns
 from lts_jax.reports.report import json_plain
 
 ALPHA = 0.05
@@ -69,6 +68,11 @@ def sweep_report_json(report: SweepReport) -> dict[str, Any]:
     return {name: json_plain(getattr(report, name)) for name in SweepReport.__slots__}
 
 
+def top_rows(ranking: Ranking, count: int) -> list[RankedRow]:
+    """The first rows, and the reference wherever it is."""
+    return [row for place, row in enumerate(ranking.rows) if place < count or row.is_reference]
+
+
 def parse_reference(said: str, columns: Mapping[str, Sequence[Any]], fields: Sequence[str]) -> dict[str, Value]:
     """Fields and values out of "field=value,field=value"; a value is the one of the table that is written like it."""
     wanted: dict[str, Value] = {}
@@ -98,14 +102,14 @@ def sweep_headline(ranking: Ranking) -> str:
         return f"First of {count + 1} configurations is {said}; fewer than {MIN_TASKS} shared seeds tell little."
     if ranking.reference_is_best:
         many = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
-        return f"First of {count + 1} configurations is {said}. It is told from {many} others (Holm-adjusted p < .05)."
+        return f"First of {count + 1} configurations is {said}. It is told from {many} others (Holm-adjusted p < 0.05)."
     if not told:
-        return f"None of the {count} others is told from {ranking.reference} (Holm-adjusted p < .05). First is {said}."
+        return f"None of the {count} others is told from {ranking.reference} (Holm-adjusted p < 0.05). First is {said}."
     sign = 1 if ranking.better == "up" else -1
     higher = sum(sign * row.difference.estimate > 0 for row in told)
     return (
         f"Of {count} configurations, {higher} are better than {ranking.reference} and {len(told) - higher} are worse "
-        f"(Holm-adjusted p < .05); the rest is not told from it. First is {said}."
+        f"(Holm-adjusted p < 0.05); the rest is not told from it. First is {said}."
     )
 
 
@@ -134,14 +138,11 @@ def _means(columns: Mapping[str, Sequence[Any]], measure: str, ranking: Ranking)
 
 def _header(document: Mapping[str, Any], ranking: Ranking, name: str) -> dict[str, str]:
     versions = document.get("versions") or {}
-    swept = [
-        f"{field} ({len({str(row.setting[field]) for row in ranking.rows})})"
-        for field in ranking.fields
-    ]  # fmt: skip
+    counts = {field: len({str(row.setting[field]) for row in ranking.rows}) for field in ranking.fields}
     facts = {
         "sweep": name,
         "side": _side(document),
-        "swept (values)": ", ".join(swept),
+        "swept (values)": ", ".join(f"{field} ({count})" for field, count in counts.items()),
         "configurations": f"{len(ranking.rows):,}",
         "seeds": str(ranking.num_seeds),
         "compared with": ranking.reference + (", the best" if ranking.reference_is_best else ""),

@@ -1,4 +1,4 @@
-"""Style sheet and script of the report page: system fonts, dark on light, no request to anywhere."""
+"""Style sheet and script of a page: system fonts, dark on light, no request to anywhere."""
 
 STYLE = """
 :root{--ink:#1d2329;--soft:#66707a;--faint:#e3e6e9;--accent:#0072b2;--paper:#fff}
@@ -27,6 +27,13 @@ th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:
 tr.own td{font-weight:600;color:var(--accent)}
 tr.own td:first-child{box-shadow:inset 3px 0 var(--accent);padding-left:10px}
 tr.own td small{font-weight:400}
+td small.wrap{white-space:normal;max-width:22em}
+.glossary{margin:14px 0 0;font-size:14.5px}
+.glossary div{display:grid;grid-template-columns:minmax(120px,210px) 1fr;gap:0 16px;padding:5px 0;
+border-bottom:1px solid var(--faint)}
+.glossary dt{font-weight:600;overflow-wrap:anywhere}
+.glossary dd{margin:0;color:var(--soft)}
+.glossary i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:8px}
 td.texts{white-space:normal;text-align:left;min-width:240px;overflow-wrap:anywhere}
 th.texts{text-align:left}
 .group{border-left:1px solid var(--faint)}
