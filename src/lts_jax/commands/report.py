@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from inspect import getdoc
 from pathlib import Path
 
-from lts_jax.admission.rules import RULES
+from lts_jax.admission.rules import rule_part
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import arm_name
+from lts_jax.parts import settings_of
 from lts_jax.records import Rollout
 from lts_jax.reports.report import Background, ReportSettings, build_report, report_json
 from lts_jax.reports.run_page import report_html
@@ -67,7 +68,7 @@ def write_report(folder: RunFolder) -> str:
             header=_header(folder, settings),
             metrics=read_json_lines(folder.metrics),
             example=example_rollout(rollouts),
-            glossary={name: describe_line(name) for name in rollouts},
+            glossary={name: line for name in rollouts if (line := describe_line(name))},
         ),
     )
     write_json(folder.report_json, report_json(report))
@@ -94,13 +95,19 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
 
 
 def describe_line(name: str) -> str:
-    """What a line of the comparison is, in one line. Code of your own is not run for it."""
+    """What a line of the comparison is, in one line; empty where unknown. Code of your own is not run for it."""
     if name in LINES:
         return LINES[name]
     if ":" in name:
         return f"A rule of your own, {name}."
-    words, settings = getdoc(RULES.get(name.partition("(")[0])) or "", name.partition("(")[2].removesuffix(")")
-    return words.partition("\n")[0] + (f" Here {settings}." if settings else "")
+    try:
+        rule = rule_part(name)
+    except UserError:
+        return ""
+    settings = {one.name: one.default for one in settings_of(rule.function, ("encoder",))} | rule.settings
+    meaning = (getdoc(rule.function) or "").partition("\n")[0].partition(". ")[0].removesuffix(".").replace("`", "")
+    given = ", ".join(f"{key} = {value}" for key, value in settings.items())
+    return f"{meaning}{f', with {given}' if given else ''}."
 
 
 def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:

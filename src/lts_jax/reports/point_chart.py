@@ -10,6 +10,7 @@ from lts_jax.reports.axes import Frame, Mark, ends, legend_row, round_marks, x_a
 from lts_jax.reports.palette import INK, SOFT, name_colors
 from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, shorten, svg, text, ticks
 
+HALO = 'paint-order="stroke" stroke="#fff" stroke-width="3" stroke-linejoin="round"'
 WIDE_RATIO = 50  # of positive values: more may be drawn on a logarithmic axis, or evenly spaced if joined
 
 
@@ -105,7 +106,7 @@ def _names(
         if abs(dy - 4) > 14:
             parts.append(line(x, y, x + (7 if dx > 0 else -7), y + dy - 4, colors[name], 0.7))
         word = text(x + dx, y + dy, shorten(name, 30), color=colors[name], weight=700 if point.strong else 400)
-        parts.append(f'<g data-series="{quote(name)}">{word}</g>')
+        parts.append(f'<g data-series="{quote(name)}" {HALO}>{word}</g>')
     return parts
 
 

@@ -39,7 +39,6 @@ def report_html(report: Report) -> str:
         f"{report.num_seeds} rollout{'s' * (report.num_seeds > 1)} of each",
         f"up to {report.num_teams} teams",
         f"clock: {report.clock} ({'simulated latencies' if is_simulated(report) else 'wall time'})",
-        f"compared with {report.reference}",
     ]
     sections = [
         opening(TITLE, headline(report), facts),

@@ -57,7 +57,8 @@ details{margin:14px 0 0}
 summary{cursor:pointer;color:var(--accent)}
 ul{padding-left:20px;max-width:84ch}
 li{margin:4px 0}
-@media(max-width:560px){main{padding:24px 16px 56px}h1{font-size:25px}.lead{font-size:17px}h2{margin-top:44px}
+@media(max-width:560px){main{padding:24px 16px 56px}.glossary div{grid-template-columns:1fr}
+h1{font-size:25px}.lead{font-size:17px}h2{margin-top:44px}
 th,td{padding:6px 8px}
 .scroll::before{content:"swipe sideways for the rest \\2192";position:sticky;left:0;display:block;font-size:12.5px;
 color:var(--soft);margin:0 0 6px}}

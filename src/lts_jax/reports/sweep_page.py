@@ -11,7 +11,7 @@ from lts_jax.reports.page import bullets, facts_list, fold, grid, opening, page,
 from lts_jax.reports.palette import ACCENT, INK, SOFT
 from lts_jax.reports.settings_figures import over_settings, tradeoff
 from lts_jax.reports.svg import Figure, quote
-from lts_jax.reports.sweep_report import ALPHA, SweepReport, number_form, sweep_headline, top_rows
+from lts_jax.reports.sweep_report import ALPHA, PROVEN, SweepReport, number_form, sweep_headline, top_rows
 from lts_jax.reports.text import interval, number, p_text
 
 TITLE = "What the sweep found"
@@ -59,7 +59,7 @@ def level_plot(ranking: Ranking, count: int = MAX_DOTS) -> Figure:
 
 
 def difference_plot(ranking: Ranking, count: int = MAX_DOTS) -> Figure:
-    """Paired differences from the reference: blue ones are told from it (Holm-adjusted p < 0.05), grey ones are not."""
+    """Paired differences from the reference: blue where they are proven (Holm-adjusted p < 0.05), else grey."""
     form, dots = "+" + number_form(ranking), []
     for row in top_rows(ranking, count):
         name, shown = values_text(row, ranking.varied), interval(row.difference, form)
@@ -125,8 +125,7 @@ def _intervals(ranking: Ranking) -> str:
     intro = (
         f"{row_words}Best first; the reference is black.{_left_out(ranking, top_rows(ranking, MAX_DOTS))} The "
         "intervals of the first figure hold the luck that all rows share, so they may overlap where a paired "
-        "difference is clear. In the second, blue rows are told from the reference (Holm-adjusted p &lt; 0.05), grey "
-        "ones are not."
+        f"difference is clear. In the second, rows that differ from the reference are blue{quote(PROVEN)}, others grey."
     )
     figures = [scroll_box(figure, width) for figure in (level_plot(ranking), difference_plot(ranking))]
     return section("Intervals", grid(figures, pair=True) if width <= 574 else "".join(figures), intro=intro)

@@ -12,6 +12,7 @@ from lts_jax.evaluation.statistics import MIN_TASKS, num_flip_patterns
 from lts_jax.reports.report import json_plain
 
 ALPHA = 0.05
+PROVEN = f" (Holm-adjusted p < {ALPHA})"
 DEFAULT_MEASURE = "reward"
 RUNTIME = "runtime_seconds"
 
@@ -101,16 +102,21 @@ def sweep_headline(ranking: Ranking) -> str:
     if not any(math.isfinite(row.difference.low) for row in ranking.rows):
         return f"First of {count + 1} configurations is {said}; fewer than {MIN_TASKS} shared seeds tell little."
     if ranking.reference_is_best:
-        many = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
-        return f"First of {count + 1} configurations is {said}. It is told from {many} others (Holm-adjusted p < 0.05)."
+        which = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
+        return f"First of {count + 1} configurations is {said}. It differs from {which} others{PROVEN}."
     if not told:
-        return f"None of the {count} others is told from {ranking.reference} (Holm-adjusted p < 0.05). First is {said}."
+        whose = "The other one does not differ" if count == 1 else f"None of the {count} others differs"
+        return f"{whose} from {ranking.reference}{PROVEN}. First is {said}."
     sign = 1 if ranking.better == "up" else -1
     higher = sum(sign * row.difference.estimate > 0 for row in told)
     return (
-        f"Of {count} configurations, {higher} are better than {ranking.reference} and {len(told) - higher} are worse "
-        f"(Holm-adjusted p < 0.05); the rest is not told from it. First is {said}."
+        f"Of {count} configurations, {_count(higher)} better than {ranking.reference} and {_count(len(told) - higher)} "
+        f"worse{PROVEN}; the rest cannot be told apart from it. First is {said}."
     )
+
+
+def _count(number: int) -> str:
+    return f"{number} {'is' if number == 1 else 'are'}"
 
 
 def number_form(ranking: Ranking) -> str:

@@ -10,9 +10,11 @@ from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
 from lts_jax.records import Rollout
-from lts_jax.reports.figures import Dot, Series, cumulative_chart, dot_plot, line_chart, policy_colors
-from lts_jax.reports.html import report_html
-from lts_jax.reports.report import build_report
+from lts_jax.reports.axes import Frame
+from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
+from lts_jax.reports.palette import FIXED, OTHERS, name_colors
+from lts_jax.reports.report import Background, ReportSettings, build_report
+from lts_jax.reports.run_page import report_html
 from lts_jax.reports.svg import Scale, number_label, quote, ticks
 from lts_jax.reports.timeline import excerpt, timeline
 
@@ -55,9 +57,9 @@ def walk(markup: str) -> Walker:
 @pytest.fixture(scope="module")
 def page() -> str:
     rollouts = make_rollouts(6, 2)
-    return report_html(
-        build_report(rollouts, metrics=make_metrics(), header={"run": "demo"}, example=rollouts["lts"][0])
-    )
+    glossary = {"lts": "The trained controller decides.", "nobody": "Not on this page."}
+    background = Background({"run": "demo"}, make_metrics(), rollouts["lts"][0], glossary)
+    return report_html(build_report(rollouts, background=background))
 
 
 def test_page_is_well_formed_and_whole(page: str) -> None:
@@ -65,7 +67,11 @@ def test_page_is_well_formed_and_whole(page: str) -> None:
     words = " ".join(walker.texts)
     for title in ("Comparison", "Completion times", "Read rate", "Cross share", "Reach", "By kind of task", "Learning"):
         assert title in words
-    assert sum(tag == "svg" for tag, _ in walker.elements) == 2 + 2 + 1 + 4 + 6 + 1
+    assert sum(tag == "svg" for tag, _ in walker.elements) == 1 + 2 + 2 + 1 + 3 + 6 + 1
+    assert "Cross share: 1.00 for every policy, as by chance." in words
+    assert "The trained controller decides." in words and "nobody" not in words
+    assert "One rollout of lts" in words
+    assert words.index("How to read this") < words.index("This run") < words.index("demo")
     assert "virtual (simulated latencies)" in words
 
 
@@ -100,10 +106,13 @@ def test_hostile_texts_stay_texts() -> None:
     rollouts[HOSTILE] = [hostile_rollout()]
     report = build_report(
         rollouts,
-        highlight=HOSTILE,
-        metrics=[{"iteration": number, "loss" + HOSTILE: 1.0} for number in range(3)],
-        header={HOSTILE: HOSTILE},
-        example=hostile_rollout(),
+        ReportSettings(highlight=HOSTILE),
+        Background(
+            {HOSTILE: HOSTILE},
+            [{"iteration": number, "loss" + HOSTILE: 1.0} for number in range(3)],
+            hostile_rollout(),
+            {HOSTILE: HOSTILE},
+        ),
     )
     markup = report_html(report)
     walker = walk(markup)
@@ -177,16 +186,19 @@ def test_a_rollout_of_nothing_is_drawn() -> None:
 
 
 def test_charts_survive_flat_and_missing_values() -> None:
-    walk(line_chart([0.0, 1.0], [0.5, 0.5], title="flat", x_title="x"))
-    walk(cumulative_chart([Series("one", (3.0,), ())], x_title="seconds"))
+    walk(line_chart([0.0, 1.0], [0.5, 0.5], Frame("flat", "x")))
+    walk(cumulative_chart([Distribution("one", (3.0,))], Frame(x_title="seconds")))
     walk(
-        dot_plot([Dot("nothing", UNKNOWN), Dot("point", Interval(0.0, math.nan, math.nan))], title="t", zero_line=True)
+        dot_plot(
+            [Dot("nothing", UNKNOWN), Dot("point", Interval(0.0, math.nan, math.nan))], DotAxis("t", zero_line=True)
+        )
     )
 
 
 def test_a_cumulative_line_steps_at_its_values() -> None:
     (line,) = re.findall(
-        r'<g data-series="a"><path d="(.*?)"', cumulative_chart([Series("a", (50.0, 100.0), ())], x_title="")
+        r'<g data-series="a"><path d="(.*?)"',
+        cumulative_chart([Distribution("a", (50.0, 100.0))], Frame(width=1000, height=400)),
     )
     # x: 46 to 804 for 0 to 100 s; y: 360 to 16 for 0 to 1
     assert line == "M46.0 360.0L425.0 360.0L425.0 188.0L804.0 188.0L804.0 16.0L804.0 16.0"
@@ -201,10 +213,23 @@ def test_ticks_are_round_and_cover() -> None:
     assert Scale(0, 10, 100, 200)(2.5) == 125.0
 
 
-def test_colors_set_apart_the_reference_and_the_highlight() -> None:
-    names = ["m1_parallel", "lts", *"abcdefghi"]
-    colors = policy_colors(names, reference="m1_parallel", highlight="lts")
-    assert len(set(colors.values())) == len(names)
+def test_a_name_has_one_color_everywhere_and_its_own() -> None:
+    names = [*FIXED, "similarity(threshold=0.6)", "mine.py:short", *"abcdefgh"]
+    colors = name_colors(names)
+    assert list(colors) == names and len(set(colors.values())) == len(names)
+    assert name_colors(["lts"])["lts"] == colors["lts"]
+    assert name_colors(["mine.py:short"])["mine.py:short"] == name_colors(["x", "mine.py:short"])["mine.py:short"]
+    assert name_colors(names[::-1]) == colors
+    assert set(name_colors([str(number) for number in range(40)]).values()) == set(OTHERS)
+
+
+def test_own_rules_are_drawn_under_their_calls() -> None:
+    name = 'mine.py:short(words="<3 & more", most=9)'
+    rollouts = make_rollouts(5, 1)
+    rollouts[name] = rollouts.pop("similarity")
+    markup = report_html(build_report(rollouts, ReportSettings(highlight=name)))
+    assert name in walk(markup).texts  # whole, in the table
+    assert f"{quote(name)} against each of the others" in markup
 
 
 def test_texts_are_cut_and_quoted() -> None:
