@@ -105,7 +105,10 @@ def _names(
     for (name, point), (x, y), (dx, dy) in zip(named, spots, free_offsets(labels, frame.width), strict=True):
         if abs(dy - 4) > 14:
             parts.append(line(x, y, x + (7 if dx > 0 else -7), y + dy - 4, colors[name], 0.7))
-        word = text(x + dx, y + dy, shorten(name, 30), color=colors[name], weight=700 if point.strong else 400)
+        side, end = ("start", x + dx) if dx > 0 else ("end", x - 9)
+        word = text(
+            end, y + dy, shorten(name, 30), anchor=side, color=colors[name], weight=700 if point.strong else 400
+        )
         parts.append(f'<g data-series="{quote(name)}" {HALO}>{word}</g>')
     return parts
 

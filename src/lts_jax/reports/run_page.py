@@ -30,6 +30,7 @@ from lts_jax.reports.text import interval, number, short_count
 from lts_jax.reports.timeline import excerpt, timeline
 
 TITLE = "What sharing saved"
+COMPLETION = "Share of rollouts that had their final answer by each time. Further left is faster."
 
 
 def report_html(report: Report) -> str:
@@ -47,7 +48,7 @@ def report_html(report: Report) -> str:
         section("The policies", glossary(report.glossary, _colors(report))),
         _differences(report),
         _versus(report),
-        _completion(report),
+        section("Completion times", scroll_box(completion_chart(report)), intro=COMPLETION),
         _sharing(report),
         _breakdown(report),
         _learning(report),
@@ -76,6 +77,13 @@ def tradeoff_chart(report: Report) -> Figure:
     ]
     frame = Frame("mean score", f"mean runtime, seconds on the {report.clock} clock", 860, 420)
     return point_chart(series, frame, named=True)
+
+
+def completion_chart(report: Report) -> Figure:
+    """The share of rollouts that had their final answer by each time, a line per policy; further left is faster."""
+    strong = (report.reference, report.highlight)
+    series = [Distribution(row.policy, row.completion_seconds, row.policy in strong) for row in report.rows]
+    return cumulative_chart(series, Frame("", f"seconds on the {report.clock} clock", 1000, 400))
 
 
 def _tradeoff(report: Report) -> str:
@@ -152,14 +160,6 @@ def _versus(report: Report) -> str:
     ]
     intro = f"The same pairing, one rival a row: right of zero, {quote(own)} is better."
     return section(f"{own} against each of the others", grid(plots, pair=True), intro=intro)
-
-
-def _completion(report: Report) -> str:
-    strong = (report.reference, report.highlight)
-    series = [Distribution(row.policy, row.completion_seconds, row.policy in strong) for row in report.rows]
-    chart = cumulative_chart(series, Frame("", f"seconds on the {report.clock} clock", 1000, 400))
-    intro = "Share of rollouts that had their final answer by each time. Further left is faster."
-    return section("Completion times", scroll_box(chart), intro=intro)
 
 
 def _sharing(report: Report) -> str:
