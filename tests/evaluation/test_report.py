@@ -147,7 +147,7 @@ def test_text_of_a_known_comparison() -> None:
     tables = [line.split() for line in lines if line.startswith(("m1_parallel", "lts "))]
     assert ["m1_parallel", "0.333", "reference", "133", "reference"] in tables
     assert any(line.startswith("Clock: virtual. Latencies are drawn from a model") for line in lines)
-    assert "1 rollouts have no score and stay out of every score." in lines
+    assert "1 rollout has no score and stays out of every score." in lines
 
 
 def test_text_shows_intervals() -> None:

@@ -100,7 +100,7 @@ def credit_fidelity(
     matters = effect != 0.0
     agrees = np.where(credit[matters] == 0.0, 0.5, np.sign(credit[matters]) == np.sign(effect[matters]))
     sign = UNKNOWN
-    if len(credit) and not _constant(credit):
+    if len(credit) and not _is_constant(credit):
         sign = mean_interval(agrees, labels[matters].tolist(), seed=seed, num_resamples=num_resamples)
     positive = float(np.mean(effect[matters] > 0.0)) if matters.any() else math.nan
     rank = slope = signal = UNKNOWN
@@ -171,16 +171,16 @@ def _check_rows(
     return credit[known], effect[known], np.array(tasks, dtype=str)[known]
 
 
-def _constant(values: np.ndarray) -> bool:
+def _is_constant(values: np.ndarray) -> bool:
     return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.max(np.abs(values)))
 
 
 def _reason(credit: np.ndarray, effect: np.ndarray) -> str:
     if len(credit) < 2:
         return "fewer than two decisions"
-    if _constant(credit):
+    if _is_constant(credit):
         return "the credit is the same for every decision"
-    if _constant(effect):
+    if _is_constant(effect):
         return "the effect is the same for every decision"
     return ""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lts_jax.evaluation.statistics import Interval
-from lts_jax.reports.palette import FAINT
+from lts_jax.reports.palette import FAINT, SOFT
 from lts_jax.reports.svg import Scale, line, number_label, quote, rect, shorten, text, ticks
 
 Mark = tuple[float, str]
@@ -28,14 +28,14 @@ def y_grid(y_ticks: Sequence[float], to_y: Scale, left: float, right: float, *, 
     for tick in y_ticks:
         mark = number_label(tick, y_ticks, percent=percent)
         parts.append(line(left, to_y(tick), right, to_y(tick), FAINT))
-        parts.append(text(left - 7, to_y(tick) + 4, mark, anchor="end", soft=True))
+        parts.append(text(left - 7, to_y(tick) + 4, mark, anchor="end", color=SOFT))
     return parts
 
 
 def x_axis(marks: Sequence[Mark], y: float, frame: Frame, right: float) -> list[str]:
     """The marks, and the axis' title below their right end."""
-    parts = [text(x, y, mark, anchor="middle", soft=True) for x, mark in marks]
-    return [*parts, text(right, frame.height - 4, frame.x_title, anchor="end", soft=True)]
+    parts = [text(x, y, mark, anchor="middle", color=SOFT) for x, mark in marks]
+    return [*parts, text(right, frame.height - 4, frame.x_title, anchor="end", color=SOFT)]
 
 
 def round_marks(scale: Scale, count: int) -> list[Mark]:

@@ -104,7 +104,7 @@ def cumulative_chart(series: Sequence[Distribution], frame: Frame) -> Figure:
         corners = [(to_x(x), to_y(y)) for x, y in _staircase(one.values, end)]
         stairs = path(corners, colors[one.label], 2.6 if one.strong else 1.4)
         parts.append(f'<g data-series="{quote(one.label)}">{stairs}</g>')
-    parts.append(text(right + 14, top + 2, "median, fastest first", soft=True))
+    parts.append(text(right + 14, top + 2, "median, fastest first", color=SOFT))
     ordered = sorted(series, key=lambda one: median(one.values))
     for number, one in enumerate(ordered):
         y = top + 24 + 20 * number
@@ -122,14 +122,14 @@ def dot_plot(dots: Sequence[Dot], axis: DotAxis) -> Figure:
     base = top + row_height * len(dots)
     low, high = axis.bounds or _span(dots, zero_line=axis.zero_line)
     to_x = Scale(low, high, axis.label_width, axis.width - axis.text_width)
-    parts = [text(0, 14, axis.title, weight=600), text(axis.width, 14, axis.text_title, anchor="end", soft=True)]
+    parts = [text(0, 14, axis.title, weight=600), text(axis.width, 14, axis.text_title, anchor="end", color=SOFT)]
     if axis.zero_line and math.isfinite(axis.resolution):
         x0, x1 = to_x(max(low, -axis.resolution)), to_x(min(high, axis.resolution))
         parts.append(rect(x0, top - 6, x1 - x0, base - top + 6, "#eef1f3"))
     for x, mark in round_marks(to_x, 4):
         is_zero = axis.zero_line and x == to_x(0)
         parts.append(line(x, top - 6, x, base, SOFT if is_zero else FAINT))
-        parts.append(text(x, base + 15, mark, anchor="middle", soft=True))
+        parts.append(text(x, base + 15, mark, anchor="middle", color=SOFT))
     parts += [_dot_row(dot, top + row_height * (number + 0.5), to_x, axis) for number, dot in enumerate(dots)]
     label = f"{axis.title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
     return svg("".join(parts), axis.width, base + 30, label)
@@ -141,12 +141,12 @@ def heat_map(cells: Mapping[tuple[int, int], HeatCell], axes: HeatAxes) -> Figur
     column_width = max(34, min(74, 560 // len(axes.x_labels)))
     width, base = left + column_width * len(axes.x_labels) + 8, top + row_height * len(axes.y_labels)
     shade = Scale(*axes.bounds, *((0.06, 0.95) if axes.darker_is_more else (0.95, 0.06)))
-    parts = [text(0, 14, shorten(axes.title, 60), weight=600), text(0, top - 10, shorten(axes.y_title, 24), soft=True)]
+    parts = [text(0, 14, shorten(axes.title, 60), weight=600), text(0, top - 10, shorten(axes.y_title, 24), color=SOFT)]
     for row, label in enumerate(axes.y_labels):
-        parts.append(text(left - 8, top + row_height * (row + 0.5) + 4, label, anchor="end", soft=True))
+        parts.append(text(left - 8, top + row_height * (row + 0.5) + 4, label, anchor="end", color=SOFT))
     for column, label in enumerate(axes.x_labels):
-        parts.append(text(left + column_width * (column + 0.5), base + 16, label, anchor="middle", soft=True))
-    parts.append(text(width - 8, base + 34, axes.x_title, anchor="end", soft=True))
+        parts.append(text(left + column_width * (column + 0.5), base + 16, label, anchor="middle", color=SOFT))
+    parts.append(text(width - 8, base + 34, axes.x_title, anchor="end", color=SOFT))
     for (column, row), cell in cells.items():
         known = math.isfinite(cell.value)
         depth = (shade(cell.value) if axes.bounds[0] != axes.bounds[1] else 0.4) if known else 0.0

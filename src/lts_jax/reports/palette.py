@@ -10,7 +10,9 @@ INK, SOFT, FAINT, ACCENT = "#1d2329", "#66707a", "#e3e6e9", "#0072b2"
 
 FIXED = {
     "lts": ACCENT,
+    "learned": ACCENT,  # as rollouts call it
     "m1_parallel": INK,
+    "none": INK,  # as rollouts call it
     "magentic_one": "#d55e00",
     "all": "#009e73",
     "random": "#cc79a7",

@@ -263,7 +263,8 @@ def _caveats(report: Report) -> list[str]:
     ]
     unscored = sum(one.num_unscored for one in report.rows)
     if unscored:
-        notes.append(f"{unscored} rollouts have no score and stay out of every score.")
+        words = "rollout has no score and stays" if unscored == 1 else "rollouts have no score and stay"
+        notes.append(f"{unscored} {words} out of every score.")
     return notes
 
 

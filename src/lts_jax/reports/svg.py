@@ -8,7 +8,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-from lts_jax.reports.palette import INK, SOFT
+from lts_jax.reports.palette import INK
 from lts_jax.storage import write_bytes, write_text
 
 LETTER = 7.2  # mean width of a letter, in pixels
@@ -140,10 +140,8 @@ def circle(x: float, y: float, radius: float, fill: str, *, ring: str = "") -> s
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{fill}"{outline}/>'
 
 
-def text(
-    x: float, y: float, content: str, *, anchor: str = "start", soft: bool = False, color: str = INK, weight: int = 400
-) -> str:
-    """A text; `y` is its base line, `soft` greys it."""
+def text(x: float, y: float, content: str, *, anchor: str = "start", color: str = INK, weight: int = 400) -> str:
+    """A text; `y` is its base line."""
     style = f' font-weight="{weight}"' if weight != 400 else ""
     place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{place} fill="{SOFT if soft else color}"{style}>{quote(content)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{place} fill="{color}"{style}>{quote(content)}</text>'
