@@ -14,8 +14,9 @@ from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
 from lts_jax.reports.palette import FIXED, OTHERS, name_colors
 from lts_jax.reports.report import Background, ReportSettings, build_report
-from lts_jax.reports.run_page import report_html
-from lts_jax.reports.svg import Scale, number_label, quote, ticks
+from lts_jax.reports.run_page import completion_chart, report_html, tradeoff_chart
+from lts_jax.reports.svg import Scale, number_label, quote, shorten_name, ticks
+from lts_jax.reports.text import report_text
 from lts_jax.reports.timeline import excerpt, timeline
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
@@ -221,6 +222,19 @@ def test_a_name_has_one_color_everywhere_and_its_own() -> None:
     assert name_colors(["mine.py:short"])["mine.py:short"] == name_colors(["x", "mine.py:short"])["mine.py:short"]
     assert name_colors(names[::-1]) == colors
     assert set(name_colors([str(number) for number in range(40)]).values()) == set(OTHERS)
+
+
+def test_calls_of_one_rule_are_told_apart_where_names_are_cut() -> None:
+    one, other = (f"mine.py:a_rule_with_a_long_name(first=1, second=2, third={number})" for number in (3, 4))
+    assert shorten_name("abcdefghi", 9) == "abcdefghi" and shorten_name("abcdefghij", 5) == "ab…ij"
+    rollouts = make_rollouts(5, 1)
+    rollouts[one], rollouts[other] = rollouts.pop("similarity"), rollouts.pop("recency")
+    report = build_report(rollouts)
+    for drawing in (tradeoff_chart(report), completion_chart(report)):
+        names = [text for text in walk(drawing).texts if text.startswith("mine.py")]
+        assert len(set(names)) == 2 and max(map(len, names)) <= 34
+    lines = report_text(report).splitlines()
+    assert all(sum(f"third={number})" in line for line in lines) == 2 for number in (3, 4))
 
 
 def test_own_rules_are_drawn_under_their_calls() -> None:

@@ -99,7 +99,8 @@ def describe_line(name: str) -> str:
     if name in LINES:
         return LINES[name]
     if ":" in name:
-        return f"A rule of your own, {name}."
+        place, _, function = name.partition("(")[0].rpartition(":")
+        return f"A rule of your own, the function {function} of {place}."
     try:
         rule = rule_part(name)
     except UserError:

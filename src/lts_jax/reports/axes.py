@@ -1,13 +1,14 @@
 """What charts share: their frame, grids, axes and legends, as pieces of SVG text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.palette import FAINT, SOFT
-from lts_jax.reports.svg import Scale, line, number_label, quote, rect, shorten, text, ticks
+from lts_jax.reports.svg import Scale, line, number_label, quote, rect, shorten_name, text, ticks
 
+MAX_LETTERS = 34  # of a name in a legend
 Mark = tuple[float, str]
 """A place on an axis in pixels, and what stands there."""
 
@@ -44,9 +45,14 @@ def round_marks(scale: Scale, count: int) -> list[Mark]:
     return [(scale(tick), number_label(tick, inside)) for tick in inside]
 
 
-def legend_row(label: str, color: str, x: float, y: float, length: int, *, strong: bool = False) -> str:
-    """A stroke of a colour and the name beside it, cut to `length` letters."""
-    word = text(x + 20, y, shorten(label, length), weight=700 if strong else 400)
+def legend_width(labels: Iterable[str], *, room: int = 0) -> int:
+    """Pixels that a legend of these labels needs beside a chart, with `room` for more on their right."""
+    return 40 + room + round(7 * min(MAX_LETTERS, max(map(len, labels), default=0)))
+
+
+def legend_row(label: str, color: str, x: float, y: float, *, strong: bool = False) -> str:
+    """A stroke of a colour and the name beside it."""
+    word = text(x + 20, y, shorten_name(label, MAX_LETTERS), weight=700 if strong else 400)
     return f'<g data-series="{quote(label)}">{rect(x, y - 6, 14, 4, color)}{word}</g>'
 
 

@@ -9,9 +9,23 @@ from dataclasses import dataclass
 from statistics import median
 
 from lts_jax.evaluation.statistics import Interval
-from lts_jax.reports.axes import Frame, ends, legend_row, round_marks, x_axis, y_grid
+from lts_jax.reports.axes import Frame, ends, legend_row, legend_width, round_marks, x_axis, y_grid
 from lts_jax.reports.palette import ACCENT, FAINT, INK, SOFT, name_colors
-from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, rect, shorten, svg, text, ticks
+from lts_jax.reports.svg import (
+    LETTER,
+    Figure,
+    Scale,
+    circle,
+    line,
+    path,
+    quote,
+    rect,
+    shorten,
+    shorten_name,
+    svg,
+    text,
+    ticks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +52,15 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class DotAxis:
-    """What the rows of a dot plot share. Pixels of the labels on the left and of the texts on the right."""
+    """What the rows of a dot plot share; widths in pixels."""
 
     title: str
     bounds: tuple[float, float] | None = None  # of the axis; by default of the values
     zero_line: bool = False  # marks no difference
     resolution: float = math.nan  # shades the band around zero inside which effects stay unseen
     text_title: str = ""  # over the texts
-    width: int = 400
-    label_width: int = 130
+    label_width: int = 230  # at most; names are cut to it
+    plot_width: int = 172
     text_width: int = 98
 
 
@@ -95,8 +109,9 @@ def cumulative_chart(series: Sequence[Distribution], frame: Frame) -> Figure:
 
     The labels stand in order of the medians, which they name.
     """
-    left, right, top, base = 46, frame.width - 196, 16, frame.height - 40
-    colors, end = name_colors([one.label for one in series]), max(one.values[-1] for one in series)
+    labels = [one.label for one in series]
+    left, right, top, base = 46, frame.width - max(196, legend_width(labels, room=46)), 16, frame.height - 40
+    colors, end = name_colors(labels), max(one.values[-1] for one in series)
     to_x, to_y = Scale(0, end, left, right), Scale(0, 1, base, top)
     parts = y_grid([0, 0.25, 0.5, 0.75, 1], to_y, left, right, percent=True)
     parts += x_axis(round_marks(to_x, 6), base + 17, frame, right)
@@ -108,7 +123,7 @@ def cumulative_chart(series: Sequence[Distribution], frame: Frame) -> Figure:
     ordered = sorted(series, key=lambda one: median(one.values))
     for number, one in enumerate(ordered):
         y = top + 24 + 20 * number
-        parts.append(legend_row(one.label, colors[one.label], right + 14, y, 18, strong=one.strong))
+        parts.append(legend_row(one.label, colors[one.label], right + 14, y, strong=one.strong))
         shown = f"{median(one.values):,.0f} s"
         parts.append(text(frame.width - 2, y, shown, anchor="end", weight=700 if one.strong else 400))
     label = "; ".join(f"{one.label} median {median(one.values):.0f} s" for one in ordered)
@@ -119,10 +134,12 @@ def cumulative_chart(series: Sequence[Distribution], frame: Frame) -> Figure:
 def dot_plot(dots: Sequence[Dot], axis: DotAxis) -> Figure:
     """A row per policy: a dot with its interval; a dashed tick at its chance level; the value as text at the right."""
     top, row_height = 34, 24
-    base = top + row_height * len(dots)
+    longest = max((len(dot.label) for dot in dots), default=0)
+    base, left = top + row_height * len(dots), min(axis.label_width, max(130, 14 + 7 * longest))
+    stop, width = left + axis.plot_width, left + axis.plot_width + axis.text_width
     low, high = axis.bounds or _span(dots, zero_line=axis.zero_line)
-    to_x = Scale(low, high, axis.label_width, axis.width - axis.text_width)
-    parts = [text(0, 14, axis.title, weight=600), text(axis.width, 14, axis.text_title, anchor="end", color=SOFT)]
+    to_x = Scale(low, high, left, stop)
+    parts = [text(0, 14, axis.title, weight=600), text(width, 14, axis.text_title, anchor="end", color=SOFT)]
     if axis.zero_line and math.isfinite(axis.resolution):
         x0, x1 = to_x(max(low, -axis.resolution)), to_x(min(high, axis.resolution))
         parts.append(rect(x0, top - 6, x1 - x0, base - top + 6, "#eef1f3"))
@@ -130,9 +147,9 @@ def dot_plot(dots: Sequence[Dot], axis: DotAxis) -> Figure:
         is_zero = axis.zero_line and x == to_x(0)
         parts.append(line(x, top - 6, x, base, SOFT if is_zero else FAINT))
         parts.append(text(x, base + 15, mark, anchor="middle", color=SOFT))
-    parts += [_dot_row(dot, top + row_height * (number + 0.5), to_x, axis) for number, dot in enumerate(dots)]
+    parts += [_dot_row(dot, top + row_height * (number + 0.5), to_x, width) for number, dot in enumerate(dots)]
     label = f"{axis.title}: " + "; ".join(f"{dot.label} {dot.text}" for dot in dots)
-    return svg("".join(parts), axis.width, base + 30, label)
+    return svg("".join(parts), width, base + 30, label)
 
 
 def heat_map(cells: Mapping[tuple[int, int], HeatCell], axes: HeatAxes) -> Figure:
@@ -164,17 +181,17 @@ def heat_map(cells: Mapping[tuple[int, int], HeatCell], axes: HeatAxes) -> Figur
     return svg("".join(parts), max(width, 300), base + 42, f"{axes.title}: {axes.y_title} against {axes.x_title}")
 
 
-def _dot_row(dot: Dot, y: float, to_x: Scale, axis: DotAxis) -> str:
+def _dot_row(dot: Dot, y: float, to_x: Scale, width: float) -> str:
     tip, weight = quote(dot.tip or f"{dot.label}: {dot.text}"), 700 if dot.strong else 400
-    parts = [f'<g data-tip="{tip}">' + rect(0, y - 12, axis.width, 24, "transparent")]
-    parts.append(text(0, y + 4, shorten(dot.label, axis.label_width // 7), weight=weight))
+    parts = [f'<g data-tip="{tip}">' + rect(0, y - 12, width, 24, "transparent")]
+    parts.append(text(0, y + 4, shorten_name(dot.label, round(to_x.start) // 7), weight=weight))
     if math.isfinite(dot.level):
         parts.append(path([(to_x(dot.level), y - 8), (to_x(dot.level), y + 8)], SOFT, 2, dash="3 2.5"))
     if math.isfinite(dot.value.low):
         parts.append(line(to_x(dot.value.low), y, to_x(dot.value.high), y, dot.color, 2))
     if math.isfinite(dot.value.estimate):
         parts.append(circle(to_x(dot.value.estimate), y, 4.5, dot.color))
-    parts.append(text(axis.width, y + 4, dot.text or "–", anchor="end", weight=weight))
+    parts.append(text(width, y + 4, dot.text or "–", anchor="end", weight=weight))
     return "".join(parts) + "</g>"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.style import SCRIPT, STYLE
-from lts_jax.reports.svg import quote
+from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number
 
 Head = tuple[str, str]
@@ -68,9 +68,9 @@ def grid(figures: Sequence[str], *, pair: bool = False) -> str:
     return f'<div class="grid{" pair" * pair}">{"".join(f"<div>{figure}</div>" for figure in figures)}</div>'
 
 
-def scroll_box(markup: str, width: int | None = None) -> str:
-    """A box that scrolls sideways on a narrow screen; a figure of a native width may grow a little in it."""
-    limit = f' style="max-width:{width * 1.15:.0f}px"' if width else ""
+def scroll_box(markup: str) -> str:
+    """A box that scrolls sideways on a narrow screen; a figure may grow a little in it."""
+    limit = f' style="max-width:{markup.width * 1.15:.0f}px"' if isinstance(markup, Figure) and markup else ""
     return f'<div class="scroll"{limit}>{markup}</div>' if markup else ""
 
 
@@ -93,7 +93,8 @@ def facts_list(facts: Mapping[str, str]) -> str:
 def glossary(meanings: Mapping[str, str], colors: Mapping[str, str]) -> str:
     """A line for each name, behind its colour."""
     lines = "".join(
-        f'<div><dt><i style="background:{colors[name]}"></i>{quote(name)}</dt><dd>{quote(meaning)}</dd></div>'
+        f'<div><dt><i style="background:{colors[name]}"></i><span>{quote(name)}</span></dt>'
+        f"<dd>{quote(meaning)}</dd></div>"
         for name, meaning in meanings.items()
     )
     return f'<dl class="glossary">{lines}</dl>' if lines else ""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from lts_jax.evaluation.statistics import Interval
-from lts_jax.reports.axes import Frame, Mark, ends, legend_row, round_marks, x_axis, y_grid
+from lts_jax.reports.axes import Frame, Mark, ends, legend_row, legend_width, round_marks, x_axis, y_grid
 from lts_jax.reports.palette import INK, SOFT, name_colors
-from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, shorten, svg, text, ticks
+from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, shorten_name, svg, text, ticks
 
 HALO = 'paint-order="stroke" stroke="#fff" stroke-width="3" stroke-linejoin="round"'
 WIDE_RATIO = 50  # of positive values: more may be drawn on a logarithmic axis, or evenly spaced if joined
@@ -40,7 +40,9 @@ def point_chart(
     The legend stands on the right; `named` writes the names beside the first points instead. A joined chart has few x
     values, which are then its ticks; where they span a wide range they are evenly spaced.
     """
-    left, right, top, base = 62, frame.width - (24 if named else 190), 34, frame.height - 44
+    labels = [one.label for one in series]
+    legend = 24 if named else max(190, legend_width(labels))
+    left, right, top, base = 62, frame.width - legend, 34, frame.height - 44
     points = [point for one in series for point in one.points if _is_drawn(point)]
     if not points:
         return Figure("")
@@ -51,14 +53,14 @@ def point_chart(
     parts = [text(0, 14, frame.title, weight=600), *y_grid(y_ticks, to_y, left, right)]
     parts += [line(x, base, x, base + 4, SOFT) for x, _ in x_marks]
     parts += x_axis(x_marks, base + 18, frame, right)
-    colors = name_colors([one.label for one in series])
+    colors = name_colors(labels)
     for number, one in enumerate(series):
         drawn = [(place(point.x.estimate), to_y(point.y.estimate)) for point in one.points if _is_drawn(point)]
         lines = [path(drawn, colors[one.label], 2)] if joined and len(drawn) > 1 else []
         marks = [_point(p, colors[one.label], place, to_y, (bars and not joined, bars)) for p in one.points]
         parts += [f'<g data-series="{quote(one.label)}">', *lines, *marks, "</g>"]
         if len(series) > 1 and not named:
-            parts.append(legend_row(one.label, colors[one.label], right + 16, top + 9 + 20 * number, 24))
+            parts.append(legend_row(one.label, colors[one.label], right + 16, top + 9 + 20 * number))
     if named:
         parts += _names(series, colors, place, to_y, frame)
     height = max(frame.height, 0 if named else top + 20 * len(series))
@@ -100,14 +102,14 @@ def _names(
     """Names beside the first points; a thin line leads to those that found no place nearby."""
     named = [(one.label, one.points[0]) for one in series if one.points and _is_drawn(one.points[0])]
     spots = [(place(point.x.estimate), to_y(point.y.estimate)) for _, point in named]
-    labels = [(x, y, LETTER * len(shorten(name, 30))) for (name, _), (x, y) in zip(named, spots, strict=True)]
+    labels = [(x, y, LETTER * len(shorten_name(name, 30))) for (name, _), (x, y) in zip(named, spots, strict=True)]
     parts = []
     for (name, point), (x, y), (dx, dy) in zip(named, spots, free_offsets(labels, frame.width), strict=True):
         if abs(dy - 4) > 14:
             parts.append(line(x, y, x + (7 if dx > 0 else -7), y + dy - 4, colors[name], 0.7))
         side, end = ("start", x + dx) if dx > 0 else ("end", x - 9)
         word = text(
-            end, y + dy, shorten(name, 30), anchor=side, color=colors[name], weight=700 if point.strong else 400
+            end, y + dy, shorten_name(name, 30), anchor=side, color=colors[name], weight=700 if point.strong else 400
         )
         parts.append(f'<g data-series="{quote(name)}" {HALO}>{word}</g>')
     return parts

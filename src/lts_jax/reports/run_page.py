@@ -91,7 +91,7 @@ def _tradeoff(report: Report) -> str:
         "Up and to the left is better. Bars are 95 % intervals; policies share the luck of the tasks, so that these "
     )
     intro += "may overlap where a paired difference is clear. Ringed: the reference and what this page is about."
-    return section("Score against runtime", scroll_box(tradeoff_chart(report), 860), intro=intro)
+    return section("Score against runtime", scroll_box(tradeoff_chart(report)), intro=intro)
 
 
 def _comparison(report: Report) -> str:

@@ -52,7 +52,7 @@ def tradeoff(report: SweepReport) -> str:
         f"Interquartile means over seeds{', with 95 % intervals' if bars else ''}. "
         f"{'Up' if ranking.better == 'up' else 'Down'} and to the left is better. Ringed: the first and the reference."
     )
-    return section(f"{ranking.measure} against runtime", scroll_box(chart, 800), intro=intro)
+    return section(f"{ranking.measure} against runtime", scroll_box(chart), intro=intro)
 
 
 def numeric_fields(ranking: Ranking) -> list[str]:
@@ -70,7 +70,7 @@ def _curves(ranking: Ranking, field: str) -> tuple[str, str]:
     if len(groups) > MAX_LINES:
         intro += f" The {MAX_LINES} with the best row of {len(groups)} are shown."
     frame = Frame(ranking.measure, short_names(ranking.varied)[field])
-    return intro, scroll_box(point_chart(series, frame, joined=True), frame.width)
+    return intro, scroll_box(point_chart(series, frame, joined=True))
 
 
 def _maps(ranking: Ranking, fields: Sequence[str]) -> tuple[str, str]:
@@ -111,7 +111,7 @@ def _clouds(ranking: Ranking, fields: Sequence[str]) -> tuple[str, str]:
         series = [
             PointSeries(label, [_over(row, field, ranking) for row in rows]) for label, rows in _by_first_word(ranking)
         ]
-        figures.append(scroll_box(point_chart(series, Frame(ranking.measure, names[field]), bars=False), 760))
+        figures.append(scroll_box(point_chart(series, Frame(ranking.measure, names[field]), bars=False)))
     intro = "A point per configuration: its interquartile mean over seeds. Everything else varies along."
     return intro, "".join(figures)
 

@@ -42,6 +42,11 @@ class Figure(str):
 
     __slots__ = ()
 
+    @property
+    def width(self) -> float:
+        """Native width in pixels."""
+        return _size(self)[0]
+
     def _repr_svg_(self) -> str:
         return standalone(self)
 
@@ -57,8 +62,7 @@ def svg(content: str, width: float, height: float, label: str, *, extra_class: s
 
 def standalone(figure: str) -> str:
     """A figure as a document of its own: with the fonts and the white ground that the page gives it otherwise."""
-    width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', figure)[0])
-    margin = 12
+    (width, height), margin = _size(figure), 12
     wide, high = width + 2 * margin, height + 2 * margin
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:g}" height="{high:g}" '
@@ -68,7 +72,12 @@ def standalone(figure: str) -> str:
     )
 
 
-def save_figure(figure: str, path: Path | str, *, zoom: float = 2) -> tuple[Path, ...]:
+def _size(figure: str) -> tuple[float, float]:
+    width, height = re.findall(r'viewBox="0 0 (\S+) (\S+)"', figure)[0]
+    return float(width), float(height)
+
+
+def save_figure(figure: str, path: Path | str, *, zoom: int = 2) -> tuple[Path, ...]:
     """Write a figure as SVG and, where resvg_py is installed (extra `notebook`), as a PNG beside it.
 
     Args:
@@ -85,8 +94,7 @@ def save_figure(figure: str, path: Path | str, *, zoom: float = 2) -> tuple[Path
         import resvg_py
     except ModuleNotFoundError:
         return (drawing,)
-    size = re.findall(r'width="(\S+)"', standalone(figure))[0]
-    write_bytes(picture, bytes(resvg_py.svg_to_bytes(svg_string=standalone(figure), width=round(zoom * float(size)))))
+    write_bytes(picture, bytes(resvg_py.svg_to_bytes(svg_string=standalone(figure), zoom=zoom)))
     return drawing, picture
 
 
@@ -113,6 +121,14 @@ def number_label(value: float, all_ticks: Sequence[float], *, percent: bool = Fa
 def shorten(text: str, length: int) -> str:
     """The text, or its beginning with an ellipsis."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def shorten_name(name: str, length: int) -> str:
+    """A name, or its two ends: calls of one function differ at the end."""
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
 
 
 def line(x0: float, y0: float, x1: float, y1: float, color: str, width: float = 1) -> str:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lts_jax.evaluation.ranking import RankedRow, Ranking, short_names, value_text, values_text
 from lts_jax.evaluation.statistics import UNKNOWN
@@ -16,7 +17,7 @@ from lts_jax.reports.text import interval, number, p_text
 
 TITLE = "What the sweep found"
 MAX_TABLE, MAX_DOTS = 50, 40
-TEXT_WIDTH = 160  # pixels, right of the dots
+WIDE = DotAxis("", label_width=330, plot_width=210, text_width=160)  # the texts are intervals
 
 
 def sweep_html(report: SweepReport) -> str:
@@ -55,7 +56,7 @@ def level_plot(ranking: Ranking, count: int = MAX_DOTS) -> Figure:
         )
         for row in top_rows(ranking, count)
     ]
-    return dot_plot(dots, _axis(ranking, count, f"{ranking.measure}, interquartile mean"))
+    return dot_plot(dots, replace(WIDE, title=f"{ranking.measure}, interquartile mean"))
 
 
 def difference_plot(ranking: Ranking, count: int = MAX_DOTS) -> Figure:
@@ -71,14 +72,7 @@ def difference_plot(ranking: Ranking, count: int = MAX_DOTS) -> Figure:
             f"Holm p {p_text(row.p_holm)}"
         )
         dots.append(Dot(name, row.difference, color=ACCENT if row.p_holm < ALPHA else SOFT, text=shown, tip=tip))
-    title = f"{ranking.measure}, difference from the reference"
-    return dot_plot(dots, _axis(ranking, count, title, zero_line=True))
-
-
-def _axis(ranking: Ranking, count: int, title: str, *, zero_line: bool = False) -> DotAxis:
-    longest = max(len(values_text(row, ranking.varied)) for row in top_rows(ranking, count))
-    label_width = min(330, max(110, 7 * longest + 14))
-    return DotAxis(title, zero_line=zero_line, width=label_width + 370, label_width=label_width, text_width=TEXT_WIDTH)
+    return dot_plot(dots, replace(WIDE, title=f"{ranking.measure}, difference from the reference", zero_line=True))
 
 
 def _ranking_table(ranking: Ranking) -> str:
@@ -120,15 +114,15 @@ def _ranked_cells(row: RankedRow, ranking: Ranking) -> list[str]:
 def _intervals(ranking: Ranking) -> str:
     if len(ranking.rows) < 2:
         return ""
-    names, width = short_names(ranking.varied), _axis(ranking, MAX_DOTS, "").width
+    names, plots = short_names(ranking.varied), (level_plot(ranking), difference_plot(ranking))
     row_words = quote(f"A row is {' · '.join(names.values())}. ") if len(names) > 1 else ""
     intro = (
         f"{row_words}Best first; the reference is black.{_left_out(ranking, top_rows(ranking, MAX_DOTS))} The "
         "intervals of the first figure hold the luck that all rows share, so they may overlap where a paired "
         f"difference is clear. In the second, rows that differ from the reference are blue{quote(PROVEN)}, others grey."
     )
-    figures = [scroll_box(figure, width) for figure in (level_plot(ranking), difference_plot(ranking))]
-    return section("Intervals", grid(figures, pair=True) if width <= 574 else "".join(figures), intro=intro)
+    figures = [scroll_box(plot) for plot in plots]
+    return section("Intervals", grid(figures, pair=True) if plots[0].width <= 574 else "".join(figures), intro=intro)
 
 
 def _other_measures(report: SweepReport) -> str:

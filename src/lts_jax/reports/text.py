@@ -8,7 +8,7 @@ from lts_jax.evaluation.comparison import ComparisonRow
 from lts_jax.evaluation.ranking import RankedRow, Ranking, short_names, value_text, values_text
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.report import Report, headline
-from lts_jax.reports.svg import shorten
+from lts_jax.reports.svg import shorten, shorten_name
 from lts_jax.reports.sweep_report import SweepReport, number_form, sweep_headline, top_rows
 
 WIDTH = 100
@@ -106,7 +106,7 @@ def _policy_table(heads: Cells, rows: Sequence[Cells]) -> str:
     """Policies on the left, shortened where the whole would be too wide."""
     gap = 2 if _width([heads, *rows]) <= WIDTH else 1
     room = WIDTH - _width([["", *cells[1:]] for cells in [heads, *rows]], gap)
-    return _table([heads], [[shorten(row[0], max(MIN_POLICY_WIDTH, room)), *row[1:]] for row in rows], {0}, gap)
+    return _table([heads], [[shorten_name(row[0], max(MIN_POLICY_WIDTH, room)), *row[1:]] for row in rows], {0}, gap)
 
 
 def _ranking_table(ranking: Ranking, rows: Sequence[RankedRow]) -> str:
@@ -115,7 +115,7 @@ def _ranking_table(ranking: Ranking, rows: Sequence[RankedRow]) -> str:
     if len({row.num_seeds for row in ranking.rows}) == 1:  # the notes say how many
         figures.pop()
     cells = [_ranked_cells(row, ranking)[: len(figures)] for row in rows]
-    settings = [[shorten(value_text(row.setting[field]), MAX_CELL) for field in ranking.varied] for row in rows]
+    settings = [[shorten_name(value_text(row.setting[field]), MAX_CELL) for field in ranking.varied] for row in rows]
     ranks, heads = [str(row.rank) for row in rows], _stack(["", *names.values(), *figures])
     lines = [[rank, *setting, *own] for rank, setting, own in zip(ranks, settings, cells, strict=True)]
     if _width([*heads, *lines]) <= WIDTH:
