@@ -58,6 +58,7 @@ def test_a_figure_is_a_document_of_its_own(tmp_path, monkeypatch):
     drawing = ElementTree.parse(tmp_path / "ranking.svg").getroot()
     assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
     assert len(drawing.findall(".//{*}circle")) == 40
+    assert repr(figure).startswith("<figure of ")
     assert figure._repr_svg_() == (tmp_path / "ranking.svg").read_text()
 
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
+from lts_jax.commands.report import describe_line
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
 from lts_jax.records import Rollout
 from lts_jax.reports.axes import Frame
@@ -18,6 +19,7 @@ from lts_jax.reports.run_page import completion_chart, report_html, tradeoff_cha
 from lts_jax.reports.svg import Scale, number_label, quote, shorten_name, ticks
 from lts_jax.reports.text import report_text
 from lts_jax.reports.timeline import excerpt, timeline
+from lts_jax.systems.comparison import POLICIES
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
 VOID = {"meta", "br"}
@@ -235,6 +237,15 @@ def test_calls_of_one_rule_are_told_apart_where_names_are_cut() -> None:
         assert len(set(names)) == 2 and max(map(len, names)) <= 34
     lines = report_text(report).splitlines()
     assert all(sum(f"third={number})" in line for line in lines) == 2 for number in (3, 4))
+
+
+def test_a_line_is_described_by_its_rule_without_running_own_code() -> None:
+    assert all(describe_line(name).endswith(".") for name in POLICIES)
+    assert (
+        describe_line("random(rate=0.25)") == "Admit each step with probability rate, independently, with rate = 0.25."
+    )
+    assert describe_line("nowhere.py:short(most=9)") == "A rule of your own, the function short of nowhere.py."
+    assert describe_line("a_rule_of_yesterday") == ""
 
 
 def test_own_rules_are_drawn_under_their_calls() -> None:

@@ -17,10 +17,10 @@ import numpy as np
 
 from lts_jax.credit.returns import combined
 from lts_jax.evaluation.statistics import (
-    LEVEL,
     MIN_TASKS,
     UNKNOWN,
     Interval,
+    detectable_effect,
     least_squares,
     mean_interval,
     percentile_interval,
@@ -210,11 +210,8 @@ def _ratio(square: Interval) -> Interval:
 
 
 def _resolution(resampled: np.ndarray, num_tasks: int) -> float:
-    """(t_{1-alpha/2, B-1} + t_{.8, B-1}) * bootstrap standard error, as in `minimum_detectable_effect`."""
-    from scipy.special import stdtrit
-
+    """Smallest true figure that is told from 0 four times in five, by the bootstrap's standard error."""
     usable = resampled[np.isfinite(resampled)]
     if num_tasks < MIN_TASKS or 2 * len(usable) < len(resampled):
         return math.nan
-    quantiles = stdtrit(num_tasks - 1, 0.5 + LEVEL / 2) + stdtrit(num_tasks - 1, 0.8)
-    return float(quantiles * np.std(usable, ddof=1))
+    return detectable_effect(float(np.std(usable, ddof=1)), num_tasks)

@@ -108,18 +108,22 @@ def minimum_detectable_effect(
 ) -> float:
     """Smallest true mean difference that a two-sided test at 1 - `level` finds with probability `power`.
 
-    (t_{1-alpha/2, B-1} + t_{power, B-1}) * s / sqrt(B), where s is the sample standard deviation (divisor B - 1) of the
-    B task means of the paired differences. NaN below two tasks.
+    That of `detectable_effect` for the standard error s / sqrt(B), where s is the sample standard deviation (divisor
+    B - 1) of the B task means of the paired differences. NaN below two tasks.
     """
-    from scipy.special import stdtrit
-
     sums, counts = task_sums(differences, tasks)
     num_tasks = len(sums)
     if num_tasks < 2:
         return math.nan
     task_std = float(np.std(sums / counts, ddof=1))
-    quantiles = stdtrit(num_tasks - 1, 0.5 + level / 2) + stdtrit(num_tasks - 1, power)
-    return float(quantiles) * task_std / math.sqrt(num_tasks)
+    return detectable_effect(task_std, num_tasks, power=power, level=level) / math.sqrt(num_tasks)
+
+
+def detectable_effect(standard_error: float, num_tasks: int, *, power: float = 0.8, level: float = LEVEL) -> float:
+    """(t_{1-alpha/2, B-1} + t_{power, B-1}) * standard error of B tasks."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(num_tasks - 1, 0.5 + level / 2) + stdtrit(num_tasks - 1, power)) * standard_error
 
 
 def reduction_resolution(paired: Paired, *, power: float = 0.8, level: float = LEVEL) -> float:

@@ -47,6 +47,9 @@ class Figure(str):
         """Native width in pixels."""
         return _size(self)[0]
 
+    def __repr__(self) -> str:
+        return f"<figure of {self.width:g} pixels>" if self else "<no figure>"
+
     def _repr_svg_(self) -> str:
         return standalone(self)
 
@@ -67,6 +70,7 @@ def standalone(figure: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:g}" height="{high:g}" '
         f'viewBox="{-margin} {-margin} {wide:g} {high:g}" font-family="{FONTS}" font-size="12.5">'
+        "<style>.reach{fill:none}.arrow{stroke-width:1.3;opacity:.5}</style>"
         f'<rect x="{-margin}" y="{-margin}" width="{wide:g}" height="{high:g}" fill="#fff"/>'
         f"{figure[figure.index('>') + 1 :]}\n"
     )
