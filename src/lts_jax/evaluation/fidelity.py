@@ -41,7 +41,7 @@ class Fidelity:
     num_with_effect: int  # of them, flipping which changes anything
     num_tasks: int
     rank_correlation: Interval  # Spearman's, ties at their mean rank; chance is 0
-    rank_resolution: float  # smallest true rank correlation that would be told from 0 four times in five
+    rank_resolution: float  # smallest true rank correlation that would be distinguished from 0 four times in five
     sign_agreement: Interval  # of the decisions with an effect; credit 0 agrees by half; chance is 1/2
     constant_sign_agreement: float  # what credit of one sign for every decision would reach, the better sign
     calibration_slope: Interval  # of the least-squares line of effect on credit; 1 is credit in the effect's units
@@ -210,7 +210,7 @@ def _ratio(square: Interval) -> Interval:
 
 
 def _resolution(resampled: np.ndarray, num_tasks: int) -> float:
-    """Smallest true figure that is told from 0 four times in five, by the bootstrap's standard error."""
+    """Smallest true figure that is distinguished from 0 four times in five, by the bootstrap's standard error."""
     usable = resampled[np.isfinite(resampled)]
     if num_tasks < MIN_TASKS or 2 * len(usable) < len(resampled):
         return math.nan
