@@ -53,7 +53,7 @@ def test_a_notebook_runs_in_an_empty_folder(path, tmp_path, monkeypatch):
     )
     client.execute()  # raises CellExecutionError with the cell and its traceback
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 1
+    assert any({"image/png", "image/svg+xml"} & output.get("data", {}).keys() for output in outputs)
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from config import WORLDS
 from tables import COIN, FROM_REPLAYS, KINDS, PAID_FOR_USE, REWARD_ALONE, mean_of, name_of, rows_of
 
-from lts_jax.evaluation.ranking_rows import Ranking
-from lts_jax.reports.plotting import free_offsets
+from lts_jax.evaluation.ranking import Ranking
+from lts_jax.reports.point_chart import free_offsets
 
 COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2"}
 OTHER, RULE = "#009e73", "#1f2933"
@@ -92,9 +92,9 @@ def _named(axes: Any, places: Sequence[tuple[str, float, float]], schemes: Seque
     places = [place for place in places if place[0] not in UNNAMED]
     axes.figure.draw_without_rendering()
     points = axes.transData.transform([(x, y) for _, x, y in places]) * 72.0 / axes.figure.dpi
-    offsets = free_offsets([(px, py, 4.2 * len(name)) for (name, _, _), (px, py) in zip(places, points, strict=True)])
-    for (name, x, y), offset in zip(places, offsets, strict=True):
+    offsets = free_offsets([(px, -py, 4.2 * len(name)) for (name, _, _), (px, py) in zip(places, points, strict=True)])
+    for (name, x, y), (dx, dy) in zip(places, offsets, strict=True):
         axes.annotate(
-            name, (x, y), offset, textcoords="offset points", fontsize=7, color=color_of(name, name in schemes)
+            name, (x, y), (dx, -dy), textcoords="offset points", fontsize=7, color=color_of(name, name in schemes)
         )
     assert np.isfinite([value for place in places for value in place[1:]]).all()

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from config import WORLDS
 
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, rank
-from lts_jax.evaluation.ranking_statistics import improvement_interval
-from lts_jax.evaluation.statistics import Interval, mean_interval
+from lts_jax.evaluation.ranking import RankedRow, Ranking, rank
+from lts_jax.evaluation.statistics import Interval, improvement_interval, mean_interval
 
 Row = Mapping[str, Any]
 REFERENCE = "usage_aware"

@@ -11,20 +11,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from config import Config
 
 from lts_jax.commands.evaluate import evaluate_in
-from lts_jax.commands.report import example_rollout, stored_evaluation
+from lts_jax.commands.report import describe_line, example_rollout, stored_evaluation
 from lts_jax.commands.train import train_in
 from lts_jax.records import Rollout
-from lts_jax.reports.html import report_html
-from lts_jax.reports.plotting import save_tradeoff_png
-from lts_jax.reports.report import build_report, report_json
-from lts_jax.reports.table import report_text
+from lts_jax.reports.report import Background, ReportSettings, build_report, report_json
+from lts_jax.reports.run_page import report_html, tradeoff_chart
+from lts_jax.reports.svg import save_figure
+from lts_jax.reports.text import report_text
 from lts_jax.storage import read_json_lines, write_json, write_text
 from lts_jax.systems.run_folder import open_run
 from lts_jax.tasks.almanac.world import HELD_OUT
 
 
 def main(config: Config) -> None:
-    """Run what is not stored yet; write report.json, report.html (in the runs), tradeoff.png and table.txt."""
+    """Run what is not stored yet; write report.json, report.html (in the runs), tradeoff.svg, .png and table.txt."""
     pooled: dict[str, list[Rollout]] = {}
     metrics = []
     for seed in config.seeds:
@@ -38,18 +38,23 @@ def main(config: Config) -> None:
         metrics = metrics or read_json_lines(folder.metrics)
     report = build_report(
         pooled,
-        metrics=metrics,
-        header={
-            "study": "main comparison",
-            "model": "simulated language model",
-            "training": f"{config.train.num_tasks} tasks, {config.train.collect.num_rollouts} rollouts each, "
-            f"{config.train.num_epochs} epochs, one controller for each of {len(config.seeds)} seeds",
-            "curves": f"training seed {config.seeds[0]}",
-        },
-        example=example_rollout(pooled),
-        own_listed=config.train.rollout.reading.include_own,
-        pulled_listed=config.train.rollout.reading.list_pulled_again,
-        new_families=HELD_OUT,
+        ReportSettings(
+            own_listed=config.train.rollout.reading.include_own,
+            pulled_listed=config.train.rollout.reading.list_pulled_again,
+            new_families=HELD_OUT,
+        ),
+        Background(
+            header={
+                "study": "main comparison",
+                "model": "simulated language model",
+                "training": f"{config.train.num_tasks} tasks, {config.train.collect.num_rollouts} rollouts each, "
+                f"{config.train.num_epochs} epochs, one controller for each of {len(config.seeds)} seeds",
+                "curves": f"training seed {config.seeds[0]}",
+            },
+            metrics=metrics,
+            example=example_rollout(pooled),
+            glossary={name: describe_line(name) for name in pooled},
+        ),
     )
     text = report_text(report)
     print(text)
@@ -59,7 +64,7 @@ def main(config: Config) -> None:
         row.pop("completion_seconds", None)
     write_json(config.results / "report.json", document)
     write_text(config.results / "table.txt", text + "\n")
-    save_tradeoff_png(report, config.results / "tradeoff.png")
+    save_figure(tradeoff_chart(report), config.results / "tradeoff.png")
     write_text(config.runs / "report.html", report_html(report))
     print(f"page: {config.runs / 'report.html'}")
 

@@ -16,11 +16,16 @@ from typing import Any
 import numpy as np
 import tyro
 
-from lts_jax.evaluation.ranking_rows import pivot
-from lts_jax.evaluation.ranking_statistics import holm, sign_flip_p_values
-from lts_jax.evaluation.statistics import Interval, mean_interval, minimum_detectable_effect
-from lts_jax.reports.ranking_text import p_text
+from lts_jax.evaluation.ranking import pivot
+from lts_jax.evaluation.statistics import (
+    Interval,
+    holm,
+    mean_interval,
+    minimum_detectable_effect,
+    sign_flip_p_values,
+)
 from lts_jax.reports.report import json_plain
+from lts_jax.reports.text import p_text
 from lts_jax.storage import read_json, write_json, write_text
 
 PARTS = {
@@ -87,7 +92,7 @@ def ablation_contrasts(sign_cp: np.ndarray) -> dict[str, np.ndarray]:
 def effects(measure: str, value_cs: np.ndarray, weights: dict[str, np.ndarray]) -> list[Effect]:
     """Every contrast on one measure. A seed counts if all cells that the contrast weighs have a value."""
     rows = np.array([_per_seed(value_cs, weight_c) for weight_c in weights.values()])
-    p_holm_e = holm(sign_flip_p_values(rows))
+    p_holm_e = holm(sign_flip_p_values(rows, seed=(0, rows.shape[1])))
     seeds = [str(seed) for seed in range(value_cs.shape[1])]
     return [
         Effect(

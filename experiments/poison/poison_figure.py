@@ -4,18 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lts_jax.reports.palette import name_colors
+
 Row = Mapping[str, Any]  # policy, poison, detect, measure -> [estimate, low, high]
 
-COLORS = {
-    "none": "#555555",
-    "all": "#2a78d6",
-    "random": "#66b2ff",
-    "novelty": "#1b7837",
-    "lts": "#5e3c99",
-    "lts_poisoned": "#c51b7d",
-    "coin": "#bbbbbb",
-    "oracle": "#b35806",
-}
+COLORS = name_colors(("none", "all", "random", "novelty", "lts", "lts_poisoned", "coin", "oracle"))
 PANELS = (
     ("reward", "reward"),
     ("teams_with_planted", "teams that end with a planted value"),

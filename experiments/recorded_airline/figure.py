@@ -3,6 +3,8 @@
 import io
 from collections.abc import Sequence
 
+from lts_jax.reports.palette import name_colors
+
 FAMILIES = {
     "learned": "o",
     "handwritten": "*",
@@ -23,6 +25,7 @@ def picture(rows: Sequence[dict[str, object]], tool_seconds: float) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
+    colors = name_colors(FAMILIES)
     for family, marker in FAMILIES.items():
         chosen = [row for row in rows if str(row["policy"]).startswith(family)]
         stored = [100 * row["admission_fraction"] for row in chosen]
@@ -33,7 +36,16 @@ def picture(rows: Sequence[dict[str, object]], tool_seconds: float) -> bytes:
             [high - middle for middle, (_, high) in zip(saved, bounds, strict=True)],
         ]
         axes.errorbar(
-            stored, saved, yerr=lengths, fmt=marker, label=family, capsize=2, markersize=7, linewidth=1, alpha=0.8
+            stored,
+            saved,
+            yerr=lengths,
+            fmt=marker,
+            label=family,
+            capsize=2,
+            markersize=7,
+            linewidth=1,
+            alpha=0.8,
+            color=colors[family],
         )
     axes.axhline(0.0, color="grey", linewidth=0.8)
     axes.set_xlabel("stored share of steps, %")

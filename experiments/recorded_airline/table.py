@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from lts_jax.evaluation.statistics import (
+    NUM_FLIPS,
     Cell,
     difference_interval,
     mean_interval,
     minimum_detectable_effect,
     pair_cells,
-    sign_flip_p_value,
+    sign_flip_p_values,
+    task_sums,
 )
 from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.records import Rollout
@@ -59,10 +61,10 @@ def versus_row(name: str, other: Sequence[Rollout], own: Sequence[Rollout]) -> R
     for measure, seconds in TIMES.items():
         paired = pair_cells(cells(own, seconds), cells(other, seconds))
         differences = paired.policy - paired.reference
-        interval = mean_interval(differences, paired.tasks)
+        interval, (sums, _) = mean_interval(differences, paired.tasks), task_sums(differences, paired.tasks)
         row[measure] = rounded(interval.estimate)
         row[f"{measure}_interval"] = [rounded(interval.low), rounded(interval.high)]
-        row[f"{measure}_p_value"] = rounded(sign_flip_p_value(differences, paired.tasks))
+        row[f"{measure}_p_value"] = rounded(float(sign_flip_p_values(sums[None], num_flips=NUM_FLIPS)[0]))
         row[f"{measure}_resolvable"] = rounded(minimum_detectable_effect(differences, paired.tasks))
     return row
 

@@ -23,6 +23,7 @@ from lts_jax.environments.teams.oracle import only_right
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.plain import to_plain
+from lts_jax.reports.palette import name_colors
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.agreement import (
     FOLDERS,
@@ -40,7 +41,7 @@ from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.world import almanac_tasks
 
-COLORS = {"none": "#52514e", "all": "#2a78d6", "random": "#eb6834"}
+COLORS = name_colors(("none", "all", "random"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lts_jax.admission.rules import RULES
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.reports.report import build_report
-from lts_jax.reports.table import report_text
+from lts_jax.reports.text import report_text
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings, learned_policy, trained_params

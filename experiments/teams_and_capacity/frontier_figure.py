@@ -4,16 +4,11 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lts_jax.reports.palette import name_colors
+
 Row = Mapping[str, Any]  # policy, measure -> [estimate, low, high]
 
-COLORS = {
-    "none": "#555555",
-    "all": "#2a78d6",
-    "all_newest": "#66b2ff",
-    "novelty": "#1b7837",
-    "lts": "#5e3c99",
-    "all_valued": "#b35806",
-}
+COLORS = name_colors(("none", "all", "all_newest", "novelty", "lts", "all_valued"))
 MARKS = {"age": "o", "use": "^", "value": "s"}
 PANELS = (("reward", "reward"), ("runtime_seconds", "runtime, seconds"), ("compute_seconds", "compute, team seconds"))
 

@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 from crossover import Crossing
 
-LINES = {
-    "all": ("black", "-"),
-    "novelty": ("#1b7837", "--"),
-    "lts": ("#5e3c99", "-."),
-    "coin": ("#888888", "--"),
-    "oracle": ("#b35806", ":"),
-}
+from lts_jax.reports.palette import name_colors
+
+STYLES = {"all": "-", "novelty": "--", "lts": "-.", "coin": "--", "oracle": ":"}
+COLORS = name_colors(STYLES)
 TITLES = {"wrong": "share of found values that are wrong", "stale": "share of right values that mislead readers"}
 
 
@@ -72,7 +69,7 @@ def _heat(
 
 
 def _line(axes: Any, name: str, line: Sequence[Crossing]) -> None:
-    color, style = LINES[name]
+    color, style = COLORS[name], STYLES[name]
     limits = axes.get_xlim()
     x = np.array([one.error for one in line])
     y = np.array([one.overlap for one in line])

@@ -229,10 +229,10 @@ def sweep(
 
 def report(run: Path | str | Run) -> str:
     """Write report.html and report.json of a run or a sweep again; returns the table as text."""
-    from lts_jax.reports.ranking import is_sweep, write_ranking
+    from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
 
     path = run.path if isinstance(run, Run) else Path(run)
-    return write_ranking(path) if is_sweep(path) else write_report(RunFolder(path))
+    return write_sweep_report(path) if is_sweep(path) else write_report(RunFolder(path))
 
 
 def _axis(values: Sequence[Any] | str) -> str:

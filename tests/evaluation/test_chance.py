@@ -10,7 +10,7 @@ from fake_rollouts import make_rollout, make_rollouts
 from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
 from lts_jax.evaluation.measures import measure
 from lts_jax.records import MemoryEntry, ModelCall, Pull, Rollout
-from lts_jax.reports.report import build_report, find_row
+from lts_jax.reports.report import ReportSettings, build_report, find_row
 
 
 def selection(team: int, step: int, started: float, error: str = "") -> ModelCall:
@@ -89,7 +89,7 @@ def test_the_yardstick_is_the_policy_that_admits_all() -> None:
     # "lts" is shown the same keys and pulls twice as many: its level stays that of "all"
     more = (*PULLS, Pull(1, 0, 1, 1, 42.0), Pull(3, 1, 0, 2, 52.0))
     other = dataclasses.replace(ROLLOUT, pulls=more, policy="lts")
-    report = build_report({"all": [ROLLOUT], "lts": [other]}, reference="all")
+    report = build_report({"all": [ROLLOUT], "lts": [other]}, ReportSettings(reference="all"))
     assert (report.pull_rate.policy, report.pull_rate.rate) == ("all", pytest.approx(2 / 7))
     everything, learned = find_row(report, "all"), find_row(report, "lts")
     assert everything.reach == pytest.approx(everything.reach_chance) == 0.5
@@ -102,7 +102,7 @@ def test_the_yardstick_is_the_policy_that_admits_all() -> None:
 
 def test_without_it_all_policies_together_are() -> None:
     rollouts = {"lts": [ROLLOUT], "judge": [rollout_of(ENTRIES, CALLS, ())]}
-    report = build_report(rollouts, reference="judge")
+    report = build_report(rollouts, ReportSettings(reference="judge"))
     assert (report.pull_rate.policy, report.pull_rate.rate) == ("", pytest.approx(1 / 7))
     assert find_row(report, "judge").reach_chance == pytest.approx(0.25)
     assert any("of all policies together; shown to n teams" in one for one in report.notes)
@@ -110,7 +110,7 @@ def test_without_it_all_policies_together_are() -> None:
 
 def test_the_listing_window_of_recency_reaches_the_table() -> None:
     short = dataclasses.replace(rollout_of(ENTRIES, CALLS, ()), listing_window=1)
-    report = build_report({"all": [ROLLOUT], "recency": [short]}, reference="all")
+    report = build_report({"all": [ROLLOUT], "recency": [short]}, ReportSettings(reference="all"))
     assert find_row(report, "recency").reach_chance == pytest.approx(2 / 7 * 4 / 4)  # 4 pairs, 4 entries
 
 

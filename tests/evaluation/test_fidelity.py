@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lts_jax.evaluation.correlation import least_squares, rank_correlations
 from lts_jax.evaluation.fidelity import credit_fidelity, effect_of_admission, within_rollout_fidelity
+from lts_jax.evaluation.statistics import least_squares, rank_correlations
 from lts_jax.trajectory import FlippedRollouts, Trajectory
 
 ONE = np.ones((1, 1))
@@ -82,7 +82,7 @@ def test_resampled_ranks_and_lines_against_slow_twins():
 def test_large_resamples_are_cut_into_pieces(monkeypatch):
     weight_rb = np.random.default_rng(0).integers(0, 3, (50, 3)) + 1
     whole = rank_correlations(X, Y, TASK, weight_rb)
-    monkeypatch.setattr("lts_jax.evaluation.correlation._CHUNK", 40)  # four resamples at a time
+    monkeypatch.setattr("lts_jax.evaluation.statistics.MAX_RANKED", 40)  # four resamples at a time
     assert rank_correlations(X, Y, TASK, weight_rb).tolist() == whole.tolist()
 
 

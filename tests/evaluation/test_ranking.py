@@ -8,10 +8,9 @@ import pytest
 from fake_sweeps import FIELDS, LIFT, make_table
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking_rows import better_direction, pivot, rank, short_names
-from lts_jax.reports.ranking_report import build_sweep_report, number_form, parse_reference, sweep_headline
-from lts_jax.reports.ranking_text import p_text, ranking_text
-from lts_jax.reports.table import WIDTH
+from lts_jax.evaluation.ranking import better_direction, pivot, rank, short_names
+from lts_jax.reports.sweep_report import build_sweep_report, number_form, parse_reference, sweep_headline
+from lts_jax.reports.text import WIDTH, p_text, sweep_text
 
 DOCUMENT = {
     "fields": list(FIELDS),
@@ -82,6 +81,20 @@ def test_a_configuration_without_any_value_comes_last() -> None:
     assert got.rows[1].rank_low is None
 
 
+def test_configurations_that_came_out_the_same_share_a_rank_inside_its_interval() -> None:
+    same = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0]
+    table = small_table(a=same, b=[10.0 + one for one in same], c=same, d=same[::-1], e=[one - 5.0 for one in same])
+    rows = rank(table, "reward", ["credit"], {"credit": "d"}).rows
+    assert [(row.setting["credit"], row.rank) for row in rows] == [("b", 1), ("a", 2), ("c", 2), ("d", 2), ("e", 5)]
+    assert [(row.rank_low, row.rank_high) for row in rows[1:3]] == [(2, 3), (2, 3)]  # d may come out before or after
+    assert all(row.rank_low <= row.rank <= row.rank_high for row in rows)
+    assert [row.is_reference for row in rows] == [False, False, False, True, False]
+    lines = sweep_text(build_sweep_report(table, {"fields": ["credit"], "measures": ["reward"]})).splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith(("1  ", "2  ", "5  "))] == [
+        ["1", "b"], ["2", "a"], ["2", "c"], ["2", "d"], ["5", "e"]
+    ]  # fmt: skip
+
+
 def test_a_made_up_sweep_is_ranked_as_it_was_made() -> None:
     got = rank(make_table(), "reward", FIELDS)
     assert len(got.rows) == 48 and got.num_seeds == 20 and got.varied == FIELDS
@@ -140,25 +153,25 @@ def test_headlines() -> None:
     table = make_table(20, sparsity_weights=(0.1,), usage_weights=(0.1,))
     best = sweep_headline(build_sweep_report(table, DOCUMENT).ranking)
     assert best.startswith("First of 4 configurations is credit=usage_aware: reward 0.6")
-    assert "told from all 3 others" in best
+    assert "differs from all 3 others" in best
     named = sweep_headline(build_sweep_report(table, DOCUMENT, reference="credit=group_relative").ranking)
-    assert named.startswith("Of 3 configurations, ") and "1 are worse" in named
+    assert named.startswith("Of 3 configurations, ") and "1 is worse" in named
     alone = {name: column[:20] for name, column in table.items()}
     assert sweep_headline(rank(alone, "reward", FIELDS)).startswith("One configuration was run: reward 0.6")
     same = small_table(a=[1.0, 2, 3, 4, 5, 6], b=[1.0, 2, 3, 4, 5, 6])
     named = sweep_headline(rank(same, "reward", ["credit"], {"credit": "b"}))
-    assert named.startswith("None of the 1 others is told from credit=b")
+    assert named.startswith("The other one does not differ from credit=b (Holm-adjusted p < 0.05). First is credit=a")
 
 
 def test_the_text_fits_a_terminal_and_keeps_the_reference() -> None:
     last = "credit=reinforce,learning.sparsity_weight=0.2,learning.usage_weight=.3"
     report = build_sweep_report(make_table(), DOCUMENT, reference=last)
-    said = ranking_text(report)
+    said = sweep_text(report)
     assert max(map(len, said.splitlines())) <= WIDTH
     assert "48  reinforce       0.2       0.3" in said and "22 more" in said
     many = {f"settings.of_a_long_name.field_{number}": [number, number + 1] * 6 for number in range(9)}
     wide = {**many, "seed": [n // 2 for n in range(12)], "reward": [float(n) for n in range(12)]}
-    lines = ranking_text(build_sweep_report(wide, {"fields": list(many), "measures": ["reward"]})).splitlines()
+    lines = sweep_text(build_sweep_report(wide, {"fields": list(many), "measures": ["reward"]})).splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert any("1 · 2 · 3" in line for line in lines)
 
@@ -170,7 +183,7 @@ def test_names_and_numbers_in_short() -> None:
         "world.rate": "world.rate",
     }
     assert short_names(["learning.sparsity_weight"]) == {"learning.sparsity_weight": "sparsity_weight"}
-    assert [p_text(p) for p in (0.0001, 0.0123, 1.0, math.nan)] == ["<.001", ".012", "1.000", "-"]
+    assert [p_text(p) for p in (0.0001, 0.0123, 1.0, math.nan)] == ["<0.001", "0.012", "1.000", "-"]
     ranking = rank(make_table(6), "reward", FIELDS)
     assert number_form(ranking) == ",.3f"
     tens = dataclasses.replace(rank(make_table(6), "runtime_seconds", FIELDS))

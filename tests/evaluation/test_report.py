@@ -9,8 +9,8 @@ from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
 from lts_jax.evaluation.curves import learning_curves
 from lts_jax.records import Rollout, StopReason
-from lts_jax.reports.report import build_report, find_row, headline, report_json
-from lts_jax.reports.table import report_text, short_count
+from lts_jax.reports.report import Background, ReportSettings, build_report, find_row, headline, report_json
+from lts_jax.reports.text import report_text, short_count
 
 
 def timed(policy: str, task: int, seed: int, seconds: float, score: float) -> Rollout:
@@ -40,7 +40,7 @@ def test_a_row_by_hand() -> None:
 
 def test_ratios_are_pooled_over_rollouts() -> None:
     rollouts = [make_rollout("lts", 0, 0), make_rollout("lts", 1, 0)]
-    row = find_row(build_report({"lts": rollouts}, reference="lts", own_listed=True), "lts")
+    row = find_row(build_report({"lts": rollouts}, ReportSettings(reference="lts", own_listed=True)), "lts")
     admitted, decided = (sum(len(getattr(one, name)) for one in rollouts) for name in ("entries", "decisions"))
     assert row.admission_fraction == admitted / decided
     pulled = sum(len({pull.entry for pull in one.pulls}) for one in rollouts)
@@ -60,7 +60,7 @@ def test_wrong_input_is_named() -> None:
     with pytest.raises(ValueError, match="expected one of the policies"):
         build_report({"lts": LEARNED})
     with pytest.raises(ValueError, match="expected one of the policies"):
-        build_report({"m1_parallel": REFERENCE}, highlight="nobody")
+        build_report({"m1_parallel": REFERENCE}, ReportSettings(highlight="nobody"))
     with pytest.raises(ValueError, match="at least one rollout of policy 'lts'"):
         build_report({"m1_parallel": REFERENCE, "lts": []})
     with pytest.raises(ValueError, match="two rollouts of task 'task-000', seed 0"):
@@ -69,7 +69,8 @@ def test_wrong_input_is_named() -> None:
 
 def test_json_round_trips_without_nan() -> None:
     report = build_report(
-        make_rollouts(4, 2), metrics=make_metrics(5), header={"run": "demo"}, example=make_rollout("lts", 2, 1)
+        make_rollouts(4, 2),
+        background=Background({"run": "demo"}, make_metrics(5), make_rollout("lts", 2, 1), {"lts": "Learned."}),
     )
     document = report_json(report)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
@@ -80,6 +81,7 @@ def test_json_round_trips_without_nan() -> None:
     assert document["example"] == {"policy": "lts", "seed": 1, "iteration": 0, "task": "task-002", "rollout": 0}
     assert [row["group"] for row in document["breakdown"][:3]] == ["easy", "medium", "hard"]
     assert len(document["versus"]) == len(rows) - 1
+    assert not {"glossary", "example_policy"} & document.keys()
 
 
 def test_groups_by_difficulty_and_by_family() -> None:
@@ -88,7 +90,7 @@ def test_groups_by_difficulty_and_by_family() -> None:
         return dataclasses.replace(rollout, task=dataclasses.replace(rollout.task, family=family, difficulty="easy"))
 
     rollouts = {"m1_parallel": [of_family("m1_parallel", task, "rivers" if task else "lines") for task in range(4)]}
-    groups = {row.group: row for row in build_report(rollouts, new_families=["rivers"]).breakdown}
+    groups = {row.group: row for row in build_report(rollouts, ReportSettings(new_families=["rivers"])).breakdown}
     assert {name: row.num_tasks for name, row in groups.items()} == {"seen families": 1, "new families": 3}
     assert groups["new families"].score.estimate == 1.0
     assert groups["seen families"].score.estimate == 0.0
@@ -145,7 +147,7 @@ def test_text_of_a_known_comparison() -> None:
     tables = [line.split() for line in lines if line.startswith(("m1_parallel", "lts "))]
     assert ["m1_parallel", "0.333", "reference", "133", "reference"] in tables
     assert any(line.startswith("Clock: virtual. Latencies are drawn from a model") for line in lines)
-    assert "1 rollouts have no score and stay out of every score." in lines
+    assert "1 rollout has no score and stays out of every score." in lines
 
 
 def test_text_shows_intervals() -> None:
@@ -179,7 +181,7 @@ def test_learning_curves_are_ranked_and_finite() -> None:
 def test_policies_that_came_out_the_same_are_said_to_be_one() -> None:
     rollouts = make_rollouts(6, 1)
     rollouts["twin"] = rollouts["lts"]
-    notes = " ".join(build_report(rollouts, highlight="lts").notes)
+    notes = " ".join(build_report(rollouts, ReportSettings(highlight="lts")).notes)
     assert "lts and twin came out the same in every rollout" in notes
     assert notes.count("came out the same") == 1
 

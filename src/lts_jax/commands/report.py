@@ -3,22 +3,34 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getdoc
 from pathlib import Path
 
+from lts_jax.admission.rules import rule_part
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import arm_name
+from lts_jax.parts import settings_of
 from lts_jax.records import Rollout
-from lts_jax.reports.html import report_html
-from lts_jax.reports.ranking import is_sweep, write_ranking
-from lts_jax.reports.report import build_report, report_json
-from lts_jax.reports.table import report_text
+from lts_jax.reports.report import Background, ReportSettings, build_report, report_json
+from lts_jax.reports.run_page import report_html
+from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
+from lts_jax.reports.text import report_text
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.comparison import LEARNED, POLICIES, REFERENCE, policies_of_line
+from lts_jax.systems.comparison import LEARNED, MATCHED, POLICIES, REFERENCE, SINGLE, policies_of_line
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.systems.task_source import describe_source
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.tasks.almanac.world import HELD_OUT
+
+LINES = {
+    LEARNED: "The trained controller decides, from the task, the step and the keys that are stored already.",
+    SINGLE: "One team alone, without a memory.",
+    REFERENCE: "As many teams as the others have, without a memory.",
+    MATCHED[0]: f"Admit at random, at the rate at which {LEARNED} admits.",
+    MATCHED[1]: f"Admit what nearly repeats no key, with the threshold at which as much is admitted as by {LEARNED}.",
+}
+"""A line on each of the comparison's own; those of rules are the first of their docstrings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Command:
 def run(command: Command) -> None:
     """Write and print."""
     if is_sweep(command.run):
-        print(write_ranking(command.run, measure=command.measure, reference=command.reference))
+        print(write_sweep_report(command.run, measure=command.measure, reference=command.reference))
         return
     if command.measure is not None or command.reference is not None:
         raise UserError(f"{command.run}: no sweep; --measure and --reference are for sweeps")
@@ -47,14 +59,17 @@ def write_report(folder: RunFolder) -> str:
     """Build the report from the stored evaluation, write both files, and return the terminal form."""
     settings = read_settings(folder.path, TrainSettings)
     rollouts = stored_evaluation(folder)
+    listed = settings.rollout.reading
+    families = () if settings.tasks.is_live else HELD_OUT
     report = build_report(
         rollouts,
-        metrics=read_json_lines(folder.metrics),
-        header=_header(folder, settings),
-        example=example_rollout(rollouts),
-        own_listed=settings.rollout.reading.include_own,
-        pulled_listed=settings.rollout.reading.list_pulled_again,
-        new_families=() if settings.tasks.is_live else HELD_OUT,
+        ReportSettings(own_listed=listed.include_own, pulled_listed=listed.list_pulled_again, new_families=families),
+        Background(
+            header=_header(folder, settings),
+            metrics=read_json_lines(folder.metrics),
+            example=example_rollout(rollouts),
+            glossary={name: line for name in rollouts if (line := describe_line(name))},
+        ),
     )
     write_json(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
@@ -77,6 +92,23 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
     if REFERENCE not in rollouts:
         raise UserError(f"{folder.evaluation}: the reference {REFERENCE} is missing; run `lts evaluate` again")
     return rollouts
+
+
+def describe_line(name: str) -> str:
+    """What a line of the comparison is, in one line; empty where unknown. Code of your own is not run for it."""
+    if name in LINES:
+        return LINES[name]
+    if ":" in name:
+        place, _, function = name.partition("(")[0].rpartition(":")
+        return f"A rule of your own, the function {function} of {place}."
+    try:
+        rule = rule_part(name)
+    except UserError:
+        return ""
+    settings = {one.name: one.default for one in settings_of(rule.function, ("encoder",))} | rule.settings
+    meaning = (getdoc(rule.function) or "").partition("\n")[0].partition(". ")[0].removesuffix(".").replace("`", "")
+    given = ", ".join(f"{key} = {value}" for key, value in settings.items())
+    return f"{meaning}{f', with {given}' if given else ''}."
 
 
 def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:

@@ -121,9 +121,9 @@ def _in_world(settings: Any, command: Command) -> Any:
 
 
 def _ranking(folder: Path) -> str:
-    from lts_jax.reports.ranking import write_ranking
+    from lts_jax.reports.sweep_folder import write_sweep_report
 
-    return write_ranking(folder)
+    return write_sweep_report(folder)
 
 
 def _say_line(news: "SweepNews") -> None:

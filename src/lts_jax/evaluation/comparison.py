@@ -14,6 +14,16 @@ from lts_jax.evaluation.statistics import UNKNOWN, Cell, Interval
 from lts_jax.records import Rollout
 
 Measured = dict[Cell, RolloutMeasures]
+UNPAIRED: dict[str, Any] = {
+    "num_pairs": 0,
+    "score_difference": UNKNOWN,
+    "score_p_value": math.nan,
+    "score_resolution": math.nan,
+    "runtime_reduction_percent": UNKNOWN,
+    "runtime_resolution_percent": math.nan,
+    "speed_up": math.nan,
+}
+"""What the reference has in place of a comparison with itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class PullRate:
 
 
 def measure_policy(policy: str, rollouts: Sequence[Rollout], *, own_listed: bool = False) -> Measured:
-    """Measures of a policy's rollouts by (task, seed, rollout); listing windows come from the rollouts' policy names.
+    """Measures of a policy's rollouts by (task, seed, rollout).
 
     Raises ValueError without rollouts, and for two rollouts with the same coordinates.
     """
@@ -148,8 +158,8 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         num_out_of_budget=sum(one.ran_out_of_budget for one in all_measures),
         score=stats.mean_interval(values("score"), tasks, seed=seed),
         runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, seed=seed),
-        runtime_interquartile_seconds=stats.interquartile_mean(values("runtime_seconds")),
-        **(_unpaired() if policy == reference else _paired(own, other, seed)),
+        runtime_interquartile_seconds=float(stats.interquartile_mean(values("runtime_seconds"))),
+        **(UNPAIRED if policy == reference else _pair_figures(own, other, seed)),
         first_seconds=mean("first_seconds"),
         answered=mean("answered"),
         steps_per_team=mean("steps_per_team"),
@@ -175,7 +185,7 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
 
 def versus(highlight: str, policy: str, measured: Mapping[str, Measured], *, seed: int = 0) -> Versus:
     """Compare `highlight` with `policy` on the cells both have."""
-    paired = _paired(measured[highlight], measured[policy], seed)
+    paired = _pair_figures(measured[highlight], measured[policy], seed)
     return Versus(
         policy=policy,
         score_difference=paired["score_difference"],
@@ -184,26 +194,15 @@ def versus(highlight: str, policy: str, measured: Mapping[str, Measured], *, see
     )
 
 
-def _unpaired() -> dict[str, Any]:
-    return {
-        "num_pairs": 0,
-        "score_difference": UNKNOWN,
-        "score_p_value": math.nan,
-        "score_resolution": math.nan,
-        "runtime_reduction_percent": UNKNOWN,
-        "runtime_resolution_percent": math.nan,
-        "speed_up": math.nan,
-    }
-
-
-def _paired(own: Measured, other: Measured, seed: int) -> dict[str, Any]:
+def _pair_figures(own: Measured, other: Measured, seed: int) -> dict[str, Any]:
     score = _pair(own, other, lambda one: one.score)
     runtime = _pair(own, other, lambda one: one.runtime_seconds)
     score_change = score.policy - score.reference
+    sums, _ = stats.task_sums(score_change, score.tasks)
     return {
         "num_pairs": len(runtime.tasks),
         "score_difference": stats.difference_interval(score, seed=seed),
-        "score_p_value": stats.sign_flip_p_value(score_change, score.tasks, seed=seed),
+        "score_p_value": float(stats.sign_flip_p_values(sums[None], seed=seed, num_flips=stats.NUM_FLIPS)[0]),
         "score_resolution": stats.minimum_detectable_effect(score_change, score.tasks),
         "runtime_reduction_percent": stats.reduction_interval(runtime, seed=seed),
         "runtime_resolution_percent": stats.reduction_resolution(runtime),

@@ -9,21 +9,9 @@ MAX_CURVES = 8
 X_NAMES = ("iteration", "num_updates")
 # what people look at first: a metric's rank is that of the first word found in its name
 ORDER = (
-    "return",
-    "reward",
-    "score",
-    "admit_probability",
-    "admission",
-    "used",
-    "runtime",
-    "entropy",
-    "policy_gradient_loss",
-    "sparsity",
-    "loss",
-    "advantage",
-    "admitted",
-    "gradient_norm",
-)
+    "return", "reward", "score", "admit_probability", "admission", "used", "runtime", "entropy",
+    "policy_gradient_loss", "sparsity", "loss", "advantage", "admitted", "gradient_norm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

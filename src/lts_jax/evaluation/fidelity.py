@@ -16,14 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lts_jax.credit.returns import combined
-from lts_jax.evaluation.correlation import least_squares, rank_correlations
 from lts_jax.evaluation.statistics import (
-    LEVEL,
     MIN_TASKS,
     UNKNOWN,
     Interval,
+    detectable_effect,
+    least_squares,
     mean_interval,
     percentile_interval,
+    rank_correlations,
     task_weights,
 )
 from lts_jax.trajectory import Trajectory
@@ -40,7 +41,7 @@ class Fidelity:
     num_with_effect: int  # of them, flipping which changes anything
     num_tasks: int
     rank_correlation: Interval  # Spearman's, ties at their mean rank; chance is 0
-    rank_resolution: float  # smallest true rank correlation that would be told from 0 four times in five
+    rank_resolution: float  # smallest true rank correlation that would be distinguished from 0 four times in five
     sign_agreement: Interval  # of the decisions with an effect; credit 0 agrees by half; chance is 1/2
     constant_sign_agreement: float  # what credit of one sign for every decision would reach, the better sign
     calibration_slope: Interval  # of the least-squares line of effect on credit; 1 is credit in the effect's units
@@ -66,7 +67,7 @@ def effect_of_admission(trajectory: Trajectory, *, first_weight: float = 1.0) ->
     """
     flipped = trajectory.flipped
     if flipped is None:
-        raise ValueError("effect_of_admission needs trajectory.flipped; make it with rollouts.flips.flip_decisions")
+        raise ValueError("effect_of_admission needs trajectory.flipped; make it with bridge.flips.flip_decisions")
     return_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
     flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
     reward_effect_gkt = np.asarray(return_g, float)[..., None, None] - np.asarray(flipped_gkt, float)
@@ -94,12 +95,12 @@ def credit_fidelity(
     Raises:
         ValueError: lengths that differ, or a credit that is no number.
     """
-    credit, effect, labels = _checked(credit, effect, tasks)
+    credit, effect, labels = _check_rows(credit, effect, tasks)
     names, task = np.unique(labels, return_inverse=True)
     matters = effect != 0.0
     agrees = np.where(credit[matters] == 0.0, 0.5, np.sign(credit[matters]) == np.sign(effect[matters]))
     sign = UNKNOWN
-    if len(credit) and not _constant(credit):
+    if len(credit) and not _is_constant(credit):
         sign = mean_interval(agrees, labels[matters].tolist(), seed=seed, num_resamples=num_resamples)
     positive = float(np.mean(effect[matters] > 0.0)) if matters.any() else math.nan
     rank = slope = signal = UNKNOWN
@@ -149,14 +150,16 @@ def within_rollout_fidelity(
     if rollouts.shape != (len(tasks),):
         raise ValueError(f"expected one rollout number per row, got {rollouts.shape} for {len(tasks)} rows")
     known = np.isfinite(np.asarray(effect, float))
-    credit, effect, names = _checked(credit, effect, tasks)
+    credit, effect, names = _check_rows(credit, effect, tasks)
     _, rollout, sizes = np.unique(rollouts[known], return_inverse=True, return_counts=True)
     several = (sizes >= 2)[rollout] if len(rollout) else np.array([], bool)
-    credit, effect = (_centred(values[several], rollout[several]) for values in (credit, effect))
+    credit, effect = (_center(values[several], rollout[several]) for values in (credit, effect))
     return credit_fidelity(credit, effect, names[several].tolist(), seed=seed, num_resamples=num_resamples)
 
 
-def _checked(credit: np.ndarray, effect: np.ndarray, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _check_rows(
+    credit: np.ndarray, effect: np.ndarray, tasks: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     credit, effect = np.asarray(credit, float), np.asarray(effect, float)
     if not credit.shape == effect.shape == (len(tasks),):
         raise ValueError(
@@ -168,21 +171,21 @@ def _checked(credit: np.ndarray, effect: np.ndarray, tasks: Sequence[str]) -> tu
     return credit[known], effect[known], np.array(tasks, dtype=str)[known]
 
 
-def _constant(values: np.ndarray) -> bool:
+def _is_constant(values: np.ndarray) -> bool:
     return len(values) == 0 or bool(np.ptp(values) <= ROUNDING * np.max(np.abs(values)))
 
 
 def _reason(credit: np.ndarray, effect: np.ndarray) -> str:
     if len(credit) < 2:
         return "fewer than two decisions"
-    if _constant(credit):
+    if _is_constant(credit):
         return "the credit is the same for every decision"
-    if _constant(effect):
+    if _is_constant(effect):
         return "the effect is the same for every decision"
     return ""
 
 
-def _centred(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _center(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Values minus the mean of their group, rounded so that what is equal but for 32 bits stays equal."""
     if not len(values):
         return values
@@ -207,11 +210,8 @@ def _ratio(square: Interval) -> Interval:
 
 
 def _resolution(resampled: np.ndarray, num_tasks: int) -> float:
-    """(t_{1-alpha/2, B-1} + t_{.8, B-1}) * bootstrap standard error, as in `minimum_detectable_effect`."""
-    from scipy.special import stdtrit
-
+    """Smallest true figure that is distinguished from 0 four times in five, by the bootstrap's standard error."""
     usable = resampled[np.isfinite(resampled)]
     if num_tasks < MIN_TASKS or 2 * len(usable) < len(resampled):
         return math.nan
-    quantiles = stdtrit(num_tasks - 1, 0.5 + LEVEL / 2) + stdtrit(num_tasks - 1, 0.8)
-    return float(quantiles * np.std(usable, ddof=1))
+    return detectable_effect(float(np.std(usable, ddof=1)), num_tasks)

@@ -1,20 +1,28 @@
-"""Paired comparisons over tasks and seeds: intervals, the smallest effect that could be resolved, a permutation test.
+"""Paired comparisons: intervals, the smallest effect that could be resolved, permutation tests, rank correlations.
 
-Tasks are the sampled units; seeds and rollouts of one task share its difficulty and stay together in every resample.
-All functions take flat arrays with one row per rollout and a task label per row. Randomness is a NumPy generator made
-from `seed`. A resample never leaves the range of the tasks it has, so fewer than `MIN_TASKS` tasks give no bounds
-(NaN), never a narrow interval.
+Two kinds of samples. *Rows of tasks*: flat arrays with one row per rollout or decision and a task label per row; seeds
+and rollouts of one task share its difficulty and stay together in every resample. *Tables of seeds*: `value_cs` is
+f64[configurations, seeds], where one seed means the same luck in every configuration. A value that is not finite is
+missing. A resample never leaves the range of what it is drawn from, so fewer than `MIN_TASKS` tasks (or seeds) give no
+bounds (NaN), never a narrow interval.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 LEVEL = 0.95  # of every interval
-NUM_RESAMPLES = 4000
 MIN_TASKS = 5
+NUM_RESAMPLES = 4000
+MIN_RESAMPLES = 1000
+NUM_FLIPS = 10_000  # random sign patterns of one comparison
+MAX_RESAMPLED = 1_000_000  # configurations times resamples
+MAX_FLIPPED = 600_000_000  # configurations times sign patterns
+MAX_RANKED = 4_000_000  # resampled rows held at once
+MAX_EXACT = 18  # tasks or seeds of which every sign pattern is looked at
 
 Cell = tuple[str, int, int]  # (task id, seed, rollout): what two policies have in common
 
@@ -63,7 +71,7 @@ def mean_interval(
 
     NaN values are left out with their row. For a paired difference pass differences.
     """
-    sums, counts, _ = _task_sums(values, tasks)
+    sums, counts = task_sums(values, tasks)
     if not len(sums):
         return UNKNOWN
     weights = task_weights(len(sums), num_resamples, seed)
@@ -83,8 +91,8 @@ def reduction_interval(
 
     Relative to the reference, never the symmetric difference. Both means are taken from the same resampled tasks.
     """
-    reference_sums, _, _ = _task_sums(paired.reference, paired.tasks)
-    policy_sums, _, _ = _task_sums(paired.policy, paired.tasks)
+    reference_sums, _ = task_sums(paired.reference, paired.tasks)
+    policy_sums, _ = task_sums(paired.policy, paired.tasks)
     if not len(reference_sums) or reference_sums.sum() == 0:
         return UNKNOWN
     weights = task_weights(len(reference_sums), num_resamples, seed)
@@ -100,18 +108,22 @@ def minimum_detectable_effect(
 ) -> float:
     """Smallest true mean difference that a two-sided test at 1 - `level` finds with probability `power`.
 
-    (t_{1-alpha/2, B-1} + t_{power, B-1}) * s / sqrt(B), where s is the sample standard deviation (divisor B - 1) of the
-    B task means of the paired differences. NaN below two tasks.
+    That of `detectable_effect` for the standard error s / sqrt(B), where s is the sample standard deviation (divisor
+    B - 1) of the B task means of the paired differences. NaN below two tasks.
     """
-    from scipy.special import stdtrit
-
-    sums, counts, _ = _task_sums(differences, tasks)
+    sums, counts = task_sums(differences, tasks)
     num_tasks = len(sums)
     if num_tasks < 2:
         return math.nan
     task_std = float(np.std(sums / counts, ddof=1))
-    quantiles = stdtrit(num_tasks - 1, 0.5 + level / 2) + stdtrit(num_tasks - 1, power)
-    return float(quantiles) * task_std / math.sqrt(num_tasks)
+    return detectable_effect(task_std, num_tasks, power=power, level=level) / math.sqrt(num_tasks)
+
+
+def detectable_effect(standard_error: float, num_tasks: int, *, power: float = 0.8, level: float = LEVEL) -> float:
+    """(t_{1-alpha/2, B-1} + t_{power, B-1}) * standard error of B tasks."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(num_tasks - 1, 0.5 + level / 2) + stdtrit(num_tasks - 1, power)) * standard_error
 
 
 def reduction_resolution(paired: Paired, *, power: float = 0.8, level: float = LEVEL) -> float:
@@ -128,46 +140,128 @@ def reduction_resolution(paired: Paired, *, power: float = 0.8, level: float = L
     return minimum_detectable_effect(residuals, paired.tasks, power=power, level=level)
 
 
-def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
-    """Mean of the middle half of the values; the two at its edges count with the part that lies inside.
+def interquartile_mean(values: Sequence[float] | np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of the middle half of the finite values along an axis; the two at its edges count with their part inside.
 
-    NaN values are left out; an empty list gives NaN.
+    With a count that four divides this is `scipy.stats.trim_mean(values, 0.25)`; with any other, that function cuts
+    whole values only and keeps more than half. NaN where nothing is finite.
     """
-    ordered = np.sort(np.asarray(values, float))
-    ordered = ordered[np.isfinite(ordered)]
-    count = len(ordered)
+    array = np.asarray(values, float)
+    ordered = np.sort(np.moveaxis(np.where(np.isfinite(array), array, np.nan), axis, -1), axis=-1)  # NaN comes last
+    size = ordered.shape[-1]
+    if size and not np.isnan(ordered).any():
+        return np.asarray(ordered @ _middle_weights(np.array(size), size))
+    counts = np.sum(np.isfinite(ordered), axis=-1)
+    middle = np.sum(np.nan_to_num(ordered) * _middle_weights(counts, size), axis=-1)
+    return np.where(counts > 0, middle, np.nan)
+
+
+def bootstrap(
+    statistic: Callable[..., np.ndarray], value_cs: np.ndarray, *, seed: int = 0, num_resamples: int | None = None
+) -> np.ndarray:
+    """A statistic of every configuration in every bootstrap resample of the seeds, f64[configurations, resamples].
+
+    `statistic(values, axis=...)` reduces one axis. The resamples depend on `seed`, their number and the number of
+    seeds, not on the values: two calls on tables of one shape draw the same seeds. Needs at least two seeds.
+    """
+    from scipy import stats
+
+    num_configurations, num_seeds = value_cs.shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # said of a row without any value
+        result = stats.bootstrap(
+            (value_cs,),
+            statistic,
+            axis=-1,
+            vectorized=True,
+            n_resamples=num_resamples or resample_count(num_configurations),
+            batch=max(1, 2_000_000 // value_cs.size),
+            method="percentile",
+            rng=np.random.default_rng([seed, num_seeds]),
+        )
+    return np.asarray(result.bootstrap_distribution)
+
+
+def resample_count(num_configurations: int) -> int:
+    """How many bootstrap resamples a table gets: 4,000, and down to 1,000 where it has many configurations."""
+    return int(np.clip(MAX_RESAMPLED // num_configurations, MIN_RESAMPLES, NUM_RESAMPLES))
+
+
+def improvement_interval(differences: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Probability of improvement, P(x > y) + P(x = y) / 2, over paired differences x - y where more is better.
+
+    Paired: a seed is won, tied or lost. Agarwal et al. (2021), and `rliable` with them, compare every run of x with
+    every run of y instead (Mann-Whitney), which is right for runs that share nothing. The interval is Wilson's (1927)
+    for a proportion, with ties as half wins; a bootstrap would shrink to a point where every seed is won. NaN values
+    are left out; without any other the result is NaN.
+    """
+    from scipy.special import ndtri
+
+    finite = np.asarray(differences, float)
+    finite = finite[np.isfinite(finite)]
+    count = len(finite)
     if not count:
-        return math.nan
-    edges = np.arange(count + 1) / count  # value i occupies [i/n, (i+1)/n] of the distribution
-    inside = np.clip(edges[1:], 0.25, 0.75) - np.clip(edges[:-1], 0.25, 0.75)
-    return float(ordered @ inside / inside.sum())
+        return UNKNOWN
+    share = float(np.mean((finite > 0) + 0.5 * (finite == 0)))
+    quantile = float(ndtri(0.5 + level / 2))
+    room = quantile**2 / count
+    center = (share + room / 2) / (1 + room)
+    half = math.sqrt(share * (1 - share) * room + room**2 / 4) / (1 + room)
+    return Interval(share, max(0.0, center - half), min(1.0, center + half))
 
 
-def sign_flip_p_value(
-    differences: Sequence[float] | np.ndarray, tasks: Sequence[str], *, seed: int = 0, num_flips: int = 10_000
-) -> float:
-    """Two-sided p-value of "no difference": the signs of whole tasks are flipped, as they could under the null.
+def sign_flip_p_values(
+    difference_cs: np.ndarray, *, seed: int | Sequence[int] = 0, num_flips: int | None = None
+) -> np.ndarray:
+    """Two-sided p-values of "the mean paired difference is zero", one per row, by flipping signs as under the null.
 
-    All 2^B patterns up to B = 12 tasks, else `num_flips` random ones with the observed pattern counted in, so that
-    the value is never zero. NaN without data.
+    Columns are what is flipped as a whole: seeds, or tasks (`task_sums`). Exact over all 2^S patterns of S columns up
+    to S = 18, if the table is not too long for it; else over `num_flips` random patterns with the observed one counted
+    in, so that no value is zero. The same flips serve all rows. NaN for a row without finite values.
     """
-    sums, counts, _ = _task_sums(differences, tasks)
-    num_tasks = len(sums)
-    if not num_tasks:
-        return math.nan
-    if num_tasks <= 12:
-        patterns = (np.arange(2**num_tasks)[:, None] >> np.arange(num_tasks)) & 1
-    else:
-        patterns = np.random.default_rng(seed).integers(0, 2, (num_flips, num_tasks))
-        patterns[0] = 0
-    flipped = np.abs((1 - 2 * patterns) @ sums) / counts.sum()
-    observed = abs(sums.sum()) / counts.sum()
-    return float(np.mean(flipped >= observed * (1 - 1e-12) - 1e-15))
+    finite = np.isfinite(difference_cs)
+    filled_cs = np.where(finite, difference_cs, 0.0)  # a zero keeps its place under any sign
+    num_rows, num_columns = filled_cs.shape
+    observed, tolerance = np.abs(filled_cs.sum(axis=1)), 1e-12 * np.abs(filled_cs).sum(axis=1)
+    num_patterns, reached = num_flip_patterns(num_rows, num_columns), np.zeros(num_rows)
+    exact = num_patterns == 2 ** max(0, num_columns - 1)
+    num_patterns = num_patterns if exact else num_flips or num_patterns
+    generator = np.random.default_rng(seed)
+    size = int(np.clip(4_000_000 // num_rows, 256, 8192))  # patterns at a time, for the memory
+    for start in range(0, num_patterns, size):
+        index = np.arange(start, min(start + size, num_patterns))
+        if exact:  # the first sign stays: the mirrored half of the patterns has the same sizes
+            flips = (index[:, None] >> np.arange(num_columns)) & 1
+        else:
+            flips = generator.integers(0, 2, (len(index), num_columns))
+            flips[index == 0] = 0
+        reached += np.sum(np.abs((1.0 - 2 * flips) @ filled_cs.T) >= observed - tolerance, axis=0)
+    return np.where(finite.any(axis=1), reached / num_patterns, np.nan)
 
 
-def _task_sums(
-    values: Sequence[float] | np.ndarray, tasks: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def num_flip_patterns(num_rows: int, num_columns: int) -> int:
+    """How many sign patterns `sign_flip_p_values` looks at by itself; one over this is its smallest p-value."""
+    half = 2 ** max(0, num_columns - 1)
+    if num_columns <= MAX_EXACT and (half <= 8192 or half * num_rows <= MAX_FLIPPED):
+        return half
+    return int(np.clip(MAX_FLIPPED // num_rows, 8192, 2**17))
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Holm's (1979) step-down adjustment: below alpha with every false finding among them improbable at that alpha.
+
+    The i-th smallest of m p-values becomes the largest of min(1, (m - j + 1) p_(j)) over j <= i. NaN stays NaN and is
+    not counted in m.
+    """
+    values = np.asarray(p_values, float)
+    tested = np.flatnonzero(np.isfinite(values))
+    order = tested[np.argsort(values[tested], kind="stable")]
+    adjusted = np.full(len(values), np.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)))
+    return adjusted
+
+
+def task_sums(values: Sequence[float] | np.ndarray, tasks: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Per task: sum of its finite values and how many there are; tasks in sorted order, those without any left out."""
     array = np.asarray(values, float)
     if array.shape != (len(tasks),):
@@ -176,7 +270,7 @@ def _task_sums(
     labels = [task for task, keep in zip(tasks, finite, strict=True) if keep]
     names, index = np.unique(np.array(labels, dtype=object), return_inverse=True) if labels else ((), np.array([], int))
     counts = np.bincount(index, minlength=len(names)).astype(float)
-    return np.bincount(index, weights=array[finite], minlength=len(names)), counts, tuple(names)
+    return np.bincount(index, weights=array[finite], minlength=len(names)), counts
 
 
 def task_weights(num_tasks: int, num_resamples: int, seed: int) -> np.ndarray:
@@ -198,3 +292,68 @@ def percentile_interval(estimate: float, resampled: np.ndarray, num_tasks: int, 
     tail = float(ndtr(-math.sqrt(num_tasks / (num_tasks - 1)) * quantile))
     low, high = np.quantile(resampled, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))
+
+
+def rank_correlations(x: np.ndarray, y: np.ndarray, task: np.ndarray, weight_rb: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of every resample, ties at their mean rank; NaN where a side is constant.
+
+    SciPy ranks without weights, and one resample at a time; here the rows are sorted once.
+
+    Args:
+        x, y: [n] values.
+        task: [n] number of each row's task, 0..B-1.
+        weight_rb: [R, B] how often each task stands in each resample.
+
+    Returns:
+        f64[R].
+    """
+    rows = max(1, MAX_RANKED // len(x))
+    chunks = []
+    for start in range(0, len(weight_rb), rows):
+        weight_rn = weight_rb[start : start + rows][:, task]
+        chunks.append(_correlations(_mid_ranks(x, weight_rn), _mid_ranks(y, weight_rn), weight_rn))
+    return np.concatenate(chunks)
+
+
+def least_squares(
+    x: np.ndarray, y: np.ndarray, task: np.ndarray, weight_rb: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slope of the line of y on x, and Pearson's r squared, of every resample; NaN where a side is constant.
+
+    Arguments as in `rank_correlations`. f64[R] each.
+    """
+    scale_x, scale_y = np.std(x), np.std(y)
+    x, y = (x - x.mean()) / scale_x, (y - y.mean()) / scale_y
+    columns = (np.ones_like(x), x, y, x * x, x * y, y * y)
+    sums_bc = np.stack([np.bincount(task, weights=column, minlength=weight_rb.shape[1]) for column in columns], axis=1)
+    count, sum_x, sum_y, sum_xx, sum_xy, sum_yy = (weight_rb @ sums_bc).T
+    var_x, var_y = sum_xx - sum_x**2 / count, sum_yy - sum_y**2 / count
+    varies = (var_x > 1e-9 * count) & (var_y > 1e-9 * count)
+    cov = np.where(varies, sum_xy - sum_x * sum_y / count, np.nan)
+    var_x, var_y = np.where(varies, var_x, 1.0), np.where(varies, var_y, 1.0)
+    return cov / var_x * (scale_y / scale_x), np.minimum(cov**2 / (var_x * var_y), 1.0)
+
+
+def _middle_weights(counts: np.ndarray, size: int) -> np.ndarray:
+    """f64[..., size]: weight of the i-th of `counts` sorted values in their interquartile mean; zero past the count."""
+    place = np.arange(size + 1) / np.maximum(counts, 1)[..., None]  # value i occupies [i/n, (i+1)/n]
+    return 2 * np.diff(np.clip(place, 0.25, 0.75), axis=-1)
+
+
+def _mid_ranks(values: np.ndarray, weight_rn: np.ndarray) -> np.ndarray:
+    """Rank of each row where row n stands weight_rn times in resample r; ties get their mean rank. f64[R, n]."""
+    _, level = np.unique(values, return_inverse=True)
+    order = np.argsort(level, kind="stable")
+    first = np.searchsorted(level[order], np.arange(level.max() + 1))
+    count_ru = np.add.reduceat(weight_rn[:, order], first, axis=1)
+    rank_ru = np.cumsum(count_ru, axis=1) - count_ru / 2 + 0.5
+    return np.asarray(rank_ru[:, level])
+
+
+def _correlations(x_rn: np.ndarray, y_rn: np.ndarray, weight_rn: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each row of resampled values; NaN where either side is constant."""
+    total = weight_rn.sum(1, keepdims=True)
+    x_rn = x_rn - (weight_rn * x_rn).sum(1, keepdims=True) / total
+    y_rn = y_rn - (weight_rn * y_rn).sum(1, keepdims=True) / total
+    scale = np.sqrt((weight_rn * x_rn**2).sum(1) * (weight_rn * y_rn**2).sum(1))
+    return np.where(scale > 0.0, (weight_rn * x_rn * y_rn).sum(1), np.nan) / np.where(scale > 0.0, scale, 1.0)

@@ -1,12 +1,12 @@
 """The report: one row per policy, compared pairwise with a reference, and what is needed to draw it.
 
-`build_report` is pure: rollouts in, frozen record out. `report_json` is its JSON form; `table.py` prints it in a
-terminal and `html.py` writes the page.
+`build_report` is pure: rollouts in, frozen record out. `report_json` is its JSON form; `text.py` prints it in a
+terminal and `run_page.py` makes the page.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lts_jax.evaluation.comparison import (
@@ -23,6 +23,32 @@ from lts_jax.evaluation.comparison import (
 from lts_jax.evaluation.curves import Curve, learning_curves
 from lts_jax.evaluation.statistics import MIN_TASKS, Interval
 from lts_jax.records import Rollout
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """How policies are compared.
+
+    `own_listed` and `pulled_listed` say which keys teams were shown, the defaults being those of the memory's reading
+    settings: the first sets chance levels, the second is only noted.
+    """
+
+    reference: str = "m1_parallel"
+    highlight: str | None = None  # by default the first policy named "lts..." or "learned...", else the last one
+    own_listed: bool = False
+    pulled_listed: bool = False
+    new_families: Collection[str] = ()  # task families kept out of training, shown apart
+    seed: int = 0  # of resamples and sign flips
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a report shows beside the comparison."""
+
+    header: Mapping[str, str] = field(default_factory=dict)  # what was run, when and with which model
+    metrics: Sequence[Mapping[str, Any]] = ()  # lines of a training run's metrics file
+    example: Rollout | None = None  # drawn step by step
+    glossary: Mapping[str, str] = field(default_factory=dict)  # a line on policies, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,63 +69,59 @@ class Report:
     breakdown: tuple[BreakdownRow, ...]
     curves: tuple[Curve, ...]
     example: Rollout | None = None
+    example_policy: str = ""  # whose rollout the example is
+    glossary: Mapping[str, str] = field(default_factory=dict)  # a line on each policy that one is known of
+
+
+ON_PAGE_ONLY = ("example", "example_policy", "glossary")  # left out of the JSON
 
 
 def build_report(
     rollouts_by_policy: Mapping[str, Sequence[Rollout]],
-    *,
-    reference: str = "m1_parallel",
-    highlight: str | None = None,
-    metrics: Sequence[Mapping[str, Any]] = (),
-    header: Mapping[str, str] | None = None,
-    example: Rollout | None = None,
-    own_listed: bool = False,
-    pulled_listed: bool = False,
-    new_families: Collection[str] = (),
-    seed: int = 0,
+    settings: ReportSettings | None = None,
+    background: Background | None = None,
 ) -> Report:
     """Compare policies on the rollouts of the same tasks and seeds.
 
-    `metrics` are the lines of a training run's metrics file; `header` says what was run, when and with which model.
-    `own_listed` and `pulled_listed` say which keys teams were shown, the defaults being those of the memory's reading
-    settings: the first sets chance levels, the second is only noted. `new_families` are task families kept out of
-    training, shown apart. `highlight` defaults to the first policy whose name starts with "lts" or "learned", else to
-    the last one. Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two rollouts of
-    one policy with the same task, seed and number.
+    Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two rollouts of one policy
+    with the same task, seed and number.
     """
+    settings, background = settings or ReportSettings(), background or Background()
+    reference, highlight, seed = settings.reference, settings.highlight, settings.seed
     for name in [reference] if highlight is None else [reference, highlight]:
         if name not in rollouts_by_policy:
             raise ValueError(f"expected one of the policies {sorted(rollouts_by_policy)}, got {name!r}")
     measured = {
-        policy: measure_policy(policy, rollouts, own_listed=own_listed)
+        policy: measure_policy(policy, rollouts, own_listed=settings.own_listed)
         for policy, rollouts in rollouts_by_policy.items()
     }
     everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
-    rows = tuple(compare(policy, measured, reference=reference, seed=seed) for policy in measured)
-    clocks = sorted({rollout.clock for rollout in everything})
+    example = background.example
     highlight = highlight or _default_highlight(list(measured), reference)
     report = Report(
         reference=reference,
         highlight=highlight,
-        header=dict(header or {}),
+        header=dict(background.header),
         notes=(),
-        clock=" and ".join(clocks),
+        clock=" and ".join(sorted({rollout.clock for rollout in everything})),
         num_tasks=len({rollout.task.task_id for rollout in everything}),
         num_seeds=len({(rollout.coordinates.seed, rollout.coordinates.rollout) for rollout in everything}),
         num_teams=max(rollout.num_teams for rollout in everything),
         pull_rate=common_pull_rate(measured),
-        rows=rows,
+        rows=tuple(compare(policy, measured, reference=reference, seed=seed) for policy in measured),
         versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
-        breakdown=break_down(rollouts_by_policy, measured, new_families=new_families, seed=seed),
-        curves=learning_curves(metrics),
+        breakdown=break_down(rollouts_by_policy, measured, new_families=settings.new_families, seed=seed),
+        curves=learning_curves(background.metrics),
         example=example,
+        example_policy="" if example is None else _line_of(example, rollouts_by_policy),
+        glossary={name: background.glossary[name] for name in measured if name in background.glossary},
     )
-    return _with_notes(report, own_listed=own_listed, pulled_listed=pulled_listed)
+    return replace(report, notes=_notes(report, settings))
 
 
 def report_json(report: Report) -> dict[str, Any]:
     """The report as JSON values; NaN and infinities become null. The example stays behind as its coordinates."""
-    fields = {name: getattr(report, name) for name in Report.__slots__ if name != "example"}
+    fields = {name: getattr(report, name) for name in Report.__slots__ if name not in ON_PAGE_ONLY}
     document = {name: json_plain(value) for name, value in fields.items()}
     document["example"] = None
     if report.example is not None:
@@ -168,33 +190,42 @@ def _default_highlight(policies: Sequence[str], reference: str) -> str:
     return (learned or others[-1:] or [reference])[0]
 
 
-def _with_notes(report: Report, *, own_listed: bool, pulled_listed: bool) -> Report:
+def _line_of(rollout: Rollout, rollouts_by_policy: Mapping[str, Sequence[Rollout]]) -> str:
+    """The name under which a rollout is compared; its own policy's where it is none of them."""
+    holders = (name for name, some in rollouts_by_policy.items() if any(one is rollout for one in some))
+    return next(holders, rollout.policy)
+
+
+def _notes(report: Report, settings: ReportSettings) -> tuple[str, ...]:
     clock = (
         f"Clock: {report.clock}. Latencies are drawn from a model of token counts and tool times, not measured."
         if is_simulated(report)
         else "Clock: real. Seconds are wall time."
     )
-    notes = [
+    return (
         clock,
         f"{report.num_tasks} tasks, {report.num_seeds} rollout{'s' * (report.num_seeds > 1)} of each (seeds), up to "
         f"{report.num_teams} teams. Brackets: 95 % intervals; tasks are resampled with all their seeds.",
         f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
         "100 * (reference - policy) / reference.",
-        *_chance_notes(report, own_listed=own_listed, pulled_listed=pulled_listed),
+        *_chance_notes(report, settings),
         *_resolution_notes(report),
         *_caveats(report),
-    ]
-    return replace(report, notes=tuple(notes))
+    )
 
 
-def _chance_notes(report: Report, *, own_listed: bool, pulled_listed: bool) -> list[str]:
+def _chance_notes(report: Report, settings: ReportSettings) -> list[str]:
     admitted = "Admitted by chance: 0.50, a coin decides."
-    cross = f"Cross share by chance: {'(K-1)/K, own keys are listed' if own_listed else '1, own keys are hidden'}."
-    again = f"Pulled keys are {'listed again' if pulled_listed else 'not listed again while held'}."
+    cross = (
+        f"Cross share by chance: {'(K-1)/K, own keys are listed' if settings.own_listed else '1, own keys are hidden'}."
+    )
+    again = f"Pulled keys are {'listed again' if settings.pulled_listed else 'not listed again while held'}."
     notes = [f"{admitted} {cross} {again}"]
     if math.isfinite(report.pull_rate.rate):
         source = report.pull_rate.policy or "all policies together"
-        own = f" (the reach of {source} is its own chance)" if report.pull_rate.policy and not own_listed else ""
+        own = (
+            f" (the reach of {source} is its own chance)" if report.pull_rate.policy and not settings.own_listed else ""
+        )
         notes.append(
             "Read rate and reach by chance: every key that a team is shown is pulled with one rate, "
             f"q = {report.pull_rate.rate:.2f} = pulled / shown keys of {source}{own}; shown to n teams, a key is read "
@@ -232,7 +263,8 @@ def _caveats(report: Report) -> list[str]:
     ]
     unscored = sum(one.num_unscored for one in report.rows)
     if unscored:
-        notes.append(f"{unscored} rollouts have no score and stay out of every score.")
+        words = "rollout has no score and stays" if unscored == 1 else "rollouts have no score and stay"
+        notes.append(f"{unscored} {words} out of every score.")
     return notes
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from lts_jax.records import MemoryEntry, Pull, Rollout, Step
-from lts_jax.reports.svg import ACCENT, FAINT, INK, Scale, line, number_label, quote, rect, shorten, svg, text, ticks
+from lts_jax.reports.palette import ACCENT, FAINT, INK, SOFT
+from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 1180, 62, 104, 44
 LANE_HEIGHT, BAR_HEIGHT = 92, 28
@@ -18,7 +19,7 @@ HATCH = (
 )
 
 
-def timeline(rollout: Rollout) -> str:
+def timeline(rollout: Rollout) -> Figure:
     """Draw a rollout against its clock, in seconds. Texts show while pointing at a bar, a mark or an arrow."""
     height = TOP + LANE_HEIGHT * rollout.num_teams + 40
     end = max([rollout.seconds, 1e-9, *(step.finished_seconds for step in rollout.steps)])
@@ -83,9 +84,9 @@ def _axis(rollout: Rollout, to_x: Scale) -> str:
     x_ticks = [tick for tick in ticks(0, to_x.high, 8) if tick <= to_x.high]
     parts = [line(to_x(tick), TOP, to_x(tick), bottom, FAINT) for tick in x_ticks]
     parts += [
-        text(to_x(tick), bottom + 16, number_label(tick, x_ticks), anchor="middle", soft=True) for tick in x_ticks
+        text(to_x(tick), bottom + 16, number_label(tick, x_ticks), anchor="middle", color=SOFT) for tick in x_ticks
     ]
-    parts.append(text(WIDTH - RIGHT, bottom + 34, f"seconds on the {rollout.clock} clock", anchor="end", soft=True))
+    parts.append(text(WIDTH - RIGHT, bottom + 34, f"seconds on the {rollout.clock} clock", anchor="end", color=SOFT))
     x = to_x(rollout.seconds)
     tip = quote(
         f"Final answer after {rollout.seconds:.0f} s:\n{excerpt(rollout.final.text)}\n\nScore {rollout.outcome.score:g}"
@@ -106,7 +107,7 @@ def _lane(rollout: Rollout, team: int, to_x: Scale) -> str:
         parts.append(f'<g data-tip="{tip}">{line(x, y - BAR_HEIGHT / 2, x, y + BAR_HEIGHT / 2, INK, 3)}')
         parts.append(text(WIDTH - RIGHT + 8, y - 3, answer.stop_reason.value.replace("_", " "), weight=600))
         parts.append(
-            text(WIDTH - RIGHT + 8, y + 13, shorten(answer.text.strip(), 15) or "no answer", soft=True) + "</g>"
+            text(WIDTH - RIGHT + 8, y + 13, shorten(answer.text.strip(), 15) or "no answer", color=SOFT) + "</g>"
         )
     return "".join(parts)
 
@@ -157,6 +158,6 @@ def _arrow(pull: Pull, entry: MemoryEntry, steps: Mapping[tuple[int, int], Step]
     )
     return (
         f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}"><path d="{curve}" class="reach"/>'
-        f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="1.8" fill="{INK}"/>'
+        f"{circle(x0, y0, 1.8, INK)}"
         f'<path d="{curve}" class="arrow" stroke="{INK}" fill="none" marker-end="url(#arrow)"/></g>'
     )

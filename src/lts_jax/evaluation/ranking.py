@@ -13,21 +13,19 @@ import numpy as np
 
 from lts_jax.errors import UserError
 from lts_jax.evaluation.measures import MEASURES
-from lts_jax.evaluation.ranking_statistics import (
-    holm,
-    improvement_interval,
-    interquartile_means,
-    resample_count,
-    resampled,
-    sign_flip_p_values,
-)
 from lts_jax.evaluation.statistics import (
     LEVEL,
     MIN_TASKS,
     UNKNOWN,
     Interval,
+    bootstrap,
+    holm,
+    improvement_interval,
+    interquartile_mean,
     minimum_detectable_effect,
     percentile_interval,
+    resample_count,
+    sign_flip_p_values,
 )
 
 Value = str | float | int | bool | None
@@ -38,7 +36,7 @@ LESS_IS_BETTER = ("seconds", "tokens", "usd", "loss", "error")  # parts of a mea
 class RankedRow:
     """One configuration of a sweep. Differences are this row minus the reference, in the unit of the measure."""
 
-    rank: int  # 1 is best
+    rank: int  # 1 is best; configurations that came out the same share the rank of the first of them
     setting: Mapping[str, Value]  # every swept field
     label: str  # the fields that differ, in short
     num_seeds: int  # with a finite value
@@ -46,7 +44,7 @@ class RankedRow:
     num_absent: int  # seeds of the table without a row here
     iqm: Interval  # interquartile mean over seeds
     mean: float
-    rank_low: int | None  # 95 % of the resamples rank it between these; None below MIN_TASKS seeds
+    rank_low: int | None  # 95 % of the resamples, and the seeds as run, rank it from here; None below MIN_TASKS seeds
     rank_high: int | None
     num_pairs: int  # seeds with a finite value here and in the reference
     difference: Interval  # mean paired difference
@@ -54,6 +52,7 @@ class RankedRow:
     improvement: Interval  # P(better) + P(equal) / 2 over paired seeds
     p_value: float  # sign flips of the paired differences
     p_holm: float  # adjusted for all configurations of the table
+    is_reference: bool  # the row that all are compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +98,30 @@ def rank(
         raise UserError(f"{measure}: no finite value in the table; nothing can be ranked by it")
     better = better or better_direction(measure)
     sign = 1.0 if better == "up" else -1.0
-    iqm_c = interquartile_means(value_cs)
+    iqm_c = interquartile_mean(value_cs)
     order = np.argsort(np.where(np.isfinite(iqm_c), -sign * iqm_c, np.inf), kind="stable")
-    settings, value_cs, present_cs = [settings[one] for one in order], value_cs[order], present_cs[order]
+    settings = [settings[one] for one in order]
     chosen = 0 if reference is None else find_setting(settings, reference)
     varied = tuple(field for field in fields if len({str(setting[field]) for setting in settings}) > 1)
-    rows = _rows(settings, value_cs, present_cs, chosen=chosen, sign=sign, varied=varied, seed=seed)
+    figures = _figures(value_cs[order], chosen=chosen, sign=sign, seed=seed)
+    rows = tuple(
+        RankedRow(
+            setting=setting,
+            label=_label(setting, varied),
+            num_nan=int(present.sum() - own["num_seeds"]),
+            num_absent=int((~present).sum()),
+            is_reference=number == chosen,
+            **own,
+        )
+        for number, (setting, present, own) in enumerate(zip(settings, present_cs[order], figures, strict=True))
+    )
     return Ranking(
         measure=measure,
         better=better,
         fields=tuple(fields),
         varied=varied,
         reference=rows[chosen].label,
-        reference_rank=chosen + 1,
+        reference_rank=rows[chosen].rank,
         reference_is_best=reference is None,
         num_seeds=len(seeds),
         num_resamples=resample_count(len(settings)),
@@ -198,59 +208,44 @@ def _label(setting: Mapping[str, Value], varied: Sequence[str]) -> str:
     return ", ".join(f"{names[field]}={value_text(setting[field])}" for field in varied) or "the only configuration"
 
 
-def _rows(
-    settings: Sequence[Mapping[str, Value]],
-    value_cs: np.ndarray,
-    present_cs: np.ndarray,
-    *,
-    chosen: int,
-    sign: float,
-    varied: Sequence[str],
-    seed: int,
-) -> tuple[RankedRow, ...]:
-    """Rows of configurations that are in order already; row `chosen` is the reference."""
+def _figures(value_cs: np.ndarray, *, chosen: int, sign: float, seed: int) -> list[dict[str, Any]]:
+    """The figures of each configuration, best first; row `chosen` is the reference."""
+    iqm_c, drawn_cr = interquartile_mean(value_cs), _resample(interquartile_mean, value_cs, seed)
+    count_c = np.isfinite(value_cs).sum(axis=1)
     difference_cs = value_cs - value_cs[chosen]
-    others = [number for number in range(len(settings)) if number != chosen]
-    drawn_cr, count_c = _drawn(interquartile_means, value_cs, seed), np.isfinite(value_cs).sum(axis=1)
-    iqms, bounds = _intervals(interquartile_means(value_cs), drawn_cr, count_c), _rank_bounds(drawn_cr, sign, count_c)
     pairs_c = np.isfinite(difference_cs).sum(axis=1)
-    differences = _intervals(_finite_mean(difference_cs), _drawn(_finite_mean, difference_cs, seed), pairs_c)
-    p_value_c = np.full(len(settings), np.nan)
-    if others:
-        p_value_c[others] = sign_flip_p_values(difference_cs[others], seed=seed)
+    differences = _intervals(_finite_mean(difference_cs), _resample(_finite_mean, difference_cs, seed), pairs_c)
+    iqms, ranks = _intervals(iqm_c, drawn_cr, count_c), _ranks(iqm_c, drawn_cr, sign, count_c)
+    p_value_c = np.full(len(value_cs), np.nan)
+    others = np.arange(len(value_cs)) != chosen
+    if others.any():
+        p_value_c[others] = sign_flip_p_values(difference_cs[others], seed=(seed, value_cs.shape[1]))
     p_holm_c = holm(p_value_c)
     labels = [str(number) for number in range(value_cs.shape[1])]
-    rows = []
-    for number, setting in enumerate(settings):
-        own, gain = number == chosen, sign * difference_cs[number]
-        rows.append(
-            RankedRow(
-                rank=number + 1,
-                setting=setting,
-                label=_label(setting, varied),
-                num_seeds=int(count_c[number]),
-                num_nan=int(present_cs[number].sum() - count_c[number]),
-                num_absent=int((~present_cs[number]).sum()),
-                iqm=iqms[number],
-                mean=float(_finite_mean(value_cs[number])),
-                rank_low=bounds[number][0],
-                rank_high=bounds[number][1],
-                num_pairs=int(pairs_c[number]),
-                difference=UNKNOWN if own else differences[number],
-                resolution=math.nan if own else minimum_detectable_effect(gain, labels),
-                improvement=UNKNOWN if own else improvement_interval(gain),
-                p_value=float(p_value_c[number]),
-                p_holm=float(p_holm_c[number]),
-            )
-        )
-    return tuple(rows)
+    return [
+        {
+            "rank": ranks[number][0],
+            "rank_low": ranks[number][1],
+            "rank_high": ranks[number][2],
+            "num_seeds": int(count_c[number]),
+            "iqm": iqms[number],
+            "mean": float(_finite_mean(value_cs[number])),
+            "num_pairs": int(pairs_c[number]),
+            "difference": differences[number] if other else UNKNOWN,
+            "resolution": minimum_detectable_effect(sign * difference_cs[number], labels) if other else math.nan,
+            "improvement": improvement_interval(sign * difference_cs[number]) if other else UNKNOWN,
+            "p_value": float(p_value_c[number]),
+            "p_holm": float(p_holm_c[number]),
+        }
+        for number, other in enumerate(others)
+    ]
 
 
-def _drawn(statistic: Any, value_cs: np.ndarray, seed: int) -> np.ndarray:
+def _resample(statistic: Any, value_cs: np.ndarray, seed: int) -> np.ndarray:
     """The statistic in every resample, f64[configurations, resamples]; no resample where seeds are too few."""
     if value_cs.shape[1] < MIN_TASKS:
         return np.empty((len(value_cs), 0))
-    return resampled(statistic, value_cs, seed=seed)
+    return bootstrap(statistic, value_cs, seed=seed)
 
 
 def _intervals(estimate_c: np.ndarray, drawn_cr: np.ndarray, count_c: np.ndarray) -> list[Interval]:
@@ -261,17 +256,26 @@ def _intervals(estimate_c: np.ndarray, drawn_cr: np.ndarray, count_c: np.ndarray
     ]
 
 
-def _rank_bounds(drawn_cr: np.ndarray, sign: float, count_c: np.ndarray) -> list[tuple[int | None, int | None]]:
-    """The ranks between which 95 % of the resamples see each configuration."""
+def _ranks(
+    iqm_c: np.ndarray, drawn_cr: np.ndarray, sign: float, count_c: np.ndarray
+) -> list[tuple[int, int | None, int | None]]:
+    """Each configuration's rank, ties at the first of them, and the ranks between which 95 % of the resamples see it.
+
+    The interval always holds the rank itself.
+    """
     from scipy.stats import rankdata
 
+    def rank_of(values: np.ndarray) -> np.ndarray:
+        return rankdata(np.where(np.isfinite(values), -sign * values, np.inf), method="min", axis=0).astype(int)
+
+    rank_c = rank_of(iqm_c)
     if not drawn_cr.shape[1]:
-        return [(None, None)] * len(drawn_cr)
-    rank_cr = rankdata(np.where(np.isfinite(drawn_cr), -sign * drawn_cr, np.inf), method="min", axis=0)
-    bounds = np.quantile(rank_cr, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=1, method="inverted_cdf")
+        return [(int(one), None, None) for one in rank_c]
+    levels = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
+    lows, highs = np.quantile(rank_of(drawn_cr), levels, axis=1, method="inverted_cdf")
     return [
-        (int(low), int(high)) if count >= MIN_TASKS else (None, None)
-        for low, high, count in zip(*bounds, count_c, strict=True)
+        (int(one), min(int(one), int(low)), max(int(one), int(high))) if count >= MIN_TASKS else (int(one), None, None)
+        for one, low, high, count in zip(rank_c, lows, highs, count_c, strict=True)
     ]
 
 

@@ -8,13 +8,18 @@ from html.parser import HTMLParser
 import pytest
 from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
+from lts_jax.commands.report import describe_line
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
 from lts_jax.records import Rollout
-from lts_jax.reports.figures import Dot, Series, cumulative_chart, dot_plot, line_chart, policy_colors
-from lts_jax.reports.html import report_html
-from lts_jax.reports.report import build_report
-from lts_jax.reports.svg import Scale, number_label, quote, ticks
+from lts_jax.reports.axes import Frame
+from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
+from lts_jax.reports.palette import FIXED, OTHERS, name_colors
+from lts_jax.reports.report import Background, ReportSettings, build_report
+from lts_jax.reports.run_page import completion_chart, report_html, tradeoff_chart
+from lts_jax.reports.svg import Scale, number_label, quote, shorten_name, ticks
+from lts_jax.reports.text import report_text
 from lts_jax.reports.timeline import excerpt, timeline
+from lts_jax.systems.comparison import POLICIES
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
 VOID = {"meta", "br"}
@@ -55,9 +60,9 @@ def walk(markup: str) -> Walker:
 @pytest.fixture(scope="module")
 def page() -> str:
     rollouts = make_rollouts(6, 2)
-    return report_html(
-        build_report(rollouts, metrics=make_metrics(), header={"run": "demo"}, example=rollouts["lts"][0])
-    )
+    glossary = {"lts": "The trained controller decides.", "nobody": "Not on this page."}
+    background = Background({"run": "demo"}, make_metrics(), rollouts["lts"][0], glossary)
+    return report_html(build_report(rollouts, background=background))
 
 
 def test_page_is_well_formed_and_whole(page: str) -> None:
@@ -65,7 +70,11 @@ def test_page_is_well_formed_and_whole(page: str) -> None:
     words = " ".join(walker.texts)
     for title in ("Comparison", "Completion times", "Read rate", "Cross share", "Reach", "By kind of task", "Learning"):
         assert title in words
-    assert sum(tag == "svg" for tag, _ in walker.elements) == 2 + 2 + 1 + 4 + 6 + 1
+    assert sum(tag == "svg" for tag, _ in walker.elements) == 1 + 2 + 2 + 1 + 3 + 6 + 1
+    assert "Cross share: 1.00 for every policy, as by chance." in words
+    assert "The trained controller decides." in words and "nobody" not in words
+    assert "One rollout of lts" in words
+    assert words.index("How to read this") < words.index("This run") < words.index("demo")
     assert "virtual (simulated latencies)" in words
 
 
@@ -100,10 +109,13 @@ def test_hostile_texts_stay_texts() -> None:
     rollouts[HOSTILE] = [hostile_rollout()]
     report = build_report(
         rollouts,
-        highlight=HOSTILE,
-        metrics=[{"iteration": number, "loss" + HOSTILE: 1.0} for number in range(3)],
-        header={HOSTILE: HOSTILE},
-        example=hostile_rollout(),
+        ReportSettings(highlight=HOSTILE),
+        Background(
+            {HOSTILE: HOSTILE},
+            [{"iteration": number, "loss" + HOSTILE: 1.0} for number in range(3)],
+            hostile_rollout(),
+            {HOSTILE: HOSTILE},
+        ),
     )
     markup = report_html(report)
     walker = walk(markup)
@@ -177,16 +189,19 @@ def test_a_rollout_of_nothing_is_drawn() -> None:
 
 
 def test_charts_survive_flat_and_missing_values() -> None:
-    walk(line_chart([0.0, 1.0], [0.5, 0.5], title="flat", x_title="x"))
-    walk(cumulative_chart([Series("one", (3.0,), ())], x_title="seconds"))
+    walk(line_chart([0.0, 1.0], [0.5, 0.5], Frame("flat", "x")))
+    walk(cumulative_chart([Distribution("one", (3.0,))], Frame(x_title="seconds")))
     walk(
-        dot_plot([Dot("nothing", UNKNOWN), Dot("point", Interval(0.0, math.nan, math.nan))], title="t", zero_line=True)
+        dot_plot(
+            [Dot("nothing", UNKNOWN), Dot("point", Interval(0.0, math.nan, math.nan))], DotAxis("t", zero_line=True)
+        )
     )
 
 
 def test_a_cumulative_line_steps_at_its_values() -> None:
     (line,) = re.findall(
-        r'<g data-series="a"><path d="(.*?)"', cumulative_chart([Series("a", (50.0, 100.0), ())], x_title="")
+        r'<g data-series="a"><path d="(.*?)"',
+        cumulative_chart([Distribution("a", (50.0, 100.0))], Frame(width=1000, height=400)),
     )
     # x: 46 to 804 for 0 to 100 s; y: 360 to 16 for 0 to 1
     assert line == "M46.0 360.0L425.0 360.0L425.0 188.0L804.0 188.0L804.0 16.0L804.0 16.0"
@@ -201,10 +216,45 @@ def test_ticks_are_round_and_cover() -> None:
     assert Scale(0, 10, 100, 200)(2.5) == 125.0
 
 
-def test_colors_set_apart_the_reference_and_the_highlight() -> None:
-    names = ["m1_parallel", "lts", *"abcdefghi"]
-    colors = policy_colors(names, reference="m1_parallel", highlight="lts")
-    assert len(set(colors.values())) == len(names)
+def test_a_name_has_one_color_everywhere_and_its_own() -> None:
+    names = [*(FIXED.keys() - {"learned", "none"}), "similarity(threshold=0.6)", "mine.py:short", *"abcdefgh"]
+    colors = name_colors(names)
+    assert list(colors) == names and len(set(colors.values())) == len(names)
+    assert name_colors(["lts"])["lts"] == colors["lts"]
+    assert name_colors(["mine.py:short"])["mine.py:short"] == name_colors(["x", "mine.py:short"])["mine.py:short"]
+    assert name_colors(names[::-1]) == colors
+    assert set(name_colors([str(number) for number in range(40)]).values()) == set(OTHERS)
+
+
+def test_calls_of_one_rule_are_told_apart_where_names_are_cut() -> None:
+    one, other = (f"mine.py:a_rule_with_a_long_name(first=1, second=2, third={number})" for number in (3, 4))
+    assert shorten_name("abcdefghi", 9) == "abcdefghi" and shorten_name("abcdefghij", 5) == "ab…ij"
+    rollouts = make_rollouts(5, 1)
+    rollouts[one], rollouts[other] = rollouts.pop("similarity"), rollouts.pop("recency")
+    report = build_report(rollouts)
+    for drawing in (tradeoff_chart(report), completion_chart(report)):
+        names = [text for text in walk(drawing).texts if text.startswith("mine.py")]
+        assert len(set(names)) == 2 and max(map(len, names)) <= 34
+    lines = report_text(report).splitlines()
+    assert all(sum(f"third={number})" in line for line in lines) == 2 for number in (3, 4))
+
+
+def test_a_line_is_described_by_its_rule_without_running_own_code() -> None:
+    assert all(describe_line(name).endswith(".") for name in POLICIES)
+    assert (
+        describe_line("random(rate=0.25)") == "Admit each step with probability rate, independently, with rate = 0.25."
+    )
+    assert describe_line("nowhere.py:short(most=9)") == "A rule of your own, the function short of nowhere.py."
+    assert describe_line("a_rule_of_yesterday") == ""
+
+
+def test_own_rules_are_drawn_under_their_calls() -> None:
+    name = 'mine.py:short(words="<3 & more", most=9)'
+    rollouts = make_rollouts(5, 1)
+    rollouts[name] = rollouts.pop("similarity")
+    markup = report_html(build_report(rollouts, ReportSettings(highlight=name)))
+    assert name in walk(markup).texts  # whole, in the table
+    assert f"{quote(name)} against each of the others" in markup
 
 
 def test_texts_are_cut_and_quoted() -> None:

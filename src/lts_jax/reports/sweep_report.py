@@ -7,12 +7,12 @@ from statistics import median
 from typing import Any
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, Value, columns_of, pivot, rank, value_text
-from lts_jax.evaluation.ranking_statistics import num_flip_patterns
-from lts_jax.evaluation.statistics import MIN_TASKS
+from lts_jax.evaluation.ranking import RankedRow, Ranking, Value, columns_of, pivot, rank, value_text
+from lts_jax.evaluation.statistics import MIN_TASKS, num_flip_patterns
 from lts_jax.reports.report import json_plain
 
 ALPHA = 0.05
+PROVEN = f" (Holm-adjusted p < {ALPHA})"
 DEFAULT_MEASURE = "reward"
 RUNTIME = "runtime_seconds"
 
@@ -69,6 +69,11 @@ def sweep_report_json(report: SweepReport) -> dict[str, Any]:
     return {name: json_plain(getattr(report, name)) for name in SweepReport.__slots__}
 
 
+def top_rows(ranking: Ranking, count: int) -> list[RankedRow]:
+    """The first rows, and the reference wherever it is."""
+    return [row for place, row in enumerate(ranking.rows) if place < count or row.is_reference]
+
+
 def parse_reference(said: str, columns: Mapping[str, Sequence[Any]], fields: Sequence[str]) -> dict[str, Value]:
     """Fields and values out of "field=value,field=value"; a value is the one of the table that is written like it."""
     wanted: dict[str, Value] = {}
@@ -97,16 +102,21 @@ def sweep_headline(ranking: Ranking) -> str:
     if not any(math.isfinite(row.difference.low) for row in ranking.rows):
         return f"First of {count + 1} configurations is {said}; fewer than {MIN_TASKS} shared seeds tell little."
     if ranking.reference_is_best:
-        many = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
-        return f"First of {count + 1} configurations is {said}. It is told from {many} others (Holm-adjusted p < .05)."
+        which = f"all {count}" if len(told) == count else f"{len(told)} of the {count}"
+        return f"First of {count + 1} configurations is {said}. It differs from {which} others{PROVEN}."
     if not told:
-        return f"None of the {count} others is told from {ranking.reference} (Holm-adjusted p < .05). First is {said}."
+        whose = "The other one does not differ" if count == 1 else f"None of the {count} others differs"
+        return f"{whose} from {ranking.reference}{PROVEN}. First is {said}."
     sign = 1 if ranking.better == "up" else -1
     higher = sum(sign * row.difference.estimate > 0 for row in told)
     return (
-        f"Of {count} configurations, {higher} are better than {ranking.reference} and {len(told) - higher} are worse "
-        f"(Holm-adjusted p < .05); the rest is not told from it. First is {said}."
+        f"Of {count} configurations, {_count(higher)} better than {ranking.reference} and {_count(len(told) - higher)} "
+        f"worse{PROVEN}; the rest cannot be told apart from it. First is {said}."
     )
+
+
+def _count(number: int) -> str:
+    return f"{number} {'is' if number == 1 else 'are'}"
 
 
 def number_form(ranking: Ranking) -> str:
@@ -134,14 +144,11 @@ def _means(columns: Mapping[str, Sequence[Any]], measure: str, ranking: Ranking)
 
 def _header(document: Mapping[str, Any], ranking: Ranking, name: str) -> dict[str, str]:
     versions = document.get("versions") or {}
-    swept = [
-        f"{field} ({len({str(row.setting[field]) for row in ranking.rows})})"
-        for field in ranking.fields
-    ]  # fmt: skip
+    counts = {field: len({str(row.setting[field]) for row in ranking.rows}) for field in ranking.fields}
     facts = {
         "sweep": name,
         "side": _side(document),
-        "swept (values)": ", ".join(swept),
+        "swept (values)": ", ".join(f"{field} ({count})" for field, count in counts.items()),
         "configurations": f"{len(ranking.rows):,}",
         "seeds": str(ranking.num_seeds),
         "compared with": ranking.reference + (", the best" if ranking.reference_is_best else ""),

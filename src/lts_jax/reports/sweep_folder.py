@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
-from lts_jax.evaluation.ranking_rows import RankedRow, Ranking, rank
-from lts_jax.reports.ranking_page import ranking_html
-from lts_jax.reports.ranking_report import SweepReport, build_sweep_report, sweep_report_json
-from lts_jax.reports.ranking_text import ranking_text
+from lts_jax.reports.sweep_page import sweep_html
+from lts_jax.reports.sweep_report import SweepReport, build_sweep_report, sweep_report_json
+from lts_jax.reports.text import sweep_text
 from lts_jax.storage import read_json, write_json, write_text
-
-__all__ = ["RankedRow", "Ranking", "SweepReport", "is_sweep", "rank", "read_sweep", "write_ranking"]
 
 SWEEP, RESULTS = "sweep.json", "results.parquet"
 
@@ -20,7 +17,7 @@ def is_sweep(folder: Path) -> bool:
     return (Path(folder) / SWEEP).exists()
 
 
-def write_ranking(folder: Path, *, measure: str | None = None, reference: str | None = None) -> str:
+def write_sweep_report(folder: Path, *, measure: str | None = None, reference: str | None = None) -> str:
     """Write report.html and report.json of a sweep's folder, each atomically, and return the table as text.
 
     `measure` and `reference` are those of `build_sweep_report`. Raises UserError, one line, where there are no results
@@ -29,12 +26,12 @@ def write_ranking(folder: Path, *, measure: str | None = None, reference: str | 
     folder = Path(folder)
     report = read_sweep(folder, measure=measure, reference=reference)
     write_json(folder / "report.json", sweep_report_json(report))
-    write_text(folder / "report.html", ranking_html(report))
-    return f"{ranking_text(report).rstrip()}\n\nreport: {folder / 'report.html'}"
+    write_text(folder / "report.html", sweep_html(report))
+    return f"{sweep_text(report).rstrip()}\n\nreport: {folder / 'report.html'}"
 
 
 def read_sweep(folder: Path, *, measure: str | None = None, reference: str | None = None) -> SweepReport:
-    """The report of a sweep's folder, nothing written: for notebooks. Raises UserError as `write_ranking` does."""
+    """The report of a sweep's folder, nothing written: for notebooks. Raises UserError as `write_sweep_report` does."""
     folder = Path(folder)
     document = read_json(folder / SWEEP)
     if not isinstance(document, dict):

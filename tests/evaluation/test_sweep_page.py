@@ -14,11 +14,12 @@ from pyarrow import parquet
 from lts_jax.cli import main
 from lts_jax.errors import UserError
 from lts_jax.evaluation.statistics import Interval
-from lts_jax.reports.ranking import is_sweep, read_sweep, write_ranking
-from lts_jax.reports.ranking_figures import HeatCell, Point, PointSeries, heat_map, point_chart
-from lts_jax.reports.ranking_page import ranking_html
-from lts_jax.reports.ranking_plotting import save_ranking_png
-from lts_jax.reports.ranking_report import build_sweep_report
+from lts_jax.reports.axes import Frame
+from lts_jax.reports.charts import HeatAxes, HeatCell, heat_map
+from lts_jax.reports.point_chart import Point, PointSeries, point_chart
+from lts_jax.reports.sweep_folder import is_sweep, read_sweep, write_sweep_report
+from lts_jax.reports.sweep_page import sweep_html
+from lts_jax.reports.sweep_report import build_sweep_report
 
 MEASURES = ["reward", "runtime_seconds", "admission_fraction", "read_rate"]
 HOSTILE = "\"'><script>alert(1)</script>\x00 </style>"
@@ -36,7 +37,7 @@ def make_folder(folder: Path, table: dict, **changes) -> Path:
 
 
 def page(table: dict, **changes) -> str:
-    return ranking_html(build_sweep_report(table, document(**changes), name="mine"))
+    return sweep_html(build_sweep_report(table, document(**changes), name="mine"))
 
 
 class Walker(HTMLParser):
@@ -69,7 +70,7 @@ class Walker(HTMLParser):
 
 def test_a_folder_becomes_a_report(tmp_path) -> None:
     folder = make_folder(tmp_path / "sweep", make_table(6))
-    said = write_ranking(folder)
+    said = write_sweep_report(folder)
     assert "First of 48 configurations is credit=usage_aware" in said
     assert said.endswith(f"report: {folder / 'report.html'}")
     stored = json.loads((folder / "report.json").read_text())
@@ -78,7 +79,7 @@ def test_a_folder_becomes_a_report(tmp_path) -> None:
     assert stored["runtime"]["better"] == "down" and len(stored["means"]["read_rate"]) == 48
     assert Walker((folder / "report.html").read_text()).tags.count("svg") == 2 + 4 + 1
     before = (folder / "report.json").read_bytes(), (folder / "report.html").read_bytes()
-    write_ranking(folder)
+    write_sweep_report(folder)
     assert before == ((folder / "report.json").read_bytes(), (folder / "report.html").read_bytes())
     assert {path.name for path in folder.iterdir()} == {"results.parquet", "sweep.json", "report.json", "report.html"}
 
@@ -107,13 +108,13 @@ def test_what_is_not_there_yet_or_broken_is_one_line(tmp_path) -> None:
     assert is_sweep(folder)
     (folder / "results.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(UserError, match=r"results\.parquet: not a Parquet table"):
-        write_ranking(folder)
+        write_sweep_report(folder)
     (folder / "results.parquet").unlink()
     with pytest.raises(UserError, match="no results yet; run the same `lts sweep` again"):
-        write_ranking(folder)
+        write_sweep_report(folder)
     (folder / "sweep.json").write_text("[]")
     with pytest.raises(UserError, match="expected an object"):
-        write_ranking(folder)
+        write_sweep_report(folder)
     assert {path.name for path in folder.iterdir()} == {"sweep.json"}
 
 
@@ -173,19 +174,19 @@ def test_points_lie_where_they_should() -> None:
         return Interval(value, math.nan, math.nan)
 
     points = [Point(exactly(x), exactly(y)) for x, y in ((0.0, 1.0), (1.0, 2.0), (4.0, math.nan), (2.0, 3.0))]
-    chart = point_chart([PointSeries("a", points)], title="t", x_title="x", width=460, height=278)
+    chart = point_chart([PointSeries("a", points)], Frame("t", "x", 460, 278))
     # x 0 to 2 on 70 to 262; y ticks 1 to 3 on 234 to 34; the point without a value is left out
     assert re.findall(r'cx="(.*?)" cy="(.*?)"', chart) == [("70.0", "234.0"), ("166.0", "134.0"), ("262.0", "34.0")]
-    assert point_chart([PointSeries("a", points[2:3])], title="t", x_title="x") == ""
+    assert point_chart([PointSeries("a", points[2:3])], Frame("t", "x")) == ""
     wide = [Point(exactly(x), exactly(1.0)) for x in (0.0, 0.001, 1.0)]  # evenly spaced: 0.001 would be invisible
-    chart = point_chart([PointSeries("a", wide)], title="t", x_title="x", joined=True, width=460)
+    chart = point_chart([PointSeries("a", wide)], Frame("t", "x", 460), joined=True)
     assert re.findall(r'cx="(.*?)"', chart) == ["70.0", "166.0", "262.0"]
     powers = [Point(exactly(x), exactly(1.0)) for x in (0.01, 0.1, 1.0)]  # logarithmic where most are small
-    chart = point_chart([PointSeries("a", powers)], title="t", x_title="x", width=460)
+    chart = point_chart([PointSeries("a", powers)], Frame("t", "x", 460))
     assert re.findall(r'cx="(.*?)"', chart) == ["70.0", "166.0", "262.0"]
     assert re.findall(r">([0-9.]+)<", chart)[-7:] == ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
     even = [Point(exactly(x), exactly(1.0)) for x in (0.01, 0.505, 1.0)]
-    assert re.findall(r'cx="(.*?)"', point_chart([PointSeries("a", even)], title="t", x_title="x", width=460)) == [
+    assert re.findall(r'cx="(.*?)"', point_chart([PointSeries("a", even)], Frame("t", "x", 460))) == [
         "70.0",
         "166.0",
         "262.0",
@@ -197,21 +198,16 @@ def test_the_best_cell_is_the_darkest(darker_is_more: bool) -> None:
     cells = {(0, 0): HeatCell(1.0, "1", ""), (1, 0): HeatCell(2.0, "2", ""), (0, 1): HeatCell(math.nan, "–", "")}
     markup = heat_map(
         cells,
-        title="t",
-        x_labels=["a", "b"],
-        y_labels=["c", "d"],
-        x_title="x",
-        y_title="y",
-        bounds=(1.0, 2.0),
-        darker_is_more=darker_is_more,
+        HeatAxes(
+            title="t",
+            x_labels=["a", "b"],
+            y_labels=["c", "d"],
+            x_title="x",
+            y_title="y",
+            bounds=(1.0, 2.0),
+            darker_is_more=darker_is_more,
+        ),
     )
     red = [int(one, 16) for one in re.findall(r'rx="2" fill="#(..)', markup)]
     assert red[2] == 255 and (red[0] > red[1]) == darker_is_more
     assert markup.count("<g data-tip") == 3  # the fourth was not run
-
-
-def test_png_is_written(tmp_path) -> None:
-    pytest.importorskip("matplotlib")
-    save_ranking_png(build_sweep_report(make_table(6), document()).ranking, tmp_path / "ranking.png")
-    content = (tmp_path / "ranking.png").read_bytes()
-    assert content.startswith(b"\x89PNG") and len(content) > 20_000

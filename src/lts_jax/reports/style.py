@@ -1,4 +1,4 @@
-"""Style sheet and script of the report page: system fonts, dark on light, no request to anywhere."""
+"""Style sheet and script of a page: system fonts, dark on light, no request to anywhere."""
 
 STYLE = """
 :root{--ink:#1d2329;--soft:#66707a;--faint:#e3e6e9;--accent:#0072b2;--paper:#fff}
@@ -24,9 +24,18 @@ th{font-weight:600;color:var(--soft);font-size:13px;border-bottom:1px solid var(
 td{border-bottom:1px solid var(--faint)}
 td small,th small{display:block;font-weight:400;font-size:12.5px}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper);padding-left:0;z-index:1}
+td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:min(18ch,34vw)}
 tr.own td{font-weight:600;color:var(--accent)}
 tr.own td:first-child{box-shadow:inset 3px 0 var(--accent);padding-left:10px}
 tr.own td small{font-weight:400}
+td small.wrap{white-space:normal;max-width:22em}
+.glossary{margin:14px 0 0;font-size:14.5px}
+.glossary div{display:grid;grid-template-columns:minmax(150px,27ch) 1fr;gap:0 16px;padding:5px 0;
+border-bottom:1px solid var(--faint)}
+.glossary dt{display:flex;align-items:baseline;font-weight:600;overflow-wrap:anywhere}
+.glossary dd{margin:0;color:var(--soft)}
+.glossary i{flex:none;width:10px;height:10px;border-radius:5px;margin-right:8px}
+.glossary span{min-width:0}
 td.texts{white-space:normal;text-align:left;min-width:240px;overflow-wrap:anywhere}
 th.texts{text-align:left}
 .group{border-left:1px solid var(--faint)}
@@ -50,7 +59,8 @@ details{margin:14px 0 0}
 summary{cursor:pointer;color:var(--accent)}
 ul{padding-left:20px;max-width:84ch}
 li{margin:4px 0}
-@media(max-width:560px){main{padding:24px 16px 56px}h1{font-size:25px}.lead{font-size:17px}h2{margin-top:44px}
+@media(max-width:560px){main{padding:24px 16px 56px}.glossary div{grid-template-columns:1fr}
+h1{font-size:25px}.lead{font-size:17px}h2{margin-top:44px}
 th,td{padding:6px 8px}
 .scroll::before{content:"swipe sideways for the rest \\2192";position:sticky;left:0;display:block;font-size:12.5px;
 color:var(--soft);margin:0 0 6px}}
