@@ -27,13 +27,14 @@ from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
 from lts_jax.evaluation.fidelity import Fidelity, credit_fidelity, effect_of_admission, within_rollout_fidelity
 from lts_jax.evaluation.statistics import Interval
+from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.plain import to_plain
 from lts_jax.records import RolloutGroup
 from lts_jax.rollouts.collect import CollectSettings, collect_groups
 from lts_jax.storage import write_bytes, write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings
-from lts_jax.systems.world import almanac_tasks, make_encoder
+from lts_jax.systems.world import almanac_tasks
 from lts_jax.trajectory import FlippedRollouts, Trajectory
 
 
