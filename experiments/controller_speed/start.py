@@ -71,8 +71,7 @@ def child(folder: Path) -> None:
     import shutil
     from dataclasses import replace
 
-    from lts_jax.systems.controllers import Qwen3ControllerSettings
-
+    from lts_jax.models.qwen3_folder import Qwen3ControllerSettings
     from lts_jax.models.tiny_qwen3 import TINY, write_tiny
     from lts_jax.rollouts.collect import CollectSettings
     from lts_jax.systems import lts
