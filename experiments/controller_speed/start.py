@@ -76,6 +76,7 @@ def child(folder: Path) -> None:
     from lts_jax.rollouts.collect import CollectSettings
     from lts_jax.systems import lts
     from lts_jax.systems.run_folder import open_run
+    from lts_jax.systems.run_parts import make_parts
 
     if not (folder / "model").exists():
         write_tiny(folder / "model", settings=replace(TINY, num_layers=NUM_LAYERS, width=WIDTH))
@@ -83,12 +84,12 @@ def child(folder: Path) -> None:
         num_tasks=1, num_epochs=1, tasks_per_update=1, controller="qwen3", collect=CollectSettings(num_rollouts=2),
         qwen3=Qwen3ControllerSettings(folder=str(folder / "model")),
     )  # fmt: skip
-    lts.network_of(settings)
+    parts = make_parts(settings)
     spent = {"seconds": 0.0}
     for module, name in watched():
         setattr(module, name, timed_once(getattr(module, name), spent))
     shutil.rmtree(folder / "run", ignore_errors=True)
-    lts.train_controller(open_run(folder / "run", settings), settings, lts.Progress())
+    lts.train_controller(open_run(folder / "run", settings), parts)
     print(json.dumps({"decisions and update": spent["seconds"]}))
 
 
