@@ -5,6 +5,7 @@ import logging
 import shutil
 from dataclasses import replace
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from lts_jax.cli import main
 from lts_jax.errors import UserError
 from lts_jax.learning.checkpoint import restore
 from lts_jax.models.lora import LoraSettings, num_parameters
+from lts_jax.models.lora_files import save_adapters
+from lts_jax.models.qwen3 import settings_from_json
 from lts_jax.models.qwen3_folder import Qwen3ControllerSettings
 from lts_jax.models.tiny_qwen3 import write_tiny
 from lts_jax.rollouts.collect import CollectSettings
@@ -147,6 +150,26 @@ def test_the_demo_runs_with_the_papers_controller(folder, tmp_path, capsys):
     main(command.split())
     assert "run folder:" in capsys.readouterr().out
     assert (tmp_path / "demo" / "report.html").exists()
+
+
+def test_training_can_start_from_adapters_in_the_files_of_peft(folder, tmp_path):
+    settings = settings_over(folder)
+    other = replace(settings.qwen3, folder=None).lora
+    shape = settings_from_json(folder)
+    taken = make_parts(settings).fresh_state(jax.random.key(9)).params["adapters"]
+    taken = jax.tree.map(lambda leaf: leaf + 0.25, taken)
+    save_adapters(tmp_path / "peft", taken, other, shape)
+    started = make_parts(replace(settings, qwen3=replace(settings.qwen3, adapter=str(tmp_path / "peft"))))
+    params = started.fresh_state(jax.random.key(settings.seed)).params
+    chex.assert_trees_all_close(params["adapters"], taken, atol=1e-6)
+    fresh = make_parts(settings).fresh_state(jax.random.key(settings.seed)).params
+    chex.assert_trees_all_equal(params["projections"], fresh["projections"])  # these start anew
+    absent = replace(settings.qwen3, adapter=str(tmp_path))
+    wider = replace(settings.qwen3, adapter=str(tmp_path / "peft"), lora=LoraSettings(rank=3))
+    for lacking, complaint in ((absent, "no such file"), (wider, "r")):
+        with pytest.raises(UserError, match=complaint) as caught:
+            make_parts(replace(settings, qwen3=lacking))
+        assert "\n" not in str(caught.value)
 
 
 def test_what_is_missing_is_one_line(folder, tmp_path):
