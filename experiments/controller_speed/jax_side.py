@@ -12,7 +12,7 @@ from jax import Array
 from shapes import STEP_TOKENS, Shape, keys_before
 
 from lts_jax.models.lora import LoraSettings
-from lts_jax.models.policy_network import Frozen, PolicyNetwork
+from lts_jax.models.policy_network import CachedDecision, Frozen, PolicyNetwork
 from lts_jax.models.qwen3 import init_weights
 from lts_jax.models.qwen3_controller import qwen3_controller
 from lts_jax.models.qwen3_soft_tokens import ControllerSettings
@@ -118,8 +118,10 @@ def make_cached(
     start = jax.jit(lambda trained, frozen, *rest: network.cache.start(network.joined(trained, frozen), *rest))
     key_nd = jax.random.normal(jax.random.key(2), (capacity, width)) * width**-0.5
     for row in range(num_rows):
-        cache = start(trained, network.frozen_arrays, cache, row, key_nd[0], key_nd, num_keys)
+        cache = start(trained, network.frozen_arrays, cache, row, key_nd[0], key_nd)
     step = jax.jit(lambda trained, frozen, *rest: network.cache.step(network.joined(trained, frozen), *rest)[0])
     held, has_new = jnp.full(num_rows, num_keys, jnp.int32), jnp.ones(num_rows, bool)
     new_key = jnp.broadcast_to(key_nd[1], (num_rows, width))
-    return lambda step_bsd: step(trained, network.frozen_arrays, cache, held, new_key, has_new, step_bsd)
+    return lambda step_bsd: step(
+        trained, network.frozen_arrays, cache, CachedDecision(held, new_key, has_new, step_bsd)
+    )

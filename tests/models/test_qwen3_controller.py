@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lts_jax.errors import UserError
 from lts_jax.models.lora import LoraSettings, num_parameters
-from lts_jax.models.policy_network import Frozen, Joined
+from lts_jax.models.policy_network import CachedDecision, Frozen, Joined
 from lts_jax.models.qwen3 import Qwen3Settings, init_weights
 from lts_jax.models.qwen3_controller import packed_layout, qwen3_controller
 from lts_jax.models.qwen3_soft_tokens import ControllerSettings
@@ -119,12 +119,12 @@ def test_a_cache_that_grows_key_by_key_decides_as_a_whole_forward(network, param
     start, advance, whole = map(jax.jit, (network.cache.start, network.cache.step, network.decision_logits))
     cache = network.cache.empty(2, capacity)
     for row in range(2):
-        cache = start(joined, cache, row, query[row], keys[row], 0)
+        cache = start(joined, cache, row, query[row], keys[row])
     held = np.zeros(2, np.int32)
     for has_new in ([True, False], [True, True], [False, True], [False, False], [True, True]):
         step = generator.normal(size=(2, 3, WIDTH)).astype(np.float32)
         new = np.stack([keys[row, held[row]] for row in range(2)])
-        logits, made = advance(joined, cache, held, new, np.array(has_new), step)
+        logits, made = advance(joined, cache, CachedDecision(held, new, np.array(has_new), step))
         cache = network.cache.append(cache, made, np.arange(2), held, np.array(has_new))
         held = held + np.array(has_new, np.int32)
         expected = whole(joined, query, keys, held, step)

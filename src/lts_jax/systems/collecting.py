@@ -62,9 +62,7 @@ class Collector:
         arrays = [collate(group, decider.texts, settings.padding) for group in self._groups]
         trajectory, context = stack(arrays)
         if self._needed:
-            trajectory = with_replays(
-                self._needed, self._groups, trajectory, parts, settings.rollout, settings.padding, decider
-            )
+            trajectory = with_replays(self._needed, self._groups, trajectory, parts, settings, decider)
         return trajectory, context
 
     def keep_credit(self, iteration: int, credit_bgkt: Any) -> None:
