@@ -32,7 +32,7 @@ class Joined:
 
 
 class CachedDecision(NamedTuple):
-    """One decision for each of B rows of a cache. Row b holds `num_keys` keys, and `new_key` comes after them if any."""
+    """One decision for each of B rows of a cache. Row b holds `num_keys` keys; `new_key`, if any, is next."""
 
     num_keys_b: Any  # i32[B]
     new_key_bd: Any  # f32[B, D]

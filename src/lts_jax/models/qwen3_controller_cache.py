@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.models.lora import Tuning
 from lts_jax.models.policy_network import CachedDecision, DecisionCache, Joined
 from lts_jax.models.qwen3 import KeyValues
 from lts_jax.models.qwen3_soft_tokens import STEP_TOKENS, Shape, answer_logits, base, soft_tokens
@@ -41,8 +42,7 @@ def start(shape: Shape, params: Joined, cache: KeyValues, row: Array, query_d: A
         embeds_sw,
         jnp.arange(num_tokens)[None],
         causal_st[None],
-        adapters=params.trained["adapters"],
-        lora=shape.lora,
+        tuning=Tuning(params.trained["adapters"], shape.lora),
     )
     return jax.tree.map(lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, row, axis=1), cache, made)
 
@@ -72,7 +72,7 @@ def step(shape: Shape, params: Joined, cache: KeyValues, decision: CachedDecisio
     )
     network = base(shape, params)
     state_bsw, made = network.extend(
-        embeds_bsw, position_bs, visible_bst, adapters=params.trained["adapters"], lora=shape.lora, cache=cache
+        embeds_bsw, position_bs, visible_bst, tuning=Tuning(params.trained["adapters"], shape.lora), cache=cache
     )
     return answer_logits(shape, network, state_bsw[:, -1]), jax.tree.map(lambda leaf: leaf[:, :, :1], made)
 
