@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,14 @@ class Totals:
     num_decisions: Array  # i32[], of counted rollouts
 
 
+class Batch(NamedTuple):
+    """What a loss is taken of; arrays with a leading task axis B."""
+
+    trajectory: Trajectory
+    context: DecisionContext
+    credit_bgkt: Array
+
+
 def totals_of(trajectory: Trajectory, *, first_weight: float) -> Totals:
     """Of a batch [B, G, ...]."""
     counted_bg, counted_bgkt = _counted(trajectory, first_weight)
@@ -36,9 +45,7 @@ def admission_loss(
     network: PolicyNetwork,
     settings: LearningSettings,
     params: Params,
-    trajectory: Trajectory,
-    context: DecisionContext,
-    credit_bgkt: Array,
+    batch: Batch,
     frozen_arrays: Params = None,
     totals: Totals | None = None,
 ) -> tuple[Array, Metrics]:
@@ -51,6 +58,7 @@ def admission_loss(
     Returns:
         the scalar loss, and its parts as metrics.
     """
+    trajectory, context, credit_bgkt = batch
     totals = totals or totals_of(trajectory, first_weight=settings.first_weight)
     _, counted_bgkt = _counted(trajectory, settings.first_weight)
     reduced = partial(
