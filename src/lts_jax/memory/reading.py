@@ -95,6 +95,19 @@ class NearestKeys:
         return [allowed[entry] for entry in sorted(kept)]
 
 
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """Which entries a team can be shown, and in what form.
+
+    `window`: see `MemoryBank.listed`. `quoted` shows keys as quoted data with origin and trust. `clean_values` leaves
+    invisible characters out of values.
+    """
+
+    window: int | None = None
+    quoted: bool = False
+    clean_values: bool = True
+
+
 class TeamReader:
     """One team's side of the bank: which keys it has been offered, and which values stand in its context."""
 
@@ -106,23 +119,18 @@ class TeamReader:
         settings: ReadingSettings,
         *,
         nearest: NearestKeys | None = None,
-        window: int | None = None,
-        quoted: bool = False,
-        clean_values: bool = True,
+        view: EntryView | None = None,
     ) -> None:
-        """Read `bank` as team `team`. `window`: see `MemoryBank.listed`.
+        """Read `bank` as team `team`.
 
-        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are. `quoted` shows
-        keys as quoted data with origin and trust; `clean_values` leaves invisible characters out of values.
+        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are.
         """
         self._team = team
         self._bank = bank
         self._question = question
         self._settings = settings
         self._nearest = nearest
-        self._window = window
-        self._quoted = quoted
-        self._clean_values = clean_values
+        self._view = view or EntryView()
         self._held: set[int] = set()  # entries whose value stands in the thread
         self._offered: set[int] = set()  # entries whose keys the team has been asked about
 
@@ -140,7 +148,7 @@ class TeamReader:
         """The entries whose keys the team is shown now, in order of admission."""
         entries = self._bank.listed(
             self._team,
-            window=self._window,
+            window=self._view.window,
             include_own=self._settings.include_own,
             exclude=frozenset() if self._settings.list_pulled_again else self._held,
         )
@@ -163,7 +171,7 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._quoted)) for entry in entries]
+        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._view.quoted)) for entry in entries]
         call = await ask("select", [*thread, prompts.select_request(self._question, lines)])
         if call.error:
             return []  # the same keys are offered again before the next step
@@ -176,8 +184,8 @@ class TeamReader:
     def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
-        key = shown_key(self._bank.entry(entry), quoted=self._quoted)
-        shown = cut(visible(value) if self._clean_values else value, self._settings.max_value_characters)
+        key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
+        shown = cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
         return entry, key, shown
 
 
