@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
@@ -100,7 +101,8 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     if is_satisfied:
         speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
     length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
-    reply = _written(is_satisfied, is_looping, is_progressing, speaker, told, survey, len(open_needs), length)
+    answers = _Answers(is_satisfied, is_looping, is_progressing, speaker, told)
+    reply = _ledger_text(answers, len(survey.findings), len(open_needs), length)
     return malformed(reply, chances) if breaks else reply
 
 
@@ -144,33 +146,31 @@ def _told(survey: Survey, need: Need) -> tuple[str, str]:
     return "WebSurfer", f"Open the best page not read so far to find {need}."
 
 
-def _written(
-    is_satisfied: bool,
-    is_looping: bool,
-    is_progressing: bool,
-    speaker: str,
-    told: str,
-    survey: Survey,
-    num_open: int,
-    length: int,
-) -> str:
-    found = f"{len(survey.findings)} values were found and {num_open} are open."
+class _Answers(NamedTuple):
+    """Of a ledger, in its order; the names are those of its fields."""
+
+    is_request_satisfied: bool
+    is_in_loop: bool
+    is_progress_being_made: bool
+    next_speaker: str
+    instruction_or_question: str
+
+
+def _ledger_text(answers: _Answers, num_found: int, num_open: int, length: int) -> str:
+    speaker, told = answers.next_speaker, answers.instruction_or_question
     reasons = (
-        found,
-        "The last instructions repeat themselves." if is_looping else "The last instructions differ in what they ask.",
-        "The last step brought something new." if is_progressing else "The last step brought nothing new.",
+        f"{num_found} values were found and {num_open} are open.",
+        "The last instructions repeat themselves."
+        if answers.is_in_loop
+        else "The last instructions differ in what they ask.",
+        "The last step brought something new."
+        if answers.is_progress_being_made
+        else "The last step brought nothing new.",
         f"{speaker} has the tools for it.",
         "This is the next open bullet." if num_open else "All bullets are settled.",
     )
-    answers: tuple[bool | str, ...] = (is_satisfied, is_looping, is_progressing, speaker, told)
     room = max(0, length - 215 - sum(map(len, reasons)) - len(told) - len(speaker))
     share = room // 2
     padded = (reasons[0] + _THOUGHTS[:share], *reasons[1:4], reasons[4] + _THOUGHTS[share : share + room - share])
-    names = (
-        "is_request_satisfied",
-        "is_in_loop",
-        "is_progress_being_made",
-        "next_speaker",
-        "instruction_or_question",
-    )
-    return json.dumps({n: {"reason": reason, "answer": a} for n, reason, a in zip(names, padded, answers, strict=True)})
+    fields = zip(answers._fields, padded, answers, strict=True)
+    return json.dumps({name: {"reason": reason, "answer": answer} for name, reason, answer in fields})
