@@ -21,7 +21,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, RolloutGroup, Task, ToolResult
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.seeds import coordinate_seed
@@ -123,7 +123,7 @@ def simulated(policy, num_rollouts=2, counter=None):
     parts = RolloutParts(make_model(ModelSettings()), almanac_tools(0), policy)
     tasks, settings = almanac_tasks(0, "train", 1), RolloutSettings(team=TeamSettings(max_rounds=6))
     collecting = CollectSettings(num_rollouts)
-    [group] = collect_groups(tasks, parts, settings, collecting, seed=4, iteration=0, counter=counter)
+    [group] = collect_groups(tasks, parts, settings, collecting, Iteration(4, 0, counter))
     return group, parts, settings
 
 

@@ -8,7 +8,7 @@ from lts_jax.bridge.collate import CollateSettings
 from lts_jax.bridge.flips import ReplayChoice
 from lts_jax.bridge.futures import Future, regroup_decisions, replay_future
 from lts_jax.errors import UserError
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings
@@ -19,7 +19,7 @@ def simulated():
     parts = RolloutParts(make_model(ModelSettings()), almanac_tools(0), RULES["random"](rate=0.5))
     settings = RolloutSettings(team=TeamSettings(max_rounds=6))
     tasks = almanac_tasks(0, "train", 1)
-    [group] = collect_groups(tasks, parts, settings, CollectSettings(1), seed=4, iteration=0)
+    [group] = collect_groups(tasks, parts, settings, CollectSettings(1), Iteration(4, 0))
     return group, parts, settings
 
 

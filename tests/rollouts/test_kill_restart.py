@@ -13,7 +13,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.llm.recorded import ReplayModel
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Message
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder, read_rollouts
 from lts_jax.systems.world import almanac_tasks, almanac_tools
@@ -60,9 +60,8 @@ def collect(folder, model, budget=None, *, virtual_time=True, num_in_flight=4, n
         parts,
         RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=3)),
         CollectSettings(2, num_in_flight),
-        seed=0,
-        iteration=0,
-        folder=folder / "rollouts",
+        Iteration(0, 0),
+        folder / "rollouts",
     )
 
 

@@ -21,7 +21,15 @@ from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_json
-from lts_jax.systems.comparison import LEARNED, MATCHED, REFERENCE, ComparisonSettings, held_out_tasks, train_tasks
+from lts_jax.systems.comparison import (
+    LEARNED,
+    MATCHED,
+    REFERENCE,
+    ComparisonSettings,
+    TrainedPolicy,
+    held_out_tasks,
+    train_tasks,
+)
 from lts_jax.systems.estimate import estimate, estimate_text
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
@@ -101,7 +109,8 @@ def run_lines(
     """
     budget = Budget(training.model.budget)
     try:
-        evaluate_lines(folder, training, settings, policy, trained_on=trained_on, budget=budget)
+        trained = None if policy is None else TrainedPolicy(policy, trained_on)
+        evaluate_lines(folder, training, settings, trained, budget=budget)
     except UserError:
         if _is_used_up(budget) and any((folder.evaluation / REFERENCE).glob("*.parquet")):
             print(write_report(folder))

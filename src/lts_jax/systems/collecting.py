@@ -13,7 +13,7 @@ from lts_jax.learning.run_keeping import places_of_iteration
 from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params
 from lts_jax.records import Rollout, RolloutGroup
-from lts_jax.rollouts.collect import collect_groups, spend
+from lts_jax.rollouts.collect import Iteration, collect_groups, spend
 from lts_jax.rollouts.no_reward import no_reward_warning, stored_epoch
 from lts_jax.rollouts.store import read_folder, write_table
 from lts_jax.systems.credit_needs import with_replays
@@ -53,11 +53,8 @@ class Collector:
             parts,
             settings.rollout,
             settings.collect,
-            seed=settings.seed,
-            iteration=iteration,
-            folder=self._folder.rollouts,
-            counter=decider,
-            on_rollout=self._on_rollout,
+            Iteration(settings.seed, iteration, decider, self._on_rollout),
+            self._folder.rollouts,
         )
         arrays = [collate(group, decider.texts, settings.padding) for group in self._groups]
         trajectory, context = stack(arrays)
