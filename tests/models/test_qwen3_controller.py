@@ -149,7 +149,7 @@ def test_the_base_is_an_argument_and_no_parameter(network, params):
     step, keys = jnp.ones((3, WIDTH)), jnp.ones((NUM_KEYS, WIDTH))
 
     def logits(trained, frozen):
-        return network.decision_logits(network.joined(trained, frozen), step[0], keys, jnp.int32(2), step)
+        return network.decision_logits(network.join(trained, frozen), step[0], keys, jnp.int32(2), step)
 
     program = jax.make_jaxpr(logits)(params, network.frozen_arrays)
     assert sum(np.size(constant) for constant in program.consts) < QWEN3.width * 8  # no weights among them
@@ -157,7 +157,7 @@ def test_the_base_is_an_argument_and_no_parameter(network, params):
     adapters = 2 * 2 * ((16 + 16) + (16 + 8) + (16 + 8) + (16 + 16))
     assert num_parameters(network.init(jax.random.key(0))) == adapters + 3 * WIDTH * QWEN3.width
     with pytest.raises(ValueError, match="expected the frozen arrays of its base"):
-        network.joined(params)
+        network.join(params)
 
 
 def test_sizes_of_the_papers_controller():

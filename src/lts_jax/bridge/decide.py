@@ -132,7 +132,7 @@ def whole_log_probs(
     for row, each in enumerate(features):
         query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
         key[row, : num_keys[row]] = each.key_nd
-    joined, rows = network.joined(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step)
+    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step)
     found = decision_log_probs(network, joined, rows, settings.temperature, settings.exact_rows)
     return np.asarray(found, np.float64)[: len(features)]
 
@@ -146,7 +146,7 @@ def draw_of(request: AdmissionRequest) -> float:
 def decision_log_probs(
     network: PolicyNetwork, params: Params, rows: PaddedDecisions, temperature: float, exact_rows: bool
 ) -> Array:
-    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]; `params` as `network.joined` gives them."""
+    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]; `params` as `network.join` gives them."""
     if exact_rows:
         # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
         logits_ba = jax.lax.map(lambda row: network.decision_logits(params, *row), rows)

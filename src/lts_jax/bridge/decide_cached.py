@@ -126,10 +126,10 @@ class CachedDecider:
             features = [each.features for each in asked]
             log_probs = whole_log_probs(self.network, self._params, features, self.network.key_window, self.settings)
         else:
-            log_probs = self._cached(asked)
+            log_probs = self._cached_log_probs(asked)
         return admissions(log_probs, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
 
-    def _cached(self, asked: Sequence[_Asked]) -> np.ndarray:
+    def _cached_log_probs(self, asked: Sequence[_Asked]) -> np.ndarray:
         """Rounds of one call each: a row that lacks keys catches up one a round, and decides when it has them all."""
         found: dict[int, np.ndarray] = {}
         while len(found) < len(asked):
@@ -204,7 +204,7 @@ class CachedDecider:
         return np.asarray(log_prob_ba, np.float64)[: len(asked_of_row)]
 
     def _all_params(self) -> Params:
-        return self.network.joined(self._params, self.network.frozen_arrays)
+        return self.network.join(self._params, self.network.frozen_arrays)
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
@@ -222,7 +222,7 @@ def _cache_of(network: PolicyNetwork) -> DecisionCache:
 
 @partial(jax.jit, static_argnames=("network",), donate_argnames=("cache",))
 def start_row(network: PolicyNetwork, params: Params, cache: Any, row: Any, query_d: Any) -> Any:
-    """The cache with one row that holds the query f32[D] and no key; `params` as `network.joined` gives them."""
+    """The cache with one row that holds the query f32[D] and no key; `params` as `network.join` gives them."""
     no_keys = jnp.zeros((0, query_d.shape[-1]), query_d.dtype)
     return _cache_of(network).start(params, cache, row, query_d, no_keys)
 
@@ -240,7 +240,7 @@ def step_rows(
 
     Args:
         network: one that has a cache.
-        params: as `network.joined` gives them.
+        params: as `network.join` gives them.
         cache: of all rollouts.
         rows: row of the cache i32[B], and what is decided there. Rows beyond the cache are padding.
         temperature: of the sampling policy.

@@ -98,7 +98,7 @@ def replay_flipped(
     group: RolloutGroup, parts: RolloutParts, settings: RolloutSettings, choice: ReplayChoice | None = None
 ) -> Mapping[Place, Rollout]:
     """The turned rollouts themselves, by (rollout of the group, team, step). See `flip_decisions`."""
-    return replay_changed(group, parts, settings, _flipped, choice)
+    return replay_changed(group, parts, settings, _flip, choice)
 
 
 def replay_changed(
@@ -144,7 +144,7 @@ def replay_changed(
     return replays
 
 
-def _flipped(parts: RolloutParts, team: int, step: int) -> RolloutParts:
+def _flip(parts: RolloutParts, team: int, step: int) -> RolloutParts:
     return replace(parts, policy=FlippedPolicy(parts.policy, team, step))
 
 

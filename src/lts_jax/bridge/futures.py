@@ -110,10 +110,10 @@ def replay_future(
     choice: ReplayChoice | None = None,
 ) -> Mapping[Place, Rollout]:
     """One future of each decision. Other arguments and errors as in `flips.flip_decisions`."""
-    return replay_changed(group, parts, settings, partial(_forked, future=future), choice)
+    return replay_changed(group, parts, settings, partial(_fork_parts, future=future), choice)
 
 
-def _forked(parts: RolloutParts, team: int, step: int, *, future: Future) -> RolloutParts:
+def _fork_parts(parts: RolloutParts, team: int, step: int, *, future: Future) -> RolloutParts:
     fork = _Fork(team, step, future)
     policy = FlippedPolicy(parts.policy, team, step) if future.flip else parts.policy
     return replace(parts, policy=_ForkedPolicy(policy, fork), model=_ForkedModel(parts.model, fork))

@@ -79,7 +79,7 @@ def run(command: Command) -> None:
     training, settings = settings_of(command)
     tasks = held_out_tasks(training, settings)
     make_parts(training).check_world()
-    trained_on = _trained_on(command)
+    trained_on = _training_tasks(command)
     refuse_leak(trained_on, tasks)
     expected = estimate(training, settings, _existing(command.run))
     answers = "scored here" if any(task.answer is not None for task in tasks) else "answers withheld: a submission file"
@@ -90,8 +90,8 @@ def run(command: Command) -> None:
     )
     folder = open_run(command.run, training)
     with working_in(folder):
-        paid = replace(training, model=recorded_in(folder, training.model))
-        policy = _learned(command, paid, folder)
+        paid = replace(training, model=record_in(folder, training.model))
+        policy = _learned_policy(command, paid, folder)
         print(run_lines(folder, paid, settings, policy, trained_on))
 
 
@@ -148,7 +148,7 @@ def settings_of(command: Command) -> tuple[TrainSettings, ComparisonSettings]:
     return training, replace(command.rules, policies=tuple(dict.fromkeys(policies)), evaluation=evaluation)
 
 
-def recorded_in(folder: RunFolder, model: ModelSettings) -> ModelSettings:
+def record_in(folder: RunFolder, model: ModelSettings) -> ModelSettings:
     """The model with its finished calls kept in the run folder, unless it is simulated or they are kept elsewhere."""
     if model.is_simulated or model.record_folder is not None:
         return model
@@ -159,11 +159,11 @@ def _existing(path: Path) -> RunFolder | None:
     return RunFolder(path) if path.exists() else None
 
 
-def _trained_on(command: Command) -> tuple[Task, ...]:
+def _training_tasks(command: Command) -> tuple[Task, ...]:
     return () if command.controller is None else train_tasks(read_settings(command.controller, TrainSettings))
 
 
-def _learned(command: Command, training: TrainSettings, folder: RunFolder) -> LearnedPolicy | None:
+def _learned_policy(command: Command, training: TrainSettings, folder: RunFolder) -> LearnedPolicy | None:
     """The controller, which must be the one that the run was begun with."""
     if command.controller is None:
         return None

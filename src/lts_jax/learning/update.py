@@ -77,7 +77,7 @@ def update_once(
     network, settings = learner.network, learner.settings
     if network.packed_values is not None:
         trajectory = replace(
-            trajectory, value_gkt=network.packed_values(network.joined(state.params, frozen_arrays), context)
+            trajectory, value_gkt=network.packed_values(network.join(state.params, frozen_arrays), context)
         )
     credit_bgkt = jax.vmap(learner.credit)(trajectory)
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])

@@ -56,7 +56,7 @@ def parse_selection(text: str) -> list[int]:
     """
     markers = list(_MARKER.finditer(text))
     if markers:
-        chosen = _bracketed(text[markers[-1].end() :])
+        chosen = _bracket_text(text[markers[-1].end() :])
     else:
         bare = _BARE_LIST.fullmatch(text)
         chosen = bare.group(1) if bare else ""
@@ -99,8 +99,8 @@ class NearestKeys:
 class EntryView:
     """Which entries a team can be shown, and in what form.
 
-    `window`: see `MemoryBank.listed`. `quoted` shows keys as quoted data with origin and trust. `clean_values` leaves
-    invisible characters out of values.
+    `window`: see `MemoryBank.list_entries`. `quoted` shows keys as quoted data with origin and trust. `clean_values`
+    leaves invisible characters out of values.
     """
 
     window: int | None = None
@@ -146,7 +146,7 @@ class TeamReader:
 
     def listing(self, instruction: str) -> list[MemoryEntry]:
         """The entries whose keys the team is shown now, in order of admission."""
-        entries = self._bank.listed(
+        entries = self._bank.list_entries(
             self._team,
             window=self._view.window,
             include_own=self._settings.include_own,
@@ -179,9 +179,9 @@ class TeamReader:
         chosen = [entry for entry in parse_selection(call.reply) if entry in offer][
             : self._settings.max_pulled_per_step
         ]
-        return [self._pulled(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
+        return [self._pull(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
-    def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
+    def _pull(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
         key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
@@ -189,7 +189,7 @@ class TeamReader:
         return entry, key, shown
 
 
-def _bracketed(text: str) -> str:
+def _bracket_text(text: str) -> str:
     """From the first bracket to its partner (or the end, if cut off); without brackets the rest of the line."""
     line = text.split("\n", 1)[0]
     if not text.startswith("["):

@@ -98,7 +98,7 @@ class PolicyNetwork:
         """The frozen arrays, to be handed to a compiled function as an argument; None without."""
         return None if self.frozen is None else self.frozen.arrays
 
-    def joined(self, params: Params, frozen_arrays: Params = None) -> Params:
+    def join(self, params: Params, frozen_arrays: Params = None) -> Params:
         """What the network's functions take: `params` alone, or with the frozen arrays that it needs.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
-from lts_jax.redact import environment_secrets, redacted_record
+from lts_jax.redact import environment_secrets, redact_record
 from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
 from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -92,7 +92,7 @@ def collect_groups(
         for number in range(collecting.num_rollouts):
             path = folder and unfinished_path(folder, iteration.number, task, number)
             if path and path.exists():
-                finished[task.task_id] += _checked(path, read_rollouts(path), expected)
+                finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
             else:
                 missing.append((task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
 
@@ -107,11 +107,11 @@ def collect_groups(
         if iteration.on_rollout is not None:
             iteration.on_rollout(rollout)
         if len(siblings) == collecting.num_rollouts:
-            whole(siblings)
+            finish_group(siblings)
         elif folder is not None and not parts.virtual_time:
             keep_unfinished(folder, rollout)
 
-    def whole(siblings: list[Rollout]) -> None:
+    def finish_group(siblings: list[Rollout]) -> None:
         siblings.sort(key=lambda one: one.coordinates.rollout)
         group = RolloutGroup(siblings[0].task, iteration.number, tuple(siblings))
         done[group.task.task_id] = group
@@ -125,7 +125,7 @@ def collect_groups(
             if iteration.on_rollout is not None:
                 iteration.on_rollout(rollout)
         if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
-            whole(siblings)
+            finish_group(siblings)
     runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
     run_to_end(_closing(parts, run_side_by_side(runs, collecting.num_in_flight, iteration.counter, keep)))
     return [done[task.task_id] for task in tasks]
@@ -191,18 +191,18 @@ class _Expected:
 
 def _stored_group(path: Path, expected: _Expected, num_rollouts: int) -> RolloutGroup:
     group = read_group(path)
-    _checked(path, group.rollouts, expected)
+    _check_stored(path, group.rollouts, expected)
     if len(group.rollouts) != num_rollouts:
         raise _otherwise(path, "num_rollouts", len(group.rollouts), num_rollouts)
     return group
 
 
-def _checked(path: Path, rollouts: Sequence[Rollout], expected: _Expected) -> Sequence[Rollout]:
+def _check_stored(path: Path, rollouts: Sequence[Rollout], expected: _Expected) -> Sequence[Rollout]:
     first = rollouts[0]
     found = _Expected(_anywhere(first.task), first.coordinates.seed, first.policy, first.num_teams)
     for name in _Expected.__slots__:
         stored = getattr(found, name)
-        wanted = redacted_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
+        wanted = redact_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
         if stored != wanted:
             raise _otherwise(path, name, *((stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)))
     return rollouts

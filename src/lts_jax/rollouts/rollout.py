@@ -41,7 +41,7 @@ from lts_jax.records import (
     ToolResult,
     Trust,
 )
-from lts_jax.redact import environment_secrets, redacted
+from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
@@ -185,7 +185,7 @@ class _Execution:
 
     def redact(self, text: str) -> str:
         """A text without secrets, if the guards say so."""
-        return redacted(text, self._secrets) if self.settings.guards.redact else text
+        return redact_text(text, self._secrets) if self.settings.guards.redact else text
 
     async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
         """Ask the policy about one summarised step, and admit it if it says so and its key is not refused."""
@@ -225,7 +225,7 @@ class _Execution:
         else:
             excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
             if self.settings.guards.fences_transcripts(live=not self.parts.virtual_time):
-                excerpts = [prompts.fenced(excerpt) for excerpt in excerpts]
+                excerpts = [prompts.fence(excerpt) for excerpt in excerpts]
             text = await aggregate_answers(self.shown_task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)

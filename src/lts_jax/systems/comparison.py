@@ -50,7 +50,7 @@ class ComparisonSettings:
             raise UserError(f"policies: the comparison needs its reference {REFERENCE}")
         if set(MATCHED) & set(names) and LEARNED not in names:
             raise UserError(f"policies: {MATCHED[0]} and {MATCHED[1]} need {LEARNED}, whose rate they match")
-        object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_last(names)))
+        object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_lines(names)))
 
 
 def line_name(policy: str, *, where: str = "policies") -> str:
@@ -68,7 +68,7 @@ def policies_of_line(name: str) -> str:
     return own.get(name, name)
 
 
-def _matched_last(names: Sequence[str]) -> tuple[str, ...]:
+def _matched_lines(names: Sequence[str]) -> tuple[str, ...]:
     """The lines that need the learned one's rate, which come after it."""
     return tuple(name for name in names if name in MATCHED)
 

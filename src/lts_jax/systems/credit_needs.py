@@ -22,7 +22,7 @@ from lts_jax.trajectory import Trajectory
 NUM_FUTURES = 3  # M, re-rollouts of a decision; ours
 
 
-def checked_needs(
+def check_needs(
     name: str, credit: CreditFn, *, num_teams: int, has_value_head: bool, is_simulated: bool
 ) -> frozenset[str]:
     """Refuse a scheme that breaks its contract or needs what this training has not.
@@ -69,8 +69,8 @@ def with_replays(
         for name, make in made_by.items()
         if name in needed
     }
-    return replace(trajectory, **{name: jax.tree.map(_stacked, *records) for name, records in made.items()})
+    return replace(trajectory, **{name: jax.tree.map(_stack, *records) for name, records in made.items()})
 
 
-def _stacked(*arrays: Any) -> np.ndarray:
+def _stack(*arrays: Any) -> np.ndarray:
     return np.stack([np.asarray(array) for array in arrays])

@@ -120,7 +120,7 @@ async def _run_in(
         told, tell = _pipe(stack)
         descriptors += [_filter_pipe(stack), tell]
         command = bwrap_arguments(
-            Bwrap(_installed(settings.bwrap), bool(user), filter_descriptor=descriptors[1], info_descriptor=tell),
+            Bwrap(_find_bwrap(settings.bwrap), bool(user), filter_descriptor=descriptors[1], info_descriptor=tell),
             settings,
             view,
             _interpreter_line(settings, boot, _numbers(settings, user, say_ready)),
@@ -179,7 +179,7 @@ def _environment(work_folder: str) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": work_folder, "TMPDIR": temporary, "LANG": "C.UTF-8", **threads}
 
 
-def _installed(bwrap: str) -> str:
+def _find_bwrap(bwrap: str) -> str:
     path = shutil.which(bwrap)
     if path is None:
         raise ValueError(f"{bwrap} is not installed; for example: apt install bubblewrap")
