@@ -12,7 +12,7 @@ from jax import Array
 from shapes import STEP_TOKENS, Shape, keys_before
 
 from lts_jax.models.lora import LoraSettings
-from lts_jax.models.policy_network import Frozen, PolicyNetwork
+from lts_jax.models.policy_network import CachedDecision, Frozen, PolicyNetwork
 from lts_jax.models.qwen3 import init_weights
 from lts_jax.models.qwen3_controller import qwen3_controller
 from lts_jax.models.qwen3_soft_tokens import ControllerSettings
@@ -61,7 +61,7 @@ def packed_loss(network: PolicyNetwork, trained: Any, frozen: Any, data: Mapping
         query_d=data["query"], key_gnd=data["key"][None], step_gktsd=data["step"][None, None],
         num_keys_gkt=data["num_keys"].reshape(1, 1, num),
     )  # fmt: skip
-    logits = network.packed_logits(network.joined(trained, frozen), context)
+    logits = network.packed_logits(network.join(trained, frozen), context)
     return _loss(logits.reshape(num, 2), data["action"], data["credit"])
 
 
@@ -70,7 +70,7 @@ def unpacked_loss(network: PolicyNetwork, trained: Any, frozen: Any, data: Mappi
     num, width = len(data["num_keys"]), data["query"].shape[-1]
     query = jnp.broadcast_to(data["query"], (num, width))
     key = jnp.broadcast_to(data["key"], (num, *data["key"].shape))
-    logits = network.decision_logits(network.joined(trained, frozen), query, key, data["num_keys"], data["step"])
+    logits = network.decision_logits(network.join(trained, frozen), query, key, data["num_keys"], data["step"])
     return _loss(logits, data["action"], data["credit"])
 
 
@@ -105,7 +105,7 @@ def make_update(loss: Callable[..., Array], network: PolicyNetwork, rows: int | 
 
 def make_decide(network: PolicyNetwork) -> Callable[..., Array]:
     """Whole forward: (trained, query [B, D], keys [B, N, D], num_keys [B], step [B, 3, D]) -> logits [B, 2]."""
-    run = jax.jit(lambda trained, frozen, *rows: network.decision_logits(network.joined(trained, frozen), *rows))
+    run = jax.jit(lambda trained, frozen, *rows: network.decision_logits(network.join(trained, frozen), *rows))
     return lambda trained, *rows: run(trained, network.frozen_arrays, *rows)
 
 
@@ -115,11 +115,13 @@ def make_cached(
     """A decision of each of `num_rows` rollouts whose caches hold `num_keys` keys, with one new key each."""
     width = network.init(jax.random.key(0))["projections"]["key"]["kernel"].shape[0]
     cache = network.cache.empty(num_rows, capacity)
-    start = jax.jit(lambda trained, frozen, *rest: network.cache.start(network.joined(trained, frozen), *rest))
+    start = jax.jit(lambda trained, frozen, *rest: network.cache.start(network.join(trained, frozen), *rest))
     key_nd = jax.random.normal(jax.random.key(2), (capacity, width)) * width**-0.5
     for row in range(num_rows):
-        cache = start(trained, network.frozen_arrays, cache, row, key_nd[0], key_nd, num_keys)
-    step = jax.jit(lambda trained, frozen, *rest: network.cache.step(network.joined(trained, frozen), *rest)[0])
+        cache = start(trained, network.frozen_arrays, cache, row, key_nd[0], key_nd)
+    step = jax.jit(lambda trained, frozen, *rest: network.cache.step(network.join(trained, frozen), *rest)[0])
     held, has_new = jnp.full(num_rows, num_keys, jnp.int32), jnp.ones(num_rows, bool)
     new_key = jnp.broadcast_to(key_nd[1], (num_rows, width))
-    return lambda step_bsd: step(trained, network.frozen_arrays, cache, held, new_key, has_new, step_bsd)
+    return lambda step_bsd: step(
+        trained, network.frozen_arrays, cache, CachedDecision(held, new_key, has_new, step_bsd)
+    )

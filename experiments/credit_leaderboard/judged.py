@@ -10,7 +10,7 @@ from config import WORLDS, Config
 from jax import Array
 from trained import SEPARATE
 
-from lts_jax.credit.contract import CreditFn, needed, per_decision
+from lts_jax.credit.contract import CreditFn, per_decision, require
 from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.contract import Acting, Controller, Policy
 from lts_jax.environments.policies import constant, constant_logit, of_network
@@ -74,7 +74,7 @@ def coin_values(config: Config) -> ValueHead:
     """A value head trained while the policy stays a coin: without credit and price nothing moves its logits."""
 
     def no_credit(trajectory: Trajectory) -> Array:
-        value_gkt = needed(trajectory.value_gkt, "no_credit", "value_gkt")
+        value_gkt = require(trajectory.value_gkt, "no_credit", "value_gkt")
         return per_decision(0.0 * value_gkt, trajectory, trajectory.rollout_mask_g)
 
     settings = replace(config.lab(), num_evaluation_tasks=1)

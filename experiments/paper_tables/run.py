@@ -25,7 +25,7 @@ from lts_jax.errors import UserError
 from lts_jax.live.task_tools import check_search
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.storage import read_json, write_json, write_text
-from lts_jax.systems.comparison import LEARNED, held_out_tasks, train_tasks
+from lts_jax.systems.comparison import LEARNED, TrainedPolicy, held_out_tasks, train_tasks
 from lts_jax.systems.estimate import Estimate, estimate, estimate_text, estimate_training, stored_rollouts
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, working_in
@@ -117,14 +117,14 @@ def run_setup(config: Config, setup: Sequence[Row]) -> None:
     settings = setup_settings(config, setup[0], budget_left(config, folder))
     compared = comparison_settings(config, tuple(row.policy for row in setup))
     open_run(folder.path, settings)
-    learned, trained_on = None, ()
+    policy = None
     if LEARNED in compared.policies:
         trained = training_folder(config, setup[0].objective)
         taught = training_settings(config, setup[0].objective, config.budget)
-        learned, trained_on = learned_policy(settings, trained_params(trained, taught)), train_tasks(taught)
+        policy = TrainedPolicy(learned_policy(settings, trained_params(trained, taught)), train_tasks(taught))
     print(setup[0].setup, flush=True)
     with working_in(folder):
-        evaluate_lines(folder, settings, compared, learned, trained_on=trained_on)
+        evaluate_lines(folder, settings, compared, policy)
 
 
 def training_folder(config: Config, objective: Objective) -> RunFolder:

@@ -14,6 +14,7 @@ from lts_jax.logs.replay_groups import replay_groups
 from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.records import Rollout
+from lts_jax.rollouts.collect import CollectSettings, Iteration
 
 SELECTION, EVALUATION = -2, -1  # iteration numbers: their latencies are apart from those of every training iteration
 
@@ -50,14 +51,12 @@ def replays(
 ) -> list[Rollout]:
     """Replays of the tasks under a policy, each seed with latencies of its own."""
     counter = policy.decider if isinstance(policy, LearnedPolicy) else None
+    collecting = CollectSettings(config.num_evaluation_rollouts)
     groups = [
         group
         for seed in seeds
-        for group in replay_groups(
-            tasks, policy, config.replay,
-            num_rollouts=config.num_evaluation_rollouts, seed=seed, iteration=iteration, counter=counter,
-        )
-    ]  # fmt: skip
+        for group in replay_groups(tasks, policy, config.replay, collecting, Iteration(seed, iteration, counter))
+    ]
     return [rollout for group in groups for rollout in group.rollouts]
 
 

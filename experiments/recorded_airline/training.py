@@ -16,6 +16,7 @@ from lts_jax.logs.importers import RecordedTask
 from lts_jax.logs.replay_groups import replay_groups
 from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.rollouts.collect import CollectSettings, Iteration
 
 
 def train(
@@ -43,10 +44,8 @@ def train(
     )
     kept: list[Params] = []
     for iteration in range(max(num_passes)):
-        groups = replay_groups(
-            tasks, policy, config.replay,
-            num_rollouts=config.num_rollouts, seed=seed, iteration=iteration, counter=decider,
-        )  # fmt: skip
+        collecting = CollectSettings(config.num_rollouts)
+        groups = replay_groups(tasks, policy, config.replay, collecting, Iteration(seed, iteration, decider))
         for first in range(0, len(groups), config.tasks_per_update):
             batch = stack([collate(group, texts, padding) for group in groups[first : first + config.tasks_per_update]])
             state, metrics, _ = update(state, *batch)

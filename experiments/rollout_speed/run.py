@@ -22,7 +22,7 @@ from lts_jax.admission.rules import admit_all, admit_none, admit_random
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.memory.encoder_parts import make_encoder
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.storage import write_json
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings
@@ -72,9 +72,7 @@ def measure(contender: Contender, settings: TrainSettings, num_tasks: int, seed:
         arm.parts,
         arm.rollout,
         CollectSettings(5, contender.num_in_flight),
-        seed=seed,
-        iteration=0,
-        counter=arm.counter,
+        Iteration(seed, 0, arm.counter),
     )
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     num_steps = sum(len(rollout.steps) for group in groups for rollout in group.rollouts)

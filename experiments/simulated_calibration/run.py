@@ -14,7 +14,7 @@ import tyro
 
 from lts_jax.admission.rules import RULES
 from lts_jax.records import Rollout
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.storage import write_json
 from lts_jax.systems.comparison import SINGLE, make_arm
 from lts_jax.systems.lts import TrainSettings
@@ -88,7 +88,7 @@ def main(config: Config) -> None:
     """Run one team without memory on every task, print and store."""
     tasks = almanac_tasks(0, "train", config.num_tasks)
     arm = make_arm(SINGLE, TrainSettings(), RULES["none"]())
-    groups = collect_groups(tasks, arm.parts, arm.rollout, CollectSettings(1), seed=0, iteration=0)
+    groups = collect_groups(tasks, arm.parts, arm.rollout, CollectSettings(1), Iteration(0, 0))
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     found = measured(rollouts)
     for name, value in found.items():

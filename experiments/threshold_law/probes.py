@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.group_relative import centred, spread
-from lts_jax.credit.returns import combined
+from lts_jax.credit.group_relative import standard_deviation, subtract_mean
+from lts_jax.credit.returns import total_reward
 from lts_jax.environments.contract import ASK, Acting, Controller, Environment, Policy, Script
 from lts_jax.environments.policies import of_network
 from lts_jax.environments.rollout import group, rollout
@@ -87,8 +87,8 @@ def probe(
         over_places = jax.vmap(turned, in_axes=(None, 0, 0))
         action_gr = at(trajectory.action_gkt)
         agg_gr, first_gr, runtime_gr, used_gr = jax.vmap(over_places)(key_g, place_gr, action_gr)
-        own_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=1.0)
-        other_gr = combined(agg_gr, first_gr, first_weight=1.0)
+        own_g = total_reward(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=1.0)
+        other_gr = total_reward(agg_gr, first_gr, first_weight=1.0)
         is_in_gr = action_gr == 1
         sign_gr = jnp.where(is_in_gr, 1.0, -1.0)
         used_if_in_gr = jnp.where(is_in_gr, at(trajectory.used_gkt), used_gr)
@@ -115,7 +115,10 @@ def advantage_changes(return_g: Array, other_gr: Array) -> Array:
     def advantage(place: Array, value: Array) -> Array:
         value_g = return_g.at[place].set(value)
         counted_g = jnp.ones_like(value_g, bool)
-        return (centred(value_g, counted_g) / spread(value_g, counted_g, divisor="population", epsilon=1e-6))[place]
+        return (
+            subtract_mean(value_g, counted_g)
+            / standard_deviation(value_g, counted_g, divisor="population", epsilon=1e-6)
+        )[place]
 
     place_g = jnp.arange(return_g.shape[0])
     own_g = jax.vmap(advantage)(place_g, return_g)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lts_jax.bridge.collate import Place, rollout_counts
-from lts_jax.bridge.futures import replay_future
+from lts_jax.bridge.futures import Future, replay_future
 from lts_jax.evaluation.evaluate import Arm
 from lts_jax.evaluation.statistics import NUM_RESAMPLES, Interval, percentile_interval, task_weights
 from lts_jax.records import RolloutGroup
@@ -29,7 +29,7 @@ def effects_in_futures(groups: Sequence[RolloutGroup], arm: Arm, *, num_rollouts
     for number, whole in enumerate(groups):
         group = RolloutGroup(whole.task, whole.iteration, whole.rollouts[:num_rollouts])
         pairs = [
-            [replay_future(group, arm.parts, arm.rollout, future, flip=flip) for flip in (False, True)]
+            [replay_future(group, arm.parts, arm.rollout, Future(future, flip)) for flip in (False, True)]
             for future in range(num_futures)
         ]
         for place in sorted(pairs[0][0]):

@@ -30,7 +30,7 @@ from lts_jax.evaluation.statistics import Interval
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.plain import to_plain
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.storage import write_bytes, write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings
@@ -68,7 +68,7 @@ def collected(policy_name: str, config: Config, num_tasks: int) -> tuple[Arm, li
     arm = make_arm(policy_name, config.train, RULES[policy_name]())
     tasks = almanac_tasks(config.train.world_seed, "train", num_tasks)
     collecting = CollectSettings(config.num_rollouts)
-    return arm, collect_groups(tasks, arm.parts, arm.rollout, collecting, seed=config.seed, iteration=0)
+    return arm, collect_groups(tasks, arm.parts, arm.rollout, collecting, Iteration(config.seed, 0))
 
 
 def trajectory_of(groups: list[RolloutGroup], config: Config) -> Trajectory:

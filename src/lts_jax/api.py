@@ -20,7 +20,15 @@ from lts_jax.rollouts.collect import run_to_end
 from lts_jax.rollouts.rollout import run_rollout
 from lts_jax.storage import read_json_lines
 from lts_jax.systems.brought import bring
-from lts_jax.systems.comparison import LEARNED, POLICIES, ComparisonSettings, line_name, make_arm, make_policy
+from lts_jax.systems.comparison import (
+    LEARNED,
+    POLICIES,
+    ComparisonSettings,
+    TrainedPolicy,
+    line_name,
+    make_arm,
+    make_policy,
+)
 from lts_jax.systems.lts import Progress, learned_policy, train_controller, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
 from lts_jax.systems.run_parts import RunParts
@@ -146,9 +154,9 @@ def evaluate(
         policies=tuple(policies), evaluation=EvaluationSettings(num_tasks=num_tasks, num_seeds=num_seeds)
     )
     found.parts.check_world()
-    learned = found.policy() if LEARNED in compared.policies else None
+    trained = TrainedPolicy(found.policy()) if LEARNED in compared.policies else None
     with working_in(found.folder):
-        evaluate_lines(found.folder, found.parts, compared, learned, quiet=not progress)
+        evaluate_lines(found.folder, found.parts, compared, trained, quiet=not progress)
         write_report(found.folder)
     return found.evaluation()
 

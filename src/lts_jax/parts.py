@@ -109,7 +109,7 @@ def make_part(
         for name, one in takes.items()
         if name in settings
     )
-    inner = ", ".join(f"{name}={_written(value)}" for name, value in given)
+    inner = ", ".join(f"{name}={_value_text(value)}" for name, value in given)
     return Part(f"{head}({inner})" if inner else head, function, given)
 
 
@@ -137,7 +137,7 @@ def function_part(function: Callable[..., Any], *, where: str = "part") -> Part:
         bound, function = function.keywords | bound, function.func
     head = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__qualname__)}"
     given = tuple(bound.items())
-    inner = ", ".join(f"{name}={_written(value)}" for name, value in given)
+    inner = ", ".join(f"{name}={_value_text(value)}" for name, value in given)
     return Part(f"{head}({inner})" if inner else head, function, given)
 
 
@@ -253,7 +253,7 @@ def kinds_of(setting: Setting) -> list[Any]:
     return [kind for kind in kinds if kind in plain or typing.get_origin(kind) is typing.Literal]
 
 
-def _written(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """A value as the grammar writes it, the same for equal values."""
     if isinstance(value, bool):
         return str(value).lower()

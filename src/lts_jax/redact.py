@@ -116,7 +116,7 @@ def _is_secret_name(name: str) -> bool:
     return not _SECRET_NAMES.isdisjoint(name.upper().replace("-", "_").removesuffix("S").split("_"))
 
 
-def redacted(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
+def redact_text(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
     """A text without secrets: values of `secrets` (name, value), then known shapes. The same object if it has none."""
     if len(text) > _MAX_KEPT:
         return _cut_out(text, secrets)
@@ -139,14 +139,14 @@ _MAX_KEPT = 4000  # characters of a text whose result is kept for a while: it is
 _cut_out_once = lru_cache(maxsize=1024)(_cut_out)
 
 
-def redacted_record(value: Value, secrets: tuple[tuple[str, str], ...] = ()) -> Value:
+def redact_record(value: Value, secrets: tuple[tuple[str, str], ...] = ()) -> Value:
     """A frozen record, tuple, list or dict with every text in it redacted; what holds no secret comes back as it is."""
     return _walk(value, secrets)
 
 
 def _walk(value: Any, secrets: tuple[tuple[str, str], ...]) -> Any:
     if type(value) is str:
-        return redacted(value, secrets)
+        return redact_text(value, secrets)
     if isinstance(value, (tuple, list)):
         walked = [_walk(item, secrets) for item in value]
         same = all(new is old for new, old in zip(walked, value, strict=True))

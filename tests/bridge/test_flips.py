@@ -13,7 +13,7 @@ from lts_jax import prompts
 from lts_jax.admission.rules import RULES
 from lts_jax.bridge.collate import CollateSettings, collate_flipped
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
-from lts_jax.bridge.flips import flip_decisions, replay_flipped
+from lts_jax.bridge.flips import ReplayChoice, flip_decisions, replay_flipped
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
@@ -21,7 +21,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, RolloutGroup, Task, ToolResult
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.seeds import coordinate_seed
@@ -123,7 +123,7 @@ def simulated(policy, num_rollouts=2, counter=None):
     parts = RolloutParts(make_model(ModelSettings()), almanac_tools(0), policy)
     tasks, settings = almanac_tasks(0, "train", 1), RolloutSettings(team=TeamSettings(max_rounds=6))
     collecting = CollectSettings(num_rollouts)
-    [group] = collect_groups(tasks, parts, settings, collecting, seed=4, iteration=0, counter=counter)
+    [group] = collect_groups(tasks, parts, settings, collecting, Iteration(4, 0, counter))
     return group, parts, settings
 
 
@@ -134,7 +134,7 @@ def equal(one, other):
 
 def test_every_decision_of_a_coin_is_flipped_and_the_others_keep_their_coins():
     group, parts, settings = simulated(RULES["random"](rate=0.5), num_rollouts=1)
-    replays = replay_flipped(group, parts, settings, only="all")
+    replays = replay_flipped(group, parts, settings, ReplayChoice("all"))
     [rollout] = group.rollouts
     assert set(replays) == {(0, taken.team, taken.step) for taken in rollout.decisions}
     admitted = {(0, taken.team, taken.step) for taken in rollout.decisions if taken.action}
@@ -159,7 +159,9 @@ def test_steps_before_the_flip_are_the_same():
 
 def test_results_do_not_depend_on_how_many_replays_share_the_process():
     group, parts, settings = simulated(RULES["random"](rate=0.5))
-    alone, crowd = (flip_decisions(group, parts, settings, CollateSettings(), num_in_flight=n) for n in (1, 64))
+    alone, crowd = (
+        flip_decisions(group, parts, settings, CollateSettings(), ReplayChoice(num_in_flight=n)) for n in (1, 64)
+    )
     assert equal(alone, crowd) and np.isfinite(crowd.runtime_gkt).sum() > 10
 
 
@@ -169,7 +171,7 @@ def test_a_learned_policy_replays_whatever_its_batches():
     decider = BatchedDecider(network, network.init(jax.random.key(0)), encoder, DeciderSettings(key_buckets=(96,)))
     group, parts, settings = simulated(LearnedPolicy(decider, "learned"), num_rollouts=1, counter=decider)
     one, many = (
-        flip_decisions(group, parts, settings, CollateSettings(), num_in_flight=n, counter=counter)
+        flip_decisions(group, parts, settings, CollateSettings(), ReplayChoice(num_in_flight=n, counter=counter))
         for n, counter in ((1, None), (16, decider))
     )
     assert equal(one, many) and np.isfinite(one.runtime_gkt).any()
@@ -203,7 +205,7 @@ def test_what_cannot_be_replayed_is_refused():
     with pytest.raises(UserError, match="rollout 0 of task 't' does not replay to itself"):
         flip_decisions(group, replace(parts, policy=RULES["random"](rate=0.0)), settings, PADDING)
     with pytest.raises(UserError, match='expected "admitted" or "all"'):
-        flip_decisions(group, parts, settings, PADDING, only="rejected")
+        ReplayChoice("rejected")
     with pytest.raises(ValueError, match="2 steps, the padding holds 1"):
         long = replace(group.rollouts[0], steps=(*group.rollouts[0].steps, replace(group.rollouts[0].steps[0], step=1)))
         collate_flipped(replace(group, rollouts=(long,)), {}, CollateSettings(max_steps=1))

@@ -5,9 +5,10 @@ import pytest
 
 from lts_jax.admission.rules import RULES
 from lts_jax.bridge.collate import CollateSettings
-from lts_jax.bridge.futures import regroup_decisions, replay_future
+from lts_jax.bridge.flips import ReplayChoice
+from lts_jax.bridge.futures import Future, regroup_decisions, replay_future
 from lts_jax.errors import UserError
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings
@@ -18,7 +19,7 @@ def simulated():
     parts = RolloutParts(make_model(ModelSettings()), almanac_tools(0), RULES["random"](rate=0.5))
     settings = RolloutSettings(team=TeamSettings(max_rounds=6))
     tasks = almanac_tasks(0, "train", 1)
-    [group] = collect_groups(tasks, parts, settings, CollectSettings(1), seed=4, iteration=0)
+    [group] = collect_groups(tasks, parts, settings, CollectSettings(1), Iteration(4, 0))
     return group, parts, settings
 
 
@@ -35,7 +36,7 @@ def test_the_past_is_the_same_and_the_future_is_not(simulated):
     group, parts, settings = simulated
     [rollout] = group.rollouts
     taken = {(0, decision.team, decision.step): decision for decision in rollout.decisions}
-    futures = [replay_future(group, parts, settings, number, flip=False) for number in (0, 1)]
+    futures = [replay_future(group, parts, settings, Future(number)) for number in (0, 1)]
     admitted = {place for place, decision in taken.items() if decision.action}
     assert set(futures[0]) == set(futures[1]) == admitted
     for replays in futures:
@@ -54,7 +55,7 @@ def test_the_past_is_the_same_and_the_future_is_not(simulated):
 
 def test_a_pair_turns_one_decision_alone_and_shares_its_luck(simulated):
     group, parts, settings = simulated
-    kept, turned = (replay_future(group, parts, settings, 0, flip=flip) for flip in (False, True))
+    kept, turned = (replay_future(group, parts, settings, Future(0, flip)) for flip in (False, True))
     same = 0
     for place, replay in turned.items():
         actions = {(one.team, one.step): one.action for one in replay.decisions}
@@ -70,13 +71,13 @@ def test_rewards_of_futures_as_arrays(simulated):
     group, parts, settings = simulated
     padding = CollateSettings()
     crowd, alone = (
-        regroup_decisions(group, parts, settings, padding, num_futures=2, only="all", num_in_flight=number)
+        regroup_decisions(group, parts, settings, padding, ReplayChoice("all", number), num_futures=2)
         for number in (64, 1)
     )
     np.testing.assert_array_equal(crowd.reward_agg_gmkt, alone.reward_agg_gmkt)
     [rollout] = group.rollouts
     first, second = (
-        replay_future(group, parts, settings, number, flip=False, redraws=True, only="all") for number in (0, 1)
+        replay_future(group, parts, settings, Future(number, redraws=True), ReplayChoice("all")) for number in (0, 1)
     )
     assert crowd.reward_agg_gmkt.shape == (1, 2, 3, 32)
     assert np.isfinite(crowd.reward_first_gmkt).sum() == 2 * len(rollout.decisions)

@@ -19,7 +19,7 @@ from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.metrics import METRICS, as_floats
-from lts_jax.learning.objective import admission_loss
+from lts_jax.learning.objective import Batch, admission_loss
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import make_update
@@ -98,7 +98,7 @@ def test_without_bonus_and_penalty_it_is_reinforce_with_a_baseline() -> None:
     params = {"table": jnp.array([0.3, -0.2, 0.1, 0.5])}
     credit = jax.vmap(scheme("usage_aware(usage_weight=0)"))(trajectory)
     slope = jax.jit(jax.grad(partial(admission_loss, network, settings), has_aux=True))
-    gradient = slope(params, trajectory, context, credit)
+    gradient = slope(params, Batch(trajectory, context, credit))
     # The score-function gradient by hand: -(A / n) * (z - p) * feature, A from the group's returns.
     expected = np.zeros(D)
     for task in range(2):
@@ -119,7 +119,7 @@ def test_the_temperature_of_the_loss_may_be_traced() -> None:
 
     def loss(loss_temperature: float) -> jax.Array:
         settings = LearningSettings(temperature=1.2, loss_temperature=loss_temperature)
-        return admission_loss(network, settings, params, trajectory, context, credit)[0]
+        return admission_loss(network, settings, params, Batch(trajectory, context, credit))[0]
 
     traced = jax.jit(loss)(jnp.float32(0.5))
     np.testing.assert_allclose(traced, loss(0.5), rtol=1e-5)
@@ -161,7 +161,8 @@ def test_gradient_through_padding_is_exactly_zero() -> None:
     @jax.jit
     @jax.grad
     def by_step(step: jax.Array) -> jax.Array:
-        return admission_loss(network, settings, params, trajectory, replace(context, step_gktsd=step), credit)[0]
+        batch = Batch(trajectory, replace(context, step_gktsd=step), credit)
+        return admission_loss(network, settings, params, batch)[0]
 
     gradient = np.asarray(by_step(context.step_gktsd))
     assert (gradient[:, :, 1, 2] == 0.0).all()
@@ -187,7 +188,7 @@ def test_update_is_adamw_after_clipping_and_is_traced_once() -> None:
         trajectory, context = batch_of(seed)
         state, metrics, _ = update(state, trajectory, context)
         given = jax.vmap(group_relative)(trajectory)
-        gradient, _ = slope(params, trajectory, context, given)
+        gradient, _ = slope(params, Batch(trajectory, context, given))
         change, opt_state = plain.update(gradient, opt_state, params)
         params = optax.apply_updates(params, change)
         np.testing.assert_allclose(state.params["table"], params["table"], atol=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lts_jax.llm.chat import Completion
 from lts_jax.llm.openai_wire import error_text, one_line, read_completion, retry_after_seconds, wire_messages
-from lts_jax.llm.well_formed import well_formed
+from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.records import Message
 
 ASKED = (Message("user", "abcdefghi"),)  # nine bytes: an estimate of three tokens
@@ -47,14 +47,14 @@ def test_replies_in_parts_and_refusals_are_replies():
 
 def test_half_a_character_becomes_the_replacement_character():
     assert read(choices=[{"message": {"content": "a\ud83db"}}]).reply == "a\ufffdb"
-    assert well_formed("\ud83d\ude00 \udc00") == "\U0001f600 \ufffd"
+    assert replace_surrogates("\ud83d\ude00 \udc00") == "\U0001f600 \ufffd"
     assert wire_messages([Message("user", "\udfff")]) == [{"role": "user", "content": "\ufffd"}]
 
 
 @given(st.text(st.characters(exclude_categories=())))
 @example("half \ud83d of a character")
 def test_well_formed_text_can_be_encoded_and_only_surrogates_change(text):
-    cleaned = well_formed(text)
+    cleaned = replace_surrogates(text)
     cleaned.encode()
     if not any("\ud800" <= character <= "\udfff" for character in text):
         assert cleaned == text

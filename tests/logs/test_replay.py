@@ -18,6 +18,7 @@ from lts_jax.logs.replay_groups import replay_groups
 from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.logs.replay_settings import ReplaySettings
 from lts_jax.records import Answer, Coordinates, Outcome, Step, StopReason, Task
+from lts_jax.rollouts.collect import CollectSettings, Iteration
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.seeds import uniform
 
@@ -279,8 +280,7 @@ def test_groups_are_the_same_however_many_replays_are_in_flight():
     other = replace(TWO, task=replace(TWO.task, task_id="u"))
     recorded = [TWO, other]
     together, one_by_one = (
-        replay_groups(recorded, RANDOM, NOISY, num_rollouts=3, seed=4, iteration=2, num_in_flight=width)
-        for width in (64, 1)
+        replay_groups(recorded, RANDOM, NOISY, CollectSettings(3, width), Iteration(4, 2)) for width in (64, 1)
     )
     assert together == one_by_one and [group.task.task_id for group in together] == ["t", "u"]
     assert [rollout.coordinates for rollout in together[1].rollouts] == [Coordinates(4, 2, "u", n) for n in range(3)]
@@ -300,5 +300,5 @@ def test_replays_in_flight_wait_for_each_other():
             nonlocal active
             active -= 1
 
-    replay_groups([TWO], NONE, EXACT, num_rollouts=5, seed=0, iteration=0, num_in_flight=4, counter=Counter())
+    replay_groups([TWO], NONE, EXACT, CollectSettings(5, 4), Iteration(0, 0, Counter()))
     assert (active, most) == (0, 4)

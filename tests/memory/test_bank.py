@@ -63,21 +63,23 @@ def test_a_prefix_does_not_reach_beyond_its_end(index: int) -> None:
 
 def test_listing_hides_own_and_excluded_entries() -> None:
     bank = _bank(0, 1, 0, 2, 1)
-    assert [e.entry for e in bank.listed(0)] == [1, 3, 4]
-    assert [e.entry for e in bank.listed(0, include_own=True)] == [0, 1, 2, 3, 4]
-    assert [e.entry for e in bank.listed(0, exclude={3})] == [1, 4]
-    assert [e.entry for e in bank.listed(7)] == [0, 1, 2, 3, 4]
+    assert [e.entry for e in bank.list_entries(0)] == [1, 3, 4]
+    assert [e.entry for e in bank.list_entries(0, include_own=True)] == [0, 1, 2, 3, 4]
+    assert [e.entry for e in bank.list_entries(0, exclude={3})] == [1, 4]
+    assert [e.entry for e in bank.list_entries(7)] == [0, 1, 2, 3, 4]
 
 
 def test_the_window_counts_the_newest_of_the_whole_bank() -> None:
     bank = _bank(0, 1, 0, 2, 1)
-    assert [e.entry for e in bank.listed(0, window=2)] == [3, 4]
-    assert [e.entry for e in bank.listed(1, window=2)] == [3]  # 4 is its own: an older one does not take its place
-    assert [e.entry for e in bank.listed(0, window=2, exclude={3, 4})] == []
-    assert bank.listed(0, window=0) == []
-    assert len(bank.listed(0, window=99)) == 3
+    assert [e.entry for e in bank.list_entries(0, window=2)] == [3, 4]
+    assert [e.entry for e in bank.list_entries(1, window=2)] == [
+        3
+    ]  # 4 is its own: an older one does not take its place
+    assert [e.entry for e in bank.list_entries(0, window=2, exclude={3, 4})] == []
+    assert bank.list_entries(0, window=0) == []
+    assert len(bank.list_entries(0, window=99)) == 3
     with pytest.raises(ValueError, match="window: expected None or at least 0, got -1"):
-        bank.listed(0, window=-1)
+        bank.list_entries(0, window=-1)
 
 
 def test_a_pull_gives_the_value_and_is_logged() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import ModelFailure
-from lts_jax.memory.openai_embeddings import OpenAIEncoder
+from lts_jax.memory.openai_embeddings import OpenAIEncoder, RequestSettings
 
 httpx = pytest.importorskip("httpx2")
 
@@ -37,7 +37,8 @@ class _Endpoint:
 
 def _encoder(endpoint: _Endpoint, **settings: int) -> OpenAIEncoder:
     client = httpx.Client(transport=httpx.MockTransport(endpoint))
-    return OpenAIEncoder("small", 2, "http://127.0.0.1:1/v1", "none", max_retries=0, http_client=client, **settings)
+    requests = RequestSettings(max_retries=0, **settings)
+    return OpenAIEncoder("small", 2, "http://127.0.0.1:1/v1", "none", requests=requests, http_client=client)
 
 
 def test_texts_go_in_batches_and_vectors_come_back_in_order() -> None:
@@ -97,7 +98,9 @@ def test_no_redirect_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with HTTPServer(("127.0.0.1", 0), Redirect) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        encoder = OpenAIEncoder("small", 2, f"http://127.0.0.1:{server.server_port}/v1", "none", max_retries=0)
+        encoder = OpenAIEncoder(
+            "small", 2, f"http://127.0.0.1:{server.server_port}/v1", "none", requests=RequestSettings(max_retries=0)
+        )
         with pytest.raises(ModelFailure, match="307"):
             encoder.encode(["a"])
         server.shutdown()

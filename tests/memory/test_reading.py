@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lts_jax import prompts
 from lts_jax.memory.bank import MemoryBank
-from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader, parse_selection
+from lts_jax.memory.reading import EntryView, NearestKeys, ReadingSettings, TeamReader, parse_selection
 from lts_jax.records import Message, ModelCall, Pull, Step
 
 QUESTION = "What does a day ticket cost?"
@@ -204,10 +204,10 @@ def test_a_key_added_during_the_call_waits_for_the_next_step() -> None:
 
 
 def test_the_window_limits_what_is_listed() -> None:
-    reader = TeamReader(0, _bank(1, 1, 1, 1), QUESTION, ReadingSettings(), window=2)
+    reader = TeamReader(0, _bank(1, 1, 1, 1), QUESTION, ReadingSettings(), view=EntryView(window=2))
     assert [e.entry for e in reader.listing("")] == [2, 3]
     ask = _Ask("SELECTED_KEYS = []")
-    _read(TeamReader(0, _bank(1), QUESTION, ReadingSettings(), window=0), ask)
+    _read(TeamReader(0, _bank(1), QUESTION, ReadingSettings(), view=EntryView(window=0)), ask)
     assert not ask.asked
 
 

@@ -118,7 +118,7 @@ def test_revoking_hides_an_origin_and_all_that_came_of_it(name, hidden):
     bank = chain()
     assert bank.revoke(name) == bank.hidden == hidden
     assert bank.revoke(name) == set()
-    assert {e.entry for e in bank.listed(9)} == {0, 1, 2, 3, 4} - hidden
+    assert {e.entry for e in bank.list_entries(9)} == {0, 1, 2, 3, 4} - hidden
     assert len(bank.entries) == len(bank.keys) == 5  # the record keeps them, and ids stay
     num_pulls = len(bank.pulls)
     for entry in hidden:
@@ -135,7 +135,7 @@ def test_what_comes_later_from_a_revoked_origin_is_hidden_too():
     assert bank.hidden == {0, 2, 3, 5}
     known = MemoryBank(GuardSettings(revoked=("evil.example",)))
     known.add(step(0, 0, visit(EVIL)), 1.0, provenance_of(step(0, 0, visit(EVIL))))
-    assert known.hidden == {0} and known.listed(1) == [] and known.revoked == ("evil.example",)
+    assert known.hidden == {0} and known.list_entries(1) == [] and known.revoked == ("evil.example",)
 
 
 def test_what_a_team_read_itself_counts_although_it_was_never_stored():
@@ -190,9 +190,9 @@ def test_affected_rollouts_are_marked():
 
 
 def test_only_entries_of_enough_trust_are_listed():
-    assert [e.entry for e in chain(GuardSettings(min_trust="own")).listed(9)] == [1]
-    assert chain(GuardSettings(min_trust="trusted")).listed(9) == []
-    assert len(chain(GuardSettings(min_trust="untrusted")).listed(9)) == 5
+    assert [e.entry for e in chain(GuardSettings(min_trust="own")).list_entries(9)] == [1]
+    assert chain(GuardSettings(min_trust="trusted")).list_entries(9) == []
+    assert len(chain(GuardSettings(min_trust="untrusted")).list_entries(9)) == 5
 
 
 def test_untrusted_keys_can_be_templates():

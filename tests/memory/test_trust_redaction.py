@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lts_jax.records import ToolResult
-from lts_jax.redact import environment_secrets, redacted, redacted_record
+from lts_jax.redact import environment_secrets, redact_record, redact_text
 
 LETTERS = string.ascii_letters + string.digits
 
@@ -120,20 +120,20 @@ def test_each_kind_is_cut_out_of_prose(kind):
     for seed in range(30):
         secret = KINDS[kind](seed)
         for frame in AROUND.get(kind, PROSE):
-            text = redacted(f"The agent went on.\n{frame.format(secret)}\nThen it stopped.")
+            text = redact_text(f"The agent went on.\n{frame.format(secret)}\nThen it stopped.")
             assert secret not in text, (frame, text)
             assert secret.split("\n")[-2:][0][:12] not in text
             assert "[redacted: " in text
             assert text.startswith("The agent went on.\n") and ("Then it stopped." in text)
-            assert redacted(text) == text
+            assert redact_text(text) == text
 
 
 def test_sixty_honest_lines_come_back_as_they_are():
     assert len(HONEST) == 60
     for line in HONEST:
-        assert redacted(line) is line or redacted(line) == line, redacted(line)
+        assert redact_text(line) is line or redact_text(line) == line, redact_text(line)
     page = "\n".join(HONEST[:44] + HONEST[46:])
-    assert redacted(page) == page
+    assert redact_text(page) == page
 
 
 def test_values_of_secret_variables_are_cut_out_by_name():
@@ -150,21 +150,21 @@ def test_values_of_secret_variables_are_cut_out_by_name():
     secrets = environment_secrets(environment)
     assert [name for name, _ in secrets] == ["DB_PASSWORD", "OPENAI_API_KEY", "MY_SERVICE_TOKENS"]
     said = "401: wrong key plainlooking-value, or plainlooking-value-and-more"
-    assert redacted(said, secrets) == "401: wrong key [redacted: OPENAI_API_KEY], or [redacted: DB_PASSWORD]"
+    assert redact_text(said, secrets) == "401: wrong key [redacted: OPENAI_API_KEY], or [redacted: DB_PASSWORD]"
 
 
 def test_records_are_redacted_inside_and_kept_where_honest():
     honest = ToolResult("42 m", tool="web_search")
-    assert redacted_record(honest) is honest
+    assert redact_record(honest) is honest
     nested = ({"a": [honest, ToolResult("key AKIA" + "A1B2" * 4)]},)
-    assert redacted_record(nested) == ({"a": [honest, ToolResult("key [redacted: AWS key]")]},)
+    assert redact_record(nested) == ({"a": [honest, ToolResult("key [redacted: AWS key]")]},)
 
 
 def test_an_honest_page_costs_little():
     page = "The museum of passing tokens keeps its key exhibits open until 17:30, see page 4. " * 60  # 5 KB
     start = time.process_time()
     for _ in range(20):
-        redacted(page)
+        redact_text(page)
     assert (time.process_time() - start) / 20 < 0.02  # measured: about a millisecond, with most shapes' words in it
 
 
@@ -176,5 +176,5 @@ HOSTILE = ["a.", "sk-", "pass ", "pass" + " " * 50, "a://", "://a:", "eyJ", "eyJ
 def test_no_text_takes_long(piece):
     hostile = piece * (100_000 // len(piece))
     start = time.process_time()
-    redacted(hostile)
+    redact_text(hostile)
     assert time.process_time() - start < 20.0

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from lts_jax.errors import UserError
-from lts_jax.models.lora import TARGETS, LoraSettings, init_adapters, low_rank, merge, num_parameters, target_widths
+from lts_jax.models.lora import (
+    TARGETS,
+    LoraSettings,
+    Tuning,
+    init_adapters,
+    low_rank,
+    merge,
+    num_parameters,
+    target_widths,
+)
 from lts_jax.models.qwen3 import Qwen3Settings, abstract_weights, with_weights
 
 SMALL = Qwen3Settings(
@@ -33,7 +42,7 @@ def hidden(weights, adapters, lora, prng_key=None):
     qwen = with_weights(SMALL, weights)
     embeds_bsw = qwen.embed(jnp.array([[3, 1, 4]]))
     visible_bst = jnp.tril(jnp.ones((1, 3, 3), bool))
-    return qwen(embeds_bsw, jnp.arange(3)[None], visible_bst, adapters=adapters, lora=lora, prng_key=prng_key)
+    return qwen(embeds_bsw, jnp.arange(3)[None], visible_bst, tuning=adapters and Tuning(adapters, lora, prng_key))
 
 
 run = jax.jit(hidden, static_argnums=2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lts_jax.errors import UserError
-from lts_jax.models.lora import TARGETS, LoraSettings, init_adapters, merge
+from lts_jax.models.lora import TARGETS, LoraSettings, Tuning, init_adapters, merge
 from lts_jax.models.lora_files import load_adapters, save_adapters
 from lts_jax.models.qwen3 import Qwen3Settings, abstract_weights, with_weights
 from lts_jax.models.weights import load_weights, save_weights
@@ -46,7 +46,7 @@ def logits(weights, adapters, lora):
     qwen = with_weights(SETTINGS, weights)
     visible_bst = jnp.broadcast_to(jnp.tril(jnp.ones((6, 6), bool)), (2, 6, 6))
     position_bs = jnp.broadcast_to(jnp.arange(6), (2, 6))
-    return qwen.logits(qwen(qwen.embed(TOKENS), position_bs, visible_bst, adapters=adapters, lora=lora))
+    return qwen.logits(qwen(qwen.embed(TOKENS), position_bs, visible_bst, tuning=adapters and Tuning(adapters, lora)))
 
 
 def peft_model(folder):

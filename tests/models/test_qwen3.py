@@ -1,7 +1,6 @@
 """Qwen3 without the reference implementation: literal numbers, a slow twin, laws of positions, visibility and cache."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from lts_jax.errors import UserError
-from lts_jax.models.lora import LoraSettings, init_adapters, num_parameters
+from lts_jax.models.lora import LoraSettings, Tuning, init_adapters, num_parameters
 from lts_jax.models.qwen3 import (
     KeyValues,
     Qwen3Settings,
@@ -55,13 +54,13 @@ def adapters():
     return jax.tree.map(lambda leaf: leaf + 0.1, made)  # B is zero at first, which would test nothing
 
 
-@partial(jax.jit, static_argnames="lora")
+@jax.jit
 def forward(qwen, embeds_bsw, position_bs, visible_bst, **options):
     """The compiled network; a module is a pytree."""
     return qwen(embeds_bsw, position_bs, visible_bst, **options)
 
 
-@partial(jax.jit, static_argnames="lora")
+@jax.jit
 def extend(qwen, embeds_bsw, position_bs, visible_bst, **options):
     """The same, with the new tokens' keys and values."""
     return qwen.extend(embeds_bsw, position_bs, visible_bst, **options)
@@ -130,7 +129,7 @@ def test_it_equals_the_slow_twin_with_any_positions_and_visibility(changes):
 def test_what_a_cache_holds_need_not_be_run_again(qwen, adapters):
     position_bs, visible_bst = causal(2, 7)
     embeds_bsw = qwen.embed(jnp.arange(14).reshape(2, 7) % 11)
-    options = {"adapters": adapters, "lora": LORA}
+    options = {"tuning": Tuning(adapters, LORA)}
     whole, whole_kv = extend(qwen, embeds_bsw, position_bs, visible_bst, **options)
     _, first = extend(qwen, embeds_bsw[:, :4], position_bs[:, :4], visible_bst[:, :4, :4], **options)
     # Two places of the cache are empty: filled with rubbish, and not visible.
@@ -198,7 +197,7 @@ def test_rematerialisation_and_unrolling_change_neither_loss_nor_gradient(change
     def loss(adapters, settings):
         qwen = with_weights(settings, formula_weights(settings))
         embeds_bsw = qwen.embed(jnp.array([[1, 2, 3, 4]]))
-        return jnp.sum(qwen(embeds_bsw, position_bs, visible_bst, adapters=adapters, lora=LORA) ** 3)
+        return jnp.sum(qwen(embeds_bsw, position_bs, visible_bst, tuning=Tuning(adapters, LORA)) ** 3)
 
     step = jax.jit(jax.value_and_grad(loss), static_argnums=1)
     jax.tree.map(
@@ -263,11 +262,6 @@ def test_the_paper_s_controller_has_596_049_920_weights():
     151,936 * 1024 + 28 * (1024 * (2048 + 1024 + 1024) + 2048 * 1024 + 3 * 1024 * 3072 + 2 * 1024 + 2 * 128) + 1024.
     """
     assert num_parameters(abstract_weights(Qwen3Settings())) == 596_049_920
-
-
-def test_adapters_without_their_settings_are_refused(qwen, adapters):
-    with pytest.raises(ValueError, match="expected their LoraSettings"):
-        qwen(qwen.embed(jnp.array([[1]])), *causal(1, 1), adapters=adapters)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lts_jax.errors import UserError
 from lts_jax.models.lora import LoraSettings, num_parameters
-from lts_jax.models.policy_network import Frozen, Joined
+from lts_jax.models.policy_network import CachedDecision, Frozen, Joined
 from lts_jax.models.qwen3 import Qwen3Settings, init_weights
 from lts_jax.models.qwen3_controller import packed_layout, qwen3_controller
 from lts_jax.models.qwen3_soft_tokens import ControllerSettings
@@ -119,12 +119,12 @@ def test_a_cache_that_grows_key_by_key_decides_as_a_whole_forward(network, param
     start, advance, whole = map(jax.jit, (network.cache.start, network.cache.step, network.decision_logits))
     cache = network.cache.empty(2, capacity)
     for row in range(2):
-        cache = start(joined, cache, row, query[row], keys[row], 0)
+        cache = start(joined, cache, row, query[row], keys[row])
     held = np.zeros(2, np.int32)
     for has_new in ([True, False], [True, True], [False, True], [False, False], [True, True]):
         step = generator.normal(size=(2, 3, WIDTH)).astype(np.float32)
         new = np.stack([keys[row, held[row]] for row in range(2)])
-        logits, made = advance(joined, cache, held, new, np.array(has_new), step)
+        logits, made = advance(joined, cache, CachedDecision(held, new, np.array(has_new), step))
         cache = network.cache.append(cache, made, np.arange(2), held, np.array(has_new))
         held = held + np.array(has_new, np.int32)
         expected = whole(joined, query, keys, held, step)
@@ -149,7 +149,7 @@ def test_the_base_is_an_argument_and_no_parameter(network, params):
     step, keys = jnp.ones((3, WIDTH)), jnp.ones((NUM_KEYS, WIDTH))
 
     def logits(trained, frozen):
-        return network.decision_logits(network.joined(trained, frozen), step[0], keys, jnp.int32(2), step)
+        return network.decision_logits(network.join(trained, frozen), step[0], keys, jnp.int32(2), step)
 
     program = jax.make_jaxpr(logits)(params, network.frozen_arrays)
     assert sum(np.size(constant) for constant in program.consts) < QWEN3.width * 8  # no weights among them
@@ -157,7 +157,7 @@ def test_the_base_is_an_argument_and_no_parameter(network, params):
     adapters = 2 * 2 * ((16 + 16) + (16 + 8) + (16 + 8) + (16 + 16))
     assert num_parameters(network.init(jax.random.key(0))) == adapters + 3 * WIDTH * QWEN3.width
     with pytest.raises(ValueError, match="expected the frozen arrays of its base"):
-        network.joined(params)
+        network.join(params)
 
 
 def test_sizes_of_the_papers_controller():

@@ -11,7 +11,7 @@ import sys
 from lts_jax.admission.rules import admit_all
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.simulated import SimulatedModel
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings
@@ -26,7 +26,7 @@ def collect(model, budget, folder, **kwargs):
     """Twenty-four rollouts of two teams, sixteen at a time."""
     parts = RolloutParts(model, almanac_tools(0), admit_all(), budget=budget, price=PRICE, **kwargs)
     tasks = almanac_tasks(0, "train", NUM_TASKS)
-    return collect_groups(tasks, parts, SETTINGS, COLLECT, seed=0, iteration=0, folder=folder)
+    return collect_groups(tasks, parts, SETTINGS, COLLECT, Iteration(0, 0), folder)
 
 
 def live(url: str, folder: str) -> None:

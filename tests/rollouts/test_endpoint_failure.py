@@ -7,7 +7,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.chat import FailureKind, ModelFailure
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import StopReason
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings
@@ -31,7 +31,7 @@ class Failing:
 def collect(model, folder):
     parts = RolloutParts(model, almanac_tools(0), RULES["all"]())
     collecting = CollectSettings(num_rollouts=1, num_in_flight=2)
-    return collect_groups(TASKS, parts, SETTINGS, collecting, seed=0, iteration=0, folder=folder)
+    return collect_groups(TASKS, parts, SETTINGS, collecting, Iteration(0, 0), folder)
 
 
 @pytest.mark.parametrize("kind", ["key_refused", "not_found", "connection", "quota", "redirect"])

@@ -13,7 +13,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.llm.recorded import ReplayModel
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Message
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import read_folder, read_rollouts
 from lts_jax.systems.world import almanac_tasks, almanac_tools
@@ -60,9 +60,8 @@ def collect(folder, model, budget=None, *, virtual_time=True, num_in_flight=4, n
         parts,
         RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=3)),
         CollectSettings(2, num_in_flight),
-        seed=0,
-        iteration=0,
-        folder=folder / "rollouts",
+        Iteration(0, 0),
+        folder / "rollouts",
     )
 
 
@@ -102,7 +101,7 @@ def test_what_an_unfinished_rollout_paid_is_counted_before_any_new_call(tmp_path
 
 
 def test_calls_that_another_run_recorded_cost_nothing_until_they_are_asked(tmp_path):
-    other = ReplayModel(tmp_path / "calls", Stopping(), name="simulated").asked_for("another run")
+    other = ReplayModel(tmp_path / "calls", Stopping(), name="simulated").with_purpose("another run")
 
     asyncio.run(other.complete(ASKED, seed=1))
     budget = Budget()
@@ -145,10 +144,10 @@ def test_a_call_that_was_prepaid_is_not_paid_again():
 
 def test_a_completion_of_another_process_is_found_by_what_it_was_asked_for(tmp_path):
     model = ReplayModel(tmp_path, Stopping(), name="simulated")
-    first = asyncio.run(model.asked_for("a").complete(ASKED, seed=1))
+    first = asyncio.run(model.with_purpose("a").complete(ASKED, seed=1))
     asyncio.run(model.complete(ASKED, seed=2))
-    assert model.recorded_for("a") == ()  # paid by this process, which has counted it
+    assert model.recordings_of("a") == ()  # paid by this process, which has counted it
     later = ReplayModel(tmp_path, name="simulated")
-    assert later.recorded_for("a") == (first,)
-    assert later.recorded_for("b") == later.recorded_for("") == ()
-    assert isinstance(first, Completion) and later.asked_for("b").name == "simulated"
+    assert later.recordings_of("a") == (first,)
+    assert later.recordings_of("b") == later.recordings_of("") == ()
+    assert isinstance(first, Completion) and later.with_purpose("b").name == "simulated"

@@ -17,7 +17,7 @@ from lts_jax.llm.chat import Completion, ModelFailure
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Answer, Coordinates, StopReason, Task, ToolResult
-from lts_jax.rollouts.collect import CollectSettings, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -142,7 +142,7 @@ def test_the_first_answer_stops_the_others_at_that_moment():
 
 def test_a_decision_sees_exactly_the_entries_committed_before_it():
     tasks, made, settings = simulated("all", 2)
-    for group in collect_groups(tasks, made, settings, CollectSettings(2, 4), seed=1, iteration=0):
+    for group in collect_groups(tasks, made, settings, CollectSettings(2, 4), Iteration(1, 0)):
         for rollout in group.rollouts:
             for decision in rollout.decisions:
                 committed = [entry for entry in rollout.entries if entry.seconds < decision.seconds]
@@ -152,7 +152,7 @@ def test_a_decision_sees_exactly_the_entries_committed_before_it():
 
 def test_nobody_pulls_before_the_entry_is_there():
     tasks, made, settings = simulated("all", 3)
-    groups = collect_groups(tasks, made, settings, CollectSettings(1, 4), seed=1, iteration=0)
+    groups = collect_groups(tasks, made, settings, CollectSettings(1, 4), Iteration(1, 0))
     pulls = [
         (pull, rollout.entries[pull.entry]) for group in groups for rollout in group.rollouts for pull in rollout.pulls
     ]
@@ -168,21 +168,21 @@ def simulated(policy, num_tasks):
 def test_a_stored_group_of_another_seed_or_size_is_refused(tmp_path):
     tasks, made, settings = simulated("none", 1)
     settings = replace(settings, num_teams=1, team=TeamSettings(max_rounds=2))
-    collect = partial(collect_groups, tasks, made, settings, iteration=0, folder=tmp_path)
-    stored = collect(CollectSettings(2), seed=5)
+    collect = partial(collect_groups, tasks, made, settings, folder=tmp_path)
+    stored = collect(CollectSettings(2), Iteration(5, 0))
     files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(UserError, match=r"seed 5\D+6"):
-        collect(CollectSettings(2), seed=6)
+        collect(CollectSettings(2), Iteration(6, 0))
     with pytest.raises(UserError, match=r"num_rollouts 2\D+3"):
-        collect(CollectSettings(3), seed=5)
-    assert collect(CollectSettings(2), seed=5) == stored
+        collect(CollectSettings(3), Iteration(5, 0))
+    assert collect(CollectSettings(2), Iteration(5, 0)) == stored
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_results_do_not_depend_on_how_many_rollouts_share_the_process():
     tasks, made, settings = simulated("random", 3)
     alone, crowd = (
-        collect_groups(tasks, made, settings, CollectSettings(2, num_in_flight), seed=5, iteration=1)
+        collect_groups(tasks, made, settings, CollectSettings(2, num_in_flight), Iteration(5, 1))
         for num_in_flight in (1, 6)
     )
     assert alone == crowd
@@ -259,10 +259,10 @@ def test_a_spent_budget_stops_a_collection_and_stores_no_half_truth(tmp_path):
     tasks, made, settings = simulated("all", 2)
     poor = replace(made, budget=Budget(BudgetSettings(max_tokens=60_000)))
     with pytest.raises(UserError, match="the budget of the run is used up"):
-        collect_groups(tasks, poor, settings, CollectSettings(1, 1), seed=1, iteration=0, folder=tmp_path)
+        collect_groups(tasks, poor, settings, CollectSettings(1, 1), Iteration(1, 0), tmp_path)
     stored = list(tmp_path.glob("*.parquet"))
     rich = replace(made, budget=Budget(BudgetSettings(max_tokens=10**9)))
-    groups = collect_groups(tasks, rich, settings, CollectSettings(1, 1), seed=1, iteration=0, folder=tmp_path)
+    groups = collect_groups(tasks, rich, settings, CollectSettings(1, 1), Iteration(1, 0), tmp_path)
     assert all(answer.stop_reason != StopReason.BUDGET for group in groups for answer in group.rollouts[0].answers)
     # What lies on disk was paid for before: a restart does not grant the budget again.
     assert rich.budget.tokens == sum(rollout.tokens for group in groups for rollout in group.rollouts)
@@ -271,14 +271,12 @@ def test_a_spent_budget_stops_a_collection_and_stores_no_half_truth(tmp_path):
 
 def test_stored_groups_of_another_policy_or_size_are_refused(tmp_path):
     tasks, made, settings = simulated("all", 1)
-    collect_groups(tasks, made, settings, CollectSettings(1), seed=1, iteration=0, folder=tmp_path)
+    collect_groups(tasks, made, settings, CollectSettings(1), Iteration(1, 0), tmp_path)
     other = replace(made, policy=RULES["random"](rate=1.0))
     with pytest.raises(UserError, match="made with policy 'all', now 'random"):
-        collect_groups(tasks, other, settings, CollectSettings(1), seed=1, iteration=0, folder=tmp_path)
+        collect_groups(tasks, other, settings, CollectSettings(1), Iteration(1, 0), tmp_path)
     with pytest.raises(UserError, match="made with num_teams 3, now 2"):
-        collect_groups(
-            tasks, made, replace(settings, num_teams=2), CollectSettings(1), seed=1, iteration=0, folder=tmp_path
-        )
+        collect_groups(tasks, made, replace(settings, num_teams=2), CollectSettings(1), Iteration(1, 0), tmp_path)
 
 
 def test_one_definition_of_the_first_finisher():

@@ -6,9 +6,9 @@ import pytest
 from small_sweep import BASE, KNOWN, Settings, small_plan
 
 from lts_jax.errors import UserError
-from lts_jax.sweeps.fields import replaced, sweep_fields, value_of
+from lts_jax.sweeps.fields import replace_fields, sweep_fields, value_of
 from lts_jax.sweeps.plan import PointSettings, SweepPlan, make_points, with_settings
-from lts_jax.sweeps.points import Axis, Range, grid, parse_axis, random_points, read_points, zipped
+from lts_jax.sweeps.points import Axis, Range, grid, parse_axis, random_points, read_points, zip_axes
 from lts_jax.sweeps.text import TextSettings
 
 WEIGHT = "learning.sparsity_weight"
@@ -93,9 +93,9 @@ def test_a_range_for_random_points_takes_no_count():
 def test_a_grid_changes_its_last_axis_fastest_and_a_list_goes_side_by_side():
     axes = [Axis("a", (1, 2)), Axis("b", ("x", "y"))]
     assert grid(axes) == ({"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "y"})
-    assert zipped(axes) == ({"a": 1, "b": "x"}, {"a": 2, "b": "y"})
+    assert zip_axes(axes) == ({"a": 1, "b": "x"}, {"a": 2, "b": "y"})
     with pytest.raises(UserError, match=r"a list needs axes of one length, got a=2, b=1"):
-        zipped([axes[0], Axis("b", ("x",))])
+        zip_axes([axes[0], Axis("b", ("x",))])
 
 
 def test_random_points_are_even_within_their_range_and_a_prefix_of_more():
@@ -181,7 +181,7 @@ def test_what_a_record_refuses_is_said_in_its_words_before_anything_runs():
 def test_values_that_are_right_only_together_are_set_together():
     """Neither six teams with four steps nor the order of the fields matters: only the result is checked."""
     for names in (("shape.num_teams", "shape.num_steps"), ("shape.num_steps", "shape.num_teams")):
-        made = replaced(BASE, KNOWN, dict.fromkeys(names, 6))
+        made = replace_fields(BASE, KNOWN, dict.fromkeys(names, 6))
         assert (made.shape.num_teams, made.shape.num_steps) == (6, 6)
         assert made.learning is BASE.learning
 
@@ -190,8 +190,8 @@ def test_settings_for_all_points():
     made = with_settings(BASE, ["learning.bonus-on=return", "shape.has_bank=false", "credit=reinforce"])
     assert made == Settings(
         credit="reinforce",
-        learning=replaced(BASE, KNOWN, {"learning.bonus_on": "return"}).learning,
-        shape=replaced(BASE, KNOWN, {"shape.has_bank": False}).shape,
+        learning=replace_fields(BASE, KNOWN, {"learning.bonus_on": "return"}).learning,
+        shape=replace_fields(BASE, KNOWN, {"shape.has_bank": False}).shape,
     )
     for given, said in (
         (["credit"], "expected field=value, got 'credit'"),

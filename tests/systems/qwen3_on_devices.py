@@ -20,7 +20,7 @@ from lts_jax.models.lora import LoraSettings, Weights
 from lts_jax.models.policy_network import Frozen, PolicyNetwork
 from lts_jax.models.qwen3 import init_weights
 from lts_jax.models.qwen3_controller import qwen3_controller
-from lts_jax.models.qwen3_mesh import device_mesh, lay
+from lts_jax.models.qwen3_mesh import device_mesh, place
 from lts_jax.models.qwen3_settings import Qwen3Settings
 from lts_jax.models.qwen3_soft_tokens import ControllerSettings
 from lts_jax.trajectory import DecisionContext, Trajectory
@@ -72,7 +72,7 @@ def flop_of_a_pass(num_data: int) -> float:
     """What the compiler counts on each of `num_data` devices for an update in two passes (it counts a loop once)."""
     mesh = device_mesh(num_data, 1)
     network, settings = (
-        over(lay(init_weights(QWEN3, jax.random.key(0)), QWEN3, mesh)),
+        over(place(init_weights(QWEN3, jax.random.key(0)), QWEN3, mesh)),
         replace(LEARNING, tasks_per_pass=4),
     )
     state = jax.device_put(init_state(network, settings, jax.random.key(1)), NamedSharding(mesh, PartitionSpec()))
@@ -86,7 +86,7 @@ def measured(division: tuple[int, int] | None, tasks_per_pass: int = 0) -> dict[
     """Two updates; the loss of each, the norm of the second gradient, and how many devices hold a part of the base."""
     weights = init_weights(QWEN3, jax.random.key(0))
     mesh = None if division is None else device_mesh(*division)
-    weights = weights if mesh is None else lay(weights, QWEN3, mesh)
+    weights = weights if mesh is None else place(weights, QWEN3, mesh)
     network, settings = over(weights), replace(LEARNING, tasks_per_pass=tasks_per_pass)
     update = make_update(network, scheme("usage_aware"), settings, mesh)
     state, losses = init_state(network, settings, jax.random.key(1)), []

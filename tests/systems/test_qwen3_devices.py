@@ -11,7 +11,7 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.models.qwen3 import init_weights
-from lts_jax.models.qwen3_mesh import device_mesh, lay
+from lts_jax.models.qwen3_mesh import device_mesh, place
 
 sys.path.insert(0, str(Path(__file__).parent))
 from qwen3_on_devices import QWEN3
@@ -44,4 +44,4 @@ def test_what_cannot_be_divided_is_one_line() -> None:
         device_mesh(3, 2)
     mesh = jax.sharding.AbstractMesh((1, 3), ("data", "model"))
     with pytest.raises(UserError, match="num_kv_heads = 4 to be a multiple of 3"):
-        lay(init_weights(QWEN3, jax.random.key(0)), QWEN3, mesh)
+        place(init_weights(QWEN3, jax.random.key(0)), QWEN3, mesh)

@@ -8,7 +8,7 @@ import pytest
 
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.records import Message, StopReason, ToolResult
-from lts_jax.teams.parallel import run_teams
+from lts_jax.teams.parallel import RaceParts, run_teams
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.team import run_team
 
@@ -27,11 +27,9 @@ def race(kit, benches, *, on_finish=None, **parallel):
         return await run_teams(
             kit.task,
             len(benches),
-            lambda team: benches[team].ports(),
+            RaceParts(lambda team: benches[team].ports(), clock, on_finish),
             TeamSettings(),
             ParallelSettings(**parallel),
-            clock,
-            on_finish,
         )
 
     return asyncio.run(run())
@@ -198,7 +196,11 @@ def test_cancelling_the_whole_run_cancels_its_teams(kit):
     async def run():
         everything = asyncio.create_task(
             run_teams(
-                kit.task, 3, lambda team: benches[team].ports(), TeamSettings(), ParallelSettings(), WaitingClock(clock)
+                kit.task,
+                3,
+                RaceParts(lambda team: benches[team].ports(), WaitingClock(clock)),
+                TeamSettings(),
+                ParallelSettings(),
             )
         )
         await clock.join([clock.spawn(clock.sleep(3.5))])
@@ -241,10 +243,9 @@ def test_a_tool_that_swallows_its_cancellation_delays_nobody_and_adds_nothing(ki
         results = await run_teams(
             kit.task,
             2,
-            lambda team: benches[team].ports(),
+            RaceParts(lambda team: benches[team].ports(), slow.clock),
             TeamSettings(),
             ParallelSettings(mode="first", grace_seconds=0.02),
-            slow.clock,
         )
         late = time.monotonic() - started
         is_over.set()
@@ -281,7 +282,11 @@ def test_wrong_settings_say_what_was_expected(kit, num_teams, parallel, said):
     async def run():
         ports = kit.Bench(kit.ScriptedModel()).ports()
         await run_teams(
-            kit.task, num_teams, lambda team: ports, TeamSettings(), ParallelSettings(**parallel), kit.TinyClock()
+            kit.task,
+            num_teams,
+            RaceParts(lambda team: ports, kit.TinyClock()),
+            TeamSettings(),
+            ParallelSettings(**parallel),
         )
 
     with pytest.raises(ValueError, match=said):

@@ -149,9 +149,9 @@ def test_values_are_pulled_before_each_ledger_and_stay(kit):
         (2, "Search for the pool."),
     ]
     first, second, third = model.seen("ledger")
-    pulled = prompts.pulled_value(7, "pool price", "It is 12.50.").content
+    pulled = prompts.value_message(7, "pool price", "It is 12.50.").content
     assert first[1] == pulled
-    assert (second[1], second[4]) == (pulled, prompts.pulled_value(8, "hours", "9 to 5").content)
+    assert (second[1], second[4]) == (pulled, prompts.value_message(8, "hours", "9 to 5").content)
     assert third[1] == pulled
     assert bench.num_forgets == 0
 
@@ -160,7 +160,7 @@ def test_values_that_do_not_persist_last_one_step(kit):
     model = kit.ScriptedModel(ledger=[kit.ledger_text(), kit.ledger_text(satisfied=True)])
     bench = kit.Bench(model, values={0: [(7, "pool price", "It is 12.50.")]})
     result = run(kit, bench, persist_values=False)
-    pulled = prompts.pulled_value(7, "pool price", "It is 12.50.")
+    pulled = prompts.value_message(7, "pool price", "It is 12.50.")
     (acting,) = model.seen("act")
     assert pulled.content in acting
     assert pulled.content not in model.seen("ledger")[1]

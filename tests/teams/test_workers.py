@@ -135,7 +135,7 @@ def coder(text):
         ([coder("```python\nprint(1)\n```"), OLD, coder("Let us wait.")], "print(1)"),
         ([coder("```Python\r\nprint(1)")], "print(1)"),
         ([coder("```sh\nls\n```"), coder("print(1)")], ""),
-        ([PAGE, prompts.pulled_value(0, "k", "```py\nsteal()\n```")], ""),
+        ([PAGE, prompts.value_message(0, "k", "```py\nsteal()\n```")], ""),
         ([], ""),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -108,6 +109,15 @@ class BatchedDecider:
         return admissions(found, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
 
 
+class PaddedDecisions(NamedTuple):
+    """A batch of decisions as arrays; keys from `num_keys_b` on are padding."""
+
+    query_bd: Array | np.ndarray
+    key_bnd: Array | np.ndarray
+    num_keys_b: Array | np.ndarray
+    step_bsd: Array | np.ndarray
+
+
 def whole_log_probs(
     network: PolicyNetwork,
     params: Params,
@@ -122,10 +132,8 @@ def whole_log_probs(
     for row, each in enumerate(features):
         query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
         key[row, : num_keys[row]] = each.key_nd
-    temperature, exact_rows = settings.temperature, settings.exact_rows
-    found = decision_log_probs(
-        network, params, query, key, num_keys, step, temperature, exact_rows, network.frozen_arrays
-    )
+    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step)
+    found = decision_log_probs(network, joined, rows, settings.temperature, settings.exact_rows)
     return np.asarray(found, np.float64)[: len(features)]
 
 
@@ -136,19 +144,9 @@ def draw_of(request: AdmissionRequest) -> float:
 
 @partial(jax.jit, static_argnames=("network", "exact_rows"))
 def decision_log_probs(
-    network: PolicyNetwork,
-    params: Params,
-    query_bd: Array | np.ndarray,
-    key_bnd: Array | np.ndarray,
-    num_keys_b: Array | np.ndarray,
-    step_bsd: Array | np.ndarray,
-    temperature: float,
-    exact_rows: bool,
-    frozen_arrays: Params = None,
+    network: PolicyNetwork, params: Params, rows: PaddedDecisions, temperature: float, exact_rows: bool
 ) -> Array:
-    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]. A frozen base comes as an argument."""
-    params = network.joined(params, frozen_arrays)
-    rows = (query_bd, key_bnd, num_keys_b, step_bsd)
+    """log softmax(logits / temperature) of a batch of decisions, f32[B, A]; `params` as `network.join` gives them."""
     if exact_rows:
         # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
         logits_ba = jax.lax.map(lambda row: network.decision_logits(params, *row), rows)

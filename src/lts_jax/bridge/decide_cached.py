@@ -25,7 +25,7 @@ from lts_jax.bridge.decide import DeciderSettings, draw_of, whole_log_probs
 from lts_jax.bridge.features import DecisionFeatures, decision_features
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
-from lts_jax.models.policy_network import DecisionCache, Params, PolicyNetwork
+from lts_jax.models.policy_network import CachedDecision, DecisionCache, Params, PolicyNetwork
 
 _CACHED, _WHOLE = 0, 1
 
@@ -126,10 +126,10 @@ class CachedDecider:
             features = [each.features for each in asked]
             log_probs = whole_log_probs(self.network, self._params, features, self.network.key_window, self.settings)
         else:
-            log_probs = self._cached(asked)
+            log_probs = self._cached_log_probs(asked)
         return admissions(log_probs, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
 
-    def _cached(self, asked: Sequence[_Asked]) -> np.ndarray:
+    def _cached_log_probs(self, asked: Sequence[_Asked]) -> np.ndarray:
         """Rounds of one call each: a row that lacks keys catches up one a round, and decides when it has them all."""
         found: dict[int, np.ndarray] = {}
         while len(found) < len(asked):
@@ -176,9 +176,7 @@ class CachedDecider:
     def _start(self, row: int, query_d: np.ndarray) -> None:
         if self._cache is None:
             self._cache = _cache_of(self.network).empty(self._num_rows, self.network.key_window)
-        self._cache = start_row(
-            self.network, self._params, self.network.frozen_arrays, self._cache, np.int32(row), query_d
-        )
+        self._cache = start_row(self.network, self._all_params(), self._cache, np.int32(row), query_d)
 
     def _round(self, asked_of_row: dict[int, _Asked]) -> np.ndarray:
         """One call: each row reads its next key and the step. Right for those whose keys are then all read."""
@@ -197,14 +195,16 @@ class CachedDecider:
                 keys.append(asked.keys[cached])
         log_prob_ba, self._cache = step_rows(
             self.network,
-            self._params,
-            self.network.frozen_arrays,
+            self._all_params(),
             self._cache,
-            (row, num_cached, new_key, has_new, step),
+            (row, CachedDecision(num_cached, new_key, has_new, step)),
             self.settings.temperature,
             self.settings.exact_rows,
         )
         return np.asarray(log_prob_ba, np.float64)[: len(asked_of_row)]
+
+    def _all_params(self) -> Params:
+        return self.network.join(self._params, self.network.frozen_arrays)
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
@@ -221,42 +221,37 @@ def _cache_of(network: PolicyNetwork) -> DecisionCache:
 
 
 @partial(jax.jit, static_argnames=("network",), donate_argnames=("cache",))
-def start_row(network: PolicyNetwork, params: Params, frozen_arrays: Params, cache: Any, row: Any, query_d: Any) -> Any:
-    """The cache with one row that holds the query f32[D] and no key."""
+def start_row(network: PolicyNetwork, params: Params, cache: Any, row: Any, query_d: Any) -> Any:
+    """The cache with one row that holds the query f32[D] and no key; `params` as `network.join` gives them."""
     no_keys = jnp.zeros((0, query_d.shape[-1]), query_d.dtype)
-    joined = network.joined(params, frozen_arrays)
-    return _cache_of(network).start(joined, cache, row, query_d, no_keys, jnp.int32(0))
+    return _cache_of(network).start(params, cache, row, query_d, no_keys)
 
 
 @partial(jax.jit, static_argnames=("network", "exact_rows"), donate_argnames=("cache",))
 def step_rows(
     network: PolicyNetwork,
     params: Params,
-    frozen_arrays: Params,
     cache: Any,
-    rows: tuple[Any, Any, Any, Any, Any],
+    rows: tuple[Any, CachedDecision],
     temperature: float,
     exact_rows: bool,
 ) -> tuple[Array, Any]:
     """log softmax(logits / temperature) f32[B, A] of one decision for each of B rows; the cache with their new keys.
 
     Args:
-        network: with its parameters and the frozen arrays of its base.
-        params: see there.
-        frozen_arrays: see there.
+        network: one that has a cache.
+        params: as `network.join` gives them.
         cache: of all rollouts.
-        rows: row of the cache i32[B], keys in it i32[B], new key f32[B, D], whether there is one bool[B], step
-            f32[B, 3, D]. Rows beyond the cache are padding.
+        rows: row of the cache i32[B], and what is decided there. Rows beyond the cache are padding.
         temperature: of the sampling policy.
         exact_rows: whether rows are computed one after the other, so that their bits do not depend on their company.
     """
     keep = _cache_of(network)
-    joined = network.joined(params, frozen_arrays)
 
-    def decide(cache: Any, decision: tuple[Any, Any, Any, Any, Any]) -> tuple[Any, Array]:
-        row_b, num_keys_b, new_key_bd, has_new_b, step_bsd = decision
-        logits_ba, made = keep.step(joined, keep.rows(cache, row_b), num_keys_b, new_key_bd, has_new_b, step_bsd)
-        return keep.append(cache, made, row_b, num_keys_b, has_new_b), logits_ba
+    def decide(cache: Any, rows: tuple[Any, CachedDecision]) -> tuple[Any, Array]:
+        row_b, decision = rows
+        logits_ba, made = keep.step(params, keep.rows(cache, row_b), decision)
+        return keep.append(cache, made, row_b, decision.num_keys_b, decision.has_new_b), logits_ba
 
     if exact_rows:
         cache, logits_b1a = jax.lax.scan(decide, cache, jax.tree.map(lambda leaf: leaf[:, None], rows))

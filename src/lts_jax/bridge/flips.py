@@ -50,15 +50,31 @@ class FlippedPolicy:
         return replace(taken, action=action, log_prob=math.log(probability) if probability > 0.0 else -math.inf)
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayChoice:
+    """Which decisions of a group are replayed, and how.
+
+    Attributes:
+        only: replay the admissions alone, or every decision.
+        num_in_flight: replays that run side by side; changes speed, never results.
+        counter: the decider behind a learned policy, if there is one.
+    """
+
+    only: Literal["admitted", "all"] = "admitted"
+    num_in_flight: int = 64
+    counter: RolloutCounter | None = None
+
+    def __post_init__(self) -> None:
+        if self.only not in ("admitted", "all"):
+            raise UserError(f'only: expected "admitted" or "all", got {self.only!r}')
+
+
 def flip_decisions(
     group: RolloutGroup,
     parts: RolloutParts,
     settings: RolloutSettings,
     collate_settings: CollateSettings,
-    *,
-    only: Literal["admitted", "all"] = "admitted",
-    num_in_flight: int = 64,
-    counter: RolloutCounter | None = None,
+    choice: ReplayChoice | None = None,
 ) -> FlippedRollouts:
     """Rewards and seconds of every rollout of a group with one decision turned, f32[G, K, T].
 
@@ -70,28 +86,19 @@ def flip_decisions(
         parts: the model, tools and policy that made them. The budget is left alone: replays are not part of a run.
         settings: those that made them.
         collate_settings: padding, as for the group's `Trajectory`.
-        only: replay the admissions alone, or every decision.
-        num_in_flight: replays that run side by side; changes speed, never results.
-        counter: the decider behind a learned policy, if there is one.
+        choice: which decisions, by default the admissions.
 
     Raises:
         UserError: live models, or a rollout that these parts and settings do not replay to itself.
     """
-    replays = replay_flipped(group, parts, settings, only=only, num_in_flight=num_in_flight, counter=counter)
-    return collate_flipped(group, replays, collate_settings)
+    return collate_flipped(group, replay_flipped(group, parts, settings, choice), collate_settings)
 
 
 def replay_flipped(
-    group: RolloutGroup,
-    parts: RolloutParts,
-    settings: RolloutSettings,
-    *,
-    only: Literal["admitted", "all"] = "admitted",
-    num_in_flight: int = 64,
-    counter: RolloutCounter | None = None,
+    group: RolloutGroup, parts: RolloutParts, settings: RolloutSettings, choice: ReplayChoice | None = None
 ) -> Mapping[Place, Rollout]:
     """The turned rollouts themselves, by (rollout of the group, team, step). See `flip_decisions`."""
-    return replay_changed(group, parts, settings, _flipped, only=only, num_in_flight=num_in_flight, counter=counter)
+    return replay_changed(group, parts, settings, _flip, choice)
 
 
 def replay_changed(
@@ -99,18 +106,14 @@ def replay_changed(
     parts: RolloutParts,
     settings: RolloutSettings,
     change: Callable[[RolloutParts, int, int], RolloutParts],
-    *,
-    only: Literal["admitted", "all"] = "admitted",
-    num_in_flight: int = 64,
-    counter: RolloutCounter | None = None,
+    choice: ReplayChoice | None = None,
 ) -> Mapping[Place, Rollout]:
     """One replay per decision, with the parts that `change(parts, team, step)` makes for it.
 
     `change` is called once a replay, so that what it makes may hold the state of that replay. Arguments and errors
     otherwise as in `flip_decisions`.
     """
-    if only not in ("admitted", "all"):
-        raise UserError(f'only: expected "admitted" or "all", got {only!r}')
+    choice = choice or ReplayChoice()
     if not parts.virtual_time or any(rollout.clock != "virtual" for rollout in group.rollouts):
         raise UserError(
             "replaying a decision needs simulated teams on a virtual clock: a live model meets no world twice"
@@ -135,13 +138,13 @@ def replay_changed(
         partial(replay, index, place)
         for index, rollout in enumerate(group.rollouts)
         if rollout_counts(rollout)
-        for place in (None, *_places(rollout, only))
+        for place in (None, *_places(rollout, choice.only))
     ]
-    run_to_end(run_side_by_side(runs, num_in_flight, counter, _forget))
+    run_to_end(run_side_by_side(runs, choice.num_in_flight, choice.counter, _forget))
     return replays
 
 
-def _flipped(parts: RolloutParts, team: int, step: int) -> RolloutParts:
+def _flip(parts: RolloutParts, team: int, step: int) -> RolloutParts:
     return replace(parts, policy=FlippedPolicy(parts.policy, team, step))
 
 

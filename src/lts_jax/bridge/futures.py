@@ -9,17 +9,30 @@ A re-rollout for `local_group` is no pair: there the policy draws anew too, begi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
 
 from lts_jax.admission.policy import Admission, AdmissionPolicy, AdmissionRequest
 from lts_jax.bridge.collate import CollateSettings, Place, collate_regrouped
-from lts_jax.bridge.flips import FlippedPolicy, replay_changed
+from lts_jax.bridge.flips import FlippedPolicy, ReplayChoice, replay_changed
 from lts_jax.llm.chat import Ask, ChatModel, Completion
 from lts_jax.records import Message, Rollout, RolloutGroup
-from lts_jax.rollouts.collect import RolloutCounter
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.seeds import coordinate_seed
 from lts_jax.trajectory import RegroupedRollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Future:
+    """Which future of a decision.
+
+    Attributes:
+        number: futures of one number meet the same replies where they can.
+        flip: the decision is turned; by default it is taken as it was.
+        redraws: the policy's draws are fresh too, from the decision itself on: another rollout from the same state.
+    """
+
+    number: int
+    flip: bool = False
+    redraws: bool = False
 
 
 @dataclass(slots=True)
@@ -28,8 +41,7 @@ class _Fork:
 
     team: int
     step: int
-    future: int
-    redraws: bool  # whether the policy's draws are fresh too, the decision's own first
+    future: Future
     passed: bool = False
 
 
@@ -40,7 +52,7 @@ class _ForkedPolicy:
 
     @property
     def name(self) -> str:
-        return f"{self.policy.name}, future {self.fork.future} of team {self.fork.team}, step {self.fork.step}"
+        return f"{self.policy.name}, future {self.fork.future.number} of team {self.fork.team}, step {self.fork.step}"
 
     @property
     def listing_window(self) -> int | None:
@@ -49,8 +61,8 @@ class _ForkedPolicy:
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
         fork, coordinates = self.fork, request.coordinates
         is_here = (request.step.team, request.step.step) == (fork.team, fork.step)
-        if fork.redraws and (fork.passed or is_here):
-            seed = coordinate_seed(coordinates.seed, "future", fork.future)
+        if fork.future.redraws and (fork.passed or is_here):
+            seed = coordinate_seed(coordinates.seed, "future", fork.future.number)
             request = replace(request, coordinates=replace(coordinates, seed=seed))
         admission = await self.policy.decide(request, ask)
         fork.passed |= is_here
@@ -67,7 +79,7 @@ class _ForkedModel:
         return self.model.name
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
-        seed = coordinate_seed(seed, "future", self.fork.future) if self.fork.passed else seed
+        seed = coordinate_seed(seed, "future", self.fork.future.number) if self.fork.passed else seed
         return await self.model.complete(messages, seed=seed, json_reply=json_reply)
 
 
@@ -76,29 +88,16 @@ def regroup_decisions(
     parts: RolloutParts,
     settings: RolloutSettings,
     collate_settings: CollateSettings,
+    choice: ReplayChoice | None = None,
     *,
     num_futures: int,
-    only: Literal["admitted", "all"] = "admitted",
-    num_in_flight: int = 64,
-    counter: RolloutCounter | None = None,
 ) -> RegroupedRollouts:
     """Rewards of `num_futures` re-rollouts from right before each decision, which is drawn anew. f32[G, M, K, T].
 
     NaN as in `flips.flip_decisions`, whose arguments and errors these are.
     """
     futures = [
-        replay_future(
-            group,
-            parts,
-            settings,
-            number,
-            flip=False,
-            redraws=True,
-            only=only,
-            num_in_flight=num_in_flight,
-            counter=counter,
-        )
-        for number in range(num_futures)
+        replay_future(group, parts, settings, Future(number, redraws=True), choice) for number in range(num_futures)
     ]
     return collate_regrouped(group, futures, collate_settings)
 
@@ -107,23 +106,14 @@ def replay_future(
     group: RolloutGroup,
     parts: RolloutParts,
     settings: RolloutSettings,
-    future: int,
-    *,
-    flip: bool,
-    redraws: bool = False,
-    only: Literal["admitted", "all"] = "admitted",
-    num_in_flight: int = 64,
-    counter: RolloutCounter | None = None,
+    future: Future,
+    choice: ReplayChoice | None = None,
 ) -> Mapping[Place, Rollout]:
-    """Future number `future` of each decision, taken as it was or turned; both meet the same replies where they can.
-
-    With `redraws` the policy's draws are fresh too, from the decision itself on: another rollout from the same state.
-    """
-    change = partial(_forked, future=future, flip=flip, redraws=redraws)
-    return replay_changed(group, parts, settings, change, only=only, num_in_flight=num_in_flight, counter=counter)
+    """One future of each decision. Other arguments and errors as in `flips.flip_decisions`."""
+    return replay_changed(group, parts, settings, partial(_fork_parts, future=future), choice)
 
 
-def _forked(parts: RolloutParts, team: int, step: int, *, future: int, flip: bool, redraws: bool) -> RolloutParts:
-    fork = _Fork(team, step, future, redraws)
-    policy = FlippedPolicy(parts.policy, team, step) if flip else parts.policy
+def _fork_parts(parts: RolloutParts, team: int, step: int, *, future: Future) -> RolloutParts:
+    fork = _Fork(team, step, future)
+    policy = FlippedPolicy(parts.policy, team, step) if future.flip else parts.policy
     return replace(parts, policy=_ForkedPolicy(policy, fork), model=_ForkedModel(parts.model, fork))

@@ -46,7 +46,7 @@ def bonus_by_origin(
     found: dict[str, OriginCredit] = {}
     for rollout in filter(rollout_counts, rollouts):
         pays = rollout.reward_agg + first_weight * rollout.reward_first > 0.0
-        used = _used(rollout, own_pulls_count)
+        used = _used_entries(rollout, own_pulls_count)
         paid = [usage_weight * (pays and entry.entry in used) for entry in rollout.entries]
         _add(found, rollout.entries, used, paid, by)
     return dict(sorted(found.items()))
@@ -73,11 +73,11 @@ def credit_by_origin(
         for rollout, credit_kt in zip(group.rollouts, credit_gkt, strict=True):
             if rollout_counts(rollout):
                 paid = [float(credit_kt[entry.team][entry.step]) for entry in rollout.entries]
-                _add(found, rollout.entries, _used(rollout, own_pulls_count), paid, by)
+                _add(found, rollout.entries, _used_entries(rollout, own_pulls_count), paid, by)
     return dict(sorted(found.items()))
 
 
-def _used(rollout: Rollout, own_pulls_count: bool) -> frozenset[int]:
+def _used_entries(rollout: Rollout, own_pulls_count: bool) -> frozenset[int]:
     return used_by_any(rollout.pulls) if own_pulls_count else used_by_others(rollout.pulls)
 
 

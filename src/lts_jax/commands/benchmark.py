@@ -21,7 +21,15 @@ from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_json
-from lts_jax.systems.comparison import LEARNED, MATCHED, REFERENCE, ComparisonSettings, held_out_tasks, train_tasks
+from lts_jax.systems.comparison import (
+    LEARNED,
+    MATCHED,
+    REFERENCE,
+    ComparisonSettings,
+    TrainedPolicy,
+    held_out_tasks,
+    train_tasks,
+)
 from lts_jax.systems.estimate import estimate, estimate_text
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
@@ -71,7 +79,7 @@ def run(command: Command) -> None:
     training, settings = settings_of(command)
     tasks = held_out_tasks(training, settings)
     make_parts(training).check_world()
-    trained_on = _trained_on(command)
+    trained_on = _training_tasks(command)
     refuse_leak(trained_on, tasks)
     expected = estimate(training, settings, _existing(command.run))
     answers = "scored here" if any(task.answer is not None for task in tasks) else "answers withheld: a submission file"
@@ -82,8 +90,8 @@ def run(command: Command) -> None:
     )
     folder = open_run(command.run, training)
     with working_in(folder):
-        paid = replace(training, model=recorded_in(folder, training.model))
-        policy = _learned(command, paid, folder)
+        paid = replace(training, model=record_in(folder, training.model))
+        policy = _learned_policy(command, paid, folder)
         print(run_lines(folder, paid, settings, policy, trained_on))
 
 
@@ -101,7 +109,8 @@ def run_lines(
     """
     budget = Budget(training.model.budget)
     try:
-        evaluate_lines(folder, training, settings, policy, trained_on=trained_on, budget=budget)
+        trained = None if policy is None else TrainedPolicy(policy, trained_on)
+        evaluate_lines(folder, training, settings, trained, budget=budget)
     except UserError:
         if _is_used_up(budget) and any((folder.evaluation / REFERENCE).glob("*.parquet")):
             print(write_report(folder))
@@ -139,7 +148,7 @@ def settings_of(command: Command) -> tuple[TrainSettings, ComparisonSettings]:
     return training, replace(command.rules, policies=tuple(dict.fromkeys(policies)), evaluation=evaluation)
 
 
-def recorded_in(folder: RunFolder, model: ModelSettings) -> ModelSettings:
+def record_in(folder: RunFolder, model: ModelSettings) -> ModelSettings:
     """The model with its finished calls kept in the run folder, unless it is simulated or they are kept elsewhere."""
     if model.is_simulated or model.record_folder is not None:
         return model
@@ -150,11 +159,11 @@ def _existing(path: Path) -> RunFolder | None:
     return RunFolder(path) if path.exists() else None
 
 
-def _trained_on(command: Command) -> tuple[Task, ...]:
+def _training_tasks(command: Command) -> tuple[Task, ...]:
     return () if command.controller is None else train_tasks(read_settings(command.controller, TrainSettings))
 
 
-def _learned(command: Command, training: TrainSettings, folder: RunFolder) -> LearnedPolicy | None:
+def _learned_policy(command: Command, training: TrainSettings, folder: RunFolder) -> LearnedPolicy | None:
     """The controller, which must be the one that the run was begun with."""
     if command.controller is None:
         return None

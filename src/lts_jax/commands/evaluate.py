@@ -1,19 +1,17 @@
 """`lts evaluate`: compare a trained controller with every rule on held-out tasks, and write the report."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
 from lts_jax.commands.submissions import write_submissions
 from lts_jax.llm.budget import Budget
-from lts_jax.records import Rollout, Task
-from lts_jax.systems.comparison import LEARNED, ComparisonSettings, held_out_tasks, run_comparison
+from lts_jax.records import Rollout
+from lts_jax.systems.comparison import LEARNED, ComparisonSettings, TrainedPolicy, held_out_tasks, run_comparison
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings, working_in
 from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
@@ -41,19 +39,18 @@ def run(command: Command) -> None:
 
 def evaluate_in(folder: RunFolder, training: TrainSettings | RunParts, settings: ComparisonSettings) -> None:
     """Run the comparison in an open run folder with a progress bar."""
-    learned = None
+    trained = None
     if LEARNED in settings.policies:
-        learned = learned_policy(training, trained_params(folder, training))
-    evaluate_lines(folder, training, settings, learned)
+        trained = TrainedPolicy(learned_policy(training, trained_params(folder, training)))
+    evaluate_lines(folder, training, settings, trained)
 
 
 def evaluate_lines(
     folder: RunFolder,
     training: TrainSettings | RunParts,
     settings: ComparisonSettings,
-    learned: LearnedPolicy | None,
+    trained: TrainedPolicy | None,
     *,
-    trained_on: Sequence[Task] | None = None,
     budget: Budget | None = None,
     quiet: bool = False,
 ) -> None:
@@ -69,7 +66,7 @@ def evaluate_lines(
         def on_rollout(name: str, rollout: Rollout) -> None:
             count(rollout, name)
 
-        finished = run_comparison(folder, training, settings, learned, on_rollout, trained_on=trained_on, budget=budget)
+        finished = run_comparison(folder, training, settings, trained, on_rollout, budget=budget)
     for path in write_submissions(folder.path, tasks, finished):
         if quiet:
             continue

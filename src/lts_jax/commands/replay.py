@@ -14,7 +14,7 @@ from lts_jax.logs.replay_measures import replay_measures
 from lts_jax.logs.replay_settings import ReplaySettings
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.records import Rollout
-from lts_jax.rollouts.collect import RolloutCounter
+from lts_jax.rollouts.collect import CollectSettings, Iteration, RolloutCounter
 from lts_jax.rollouts.store import write_rollouts
 
 
@@ -63,15 +63,8 @@ def run(command: Command) -> None:
     baseline: list[Rollout] = []
     print(f"{'policy':29}  stored   read  wrong   runtime    saved  saved %  team-seconds saved %")
     for policy, counter in _policies(command):
-        groups = replay_groups(
-            imported.tasks,
-            policy,
-            command.replay,
-            num_rollouts=command.num_rollouts,
-            seed=command.seed,
-            iteration=0,
-            counter=counter,
-        )
+        iteration, collecting = Iteration(command.seed, 0, counter), CollectSettings(command.num_rollouts)
+        groups = replay_groups(imported.tasks, policy, command.replay, collecting, iteration)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         baseline = baseline or rollouts
         print(_row(policy.name, replay_measures(rollouts, baseline)))

@@ -103,12 +103,12 @@ def short_help(command: str, does: str) -> str:
     width = max(map(len, left))
     lines = [f"usage: lts {command} [--setting value ...]", "", does[:1].upper() + does[1:], ""]
     for name, (_, _, default, meaning) in zip(left, rows, strict=True):
-        lines += _wrapped(f"  {name:<{width}}  ", f"{meaning} [{default}]" if default else meaning)
+        lines += _wrap(f"  {name:<{width}}  ", f"{meaning} [{default}]" if default else meaning)
     lines += ["", f"`lts {command} --help all` lists every setting by group; `lts parts` what can be named by a call."]
     return "\n".join(lines)
 
 
-def _wrapped(start: str, text: str) -> list[str]:
+def _wrap(start: str, text: str) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, 118, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.contract import Number, per_decision
-from lts_jax.credit.group_relative import centred, group_relative, spread
+from lts_jax.credit.group_relative import group_relative, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -46,8 +46,8 @@ def stepwise_broadcast(trajectory: Trajectory, *, step_norm: bool = False, epsil
     reward_g, counted_g = episode_return(trajectory, first_weight=0.0)
     answered_g = jnp.any(jnp.isfinite(trajectory.finish_seconds_gk), axis=1)
     terminal_g = jnp.where(answered_g, jnp.clip(reward_g, -1.0, 1.0), -1.0)
-    scale = spread(terminal_g, counted_g, divisor="sample", epsilon=epsilon)
-    advantage_g = centred(terminal_g, counted_g) / scale
+    scale = standard_deviation(terminal_g, counted_g, divisor="sample", epsilon=epsilon)
+    advantage_g = subtract_mean(terminal_g, counted_g) / scale
     if step_norm:
         advantage_g /= jnp.maximum(jnp.sum(trajectory.decision_mask_gkt, axis=(1, 2)), 1)
     return per_decision(advantage_g, trajectory, counted_g)

@@ -133,16 +133,18 @@ def _one_group(num_teams: int, num_steps: int) -> Trajectory:
         "decision_mask_gkt": decided,
         "rollout_mask_g": np.array([True, True, True, False]),
         "value_gkt": np.where(decided, rng.random(shape), np.nan),
-        "flipped": FlippedRollouts(*(_replayed(rng, decided, shape) for _ in range(3))),
+        "flipped": FlippedRollouts(*(_replay_numbers(rng, decided, shape) for _ in range(3))),
         "coalitions": Coalitions(blocks, *rewards),
-        "regrouped": RegroupedRollouts(*(_replayed(rng, decided[:, None], (*replays, *shape[1:])) for _ in range(2))),
+        "regrouped": RegroupedRollouts(
+            *(_replay_numbers(rng, decided[:, None], (*replays, *shape[1:])) for _ in range(2))
+        ),
     }
     return jax.tree.map(
         lambda array: array.astype(np.float32) if array.dtype == np.float64 else array, Trajectory(**fields)
     )
 
 
-def _replayed(rng: np.random.Generator, decided: np.ndarray, shape: tuple[int, ...]) -> Any:
+def _replay_numbers(rng: np.random.Generator, decided: np.ndarray, shape: tuple[int, ...]) -> Any:
     """Numbers of replays; the last two steps were not replayed."""
     known = decided & (np.arange(shape[-1]) < shape[-1] - 2)
     return np.where(known, rng.random(shape), np.nan)

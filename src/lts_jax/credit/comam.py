@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, admitted, check_number, per_decision
-from lts_jax.credit.group_relative import Divisor, centred, spread
+from lts_jax.credit.contract import Number, admission_mask, check_number, per_decision
+from lts_jax.credit.group_relative import Divisor, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -64,15 +64,15 @@ def comam(
         raise ValueError(f"weighting: expected adaptive, fixed, global_only or independent, got {weighting!r}")
     local_gk = jnp.zeros_like(local_gk) if weighting == "global_only" else local_weight * local_gk
     shaped_kg = (local_gk + weight_k * return_g[:, None]).T
-    deviation_kg = jax.vmap(centred, (0, None))(shaped_kg, counted_g)
-    scale_k = jax.vmap(lambda row_g: spread(row_g, counted_g, divisor=divisor, epsilon=epsilon))(shaped_kg)
+    deviation_kg = jax.vmap(subtract_mean, (0, None))(shaped_kg, counted_g)
+    scale_k = jax.vmap(lambda row_g: standard_deviation(row_g, counted_g, divisor=divisor, epsilon=epsilon))(shaped_kg)
     credit_gk = (deviation_kg / scale_k[:, None]).T
     return per_decision(credit_gk[:, :, None], trajectory, counted_g)
 
 
 def shared_fraction(trajectory: Trajectory) -> Array:
     """Share of each team's admitted steps that another team pulled, f32[G, K]; 0 where it admitted none."""
-    admitted_gkt = admitted(trajectory)
+    admitted_gkt = admission_mask(trajectory)
     pulled_gkt = admitted_gkt & (trajectory.num_other_readers_gkt > 0)
     return jnp.sum(pulled_gkt, axis=2) / jnp.maximum(jnp.sum(admitted_gkt, axis=2), 1)
 

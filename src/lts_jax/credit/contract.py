@@ -48,12 +48,12 @@ def decision_mean(value_gkt: Array, trajectory: Trajectory) -> Array:
     return total_g / jnp.maximum(jnp.sum(trajectory.decision_mask_gkt, axis=(1, 2)), 1)
 
 
-def admitted(trajectory: Trajectory) -> Array:
+def admission_mask(trajectory: Trajectory) -> Array:
     """Decisions that took the entry into the bank (action 1), bool[G, K, T]."""
     return trajectory.decision_mask_gkt & (trajectory.action_gkt == ADMIT)
 
 
-def needed(field: Field | None, scheme: str, missing: str) -> Field:
+def require(field: Field | None, scheme: str, missing: str) -> Field:
     """An optional field of the trajectory that a scheme cannot do without.
 
     Raises:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, check_number, needed, per_decision
-from lts_jax.credit.returns import combined, episode_return
+from lts_jax.credit.contract import Number, check_number, per_decision, require
+from lts_jax.credit.returns import episode_return, total_reward
 from lts_jax.trajectory import Trajectory
 
 
@@ -36,10 +36,10 @@ def gae(
     """
     check_number("discount", discount, most=1.0)
     check_number("trace_decay", trace_decay, most=1.0)
-    value_gkt = needed(trajectory.value_gkt, "gae", "value_gkt, which a controller with a value head gives")
+    value_gkt = require(trajectory.value_gkt, "gae", "value_gkt, which a controller with a value head gives")
     _, counted_g = episode_return(trajectory, first_weight=first_weight)
     agg_g = jnp.where(counted_g, trajectory.reward_agg_g, 0.0)
-    first_g = combined(jnp.zeros_like(agg_g), trajectory.reward_first_g, first_weight=first_weight)
+    first_g = total_reward(jnp.zeros_like(agg_g), trajectory.reward_first_g, first_weight=first_weight)
     decided_gkt = trajectory.decision_mask_gkt & counted_g[:, None, None]
     time_gi = jnp.where(decided_gkt, trajectory.decision_seconds_gkt, jnp.inf).reshape(len(agg_g), -1)
     order_gi = jnp.argsort(time_gi, axis=1, stable=True)  # i counts decisions by time; what was not decided comes last
@@ -50,25 +50,25 @@ def gae(
     before_first_gi = decided_gi & (time_gi <= jnp.min(trajectory.finish_seconds_gk, axis=1)[:, None])
     reward_gi = jnp.where(_last(decided_gi), agg_g[:, None], 0.0)
     reward_gi += jnp.where(_last(before_first_gi), first_g[:, None], 0.0)
-    delta_gi = reward_gi + discount * _shifted(value_gi) - value_gi
+    delta_gi = reward_gi + discount * _shift(value_gi) - value_gi
     _, advantage_ig = jax.lax.scan(
-        partial(_accumulated, discount * trace_decay), jnp.zeros_like(agg_g), delta_gi.T, reverse=True
+        partial(_accumulate, discount * trace_decay), jnp.zeros_like(agg_g), delta_gi.T, reverse=True
     )
     place_gi = jnp.argsort(order_gi, axis=1)
     advantage_gkt = jnp.take_along_axis(advantage_ig.T, place_gi, axis=1).reshape(value_gkt.shape)
     return per_decision(advantage_gkt, trajectory, counted_g)
 
 
-def _shifted(array_gi: Array) -> Array:
+def _shift(array_gi: Array) -> Array:
     """What stands one place further on; zero or false after the end."""
     return jnp.concatenate([array_gi[:, 1:], jnp.zeros_like(array_gi[:, :1])], axis=1)
 
 
 def _last(prefix_gi: Array) -> Array:
     """The last true of rows that are true up to some place."""
-    return prefix_gi & ~_shifted(prefix_gi)
+    return prefix_gi & ~_shift(prefix_gi)
 
 
-def _accumulated(decay: Number, later_g: Array, delta_g: Array) -> tuple[Array, Array]:
+def _accumulate(decay: Number, later_g: Array, delta_g: Array) -> tuple[Array, Array]:
     advantage_g = delta_g + decay * later_g
     return advantage_g, advantage_g

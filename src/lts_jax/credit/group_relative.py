@@ -31,7 +31,9 @@ def group_relative(
         f32[G, K, T].
     """
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
-    advantage_g = centred(return_g, counted_g) / spread(return_g, counted_g, divisor=divisor, epsilon=epsilon)
+    advantage_g = subtract_mean(return_g, counted_g) / standard_deviation(
+        return_g, counted_g, divisor=divisor, epsilon=epsilon
+    )
     return per_decision(advantage_g, trajectory, counted_g)
 
 
@@ -50,11 +52,11 @@ def leave_one_out(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Arra
     """
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     count = jnp.sum(counted_g)
-    advantage_g = centred(return_g, counted_g) * count / jnp.maximum(count - 1, 1)
+    advantage_g = subtract_mean(return_g, counted_g) * count / jnp.maximum(count - 1, 1)
     return per_decision(advantage_g, trajectory, counted_g)
 
 
-def centred(value_g: Array, counted_g: Array) -> Array:
+def subtract_mean(value_g: Array, counted_g: Array) -> Array:
     """value - mean over counted rollouts, f32[G]. Exactly 0 when all counted values are equal, rounding or not."""
     mean = jnp.sum(jnp.where(counted_g, value_g, 0.0)) / jnp.maximum(jnp.sum(counted_g), 1)
     lowest = jnp.min(jnp.where(counted_g, value_g, jnp.inf))
@@ -62,7 +64,7 @@ def centred(value_g: Array, counted_g: Array) -> Array:
     return jnp.where(highest > lowest, value_g - mean, 0.0)
 
 
-def spread(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: Number) -> Array:
+def standard_deviation(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: Number) -> Array:
     """Standard deviation over counted rollouts plus epsilon; 1 for divisor "none".
 
     Raises:
@@ -73,6 +75,6 @@ def spread(value_g: Array, counted_g: Array, *, divisor: Divisor, epsilon: Numbe
         raise ValueError(f'divisor: expected "population", "sample" or "none", got {divisor!r}')
     if divisor == "none":
         return jnp.ones((), value_g.dtype)
-    deviation_g = jnp.where(counted_g, centred(value_g, counted_g), 0.0)
+    deviation_g = jnp.where(counted_g, subtract_mean(value_g, counted_g), 0.0)
     degrees = jnp.sum(counted_g) - (1 if divisor == "sample" else 0)
     return jnp.sqrt(jnp.sum(deviation_g**2) / jnp.maximum(degrees, 1)) + epsilon

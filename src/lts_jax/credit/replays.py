@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, admitted, check_number, needed, per_decision
-from lts_jax.credit.group_relative import Divisor, centred, spread
-from lts_jax.credit.returns import combined, episode_return, mean_runtime
+from lts_jax.credit.contract import Number, admission_mask, check_number, per_decision, require
+from lts_jax.credit.group_relative import Divisor, standard_deviation, subtract_mean
+from lts_jax.credit.returns import episode_return, mean_runtime, total_reward
 from lts_jax.trajectory import Trajectory
 
 
@@ -35,9 +35,9 @@ def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtim
         UserError: no `flipped`.
     """
     check_number("runtime_weight", runtime_weight)
-    flipped = needed(trajectory.flipped, "counterfactual", "flipped, which replays with one decision turned give")
+    flipped = require(trajectory.flipped, "counterfactual", "flipped, which replays with one decision turned give")
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
-    flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
+    flipped_gkt = total_reward(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
     saved_gkt = (flipped.runtime_gkt - trajectory.runtime_g[:, None, None]) / mean_runtime(trajectory, counted_g)
     worth_gkt = jnp.where(runtime_weight == 0.0, 0.0, runtime_weight * saved_gkt)
     difference_gkt = return_g[:, None, None] - flipped_gkt + worth_gkt
@@ -63,12 +63,12 @@ def shapley(trajectory: Trajectory, *, first_weight: Number = 1.0) -> Array:
     Raises:
         UserError: no `coalitions`.
     """
-    coalitions = needed(trajectory.coalitions, "shapley", "coalitions, which replays with growing banks give")
+    coalitions = require(trajectory.coalitions, "shapley", "coalitions, which replays with growing banks give")
     _, counted_g = episode_return(trajectory, first_weight=first_weight)
-    value_gpc = combined(coalitions.reward_agg_gpc, coalitions.reward_first_gpc, first_weight=first_weight)
+    value_gpc = total_reward(coalitions.reward_agg_gpc, coalitions.reward_first_gpc, first_weight=first_weight)
     gain_gpc = jnp.diff(value_gpc, axis=-1)
     num_blocks = gain_gpc.shape[-1]
-    admitted_gkt = admitted(trajectory)
+    admitted_gkt = admission_mask(trajectory)
     block_gpkt = jnp.clip(coalitions.block_gpkt, 0, num_blocks - 1)
     in_block_gpktc = jax.nn.one_hot(block_gpkt, num_blocks) * admitted_gkt[:, None, :, :, None]
     share_gpc = gain_gpc / jnp.maximum(jnp.sum(in_block_gpktc, axis=(2, 3)), 1.0)
@@ -104,16 +104,16 @@ def local_group(
         UserError: no `regrouped`.
         ValueError: unknown `local_divisor`.
     """
-    regrouped = needed(trajectory.regrouped, "local_group", "regrouped, which re-rollouts from before a decision give")
+    regrouped = require(trajectory.regrouped, "local_group", "regrouped, which re-rollouts from before a decision give")
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
-    again_gmkt = combined(regrouped.reward_agg_gmkt, regrouped.reward_first_gmkt, first_weight=first_weight)
+    again_gmkt = total_reward(regrouped.reward_agg_gmkt, regrouped.reward_first_gmkt, first_weight=first_weight)
     itself_gmkt = jnp.broadcast_to(return_g[:, None, None, None], again_gmkt[:, :1].shape)
     member_gktm = jnp.moveaxis(jnp.concatenate([itself_gmkt, again_gmkt], axis=1), 1, -1)
     member_xm = member_gktm.reshape(-1, member_gktm.shape[-1])  # x: all decisions
     known_xm = jnp.isfinite(member_xm)
     member_xm = jnp.where(known_xm, member_xm, 0.0)
-    deviation_x = jax.vmap(centred)(member_xm, known_xm)[:, 0]
-    scale_x = jax.vmap(lambda value, known: spread(value, known, divisor=local_divisor, epsilon=epsilon))(
+    deviation_x = jax.vmap(subtract_mean)(member_xm, known_xm)[:, 0]
+    scale_x = jax.vmap(lambda value, known: standard_deviation(value, known, divisor=local_divisor, epsilon=epsilon))(
         member_xm, known_xm
     )
     return per_decision((deviation_x / scale_x).reshape(member_gktm.shape[:-1]), trajectory, counted_g)

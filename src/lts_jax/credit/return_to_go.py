@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision
-from lts_jax.credit.group_relative import centred
+from lts_jax.credit.group_relative import subtract_mean
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -35,9 +35,9 @@ def return_to_go(
     decided = trajectory.decision_mask_gkt & counted_g[:, None, None]
     time_gkt = jnp.where(decided, trajectory.decision_seconds_gkt, 0.0)
     first_g = jnp.min(trajectory.finish_seconds_gk, axis=1)
-    agg_gkt = _discounted(trajectory.reward_agg_g, trajectory.runtime_g, time_gkt, decay_seconds)
+    agg_gkt = _discount(trajectory.reward_agg_g, trajectory.runtime_g, time_gkt, decay_seconds)
     # A group in which no team finished has t_first = inf: nothing is cut off, and any decay leaves nothing.
-    first_gkt = first_weight * _discounted(trajectory.reward_first_g, first_g, time_gkt, decay_seconds)
+    first_gkt = first_weight * _discount(trajectory.reward_first_g, first_g, time_gkt, decay_seconds)
     before_first = time_gkt <= first_g[:, None, None]
     counted_first = before_first & jnp.isfinite(first_gkt)
     to_go_gkt = jnp.where(decided, agg_gkt + jnp.where(counted_first, first_gkt, 0.0), 0.0)
@@ -46,10 +46,10 @@ def return_to_go(
     has_decisions_g = jnp.any(decided, axis=(1, 2))
     mean_g = decision_mean(to_go_gkt, trajectory)
     within_gkt = to_go_gkt - mean_g[:, None, None]
-    return per_decision(centred(mean_g, has_decisions_g)[:, None, None] + within_gkt, trajectory, counted_g)
+    return per_decision(subtract_mean(mean_g, has_decisions_g)[:, None, None] + within_gkt, trajectory, counted_g)
 
 
-def _discounted(reward_g: Array, when_g: Array, time_gkt: Array, decay_seconds: Number) -> Array:
+def _discount(reward_g: Array, when_g: Array, time_gkt: Array, decay_seconds: Number) -> Array:
     later_gkt = jnp.maximum(when_g[:, None, None] - time_gkt, 0.0)
     discount_gkt = jnp.where(decay_seconds == jnp.inf, 1.0, jnp.exp(-later_gkt / decay_seconds))
     return reward_g[:, None, None] * discount_gkt

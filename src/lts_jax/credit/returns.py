@@ -8,7 +8,7 @@ from lts_jax.credit.contract import Number, check_number
 from lts_jax.trajectory import Trajectory
 
 
-def combined(reward_agg: Array, reward_first: Array, *, first_weight: Number) -> Array:
+def total_reward(reward_agg: Array, reward_first: Array, *, first_weight: Number) -> Array:
     """R = R_agg + first_weight * R_first for arrays of any one shape; at weight 0 a missing R_first does no harm."""
     check_number("first_weight", first_weight)
     return reward_agg + jnp.where(first_weight == 0.0, 0.0, first_weight * reward_first)
@@ -26,7 +26,7 @@ def episode_return(trajectory: Trajectory, *, first_weight: Number = 1.0) -> tup
         infrastructure failure and its return is a number. What does not count stays out of baselines, without credit.
     """
     chex.assert_rank([trajectory.reward_agg_g, trajectory.rollout_mask_g, trajectory.action_gkt], [1, 1, 3])
-    return_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
+    return_g = total_reward(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
     counted_g = trajectory.rollout_mask_g & jnp.isfinite(return_g)
     return jnp.where(counted_g, return_g, 0.0), counted_g
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision
-from lts_jax.credit.group_relative import Divisor, centred, group_relative, spread
+from lts_jax.credit.group_relative import Divisor, group_relative, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
@@ -67,8 +67,10 @@ def usage_aware(
         return group_relative(trajectory, first_weight=first_weight, divisor=divisor, epsilon=epsilon) + bonus_gkt
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     mean_g = return_g + decision_mean(bonus_gkt, trajectory)
-    advantage_g = centred(mean_g, counted_g)
-    scale = jnp.where(jnp.any(advantage_g != 0.0), spread(mean_g, counted_g, divisor=divisor, epsilon=epsilon), 1.0)
+    advantage_g = subtract_mean(mean_g, counted_g)
+    scale = jnp.where(
+        jnp.any(advantage_g != 0.0), standard_deviation(mean_g, counted_g, divisor=divisor, epsilon=epsilon), 1.0
+    )
     within_gkt = bonus_gkt - decision_mean(bonus_gkt, trajectory)[:, None, None]
     return per_decision((advantage_g[:, None, None] + within_gkt) / scale, trajectory, counted_g)
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout, Task
-from lts_jax.rollouts.collect import CollectSettings, RolloutCounter, collect_groups
+from lts_jax.rollouts.collect import CollectSettings, Iteration, RolloutCounter, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 
 
@@ -61,11 +61,8 @@ def evaluate(
             arm.parts,
             arm.rollout,
             collecting,
-            seed=settings.seed,
-            iteration=0,
-            folder=None if folder is None else arm_folder(folder, arm.name),
-            counter=arm.counter,
-            on_rollout=_named(on_rollout, arm.name),
+            Iteration(settings.seed, 0, arm.counter, _named(on_rollout, arm.name)),
+            None if folder is None else arm_folder(folder, arm.name),
         )
         finished[arm.name] = [rollout for group in groups for rollout in group.rollouts]
     return finished

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lts_jax.credit.returns import combined
+from lts_jax.credit.returns import total_reward
 from lts_jax.evaluation.statistics import (
     MIN_TASKS,
     UNKNOWN,
@@ -68,8 +68,8 @@ def effect_of_admission(trajectory: Trajectory, *, first_weight: float = 1.0) ->
     flipped = trajectory.flipped
     if flipped is None:
         raise ValueError("effect_of_admission needs trajectory.flipped; make it with bridge.flips.flip_decisions")
-    return_g = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
-    flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
+    return_g = total_reward(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
+    flipped_gkt = total_reward(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
     reward_effect_gkt = np.asarray(return_g, float)[..., None, None] - np.asarray(flipped_gkt, float)
     seconds_gkt = np.asarray(flipped.runtime_gkt, float) - np.asarray(trajectory.runtime_g, float)[..., None, None]
     return reward_effect_gkt, seconds_gkt

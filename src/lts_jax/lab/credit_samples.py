@@ -17,8 +17,8 @@ import numpy as np
 from jax import Array
 
 from lts_jax.credit.check import check_credit, needs
-from lts_jax.credit.contract import CreditFn, admitted
-from lts_jax.credit.returns import combined
+from lts_jax.credit.contract import CreditFn, admission_mask
+from lts_jax.credit.returns import total_reward
 from lts_jax.environments.contract import ASK, Controller, Fork, Script
 from lts_jax.environments.randomness import seed_words
 from lts_jax.environments.replays import Original, flip_decisions, with_replays
@@ -146,7 +146,7 @@ def _columns(plan: _Plan, prng_key: Array, world: Any, controller: Controller, v
     given = replace(made, flipped=flipped, value_gkt=value_gkt)
     return _effects(original, flipped, plan) | {
         "credit": {name: credit(given) for name, credit in plan.credits},
-        "is_admitted": admitted(trajectory),
+        "is_admitted": admission_mask(trajectory),
         "was_used": trajectory.used_gkt,
         "was_right": nothing_gkt > 0 if environment.is_right is None else environment.is_right(truth),
     }
@@ -155,8 +155,8 @@ def _columns(plan: _Plan, prng_key: Array, world: Any, controller: Controller, v
 def _effects(original: Original, flipped: FlippedRollouts, plan: _Plan) -> dict[str, Array]:
     """Effects of admitting against rejecting, in this rollout and expected: f32[G, K, T] each."""
     trajectory, weight = original.trajectory, plan.settings.learning.first_weight
-    return_gkt = combined(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=weight)[:, None, None]
-    flipped_gkt = combined(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=weight)
+    return_gkt = total_reward(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=weight)[:, None, None]
+    flipped_gkt = total_reward(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=weight)
     expected_reward, expected_seconds = _expected(original, plan.sampling, weight)
     return {
         "reward_effect": return_gkt - flipped_gkt,
@@ -183,7 +183,7 @@ def _expected_of_rollout(
     event_kt: Array,
     prng_key: Array,
 ) -> tuple[Array, Array]:
-    is_admitted_kt, action_kt = admitted(trajectory), trajectory.action_gkt
+    is_admitted_kt, action_kt = admission_mask(trajectory), trajectory.action_gkt
     draw_x = jax.random.uniform(jax.random.fold_in(prng_key, _PLACES), (is_admitted_kt.size,))
     place_r = jnp.argsort(jnp.where(is_admitted_kt.reshape(-1), draw_x, 2.0))[: sampling.max_future_places]
     key_m = jax.random.split(jax.random.fold_in(prng_key, _FUTURES), sampling.num_futures)
@@ -194,7 +194,7 @@ def _expected_of_rollout(
         script = Script(forced_x.reshape(action_kt.shape), Fork(event_x[place], seed_words(key)))
         trajectory, _, _ = rollout(original.environment, original.task, prng_key, original.controller, script)
         first, agg = trajectory.reward_first_g, trajectory.reward_agg_g
-        return combined(agg, first, first_weight=first_weight), trajectory.runtime_g
+        return total_reward(agg, first, first_weight=first_weight), trajectory.runtime_g
 
     over_futures = jax.vmap(played, in_axes=(None, None, 0))
     over_places = jax.vmap(over_futures, in_axes=(None, 0, None))

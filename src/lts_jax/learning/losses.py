@@ -27,7 +27,7 @@ def action_log_probs(logits: Array, *, temperature: Number) -> Array:
     return shifted - jnp.log(weight[..., 0] + weight[..., 1])[..., None]
 
 
-def taken(log_probs: Array, action: Array) -> Array:
+def log_prob_of(log_probs: Array, action: Array) -> Array:
     """The log-probability of the action: f32[...] from f32[..., A] and i32[...]."""
     if log_probs.shape[-1] == 2:  # without a lookup, which is slow in reverse
         return jnp.where(action == ADMIT, log_probs[..., ADMIT], log_probs[..., REJECT])
@@ -39,7 +39,7 @@ def policy_gradient_loss(log_probs: Array, action: Array, credit: Array) -> Arra
     chex.assert_equal_shape([action, credit])
     chex.assert_shape(log_probs, (*action.shape, None))
     chex.assert_type(action, int)
-    return -taken(log_probs, action) * jax.lax.stop_gradient(credit)
+    return -log_prob_of(log_probs, action) * jax.lax.stop_gradient(credit)
 
 
 def sparsity_loss(log_probs: Array) -> Array:

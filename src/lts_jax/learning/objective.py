@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +27,17 @@ class Totals:
     num_decisions: Array  # i32[], of counted rollouts
 
 
+class Batch(NamedTuple):
+    """What a loss is taken of; arrays with a leading task axis B."""
+
+    trajectory: Trajectory
+    context: DecisionContext
+    credit_bgkt: Array
+
+
 def totals_of(trajectory: Trajectory, *, first_weight: float) -> Totals:
     """Of a batch [B, G, ...]."""
-    counted_bg, counted_bgkt = _counted(trajectory, first_weight)
+    counted_bg, counted_bgkt = _counting_masks(trajectory, first_weight)
     return Totals(jnp.sum(counted_bg), jnp.sum(counted_bgkt))
 
 
@@ -36,9 +45,7 @@ def admission_loss(
     network: PolicyNetwork,
     settings: LearningSettings,
     params: Params,
-    trajectory: Trajectory,
-    context: DecisionContext,
-    credit_bgkt: Array,
+    batch: Batch,
     frozen_arrays: Params = None,
     totals: Totals | None = None,
 ) -> tuple[Array, Metrics]:
@@ -51,8 +58,9 @@ def admission_loss(
     Returns:
         the scalar loss, and its parts as metrics.
     """
+    trajectory, context, credit_bgkt = batch
     totals = totals or totals_of(trajectory, first_weight=settings.first_weight)
-    _, counted_bgkt = _counted(trajectory, settings.first_weight)
+    _, counted_bgkt = _counting_masks(trajectory, settings.first_weight)
     reduced = partial(
         losses.over_rollouts,
         counted_gkt=counted_bgkt,
@@ -60,7 +68,7 @@ def admission_loss(
         step_reduction=settings.step_reduction,
     )
     mean = partial(_mean, where=counted_bgkt, count=totals.num_decisions)
-    whole = network.joined(params, frozen_arrays)
+    whole = network.join(params, frozen_arrays)
     logits = network.packed_logits(whole, context)
     temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
     log_probs = losses.action_log_probs(logits, temperature=temperature)
@@ -70,7 +78,7 @@ def admission_loss(
     loss = policy_gradient + settings.sparsity_weight * sparsity
     if not (isinstance(settings.entropy_weight, float) and settings.entropy_weight == 0.0):
         loss = loss - settings.entropy_weight * entropy
-    taken = losses.taken(log_probs, trajectory.action_gkt)
+    taken = losses.log_prob_of(log_probs, trajectory.action_gkt)
     metrics = {
         "learning/loss": loss,
         "learning/policy_gradient_loss": policy_gradient,
@@ -90,7 +98,7 @@ def admission_loss(
 def credit_metrics(trajectory: Trajectory, credit_bgkt: Array, *, first_weight: float) -> Metrics:
     """What the credit of a batch looked like; arrays with a leading task axis B."""
     return_bg, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
-    _, counted_bgkt = _counted(trajectory, first_weight)
+    _, counted_bgkt = _counting_masks(trajectory, first_weight)
     admitted_bgkt = counted_bgkt & (trajectory.action_gkt == ADMIT)
     mean = _mean(credit_bgkt, counted_bgkt)
     return {
@@ -105,7 +113,7 @@ def credit_metrics(trajectory: Trajectory, credit_bgkt: Array, *, first_weight: 
     }
 
 
-def _counted(trajectory: Trajectory, first_weight: float) -> tuple[Array, Array]:
+def _counting_masks(trajectory: Trajectory, first_weight: float) -> tuple[Array, Array]:
     _, counted_bg = jax.vmap(partial(episode_return, first_weight=first_weight))(trajectory)
     return counted_bg, trajectory.decision_mask_gkt & counted_bg[..., None, None]
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
-from lts_jax.learning.objective import Metrics, admission_loss, credit_metrics, totals_of
+from lts_jax.learning.objective import Batch, Metrics, admission_loss, credit_metrics, totals_of
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, optimizer
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -77,12 +77,12 @@ def update_once(
     network, settings = learner.network, learner.settings
     if network.packed_values is not None:
         trajectory = replace(
-            trajectory, value_gkt=network.packed_values(network.joined(state.params, frozen_arrays), context)
+            trajectory, value_gkt=network.packed_values(network.join(state.params, frozen_arrays), context)
         )
     credit_bgkt = jax.vmap(learner.credit)(trajectory)
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
     (loss, metrics), gradient = _loss_and_gradient(
-        network, settings, state.params, (trajectory, context, credit_bgkt), frozen_arrays
+        network, settings, state.params, Batch(trajectory, context, credit_bgkt), frozen_arrays
     )
     gradient_x, old_x, restored = _as_vectors(learner.optimizer, gradient, state.params)
     transformation = learner.optimizer or optimizer(settings)
@@ -119,25 +119,25 @@ def _loss_and_gradient(
     network: PolicyNetwork,
     settings: LearningSettings,
     params: Params,
-    batch: tuple[Trajectory, DecisionContext, Array],
+    batch: Batch,
     frozen_arrays: Params,
 ) -> tuple[tuple[Array, Metrics], Params]:
     """Loss, metrics and gradient of a batch: at once, or summed over passes of a few tasks each."""
     slope = jax.value_and_grad(partial(admission_loss, network, settings), has_aux=True)
-    num_tasks, per_pass = batch[0].reward_agg_g.shape[0], settings.tasks_per_pass
+    num_tasks, per_pass = batch.trajectory.reward_agg_g.shape[0], settings.tasks_per_pass
     if per_pass in (0, num_tasks):
-        return slope(params, *batch, frozen_arrays)
+        return slope(params, batch, frozen_arrays)
     if num_tasks % per_pass:
         raise UserError(f"learning.tasks_per_pass: expected a divisor of {num_tasks} tasks, got {per_pass}")
-    totals = totals_of(batch[0], first_weight=settings.first_weight)
+    totals = totals_of(batch.trajectory, first_weight=settings.first_weight)
     # Every pass takes tasks from all over the batch: where a mesh divides the batch, it divides each pass as well.
     passes = jax.tree.map(lambda leaf: jnp.reshape(leaf, (per_pass, -1, *leaf.shape[1:])).swapaxes(0, 1), batch)
 
-    def add(total: Params, part: tuple[Trajectory, DecisionContext, Array]) -> tuple[Params, None]:
-        found = slope(params, *part, frozen_arrays, totals)
+    def add(total: Params, part: Batch) -> tuple[Params, None]:
+        found = slope(params, part, frozen_arrays, totals)
         return jax.tree.map(jnp.add, total, found), None
 
-    shapes = jax.eval_shape(slope, params, *jax.tree.map(lambda leaf: leaf[0], passes), frozen_arrays, totals)
+    shapes = jax.eval_shape(slope, params, jax.tree.map(lambda leaf: leaf[0], passes), frozen_arrays, totals)
     nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     return jax.lax.scan(add, nothing, passes)[0]
 

@@ -42,7 +42,7 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
         found = [choice for choice in inner if choice == value and isinstance(choice, bool) == isinstance(value, bool)]
         found += [choice for choice in inner if str(choice) == value]
         if not found:
-            raise ValueError(f"{where}: expected one of {', '.join(map(repr, inner))}, got {_shown(value)}")
+            raise ValueError(f"{where}: expected one of {', '.join(map(repr, inner))}, got {_excerpt(value)}")
         return found[0]
     if origin in (list, dict) and not inner:
         return _plain(value, origin, where)
@@ -83,7 +83,7 @@ def _plain(value: Any, kind: Any, where: str) -> Any:
         read = _read(value.strip(), kind)
         if read is not None:
             return read
-    raise ValueError(f"{where}: expected {_PLAIN[kind]}, got {_shown(value)}")
+    raise ValueError(f"{where}: expected {_PLAIN[kind]}, got {_excerpt(value)}")
 
 
 def _read(text: str, kind: type) -> Any:
@@ -97,6 +97,6 @@ def _read(text: str, kind: type) -> Any:
     return number if math.isfinite(number) else None
 
 
-def _shown(value: Any) -> str:
+def _excerpt(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."

@@ -101,9 +101,9 @@ class FolderTools:
         lines = search(self.library, query)
         found = "\n".join([f"Search results for: {query}", *lines]) if lines else f"No results found for: {query}"
         here = ToolResult(found, failed=not lines, tool="web_search")
-        return self._joined(here, "web_search", arguments) if self.searches_web else here
+        return self._join(here, "web_search", arguments) if self.searches_web else here
 
-    async def _joined(self, here: ToolResult, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
+    async def _join(self, here: ToolResult, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
         """What the folder holds, followed by what the other tools return."""
         returned = self.others(tool, arguments)
         other = await returned if inspect.isawaitable(returned) else returned
@@ -151,7 +151,7 @@ class FolderTools:
         ]
         more = [f"[{len(names) - NUM_LISTED} more; give a pattern]"] if len(names) > NUM_LISTED else []
         here = ToolResult("\n".join(names[:NUM_LISTED] + more) or f"No file matches {pattern[:200]!r}.", not names)
-        return self._joined(replace(here, tool="list_files"), "list_files", arguments)
+        return self._join(replace(here, tool="list_files"), "list_files", arguments)
 
     def _address(self, asked: str) -> str:
         """The address that a text means: as it is, percent-encoded or not, with or without the prefix; or ""."""

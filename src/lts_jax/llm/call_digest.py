@@ -24,7 +24,7 @@ def call_digest(messages: Sequence[Message], seed: int, json_reply: bool, model:
     options as one more item where there are any.
     """
     if len(messages) > _MIN_KEPT:
-        digest, request = _BEGINNINGS.hashed(messages), _json(messages[-1:])
+        digest, request = _BEGINNINGS.hash_of(messages), _json(messages[-1:])
     else:
         digest, request = _start(), _json(messages)
     more = f",{json_text(options)}" if options else ""
@@ -40,7 +40,7 @@ class _Beginnings:
         self._num_characters = 0
         self._lock = Lock()
 
-    def hashed(self, messages: Sequence[Message]) -> blake2b:
+    def hash_of(self, messages: Sequence[Message]) -> blake2b:
         """The hash of all messages but the last, with a comma behind each; the caller's own."""
         place = id(messages[1])
         kept = self._kept.get(place)  # it holds its messages, so that no other has their identity

@@ -36,7 +36,7 @@ class Journal:
             UserError: another process writes to this journal.
         """
         self.path = path
-        self._lock = _locked(path)
+        self._lock = _lock(path)
         self._file = AppendedLines(path)
         self._guard = threading.Lock()
         self._waiting: list[_Line] = []
@@ -130,7 +130,7 @@ def _settle(waiting: list[asyncio.Future[None]], failure: str) -> None:
             written.set_result(None)
 
 
-def _locked(path: Path) -> int:
+def _lock(path: Path) -> int:
     """Descriptor of the lock file beside a journal, locked until it is closed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o666)

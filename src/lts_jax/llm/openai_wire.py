@@ -11,7 +11,7 @@ from lts_jax.llm.chat import Completion, FailureKind
 from lts_jax.llm.openai_stream import is_stream, join_stream
 from lts_jax.llm.request_shape import REPLY_TOOL
 from lts_jax.llm.transport import HttpReply, Problem
-from lts_jax.llm.well_formed import well_formed
+from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.records import Message
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -22,7 +22,7 @@ _EXCERPT = 1000  # characters of an unusable reply in an error
 def wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
     """Messages as the API wants them. A name outside its pattern of 1 to 64 letters, digits, _ and - is left out."""
     return [
-        {"role": message.role, "content": well_formed(message.content)}
+        {"role": message.role, "content": replace_surrogates(message.content)}
         | ({"name": message.name} if _NAME.fullmatch(message.name) else {})
         for message in messages
     ]
@@ -50,10 +50,10 @@ def read_completion(body: bytes, messages: Sequence[Message], model: str, *, str
     usage = _get(reply, "usage")
     name = _get(reply, "model")
     return Completion(
-        reply=well_formed(text),
+        reply=replace_surrogates(text),
         prompt_tokens=_count(_get(usage, "prompt_tokens"), [message.content for message in messages]),
         completion_tokens=_count(_get(usage, "completion_tokens"), [text]),
-        model=well_formed(name)[:_MODEL_CHARACTERS] if isinstance(name, str) and name else model,
+        model=replace_surrogates(name)[:_MODEL_CHARACTERS] if isinstance(name, str) and name else model,
     )
 
 
@@ -151,7 +151,7 @@ def error_text(body: object) -> str:
 
 def one_line(text: str, num_characters: int) -> str:
     """The text on one line, cut to a number of characters, without what a terminal would obey."""
-    line = " ".join(well_formed(text).split())
+    line = " ".join(replace_surrogates(text).split())
     return "".join(character if character.isprintable() else "?" for character in line)[:num_characters]
 
 
@@ -162,7 +162,7 @@ def _content(message: object) -> str | None:
         content = "".join(texts) if texts and all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]
     if isinstance(content, str) and content:
         return content
-    called = _called(_get(message, "tool_calls"))
+    called = _call_text(_get(message, "tool_calls"))
     if called is not None:
         return called
     if content is None:
@@ -170,7 +170,7 @@ def _content(message: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _called(calls: object) -> str | None:
+def _call_text(calls: object) -> str | None:
     """What the first readable tool call says."""
     for call in calls if isinstance(calls, list) else ():
         function = _get(call, "function")

@@ -17,9 +17,9 @@ from lts_jax.errors import UserError
 from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import ChatModel, Completion, ModelFailure
 from lts_jax.llm.journal import Journal, open_journal, wait_for_writes
-from lts_jax.llm.well_formed import well_formed
+from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.records import Message
-from lts_jax.redact import environment_secrets, redacted
+from lts_jax.redact import environment_secrets, redact_text
 
 __all__ = ["JOURNAL", "RecordingModel", "ReplayModel", "call_digest", "opening"]
 
@@ -63,14 +63,14 @@ class RecordingModel:
         """`complete` for a caller that knows the call's digest. `asked_for` is written down, see `ReplayModel`."""
         journal = self.open()
         completion = await self._inner.complete(messages, seed=seed, json_reply=json_reply)
-        reply = redacted(well_formed(completion.reply), self._secrets)
+        reply = redact_text(replace_surrogates(completion.reply), self._secrets)
         if reply is not completion.reply:
             completion = replace(completion, reply=reply)
         line: dict[str, Any] = {
             "call": digest,
             "asked_model": self.name,
             "options": self.options,
-            "opening": redacted(opening(messages), self._secrets),
+            "opening": redact_text(opening(messages), self._secrets),
             "seed": seed,
         }
         if asked_for:
@@ -150,12 +150,12 @@ class ReplayModel:
         """
         return await self._complete(messages, seed, json_reply, "")
 
-    def asked_for(self, purpose: str) -> ChatModel:
+    def with_purpose(self, purpose: str) -> ChatModel:
         """The same model; what it newly records is marked with what it was asked for, e.g. the name of a rollout."""
         return _AskedFor(self, purpose)
 
-    def recorded_for(self, purpose: str) -> tuple[Completion, ...]:
-        """What earlier processes recorded under `asked_for(purpose)`; each was paid for."""
+    def recordings_of(self, purpose: str) -> tuple[Completion, ...]:
+        """What earlier processes recorded under `with_purpose(purpose)`; each was paid for."""
         return tuple(self._found.paid.get(purpose, {}).values())
 
     async def _complete(self, messages: Sequence[Message], seed: int, json_reply: bool, purpose: str) -> Completion:
@@ -198,7 +198,7 @@ class _AskedFor:
 def opening(messages: Sequence[Message]) -> str:
     """First line of the request, which says what is asked; at most 80 characters."""
     lines = messages[-1].content.split("\n", 1) if messages else [""]
-    return well_formed(lines[0][:80])
+    return replace_surrogates(lines[0][:80])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Text that every encoder accepts."""
 
 
-def well_formed(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """The text with each lone surrogate replaced by U+FFFD; anything else stays as it is.
 
     JSON may carry half of a surrogate pair as an escape; such text cannot be written as UTF-8, to a socket or a file.

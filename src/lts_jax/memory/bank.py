@@ -152,7 +152,7 @@ class MemoryBank:
             raise ValueError(f"no memory entry {entry}: the bank holds {len(self._entries)} entries, numbered from 0")
         return self._entries[entry]
 
-    def listed(
+    def list_entries(
         self, reader: int, *, window: int | None = None, include_own: bool = False, exclude: Set[int] = frozenset()
     ) -> list[MemoryEntry]:
         """The entries whose keys a team may be shown, in order of admission.

@@ -88,22 +88,22 @@ def make_encoder(
     if isinstance(encoder, CachedEncoder) and store is None:
         return encoder
     if not isinstance(encoder, str) and hasattr(encoder, "encode") and not isinstance(encoder, type):
-        return _cached(encoder, store, where)
-    return _made(encoder_part(encoder, where=where), store, where)
+        return _try_encoder(encoder, store, where)
+    return _make(encoder_part(encoder, where=where), store, where)
 
 
 @lru_cache(maxsize=4)
-def _made(part: Part, store: str | None, where: str) -> CachedEncoder:
+def _make(part: Part, store: str | None, where: str) -> CachedEncoder:
     try:
         made = part()
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     except Exception as error:
         raise UserError(f"{where}: {part.text}: making it raises {describe(error)}") from error
-    return _cached(made, store, where) if part.function not in ENCODERS.values() else _stored(made, store)
+    return _try_encoder(made, store, where) if part.function not in ENCODERS.values() else _with_store(made, store)
 
 
-def _cached(made: Any, store: str | None, where: str) -> CachedEncoder:
+def _try_encoder(made: Any, store: str | None, where: str) -> CachedEncoder:
     """An encoder of the user's own, tried on two texts."""
     name = getattr(made, "name", type(made).__name__)
     try:
@@ -113,10 +113,10 @@ def _cached(made: Any, store: str | None, where: str) -> CachedEncoder:
         raise UserError(f"{where}: {show(name)}: trying it raises {describe(error)}") from error
     if found.shape != expected or not np.isfinite(found).all():
         raise UserError(f"{where}: {show(name)}: expected finite vectors of shape {expected}, got {found.shape}")
-    return _stored(made, store)
+    return _with_store(made, store)
 
 
-def _stored(made: Any, store: str | None) -> CachedEncoder:
+def _with_store(made: Any, store: str | None) -> CachedEncoder:
     if store is not None:
         from lts_jax.memory.stored_vectors import StoredEncoder
 

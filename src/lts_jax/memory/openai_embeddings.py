@@ -1,6 +1,7 @@
 """Vectors from an OpenAI-compatible embeddings endpoint."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -9,6 +10,16 @@ import numpy as np
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.memory.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """How an embeddings endpoint is asked."""
+
+    batch_size: int = 128  # texts in one request
+    max_characters: int = 8000  # longer texts are cut
+    timeout_seconds: float = 60.0
+    max_retries: int = 4
 
 
 class OpenAIEncoder:
@@ -24,22 +35,20 @@ class OpenAIEncoder:
         base_url: str | None = None,
         api_key: str | None = None,
         *,
-        batch_size: int = 128,
-        max_characters: int = 8000,
-        timeout_seconds: float = 60.0,
-        max_retries: int = 4,
+        requests: RequestSettings | None = None,
         http_client: Any = None,
     ) -> None:
         """Prepare a client; nothing is sent yet.
 
         `dim` is the width that the model answers with. `base_url` and `api_key` default to OPENAI_BASE_URL and
-        OPENAI_API_KEY of the environment. `batch_size`: texts in one request. `max_characters`: longer texts are cut.
-        `http_client` (an `httpx2.Client`) replaces the one made here, which follows no redirects: texts and key go to
-        `base_url` alone.
+        OPENAI_API_KEY of the environment. `http_client` (an `httpx2.Client`) replaces the one made here, which follows
+        no redirects: texts and key go to `base_url` alone.
 
         Raises:
             UserError: a size below 1, or no API key anywhere.
         """
+        asked = requests or RequestSettings()
+        batch_size, max_characters = asked.batch_size, asked.max_characters
         if min(dim, batch_size, max_characters) < 1:
             raise UserError(
                 f"dim, batch_size, max_characters: expected at least 1, got {dim, batch_size, max_characters}"
@@ -50,8 +59,8 @@ class OpenAIEncoder:
             self._client = openai.OpenAI(
                 base_url=base_url,
                 api_key=api_key,
-                timeout=timeout_seconds,
-                max_retries=max_retries,
+                timeout=asked.timeout_seconds,
+                max_retries=asked.max_retries,
                 http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),
             )
         except openai.OpenAIError as error:

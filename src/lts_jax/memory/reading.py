@@ -56,7 +56,7 @@ def parse_selection(text: str) -> list[int]:
     """
     markers = list(_MARKER.finditer(text))
     if markers:
-        chosen = _bracketed(text[markers[-1].end() :])
+        chosen = _bracket_text(text[markers[-1].end() :])
     else:
         bare = _BARE_LIST.fullmatch(text)
         chosen = bare.group(1) if bare else ""
@@ -95,6 +95,19 @@ class NearestKeys:
         return [allowed[entry] for entry in sorted(kept)]
 
 
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """Which entries a team can be shown, and in what form.
+
+    `window`: see `MemoryBank.list_entries`. `quoted` shows keys as quoted data with origin and trust. `clean_values`
+    leaves invisible characters out of values.
+    """
+
+    window: int | None = None
+    quoted: bool = False
+    clean_values: bool = True
+
+
 class TeamReader:
     """One team's side of the bank: which keys it has been offered, and which values stand in its context."""
 
@@ -106,23 +119,18 @@ class TeamReader:
         settings: ReadingSettings,
         *,
         nearest: NearestKeys | None = None,
-        window: int | None = None,
-        quoted: bool = False,
-        clean_values: bool = True,
+        view: EntryView | None = None,
     ) -> None:
-        """Read `bank` as team `team`. `window`: see `MemoryBank.listed`.
+        """Read `bank` as team `team`.
 
-        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are. `quoted` shows
-        keys as quoted data with origin and trust; `clean_values` leaves invisible characters out of values.
+        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are.
         """
         self._team = team
         self._bank = bank
         self._question = question
         self._settings = settings
         self._nearest = nearest
-        self._window = window
-        self._quoted = quoted
-        self._clean_values = clean_values
+        self._view = view or EntryView()
         self._held: set[int] = set()  # entries whose value stands in the thread
         self._offered: set[int] = set()  # entries whose keys the team has been asked about
 
@@ -138,9 +146,9 @@ class TeamReader:
 
     def listing(self, instruction: str) -> list[MemoryEntry]:
         """The entries whose keys the team is shown now, in order of admission."""
-        entries = self._bank.listed(
+        entries = self._bank.list_entries(
             self._team,
-            window=self._window,
+            window=self._view.window,
             include_own=self._settings.include_own,
             exclude=frozenset() if self._settings.list_pulled_again else self._held,
         )
@@ -163,7 +171,7 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._quoted)) for entry in entries]
+        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._view.quoted)) for entry in entries]
         call = await ask("select", [*thread, prompts.select_request(self._question, lines)])
         if call.error:
             return []  # the same keys are offered again before the next step
@@ -171,17 +179,17 @@ class TeamReader:
         chosen = [entry for entry in parse_selection(call.reply) if entry in offer][
             : self._settings.max_pulled_per_step
         ]
-        return [self._pulled(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
+        return [self._pull(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
-    def _pulled(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
+    def _pull(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
-        key = shown_key(self._bank.entry(entry), quoted=self._quoted)
-        shown = cut(visible(value) if self._clean_values else value, self._settings.max_value_characters)
+        key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
+        shown = cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
         return entry, key, shown
 
 
-def _bracketed(text: str) -> str:
+def _bracket_text(text: str) -> str:
     """From the first bracket to its partner (or the end, if cut off); without brackets the rest of the line."""
     line = text.split("\n", 1)[0]
     if not text.startswith("["):

@@ -55,7 +55,7 @@ class StoredEncoder:
         keys = [self._key(text) for text in texts]
         try:
             with closing(self._open()) as database:
-                rows = self._stored(database, list(dict.fromkeys(keys)))
+                rows = self._look_up(database, list(dict.fromkeys(keys)))
                 missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in rows}
                 if missing:
                     made = np.asarray(self._inner.encode([*missing.values()]), np.float32)
@@ -78,7 +78,7 @@ class StoredEncoder:
     def _salt(self) -> bytes:
         return blake2b(self._inner.name.encode(), digest_size=32).digest()
 
-    def _stored(self, database: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
+    def _look_up(self, database: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
         found: dict[bytes, np.ndarray] = {}
         for first in range(0, len(keys), _CHUNK):
             some = keys[first : first + _CHUNK]

@@ -45,7 +45,7 @@ async def summarize_step(question: str, step: Step, ask: Ask, settings: SummaryS
     call = await ask("summarize", [request])
     if call.error:
         return rule_summary(step, settings.max_words)
-    return _cleaned(call.reply, settings.max_words) or rule_summary(step, settings.max_words)
+    return _clean(call.reply, settings.max_words) or rule_summary(step, settings.max_words)
 
 
 def rule_summary(step: Step, max_words: int) -> str:
@@ -67,7 +67,7 @@ def _telling_part(output: str) -> str:
     return output if traceback_at is None else lines[-1]
 
 
-def _cleaned(reply: str, max_words: int) -> str:
+def _clean(reply: str, max_words: int) -> str:
     """The summary inside a model's reply: fences, a "Summary:" preamble and outer quotes are taken off."""
     lines = [line for line in reply.splitlines() if not line.lstrip().startswith("```")]
     text = _PREAMBLE.sub("", one_line("\n".join(lines)).strip(_QUOTES + " "))

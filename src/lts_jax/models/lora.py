@@ -6,7 +6,7 @@ is what the gradient is taken of, so a frozen base needs no filter: it is not an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -54,6 +54,16 @@ class LoraSettings:
     def scale(self) -> float:
         """alpha / rank, the factor of the adapters' product."""
         return self.alpha / self.rank
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Tuning:
+    """Adapters as a pass applies them: with their settings, and a key that draws their dropout (None for none)."""
+
+    adapters: Adapters
+    lora: LoraSettings = field(metadata={"static": True})
+    prng_key: Array | None = None
 
 
 def target_widths(settings: Qwen3Settings) -> dict[str, tuple[int, int]]:

@@ -62,12 +62,12 @@ def load_adapters(
         if extra:
             raise UserError(f"{path}: expected adapters of {settings.num_layers} layers, found also {min(extra)}")
 
-        def stacked(target: str, part: str) -> Any:
+        def stack(target: str, part: str) -> Any:
             parts = [names[target, part, layer][0] for layer in range(settings.num_layers)]
             return jnp.asarray(np.stack([path_file.get_tensor(name).T.astype(np.float32) for name in parts]))
 
         path_file = next(iter(tensors.values())).file
-        return lora, {target: {part: stacked(target, part) for part in ("a", "b")} for target in lora.targets}
+        return lora, {target: {part: stack(target, part) for part in ("a", "b")} for target in lora.targets}
 
 
 def save_adapters(

@@ -6,7 +6,6 @@ are vmapped, not packed, so the keys of a rollout are processed again for each: 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +48,11 @@ def module_network(
         return nnx.to_pure_dict(params if fixed else nnx.state(make(nnx.Rngs(prng_key)), nnx.Param))
 
     window = int(getattr(module, "key_window", KEY_WINDOW))
-    one = partial(_one_decision, definition, window)
+
+    def one(params: Params, query_d: Array, key_nd: Array, num_keys: Array, step_3d: Array) -> Array:
+        """f32[A] of one decision; of more keys than the window the newest are shown."""
+        return nnx.merge(definition, params)(query_d, *_newest(window, key_nd, num_keys), step_3d)
+
     return PolicyNetwork(
         init=init,
         decision_logits=partial(_decision_logits, one),
@@ -59,14 +62,12 @@ def module_network(
     )
 
 
-def _one_decision(
-    definition: Any, window: int, params: Params, query_d: Array, key_nd: Array, num_keys: Array, step_3d: Array
-) -> Array:
-    """f32[A] of one decision; of more keys than the window the newest are shown."""
-    if key_nd.shape[0] > window:
-        first = jnp.clip(num_keys - window, 0, key_nd.shape[0] - window)
-        key_nd, num_keys = jax.lax.dynamic_slice_in_dim(key_nd, first, window), jnp.minimum(num_keys, window)
-    return nnx.merge(definition, params)(query_d, key_nd, num_keys, step_3d)
+def _newest(window: int, key_nd: Array, num_keys: Array) -> tuple[Array, Array]:
+    """The newest keys, at most `window`, and how many they are."""
+    if key_nd.shape[0] <= window:
+        return key_nd, num_keys
+    first = jnp.clip(num_keys - window, 0, key_nd.shape[0] - window)
+    return jax.lax.dynamic_slice_in_dim(key_nd, first, window), jnp.minimum(num_keys, window)
 
 
 def _decision_logits(one: Callable[..., Array], params: Params, *arrays: Array) -> Array:

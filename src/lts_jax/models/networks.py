@@ -114,12 +114,12 @@ def make_network(network: Network, *, where: str = "controller", **supplied: Any
             would spoil training (see `models.check`).
     """
     if isinstance(network, PolicyNetwork):
-        return _checked(network, supplied["embedding_width"], where)
+        return _check(network, supplied["embedding_width"], where)
     if isinstance(network, nnx.Module):
         own = module_network(lambda rngs: network, name=type(network).__name__, fixed=True, where=where)
-        return _checked(own, supplied["embedding_width"], where)
+        return _check(own, supplied["embedding_width"], where)
     part = network_part(network, where=where)
-    return _made(part, where, tuple(sorted(supplied.items())))
+    return _make(part, where, tuple(sorted(supplied.items())))
 
 
 def network_part(network: str | Callable[..., Any], *, where: str = "controller") -> Part:
@@ -130,7 +130,7 @@ def network_part(network: str | Callable[..., Any], *, where: str = "controller"
 
 
 @lru_cache(maxsize=64)
-def _made(part: Part, where: str, given: tuple[tuple[str, Any], ...]) -> PolicyNetwork:
+def _make(part: Part, where: str, given: tuple[tuple[str, Any], ...]) -> PolicyNetwork:
     supplied = dict(given)
     takes = parameters_of(part.function)
     fitting = {name: value for name, value in supplied.items() if name in takes and name not in part.settings}
@@ -150,10 +150,10 @@ def _made(part: Part, where: str, given: tuple[tuple[str, Any], ...]) -> PolicyN
         raise UserError(
             f"{where}: {part.text} gives a {type(made).__name__}, expected a PolicyNetwork or a Flax module"
         )
-    return made if part.function in NETWORKS.values() else _checked(made, supplied["embedding_width"], where)
+    return made if part.function in NETWORKS.values() else _check(made, supplied["embedding_width"], where)
 
 
-def _checked(network: PolicyNetwork, embedding_width: int, where: str) -> PolicyNetwork:
+def _check(network: PolicyNetwork, embedding_width: int, where: str) -> PolicyNetwork:
     if network.frozen is None:  # a base of gigabytes is not tried out here
         check_network(network, embedding_width, where=f"{where}: {show(network.name)[1:-1]}")
     return network

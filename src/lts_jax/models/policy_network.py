@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
@@ -31,6 +31,15 @@ class Joined:
     frozen: Params
 
 
+class CachedDecision(NamedTuple):
+    """One decision for each of B rows of a cache. Row b holds `num_keys` keys; `new_key`, if any, is next."""
+
+    num_keys_b: Any  # i32[B]
+    new_key_bd: Any  # f32[B, D]
+    has_new_b: Any  # bool[B]
+    step_bsd: Any  # f32[B, 3, D]
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionCache:
     """How a network keeps what it has computed of [query; keys], so that a decision costs its own tokens only.
@@ -39,19 +48,18 @@ class DecisionCache:
 
     Attributes:
         empty: (num_rows, capacity in keys) -> cache.
-        start: (params, cache, row i32[], query f32[D], keys f32[capacity, D], num_keys i32[]) -> cache with that row
-            computed anew.
+        start: (params, cache, row i32[], query f32[D], keys f32[N, D]) -> cache with that row computed anew; padding
+            comes after the keys, where none of them sees it.
         rows: (cache, row i32[B]) -> cache of these rows alone; one beyond the end gives any row.
-        step: (params, cache, num_keys i32[B], new_key f32[B, D], has_new bool[B], step f32[B, 3, D]) -> (logits
-            f32[B, A], new entries). Row b has `num_keys` keys in the cache, and where `has_new`, `new_key` after them.
+        step: (params, cache, `CachedDecision`) -> (logits f32[B, A], new entries).
         append: (cache, new entries, row i32[B], num_keys i32[B], has_new bool[B]) -> cache with the new keys of these
             rows, where there are any; a row beyond the end is left out.
     """
 
     empty: Callable[[int, int], Any]
-    start: Callable[[Params, Any, Array, Array, Array, Array], Any]
+    start: Callable[[Params, Any, Array, Array, Array], Any]
     rows: Callable[[Any, Array], Any]
-    step: Callable[[Params, Any, Array, Array, Array, Array], tuple[Array, Any]]
+    step: Callable[[Params, Any, CachedDecision], tuple[Array, Any]]
     append: Callable[[Any, Any, Array, Array, Array], Any]
 
 
@@ -90,7 +98,7 @@ class PolicyNetwork:
         """The frozen arrays, to be handed to a compiled function as an argument; None without."""
         return None if self.frozen is None else self.frozen.arrays
 
-    def joined(self, params: Params, frozen_arrays: Params = None) -> Params:
+    def join(self, params: Params, frozen_arrays: Params = None) -> Params:
         """What the network's functions take: `params` alone, or with the frozen arrays that it needs.
 
         Raises:

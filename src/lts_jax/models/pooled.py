@@ -56,7 +56,7 @@ def decision_logits(
     """f32[..., A] from query f32[..., D], padded keys f32[..., N, D], num_keys i32[...], step f32[..., 3, D]."""
     to_query = jnp.einsum("...d,...sd->...s", query, step)
     similarity = jnp.einsum("...nd,...d->...n", key, step[..., 1, :]) if settings.sees_keys else None
-    pooled_f = _pooled(settings, to_query, similarity, num_keys)
+    pooled_f = _pool(settings, to_query, similarity, num_keys)
     return _hidden(settings, params, pooled_f, step) @ params["logits"] + params["logits_bias"]
 
 
@@ -71,7 +71,7 @@ def packed_hidden(settings: PooledSettings, params: Params, context: DecisionCon
     query_rd = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width)).reshape(-1, width)
     to_query_rxs = jnp.einsum("rd,rxsd->rxs", query_rd, step_rxsd)
     similarity_rxn = _similarity(key_rnd, step_rxsd[:, :, 1]) if settings.sees_keys else None
-    pooled_rxf = _pooled(settings, to_query_rxs, similarity_rxn, num_keys_rx)
+    pooled_rxf = _pool(settings, to_query_rxs, similarity_rxn, num_keys_rx)
     return _hidden(settings, params, pooled_rxf, step_rxsd).reshape(*decisions, settings.hidden_width)
 
 
@@ -108,7 +108,7 @@ def _similarity(key_rnd: Array, summary_rxd: Array) -> Array:
     return sum(terms[1:], start=terms[0])
 
 
-def _pooled(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
+def _pool(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
     """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N], which may be left out."""
     size = jnp.log1p(num_keys.astype(jnp.float32))
     if similarity is None:

@@ -10,16 +10,16 @@ V vocabulary, X = B S.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
-from lts_jax.models.lora import TARGETS, Adapters, LoraSettings, Weights, low_rank, target_widths
+from lts_jax.models.lora import TARGETS, Tuning, Weights, low_rank, target_widths
 from lts_jax.models.qwen3_attention import attend, attend_cached, matmul_precision, visibility_bias
 from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json
 
@@ -79,14 +79,11 @@ class Qwen3(nnx.Module):
         position_bs: Array,
         visible_bst: Array,
         *,
-        adapters: Adapters | None = None,
-        lora: LoraSettings | None = None,
-        prng_key: Array | None = None,
+        tuning: Tuning | None = None,
         cache: KeyValues | None = None,
     ) -> Array:
         """States after the final norm, [B, S, W] in the compute type. The arguments are those of `extend`."""
-        options = (adapters, lora, prng_key, cache)
-        state_bsw, _ = self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: None)
+        state_bsw, _ = self._run(embeds_bsw, position_bs, visible_bst, tuning, cache, lambda state, key_values: None)
         return _rms_norm(state_bsw, self.final_norm[...], self.settings)
 
     def extend(
@@ -95,9 +92,7 @@ class Qwen3(nnx.Module):
         position_bs: Array,
         visible_bst: Array,
         *,
-        adapters: Adapters | None = None,
-        lora: LoraSettings | None = None,
-        prng_key: Array | None = None,
+        tuning: Tuning | None = None,
         cache: KeyValues | None = None,
     ) -> tuple[Array, KeyValues]:
         """States after the final norm, and the new tokens' own keys and values, for the caller to write where it wants.
@@ -107,22 +102,18 @@ class Qwen3(nnx.Module):
             position_bs: i32[B, S], position of each new token.
             visible_bst: bool[B, S, T], whether new token s sees token t; T = C cached tokens, then the S new ones. A
                 token that sees nothing gets finite values that mean nothing.
-            adapters: LoRA matrices, with `lora` their settings; None runs the base alone.
-            lora: settings of the adapters.
-            prng_key: draws the adapters' dropout; None for none.
+            tuning: LoRA matrices and their settings; None runs the base alone.
             cache: keys and values of C earlier tokens.
 
         Returns:
             [B, S, W] in the compute type, and `KeyValues` of [L, B, S, N, F].
         """
-        options = (adapters, lora, prng_key, cache)
-        state_bsw, own = self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: key_values)
+        state_bsw, own = self._run(embeds_bsw, position_bs, visible_bst, tuning, cache, lambda state, own: own)
         return _rms_norm(state_bsw, self.final_norm[...], self.settings), own
 
     def block_states(self, embeds_bsw: Array, position_bs: Array, visible_bst: Array) -> Array:
         """Output of every block of the base, [L, B, S, W]; for comparing with other implementations."""
-        options = (None, None, None, None)
-        return self._run(embeds_bsw, position_bs, visible_bst, *options, lambda state, key_values: state)[1]
+        return self._run(embeds_bsw, position_bs, visible_bst, None, None, lambda state, key_values: state)[1]
 
     def logits(self, hidden: Array, rows: Array | None = None) -> Array:
         """Logits f32[..., V] of states [..., W] after the final norm, or of the tokens `rows` i32[A]."""
@@ -143,33 +134,27 @@ class Qwen3(nnx.Module):
         embeds_bsw: Array,
         position_bs: Array,
         visible_bst: Array,
-        adapters: Adapters | None,
-        lora: LoraSettings | None,
-        prng_key: Array | None,
+        tuning: Tuning | None,
         cache: KeyValues | None,
         kept: Callable[[Array, KeyValues], Any],
     ) -> tuple[Array, Any]:
         """State after the last block, and of every block what `kept` makes of its state and its keys and values."""
-        if adapters is not None and lora is None:
-            raise ValueError("adapters: expected their LoraSettings as `lora`, got None")
         settings = self.settings
         state_bsw = embeds_bsw.astype(settings.compute_dtype)
-        rotation, bias = _rotation(position_bs, settings), visibility_bias(visible_bst)
-        layer_keys = None if prng_key is None else jax.random.split(prng_key, settings.num_layers)
+        tokens = _Tokens(*_rotation(position_bs, settings), visibility_bias(visible_bst))
+        if tuning is not None and tuning.prng_key is not None:
+            tuning = replace(tuning, prng_key=jax.random.split(tuning.prng_key, settings.num_layers))
 
         def body(state_bsw: Array, per_layer: Any) -> tuple[Array, Any]:
-            weights, pairs, layer_key, layer_cache = per_layer
-            state_bsw, key_values = _block(
-                settings, lora, weights, pairs, layer_key, state_bsw, rotation, bias, layer_cache
-            )
+            weights, layer_tuning, layer_cache = per_layer
+            state_bsw, key_values = _block(settings, weights, layer_tuning, state_bsw, tokens, layer_cache)
             return state_bsw, kept(state_bsw, key_values)
 
         # The backward pass computes again at least what is no dense product: less to keep, and no slower on a CPU.
         policy = None if settings.remat else jax.checkpoint_policies.dots_with_no_batch_dims_saveable
         body = jax.checkpoint(body, prevent_cse=False, policy=policy)
         weights = {name: param[...] for name, param in self.layers.items()}
-        per_layer = (weights, adapters or {}, layer_keys, cache)
-        return jax.lax.scan(body, state_bsw, per_layer, unroll=settings.unroll)
+        return jax.lax.scan(body, state_bsw, (weights, tuning, cache), unroll=settings.unroll)
 
 
 def with_weights(settings: Qwen3Settings, weights: Weights) -> Qwen3:
@@ -188,35 +173,44 @@ def abstract_weights(settings: Qwen3Settings) -> Weights:
     return nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: Qwen3(settings, nnx.Rngs(0)))))
 
 
+class _Tokens(NamedTuple):
+    """Where new tokens stand and what they see, the same in every layer."""
+
+    cosine: Array  # f32[B, S, 1, F / 2]
+    sine: Array
+    bias: Array
+
+
 def _block(
     settings: Qwen3Settings,
-    lora: LoraSettings | None,
     weights: Mapping[str, Array],
-    pairs: Mapping[str, Mapping[str, Array]],
-    prng_key: Array | None,
+    tuning: Tuning | None,
     state_bsw: Array,
-    rotation: tuple[Array, Array],
-    bias: Array,
+    tokens: _Tokens,
     cache: KeyValues | None,
 ) -> tuple[Array, KeyValues]:
-    """One layer. Dense products are on [B S, in] tables: faster on a CPU than batched ones."""
+    """One layer, with its own weights, adapters and dropout key.
+
+    Dense products are on [B S, in] tables: faster on a CPU than batched ones.
+    """
     num_rows, num_new, width = state_bsw.shape
     num_kv_heads, head_width = settings.num_kv_heads, settings.head_width
     precision = matmul_precision(state_bsw.dtype)
 
     def dense(target: str, input_xi: Array) -> Array:
         output_xo = jnp.dot(input_xi, weights[target], precision=precision)  # [X, out]
-        if target not in pairs or lora is None:
+        if tuning is None or target not in tuning.adapters:
             return output_xo
-        own_key = None if prng_key is None else jax.random.fold_in(prng_key, TARGETS.index(target))
-        return output_xo + low_rank(input_xi, pairs[target], lora, own_key)  # [X, out]
+        own_key = None if tuning.prng_key is None else jax.random.fold_in(tuning.prng_key, TARGETS.index(target))
+        return output_xo + low_rank(input_xi, tuning.adapters[target], tuning.lora, own_key)  # [X, out]
 
     normed_xw = _rms_norm(state_bsw, weights["attention_norm"], settings).reshape(-1, width)  # [X, W]
     q = dense("q", normed_xw).reshape(num_rows, num_new, -1, head_width)  # [B, S, N R, F]
     k = dense("k", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
     v = dense("v", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
-    q = _rotate(_rms_norm(q, weights["query_norm"], settings), rotation)  # [B, S, N R, F]
-    k = _rotate(_rms_norm(k, weights["key_norm"], settings), rotation)  # [B, S, N, F]
+    q = _rotate(_rms_norm(q, weights["query_norm"], settings), tokens)  # [B, S, N R, F]
+    k = _rotate(_rms_norm(k, weights["key_norm"], settings), tokens)  # [B, S, N, F]
+    bias = tokens.bias
     seen = attend(q, k, v, bias) if cache is None else attend_cached(q, k, v, cache.key, cache.value, bias)
     attended_xq = seen.reshape(num_rows * num_new, -1)  # [X, Q]
     state_bsw = state_bsw + dense("o", attended_xq).reshape(state_bsw.shape)  # [B, S, W]
@@ -239,9 +233,9 @@ def _rotation(position_bs: Array, settings: Qwen3Settings) -> tuple[Array, Array
     return jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
 
 
-def _rotate(heads: Array, rotation: tuple[Array, Array]) -> Array:
+def _rotate(heads: Array, tokens: _Tokens) -> Array:
     """Turn the pairs (i, i + F / 2) of each head [B, S, heads, F] by the angle of the token's position."""
-    cosine, sine = rotation
+    cosine, sine, _ = tokens
     first, second = jnp.split(heads.astype(jnp.float32), 2, axis=-1)  # [B, S, heads, F / 2]
     turned = jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
     return turned.astype(heads.dtype)

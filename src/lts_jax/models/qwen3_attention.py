@@ -44,7 +44,7 @@ def attend_cached(q: Array, k: Array, v: Array, cached_key: Array, cached_value:
     num_cached, cached_value = cached_key.shape[1], _heads_first(cached_value.astype(v.dtype))
     queries, keys = _by_head(q, k.shape[2]), (_heads_first(cached_key.astype(k.dtype)), _heads_first(k))
     logit_bnyt = jnp.concatenate([_dot(queries, key, 3, 3) for key in keys], axis=-1)  # f32[B, N, Y, T]
-    weight_bnyt = jax.nn.softmax(_biased(logit_bnyt, q.shape[-1], bias), axis=-1).astype(q.dtype)  # [B, N, Y, T]
+    weight_bnyt = jax.nn.softmax(_add_bias(logit_bnyt, q.shape[-1], bias), axis=-1).astype(q.dtype)  # [B, N, Y, T]
     from_cache = _dot(weight_bnyt[..., :num_cached], cached_value, 3, 2)  # f32[B, N, Y, F]
     from_new = _dot(weight_bnyt[..., num_cached:], _heads_first(v), 3, 2)  # f32[B, N, Y, F]
     return _by_token((from_cache + from_new).astype(q.dtype), q)
@@ -61,7 +61,7 @@ def _attend(q_bnyf: Array, k_bnsf: Array, v_bnsf: Array, bias: Array) -> Array:
 
 
 def _attend_forward(q_bnyf: Array, k_bnsf: Array, v_bnsf: Array, bias: Array) -> tuple[Array, tuple[Array, ...]]:
-    logit_bnyt = _biased(_dot(q_bnyf, k_bnsf, 3, 3), q_bnyf.shape[-1], bias)  # f32[B, N, Y, T]
+    logit_bnyt = _add_bias(_dot(q_bnyf, k_bnsf, 3, 3), q_bnyf.shape[-1], bias)  # f32[B, N, Y, T]
     highest_bny1 = jnp.max(logit_bnyt, axis=-1, keepdims=True)  # f32[B, N, Y, 1]
     power_bnyt = jnp.exp(logit_bnyt - highest_bny1)  # f32[B, N, Y, T]
     total_bny1 = jnp.sum(power_bnyt, axis=-1, keepdims=True)  # f32[B, N, Y, 1]
@@ -73,7 +73,7 @@ def _attend_forward(q_bnyf: Array, k_bnsf: Array, v_bnsf: Array, bias: Array) ->
 def _attend_backward(kept: tuple[Array, ...], out_gradient: Array) -> tuple[Array, Array, Array, Array]:
     q_bnyf, k_bnsf, v_bnsf, bias, out_bnyf, highest_bny1, total_bny1 = kept
     dtype, scale = q_bnyf.dtype, q_bnyf.shape[-1] ** -0.5
-    logit_bnyt = _biased(_dot(q_bnyf, k_bnsf, 3, 3), q_bnyf.shape[-1], bias)  # f32[B, N, Y, T]
+    logit_bnyt = _add_bias(_dot(q_bnyf, k_bnsf, 3, 3), q_bnyf.shape[-1], bias)  # f32[B, N, Y, T]
     weight_bnyt = jnp.exp(logit_bnyt - highest_bny1) / total_bny1  # f32[B, N, Y, T]
     v_gradient = _dot(weight_bnyt.astype(dtype), out_gradient, 2, 2)  # f32[B, N, S, F]
     weight_gradient = _dot(out_gradient, v_bnsf, 3, 3)  # f32[B, N, Y, T]
@@ -87,7 +87,7 @@ def _attend_backward(kept: tuple[Array, ...], out_gradient: Array) -> tuple[Arra
 _attend.defvjp(_attend_forward, _attend_backward)
 
 
-def _biased(logit_bnyt: Array, head_width: int, bias: Array) -> Array:
+def _add_bias(logit_bnyt: Array, head_width: int, bias: Array) -> Array:
     num_rows, num_heads, _, num_seen = logit_bnyt.shape
     scaled = logit_bnyt.reshape(num_rows, num_heads, -1, bias.shape[3], num_seen) * head_width**-0.5  # [B, N, R, S, T]
     return (scaled + bias).reshape(logit_bnyt.shape)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.lora import LoraSettings
+from lts_jax.models.lora import LoraSettings, Tuning
 from lts_jax.models.policy_network import Frozen, Joined, PolicyNetwork
 from lts_jax.models.qwen3 import Qwen3Settings
 from lts_jax.models.qwen3_controller_cache import decision_cache
@@ -118,8 +118,7 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
         embeds_rsw,
         position_rs,
         causal_st & is_read_rs[:, None, :],
-        adapters=params.trained["adapters"],
-        lora=shape.lora,
+        tuning=Tuning(params.trained["adapters"], shape.lora),
     )
     return answer_logits(shape, network, state_rsw[:, -1]).reshape(*lead, 2)
 
@@ -156,7 +155,7 @@ def packed_logits(shape: Shape, params: Joined, context: DecisionContext) -> Arr
     )
     position_rs, visible_rst = packed_layout(num_keys_rc, num_entries)
     network = base(shape, params)
-    state_rsw = network(embeds_rsw, position_rs, visible_rst, adapters=params.trained["adapters"], lora=shape.lora)
+    state_rsw = network(embeds_rsw, position_rs, visible_rst, tuning=Tuning(params.trained["adapters"], shape.lora))
     last_rcw = state_rsw[:, num_entries + STEP_TOKENS :: STEP_TOKENS]  # of 1 + N tokens and the triplets, every third
     return answer_logits(shape, network, last_rcw).reshape(*decisions, 2)
 

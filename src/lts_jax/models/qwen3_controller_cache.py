@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.models.policy_network import DecisionCache, Joined
+from lts_jax.models.lora import Tuning
+from lts_jax.models.policy_network import CachedDecision, DecisionCache, Joined
 from lts_jax.models.qwen3 import KeyValues
 from lts_jax.models.qwen3_soft_tokens import STEP_TOKENS, Shape, answer_logits, base, soft_tokens
 
@@ -29,11 +30,8 @@ def empty(shape: Shape, num_rows: int, capacity: int) -> KeyValues:
     return KeyValues(jnp.zeros(size, qwen3.compute_dtype), jnp.zeros(size, qwen3.compute_dtype))
 
 
-def start(
-    shape: Shape, params: Joined, cache: KeyValues, row: Array, query_d: Array, key_nd: Array, num_keys: Array
-) -> KeyValues:
-    """The cache with one row computed anew from query f32[D] and all keys f32[capacity, D] of its rollout."""
-    del num_keys  # padding comes after the keys, so no key sees it
+def start(shape: Shape, params: Joined, cache: KeyValues, row: Array, query_d: Array, key_nd: Array) -> KeyValues:
+    """The cache with one row computed anew from query f32[D] and keys f32[N, D] of its rollout, padding last."""
     embeds_sw = jnp.concatenate(
         [soft_tokens(shape, params, "query", query_d[None, None]), soft_tokens(shape, params, "key", key_nd[None])],
         axis=1,
@@ -44,8 +42,7 @@ def start(
         embeds_sw,
         jnp.arange(num_tokens)[None],
         causal_st[None],
-        adapters=params.trained["adapters"],
-        lora=shape.lora,
+        tuning=Tuning(params.trained["adapters"], shape.lora),
     )
     return jax.tree.map(lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, row, axis=1), cache, made)
 
@@ -55,19 +52,9 @@ def rows(cache: KeyValues, row_b: Array) -> KeyValues:
     return jax.tree.map(lambda leaf: jnp.take(leaf, row_b, axis=1, mode="clip"), cache)
 
 
-def step(
-    shape: Shape,
-    params: Joined,
-    cache: KeyValues,
-    num_keys_b: Array,
-    new_key_bd: Array,
-    has_new_b: Array,
-    step_bsd: Array,
-) -> tuple[Array, KeyValues]:
-    """Logits f32[B, 2] of one decision a row, and keys and values [L, B, 1, N, F] of its new key.
-
-    Row b has `num_keys_b` keys in the cache; where `has_new_b`, `new_key_bd` is the one after them.
-    """
+def step(shape: Shape, params: Joined, cache: KeyValues, decision: CachedDecision) -> tuple[Array, KeyValues]:
+    """Logits f32[B, 2] of one decision a row, and keys and values [L, B, 1, N, F] of its new key."""
+    num_keys_b, new_key_bd, has_new_b, step_bsd = decision
     num_rows, num_cached = cache.key.shape[1:3]
     new_b = has_new_b.astype(jnp.int32)
     position_bs = jnp.concatenate(
@@ -85,7 +72,7 @@ def step(
     )
     network = base(shape, params)
     state_bsw, made = network.extend(
-        embeds_bsw, position_bs, visible_bst, adapters=params.trained["adapters"], lora=shape.lora, cache=cache
+        embeds_bsw, position_bs, visible_bst, tuning=Tuning(params.trained["adapters"], shape.lora), cache=cache
     )
     return answer_logits(shape, network, state_bsw[:, -1]), jax.tree.map(lambda leaf: leaf[:, :, :1], made)
 

@@ -124,9 +124,9 @@ def _base(
 ) -> "tuple[Qwen3Settings, Frozen]":
     from lts_jax.models.policy_network import Frozen
     from lts_jax.models.qwen3 import settings_from_json
-    from lts_jax.models.qwen3_mesh import lay
+    from lts_jax.models.qwen3_mesh import place
     from lts_jax.models.weights import digest, load_weights
 
     shape = settings_from_json(folder, compute_dtype=compute_dtype, remat=remat)
     weights, devices = load_weights(folder, shape), make_mesh(mesh)
-    return shape, Frozen(weights if devices is None else lay(weights, shape, devices), digest(folder))
+    return shape, Frozen(weights if devices is None else place(weights, shape, devices), digest(folder))

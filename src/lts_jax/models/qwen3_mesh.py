@@ -38,7 +38,7 @@ def device_mesh(num_data: int, num_model: int) -> Mesh:
     return Mesh(np.array(devices[: num_data * num_model]).reshape(num_data, num_model), ("data", "model"))
 
 
-def lay(weights: Weights, settings: Qwen3Settings, mesh: Mesh) -> Weights:
+def place(weights: Weights, settings: Qwen3Settings, mesh: Mesh) -> Weights:
     """The weights, cut over the mesh.
 
     Raises:

@@ -94,8 +94,8 @@ def settings_from_json(
             raise UserError(f"{path}: {name}: expected a JSON {_JSON_NAMES[kind]}, found {config[name]!r}")
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     _refuse_what_we_have_not(path, config, rope)
-    sizes: dict[str, Any] = {ours: _needed(path, config, theirs) for ours, theirs in SIZES.items()}
-    sizes["rope_theta"] = rope["rope_theta"] if "rope_theta" in rope else _needed(path, config, "rope_theta")
+    sizes: dict[str, Any] = {ours: _require(path, config, theirs) for ours, theirs in SIZES.items()}
+    sizes["rope_theta"] = rope["rope_theta"] if "rope_theta" in rope else _require(path, config, "rope_theta")
     try:
         return Qwen3Settings(
             **sizes,
@@ -110,7 +110,7 @@ def settings_from_json(
         raise UserError(f"{path}: {error}") from None
 
 
-def _needed(path: Path, config: dict[str, Any], name: str) -> Any:
+def _require(path: Path, config: dict[str, Any], name: str) -> Any:
     if name not in config:
         raise UserError(f"{path}: expected the field {name} of a Qwen3 model, found none")
     return config[name]

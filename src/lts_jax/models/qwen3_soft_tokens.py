@@ -81,9 +81,7 @@ def base(shape: Shape, params: Joined) -> Qwen3:
         ValueError: trained parameters without the frozen ones.
     """
     if not isinstance(params, Joined):
-        raise ValueError(
-            "expected parameters joined with the frozen arrays (PolicyNetwork.joined), got the trained ones"
-        )
+        raise ValueError("expected parameters joined with the frozen arrays (PolicyNetwork.join), got the trained ones")
     return with_weights(shape.qwen3, params.frozen)
 
 

@@ -57,7 +57,7 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
         def take(name: str) -> np.ndarray:
             return tensors[name].file.get_tensor(name)
 
-        def stacked(name: str, shape: tuple[int, ...]) -> Any:
+        def stack(name: str, shape: tuple[int, ...]) -> Any:
             array = np.empty(shape, dtype)
             for layer in range(settings.num_layers):
                 array[layer] = take(f"{prefix}layers.{layer}.{LAYER_TENSORS[name]}.weight").T
@@ -67,7 +67,7 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
         weights = {name: jnp.asarray(take(f"{prefix}{theirs}.weight"), dtype) for name, theirs in OTHER_TENSORS.items()}
         if not settings.tied_embeddings:
             weights["unembedding"] = jnp.asarray(take("lm_head.weight"), dtype)
-        return {**weights, "layers": {name: stacked(name, leaf.shape) for name, leaf in shapes["layers"].items()}}
+        return {**weights, "layers": {name: stack(name, leaf.shape) for name, leaf in shapes["layers"].items()}}
 
 
 def check_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> None:

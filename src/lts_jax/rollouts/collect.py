@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
-from lts_jax.redact import environment_secrets, redacted_record
+from lts_jax.redact import environment_secrets, redact_record
 from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
 from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -45,17 +45,30 @@ class CollectSettings:
                 raise UserError(f"collect.{name}: expected at least 1, got {getattr(self, name)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One round of rollouts: what their coordinates begin with, and who is told of them.
+
+    Attributes:
+        seed: of all random numbers.
+        number: counts from 0; groups of different iterations share no random number.
+        counter: the decider behind a learned policy, if there is one.
+        on_rollout: called with each rollout as it ends.
+    """
+
+    seed: int
+    number: int
+    counter: RolloutCounter | None = None
+    on_rollout: Callable[[Rollout], None] | None = None
+
+
 def collect_groups(
     tasks: Sequence[Task],
     parts: RolloutParts,
     settings: RolloutSettings,
     collecting: CollectSettings,
-    *,
-    seed: int,
-    iteration: int,
+    iteration: Iteration,
     folder: Path | None = None,
-    counter: RolloutCounter | None = None,
-    on_rollout: Callable[[Rollout], None] | None = None,
 ) -> list[RolloutGroup]:
     """G rollouts of every task, in the order of `tasks`.
 
@@ -70,18 +83,18 @@ def collect_groups(
     finished: dict[str, list[Rollout]] = {task.task_id: [] for task in tasks}
     missing: list[tuple[Task, Coordinates]] = []
     for task in tasks:
-        expected = _Expected(_anywhere(task), seed, parts.policy.name, settings.num_teams)
-        path = folder and group_path(folder, iteration, task.task_id)
+        expected = _Expected(_anywhere(task), iteration.seed, parts.policy.name, settings.num_teams)
+        path = folder and group_path(folder, iteration.number, task.task_id)
         if path and path.exists():
             done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
             finished[task.task_id] += done[task.task_id].rollouts
             continue
         for number in range(collecting.num_rollouts):
-            path = folder and unfinished_path(folder, iteration, task, number)
+            path = folder and unfinished_path(folder, iteration.number, task, number)
             if path and path.exists():
-                finished[task.task_id] += _checked(path, read_rollouts(path), expected)
+                finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
             else:
-                missing.append((task, Coordinates(seed, iteration, task.task_id, number)))
+                missing.append((task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
 
     def keep(rollout: Rollout) -> None:
         if ran_out_of_budget(rollout.answers):
@@ -91,16 +104,16 @@ def collect_groups(
             raise UserError(f"{refused}; nothing of this rollout is stored, and the same command goes on from here")
         siblings = finished[rollout.task.task_id]
         siblings.append(rollout)
-        if on_rollout is not None:
-            on_rollout(rollout)
+        if iteration.on_rollout is not None:
+            iteration.on_rollout(rollout)
         if len(siblings) == collecting.num_rollouts:
-            whole(siblings)
+            finish_group(siblings)
         elif folder is not None and not parts.virtual_time:
             keep_unfinished(folder, rollout)
 
-    def whole(siblings: list[Rollout]) -> None:
+    def finish_group(siblings: list[Rollout]) -> None:
         siblings.sort(key=lambda one: one.coordinates.rollout)
-        group = RolloutGroup(siblings[0].task, iteration, tuple(siblings))
+        group = RolloutGroup(siblings[0].task, iteration.number, tuple(siblings))
         done[group.task.task_id] = group
         if folder is not None:
             write_group(folder, group)
@@ -109,12 +122,12 @@ def collect_groups(
     for siblings in finished.values():
         spend(parts.budget, siblings)
         for rollout in siblings:
-            if on_rollout is not None:
-                on_rollout(rollout)
+            if iteration.on_rollout is not None:
+                iteration.on_rollout(rollout)
         if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
-            whole(siblings)
+            finish_group(siblings)
     runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
-    run_to_end(_closing(parts, run_side_by_side(runs, collecting.num_in_flight, counter, keep)))
+    run_to_end(_closing(parts, run_side_by_side(runs, collecting.num_in_flight, iteration.counter, keep)))
     return [done[task.task_id] for task in tasks]
 
 
@@ -178,18 +191,18 @@ class _Expected:
 
 def _stored_group(path: Path, expected: _Expected, num_rollouts: int) -> RolloutGroup:
     group = read_group(path)
-    _checked(path, group.rollouts, expected)
+    _check_stored(path, group.rollouts, expected)
     if len(group.rollouts) != num_rollouts:
         raise _otherwise(path, "num_rollouts", len(group.rollouts), num_rollouts)
     return group
 
 
-def _checked(path: Path, rollouts: Sequence[Rollout], expected: _Expected) -> Sequence[Rollout]:
+def _check_stored(path: Path, rollouts: Sequence[Rollout], expected: _Expected) -> Sequence[Rollout]:
     first = rollouts[0]
     found = _Expected(_anywhere(first.task), first.coordinates.seed, first.policy, first.num_teams)
     for name in _Expected.__slots__:
         stored = getattr(found, name)
-        wanted = redacted_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
+        wanted = redact_record(getattr(expected, name), environment_secrets(os.environ))  # as the store writes it
         if stored != wanted:
             raise _otherwise(path, name, *((stored.task_id, wanted.task_id) if name == "task" else (stored, wanted)))
     return rollouts

@@ -33,10 +33,10 @@ def parts_of_rollout(parts: RolloutParts, coordinates: Coordinates) -> RolloutPa
         return parts
     place = f"{coordinates.seed}/{coordinates.iteration}/{coordinates.task}/{coordinates.rollout}"
     purpose = f"{parts.policy.name} {place}"
-    for completion in parts.model.recorded_for(purpose):
+    for completion in parts.model.recordings_of(purpose):
         usd = parts.price.usd(completion)
         parts.budget.prepay(completion.prompt_tokens, completion.completion_tokens, usd, completion.seconds)
-    return replace(parts, model=parts.model.asked_for(purpose))
+    return replace(parts, model=parts.model.with_purpose(purpose))
 
 
 def unfinished_path(folder: Path, iteration: int, task: Task, rollout: int) -> Path:

@@ -23,7 +23,7 @@ from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import admissible_key
-from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
+from lts_jax.memory.reading import EntryView, NearestKeys, ReadingSettings, TeamReader
 from lts_jax.memory.summarize import SummarySettings, summarize_step
 from lts_jax.memory.trust import Provenance, labels_of_call, labels_of_step, mark_revoked, provenance
 from lts_jax.records import (
@@ -41,14 +41,14 @@ from lts_jax.records import (
     ToolResult,
     Trust,
 )
-from lts_jax.redact import environment_secrets, redacted
+from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
-from lts_jax.teams.parallel import RunTeam, run_teams
+from lts_jax.teams.parallel import RaceParts, RunTeam, run_teams
 from lts_jax.teams.ports import TeamPorts, ToolKit, UseTool
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.state import TeamResult
@@ -100,11 +100,9 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     results = await run_teams(
         execution.shown_task,
         settings.num_teams,
-        execution.ports,
+        RaceParts(execution.ports, execution.clock, run_one=parts.run_team),
         settings.team,
         settings.parallel,
-        execution.clock,
-        run_one=parts.run_team,
     )
     final = await execution.final_answer(results)
     return execution.record([result.answer for result in results], final)
@@ -187,7 +185,7 @@ class _Execution:
 
     def redact(self, text: str) -> str:
         """A text without secrets, if the guards say so."""
-        return redacted(text, self._secrets) if self.settings.guards.redact else text
+        return redact_text(text, self._secrets) if self.settings.guards.redact else text
 
     async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
         """Ask the policy about one summarised step, and admit it if it says so and its key is not refused."""
@@ -227,7 +225,7 @@ class _Execution:
         else:
             excerpts = thread_excerpts([result.thread for result in results], self.settings.excerpt_characters)
             if self.settings.guards.fences_transcripts(live=not self.parts.virtual_time):
-                excerpts = [prompts.fenced(excerpt) for excerpt in excerpts]
+                excerpts = [prompts.fence(excerpt) for excerpt in excerpts]
             text = await aggregate_answers(self.shown_task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)
@@ -294,9 +292,11 @@ class _TeamSide:
             execution.task.question,
             execution.settings.reading,
             nearest=execution.nearest,
-            window=execution.parts.policy.listing_window,
-            quoted=execution.settings.guards.quotes_keys(live=not execution.parts.virtual_time),
-            clean_values=execution.settings.guards.clean_values,
+            view=EntryView(
+                window=execution.parts.policy.listing_window,
+                quoted=execution.settings.guards.quotes_keys(live=not execution.parts.virtual_time),
+                clean_values=execution.settings.guards.clean_values,
+            ),
         )
 
     async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:

@@ -17,7 +17,7 @@ from typing import Any
 from lts_jax.errors import UserError
 from lts_jax.plain import field_types, from_plain, to_plain, without_none
 from lts_jax.records import SCHEMA_VERSION, Rollout, RolloutGroup
-from lts_jax.redact import environment_secrets, redacted_record
+from lts_jax.redact import environment_secrets, redact_record
 from lts_jax.storage import replacing
 
 _VERSION_FIELD = b"lts_jax_schema"
@@ -47,7 +47,7 @@ def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
         metadata={_VERSION_FIELD: str(SCHEMA_VERSION).encode()},
     )
     secrets = environment_secrets(os.environ)
-    rows = [to_plain(redacted_record(rollout, secrets)) for rollout in rollouts]
+    rows = [to_plain(redact_record(rollout, secrets)) for rollout in rollouts]
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")

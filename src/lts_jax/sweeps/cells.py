@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from lts_jax.sweeps.fields import SweepField, Value, replaced
+from lts_jax.sweeps.fields import SweepField, Value, replace_fields
 from lts_jax.sweeps.points import Point
 
 
@@ -76,7 +76,7 @@ def _cell(
     first = points[numbers[0]]
     return Cell(
         outer={name: value for name, value in first.items() if name not in inner},
-        settings=replaced(base, known, first),
+        settings=replace_fields(base, known, first),
         inner=tuple({name: _float(points[number][name]) for name in inner} for number in numbers),
         numbers=tuple(numbers),
     )

@@ -173,7 +173,7 @@ def _number(field: SweepField, text: str) -> int | float:
     return number
 
 
-def replaced(
+def replace_fields(
     record: Record,
     known: Mapping[str, SweepField],
     values: Mapping[str, Value],
@@ -201,7 +201,7 @@ def replaced(
         if check is not None:
             check(made)
     except ValueError as error:
-        raise UserError(f"{error} (at {described(values)})") from None
+        raise UserError(f"{error} (at {describe_values(values)})") from None
     return made
 
 
@@ -221,7 +221,7 @@ def _rebuilt(record: Any, tree: Mapping[str, Any]) -> Any:
     return replace(record, **new)
 
 
-def described(values: Mapping[str, Value]) -> str:
+def describe_values(values: Mapping[str, Value]) -> str:
     """Values in one line: `credit=usage_aware, learning.sparsity_weight=0.1`."""
     return ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()

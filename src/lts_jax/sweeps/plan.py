@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from lts_jax.errors import UserError
 from lts_jax.parts import split_calls
 from lts_jax.sweeps.cells import is_inner
-from lts_jax.sweeps.fields import PART_FIELDS, SweepField, Value, find_field, replaced, sweep_fields, value_of
+from lts_jax.sweeps.fields import PART_FIELDS, SweepField, Value, find_field, replace_fields, sweep_fields, value_of
 from lts_jax.sweeps.points import (
     Axis,
     Elsewhere,
@@ -21,7 +21,7 @@ from lts_jax.sweeps.points import (
     parse_axis,
     random_points,
     read_points,
-    zipped,
+    zip_axes,
 )
 
 Mode = Literal["grid", "random", "list"]
@@ -73,7 +73,7 @@ class SweepPlan:
         check_distinct(self.points)
         known = sweep_fields(self.base, self.points)
         for point in self.points:
-            replaced(self.base, known, point)
+            replace_fields(self.base, known, point)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -108,13 +108,13 @@ def make_points(base: Any, settings: PointSettings, elsewhere: Elsewhere | None 
     if twice:
         raise UserError(f"{twice[0]}: named by two axes")
     if at_random:
-        return random_points(axes, _allowed(settings.num_points or 0), settings.points_seed)
-    listed = [_listed(axis) for axis in axes]
+        return random_points(axes, _check_number(settings.num_points or 0), settings.points_seed)
+    listed = [_as_axis(axis) for axis in axes]
     if settings.mode == "list":
-        return zipped(listed)
+        return zip_axes(listed)
     num_points = 1
     for axis in listed:
-        num_points = _allowed(num_points * len(axis.values))
+        num_points = _check_number(num_points * len(axis.values))
     return grid(listed)
 
 
@@ -132,15 +132,15 @@ def check_points(plan: SweepPlan, check: Callable[[Any], None]) -> None:
     """
     known = sweep_fields(plan.base, plan.points)
     for point in plan.points:
-        replaced(plan.base, known, point, check)
+        replace_fields(plan.base, known, point, check)
 
 
-def _listed(axis: Axis | Range) -> Axis:
+def _as_axis(axis: Axis | Range) -> Axis:
     assert isinstance(axis, Axis)  # ranges are parsed for random points only
     return axis
 
 
-def _allowed(num_points: int) -> int:
+def _check_number(num_points: int) -> int:
     if num_points > MAX_POINTS:
         raise UserError(f"at most {MAX_POINTS:,} points, got {num_points:,}")
     return num_points
@@ -162,7 +162,7 @@ def with_settings(base: Any, given: Sequence[str], elsewhere: Elsewhere | None =
         if field.name in values:
             raise UserError(f"{field.name}: set twice")
         values[field.name] = value_of(field, value)
-    return replaced(base, known, values)
+    return replace_fields(base, known, values)
 
 
 def field_lines(known: Mapping[str, SweepField]) -> list[str]:

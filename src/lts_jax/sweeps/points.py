@@ -16,7 +16,7 @@ from pathlib import Path
 from lts_jax.errors import UserError
 from lts_jax.parts import split_calls
 from lts_jax.seeds import uniform
-from lts_jax.sweeps.fields import SweepField, Value, described, find_field, value_of
+from lts_jax.sweeps.fields import SweepField, Value, describe_values, find_field, value_of
 
 Point = Mapping[str, Value]
 """Values by field name; every point of a sweep has the same fields in the same order."""
@@ -70,7 +70,7 @@ def parse_axis(
     if not given.strip():
         raise UserError(f"{field.name}: expected at least one value")
     if field.is_number and ":" in given:
-        return _range(field, given) if at_random else _spaced(field, given)
+        return _range(field, given) if at_random else _spaced_axis(field, given)
     return Axis(field.name, tuple(value_of(field, part) for part in split_calls(given)))
 
 
@@ -82,7 +82,7 @@ def _range(field: SweepField, given: str) -> Range:
     return Range(field.name, low, high, is_log=len(parts) == 3, is_whole=field.kind is int)
 
 
-def _spaced(field: SweepField, given: str) -> Axis:
+def _spaced_axis(field: SweepField, given: str) -> Axis:
     parts = [part.strip() for part in given.split(":")]
     if len(parts) not in {3, 4} or parts[3:] not in ([], ["log"]) or not parts[2].isdigit() or int(parts[2]) < 2:
         raise UserError(f"{field.name}: expected low:high:count or low:high:count:log, count from 2 on, got {given!r}")
@@ -120,7 +120,7 @@ def grid(axes: Sequence[Axis]) -> tuple[Point, ...]:
     return tuple(dict(zip(names, values, strict=True)) for values in product(*(axis.values for axis in axes)))
 
 
-def zipped(axes: Sequence[Axis]) -> tuple[Point, ...]:
+def zip_axes(axes: Sequence[Axis]) -> tuple[Point, ...]:
     """The n-th point has the n-th value of every axis.
 
     Raises:
@@ -128,7 +128,7 @@ def zipped(axes: Sequence[Axis]) -> tuple[Point, ...]:
     """
     lengths = {axis.field: len(axis.values) for axis in axes}
     if len(set(lengths.values())) > 1:
-        raise UserError(f"a list needs axes of one length, got {described(lengths)}")
+        raise UserError(f"a list needs axes of one length, got {describe_values(lengths)}")
     names = [axis.field for axis in axes]
     return tuple(dict(zip(names, values, strict=True)) for values in zip(*(one.values for one in axes), strict=True))
 
@@ -136,12 +136,12 @@ def zipped(axes: Sequence[Axis]) -> tuple[Point, ...]:
 def random_points(axes: Sequence[Axis | Range], num_points: int, seed: int) -> tuple[Point, ...]:
     """Points drawn independently and evenly; the first n are the same however many are asked for."""
     return tuple(
-        {axis.field: _drawn(axis, uniform(seed, number, axis.field, "sweep")) for axis in axes}
+        {axis.field: _draw(axis, uniform(seed, number, axis.field, "sweep")) for axis in axes}
         for number in range(num_points)
     )
 
 
-def _drawn(axis: Axis | Range, share: float) -> Value:
+def _draw(axis: Axis | Range, share: float) -> Value:
     return axis.at(share) if isinstance(axis, Range) else axis.values[int(share * len(axis.values))]
 
 
@@ -198,4 +198,4 @@ def check_distinct(points: Sequence[Point]) -> None:
     for number, point in enumerate(points, 1):
         seen = places.setdefault(tuple((name, repr(value)) for name, value in point.items()), number)
         if seen != number:
-            raise UserError(f"points {seen} and {number} are the same: {described(point)}")
+            raise UserError(f"points {seen} and {number} are the same: {describe_values(point)}")

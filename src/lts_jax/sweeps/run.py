@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.sweeps.cells import Chunk, cells, chunks
-from lts_jax.sweeps.fields import described, sweep_fields
+from lts_jax.sweeps.fields import describe_values, sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, open_sweep, read_part, write_part, write_results
 from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.sweeps.time_left import Ahead, SweepNews, Timing, seconds_left
@@ -57,7 +57,7 @@ def _run_missing(
 
     for place, chunk in enumerate(missing):
         compiles = _cold(chunk, missing[:place])
-        tell(place, described(chunk.cell.outer), compiles)
+        tell(place, describe_values(chunk.cell.outer), compiles)
         before = time.monotonic()
         write_part(folder, chunk.digest, _rows_of(chunk, runner))
         timings.append(Timing(chunk.num_pairs, compiles, time.monotonic() - before))

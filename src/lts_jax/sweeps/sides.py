@@ -97,21 +97,21 @@ COUNTERPARTS = {
 
 
 def _simulator_lacks(name: str) -> str:
-    if name not in _known(_text_settings):
+    if name not in _known_fields(_text_settings):
         return ""
     counterpart = COUNTERPARTS.get(name, "")
-    instead = f"use {counterpart}" if counterpart in _known(_simulator_settings) else "sweep it with --side text"
+    instead = f"use {counterpart}" if counterpart in _known_fields(_simulator_settings) else "sweep it with --side text"
     why = TEXT_ONLY.get(name.partition(".")[0], "its tasks are drawn anew, not taken from a list")
     return f"{name}: a field of the text side only; the simulator has none, as {why} ({instead})"
 
 
 def _text_lacks(name: str) -> str:
-    if name not in _known(_simulator_settings):
+    if name not in _known_fields(_simulator_settings):
         return ""
     return f"{name}: a field of the simulator only (sweep it with --side simulator)"
 
 
-def _known(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
+def _known_fields(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
     return sweep_fields(make_settings())
 
 

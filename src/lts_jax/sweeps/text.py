@@ -17,7 +17,7 @@ from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
 from lts_jax.plain import to_plain
 from lts_jax.records import Rollout
-from lts_jax.sweeps.fields import replaced, sweep_fields
+from lts_jax.sweeps.fields import replace_fields, sweep_fields
 from lts_jax.sweeps.run import Runner
 from lts_jax.systems.comparison import LEARNED, MATCHED, ComparisonSettings, line_name, make_arm, make_policy
 from lts_jax.systems.lts import learned_policy, train_controller
@@ -60,7 +60,7 @@ def text_runner(folder: Path) -> Runner:
     def run(settings: TextSettings, points: Sequence[Mapping[str, float]], seeds: Sequence[int]) -> list[dict]:
         known = sweep_fields(settings)
         return [
-            measures_of(replaced(settings, known, point), seed, Path(folder) / "runs")
+            measures_of(replace_fields(settings, known, point), seed, Path(folder) / "runs")
             for point in points
             for seed in seeds
         ]
@@ -82,7 +82,7 @@ def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, floa
         [make_arm(settings.policy, training, policy)],
         almanac_tasks(training.world_seed, "validation", validation.num_tasks),
         EvaluationSettings(validation.num_tasks, validation.num_rollouts, validation.seed + seed),
-        _evaluated(folder, validation),
+        _evaluation_folder(folder, validation),
     )
     return row(rollouts[settings.policy], own_listed=training.rollout.reading.include_own)
 
@@ -92,7 +92,7 @@ def _digest(training: TrainSettings, policy: str) -> str:
     return blake2b(content.encode(), digest_size=16).hexdigest()
 
 
-def _evaluated(folder: RunFolder, validation: ValidationSettings) -> Path:
+def _evaluation_folder(folder: RunFolder, validation: ValidationSettings) -> Path:
     return folder.evaluation / f"validation-{validation.seed}-{validation.num_rollouts}"
 
 
@@ -107,7 +107,7 @@ def row(rollouts: Sequence[Rollout], *, own_listed: bool) -> dict[str, float]:
         finite = [number for number in map(value, measured) if math.isfinite(number)]
         return ratio(math.fsum(finite), len(finite))
 
-    def pooled(above: Callable[[RolloutMeasures], int], below: Callable[[RolloutMeasures], int]) -> float:
+    def pool(above: Callable[[RolloutMeasures], int], below: Callable[[RolloutMeasures], int]) -> float:
         return ratio(sum(map(above, measured)), sum(map(below, measured)))
 
     return {
@@ -116,9 +116,9 @@ def row(rollouts: Sequence[Rollout], *, own_listed: bool) -> dict[str, float]:
         "runtime_seconds": mean(lambda one: one.runtime_seconds),
         "steps_per_team": mean(lambda one: one.steps_per_team),
         "tokens": mean(lambda one: one.tokens),
-        "admission_fraction": pooled(lambda one: one.num_admitted, lambda one: one.num_decisions),
-        "read_rate": pooled(lambda one: one.num_entries_pulled, lambda one: one.num_entries),
-        "cross_share": pooled(lambda one: one.num_cross_pulls, lambda one: one.num_pulls),
-        "reach": pooled(lambda one: one.num_readers, lambda one: one.num_entries),
+        "admission_fraction": pool(lambda one: one.num_admitted, lambda one: one.num_decisions),
+        "read_rate": pool(lambda one: one.num_entries_pulled, lambda one: one.num_entries),
+        "cross_share": pool(lambda one: one.num_cross_pulls, lambda one: one.num_pulls),
+        "reach": pool(lambda one: one.num_readers, lambda one: one.num_entries),
         "unscored_fraction": sum(not math.isfinite(one.score) for one in measured) / len(measured),
     }

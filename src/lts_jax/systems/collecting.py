@@ -13,7 +13,7 @@ from lts_jax.learning.run_keeping import places_of_iteration
 from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params
 from lts_jax.records import Rollout, RolloutGroup
-from lts_jax.rollouts.collect import collect_groups, spend
+from lts_jax.rollouts.collect import Iteration, collect_groups, spend
 from lts_jax.rollouts.no_reward import no_reward_warning, stored_epoch
 from lts_jax.rollouts.store import read_folder, write_table
 from lts_jax.systems.credit_needs import with_replays
@@ -53,18 +53,13 @@ class Collector:
             parts,
             settings.rollout,
             settings.collect,
-            seed=settings.seed,
-            iteration=iteration,
-            folder=self._folder.rollouts,
-            counter=decider,
-            on_rollout=self._on_rollout,
+            Iteration(settings.seed, iteration, decider, self._on_rollout),
+            self._folder.rollouts,
         )
         arrays = [collate(group, decider.texts, settings.padding) for group in self._groups]
         trajectory, context = stack(arrays)
         if self._needed:
-            trajectory = with_replays(
-                self._needed, self._groups, trajectory, parts, settings.rollout, settings.padding, decider
-            )
+            trajectory = with_replays(self._needed, self._groups, trajectory, parts, settings, decider)
         return trajectory, context
 
     def keep_credit(self, iteration: int, credit_bgkt: Any) -> None:

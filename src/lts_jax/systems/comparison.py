@@ -50,7 +50,7 @@ class ComparisonSettings:
             raise UserError(f"policies: the comparison needs its reference {REFERENCE}")
         if set(MATCHED) & set(names) and LEARNED not in names:
             raise UserError(f"policies: {MATCHED[0]} and {MATCHED[1]} need {LEARNED}, whose rate they match")
-        object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_last(names)))
+        object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_lines(names)))
 
 
 def line_name(policy: str, *, where: str = "policies") -> str:
@@ -68,36 +68,43 @@ def policies_of_line(name: str) -> str:
     return own.get(name, name)
 
 
-def _matched_last(names: Sequence[str]) -> tuple[str, ...]:
+def _matched_lines(names: Sequence[str]) -> tuple[str, ...]:
     """The lines that need the learned one's rate, which come after it."""
     return tuple(name for name in names if name in MATCHED)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedPolicy:
+    """A trained controller, and the tasks that it was trained on; None: those of the training in hand."""
+
+    policy: LearnedPolicy
+    tasks: Sequence[Task] | None = None
 
 
 def run_comparison(
     folder: RunFolder,
     training: TrainSettings | RunParts,
     settings: ComparisonSettings,
-    learned: LearnedPolicy | None,
+    trained: TrainedPolicy | None,
     on_rollout: Callable[[str, Rollout], None] | None = None,
     *,
-    trained_on: Sequence[Task] | None = None,
     budget: Budget | None = None,
 ) -> dict[str, list[Rollout]]:
     """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again.
 
-    `trained_on` are the tasks that `learned` was trained on, by default those of `training`. Pass a `budget` to know
-    afterwards what is left of it.
+    Pass a `budget` to know afterwards what is left of it.
 
     Raises:
         UserError: a task of the test is among those trained on, or the budget is used up.
     """
     run = as_parts(training)
     tasks = held_out_tasks(run, settings)
-    if learned is not None and LEARNED in settings.policies:
-        refuse_leak(train_tasks(run) if trained_on is None else trained_on, tasks)
+    if trained is not None and LEARNED in settings.policies:
+        refuse_leak(train_tasks(run) if trained.tasks is None else trained.tasks, tasks)
     if set(MATCHED) & set(settings.policies):
         run.tasks("validation", settings.num_matching_tasks)
     budget = Budget(run.settings.model.budget) if budget is None else budget
+    learned = None if trained is None else trained.policy
     finished: dict[str, list[Rollout]] = {}
     for name in settings.policies:
         policy = learned if name == LEARNED else make_policy(name, run, settings, finished.get(LEARNED, ()), budget)

@@ -1,27 +1,28 @@
 """What a credit scheme asks of text-side training beyond the rollouts: refused early, or provided."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from lts_jax.bridge.collate import CollateSettings
-from lts_jax.bridge.flips import flip_decisions
+from lts_jax.bridge.flips import ReplayChoice, flip_decisions
 from lts_jax.bridge.futures import regroup_decisions
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
 from lts_jax.records import RolloutGroup
 from lts_jax.rollouts.collect import RolloutCounter
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.trajectory import Trajectory
 
 NUM_FUTURES = 3  # M, re-rollouts of a decision; ours
 
 
-def checked_needs(
+def check_needs(
     name: str, credit: CreditFn, *, num_teams: int, has_value_head: bool, is_simulated: bool
 ) -> frozenset[str]:
     """Refuse a scheme that breaks its contract or needs what this training has not.
@@ -54,20 +55,22 @@ def with_replays(
     groups: Sequence[RolloutGroup],
     trajectory: Trajectory,
     parts: RolloutParts,
-    settings: RolloutSettings,
-    padding: CollateSettings,
+    settings: TrainSettings,
     counter: RolloutCounter,
 ) -> Trajectory:
     """The trajectories [B, G, K, T] of these groups with what a scheme needs: rollouts more for each decision."""
-    replay: dict[str, Any] = {"only": "all", "counter": counter}
-    made: dict[str, list[Any]] = {}
-    if "flipped" in needed:
-        made["flipped"] = [flip_decisions(group, parts, settings, padding, **replay) for group in groups]
-    if "regrouped" in needed:
-        replay["num_futures"] = NUM_FUTURES
-        made["regrouped"] = [regroup_decisions(group, parts, settings, padding, **replay) for group in groups]
-    return replace(trajectory, **{name: jax.tree.map(_stacked, *records) for name, records in made.items()})
+    choice = ReplayChoice("all", counter=counter)
+    made_by: dict[str, Callable[..., Any]] = {
+        "flipped": flip_decisions,
+        "regrouped": partial(regroup_decisions, num_futures=NUM_FUTURES),
+    }
+    made: dict[str, list[Any]] = {
+        name: [make(group, parts, settings.rollout, settings.padding, choice) for group in groups]
+        for name, make in made_by.items()
+        if name in needed
+    }
+    return replace(trajectory, **{name: jax.tree.map(_stack, *records) for name, records in made.items()})
 
 
-def _stacked(*arrays: Any) -> np.ndarray:
+def _stack(*arrays: Any) -> np.ndarray:
     return np.stack([np.asarray(array) for array in arrays])

@@ -94,7 +94,7 @@ def estimate(training: TrainSettings, settings: ComparisonSettings, folder: RunF
     for policy in settings.policies:
         stored = [] if folder is None else stored_rollouts(arm_folder(folder.evaluation, policy))
         num_teams = 1 if policy == SINGLE else training.rollout.num_teams
-        cost, measured_on = _measured(policy, stored, training, settings)
+        cost, measured_on = _cost_of(policy, stored, training, settings)
         lines.append(LineEstimate(policy, max(0, wanted - len(stored)), num_teams, cost, measured_on))
     return Estimate(tuple(lines), training.model.price, settings.evaluation.num_in_flight)
 
@@ -103,7 +103,7 @@ def estimate_training(training: TrainSettings, folder: RunFolder | None = None) 
     """What is left of a training run: rollouts that admit everything are the measure until it has some of its own."""
     stored = [] if folder is None else stored_rollouts(folder.rollouts)
     wanted = training.num_iterations * training.tasks_per_update * training.collect.num_rollouts
-    cost, measured_on = _measured(LEARNED, stored, training, ComparisonSettings())
+    cost, measured_on = _cost_of(LEARNED, stored, training, ComparisonSettings())
     return LineEstimate("training", max(0, wanted - len(stored)), training.rollout.num_teams, cost, measured_on)
 
 
@@ -152,7 +152,7 @@ def stored_rollouts(folder: Path) -> list[Rollout]:
     return whole + [one for path in sorted((folder / "unfinished").glob("*.parquet")) for one in read_rollouts(path)]
 
 
-def _measured(
+def _cost_of(
     policy: str, stored: Sequence[Rollout], training: TrainSettings, settings: ComparisonSettings
 ) -> tuple[Cost, str]:
     if len(stored) >= MIN_STORED:

@@ -20,7 +20,7 @@ from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.qwen3_folder import base_digest, make_mesh
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutParts
-from lts_jax.systems.credit_needs import checked_needs
+from lts_jax.systems.credit_needs import check_needs
 from lts_jax.systems.task_source import Part, source_tasks
 from lts_jax.systems.team_tools import TeamTools, check_questions, team_tools
 from lts_jax.systems.train_settings import TrainSettings
@@ -146,7 +146,7 @@ class RunParts:
         self.check_world()
         self.tasks("train", self.settings.num_tasks)
         make_mesh(self.settings.mesh)
-        return checked_needs(
+        return check_needs(
             self.names["credit"],
             self.credit,
             num_teams=self.settings.rollout.num_teams,

@@ -68,7 +68,7 @@ def make_model(settings: ModelSettings) -> ChatModel:
 
         endpoint = _endpoint(settings)
         model, options = OpenAIChatModel(endpoint), request_options(endpoint)
-    return _recorded(settings, model, options)
+    return _record(settings, model, options)
 
 
 def own_model(settings: ModelSettings, model: Any) -> ChatModel:
@@ -84,13 +84,13 @@ def own_model(settings: ModelSettings, model: Any) -> ChatModel:
         if settings.is_simulated:
             raise UserError("model.name: expected the name of the model that the client is to ask, got 'simulated'")
         endpoint = _endpoint(replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url))
-        return _recorded(settings, ClientModel(model, endpoint), request_options(endpoint))
+        return _record(settings, ClientModel(model, endpoint), request_options(endpoint))
     if not hasattr(model, "complete"):
         raise UserError(f"model: expected a ChatModel or an AsyncOpenAI client, got a {type(model).__name__}")
-    return _recorded(settings, model, "")
+    return _record(settings, model, "")
 
 
-def _recorded(settings: ModelSettings, model: ChatModel, options: str) -> ChatModel:
+def _record(settings: ModelSettings, model: ChatModel, options: str) -> ChatModel:
     if settings.record_folder is None:
         return model
     from lts_jax.llm.recorded import ReplayModel
@@ -154,13 +154,13 @@ def almanac_tasks(seed: int, split: str, num_tasks: int | None = None) -> tuple[
         kinds.setdefault((task.family, task.difficulty), []).append(task)
     taken: list[Task] = []
     for depth in range(len(tasks)):
-        taken += [group[depth] for group in _spread(list(kinds.values())) if depth < len(group)]
+        taken += [group[depth] for group in _interleave(list(kinds.values())) if depth < len(group)]
         if len(taken) >= num_tasks:
             break
     return tuple(taken[:num_tasks])
 
 
-def _spread(groups: list[list[Task]]) -> list[list[Task]]:
+def _interleave(groups: list[list[Task]]) -> list[list[Task]]:
     """Groups in an order in which neighbours differ in family and difficulty."""
     difficulties = sorted({group[0].difficulty for group in groups})
     families = sorted({group[0].family for group in groups})

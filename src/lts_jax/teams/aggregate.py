@@ -60,8 +60,8 @@ def thread_excerpts(
 def majority_vote(answers: Sequence[Answer]) -> str:
     """The most frequent text, case and spacing aside; a tie goes to the answer given earliest; "" if there is none."""
     given = _in_order(answers)
-    votes = Counter(_folded(answer.text) for answer in given)
-    return max(given, key=lambda answer: votes[_folded(answer.text)]).text if given else ""
+    votes = Counter(_fold(answer.text) for answer in given)
+    return max(given, key=lambda answer: votes[_fold(answer.text)]).text if given else ""
 
 
 def extract_answer(text: str) -> str:
@@ -88,7 +88,7 @@ def _in_order(answers: Sequence[Answer]) -> list[Answer]:
     return sorted((each for each in answers if each.text), key=lambda answer: (answer.seconds, answer.team))
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".")
 
 

@@ -92,7 +92,7 @@ def _read(found: Mapping[str, Any], agents: Collection[str]) -> Ledger | LedgerP
     for name, flag in zip(_FLAGS, flags, strict=True):
         if flag is None:
             return LedgerProblem(
-                "wrong_type", f"the answer of {name} must be true or false, not {_shown(answers[name])}"
+                "wrong_type", f"the answer of {name} must be true or false, not {_excerpt(answers[name])}"
             )
     if flags[0]:
         return Ledger(True, bool(flags[1]), bool(flags[2]), "", "")
@@ -103,12 +103,14 @@ def _read_order(
     speaker: object, asked: object, is_in_loop: bool, is_progress: bool, agents: Collection[str]
 ) -> Ledger | LedgerProblem:
     if not isinstance(speaker, str):
-        return LedgerProblem("wrong_type", f"the answer of {_SPEAKER} must be text, not {_shown(speaker)}")
+        return LedgerProblem("wrong_type", f"the answer of {_SPEAKER} must be text, not {_excerpt(speaker)}")
     agent = speaker if speaker in agents else next((name for name in agents if _bare(name) == _bare(speaker)), None)
     if agent is None:
-        return LedgerProblem("unknown_speaker", f"{_SPEAKER} must be one of {', '.join(agents)}, not {_shown(speaker)}")
+        return LedgerProblem(
+            "unknown_speaker", f"{_SPEAKER} must be one of {', '.join(agents)}, not {_excerpt(speaker)}"
+        )
     if not isinstance(asked, str):
-        return LedgerProblem("wrong_type", f"the answer of {_INSTRUCTION} must be text, not {_shown(asked)}")
+        return LedgerProblem("wrong_type", f"the answer of {_INSTRUCTION} must be text, not {_excerpt(asked)}")
     if len(asked) > MAX_INSTRUCTION_CHARACTERS:
         return LedgerProblem(
             "too_long", f"{_INSTRUCTION} has {len(asked)} characters; at most {MAX_INSTRUCTION_CHARACTERS} are read"
@@ -134,7 +136,7 @@ def _flag(value: object) -> bool | None:
     return _TRUTH.get(value.strip().strip(".").lower()) if isinstance(value, str) else None
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     """At most 60 characters of a wrong value, on one line."""
     text = " ".join(plain_text(str(value)).split())
     return repr(text[:60]) if isinstance(value, str) else text[:60]

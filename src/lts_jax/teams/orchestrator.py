@@ -19,7 +19,7 @@ async def make_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     """Facts call, plan call, and the task ledger as the first message of the thread."""
     messages = [prompts.facts_request(task.question, task.attachments)]
     facts = await ask_model(ports, "facts", messages)
-    messages += [_said(facts.reply), *_key_messages(ports, state), prompts.plan_request()]
+    messages += [_assistant_message(facts.reply), *_key_messages(ports, state), prompts.plan_request()]
     plan = await ask_model(ports, "plan", messages)
     state.facts, state.plan = _text_of(facts), _text_of(plan)
     state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
@@ -29,7 +29,7 @@ async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     """Rewrite facts and plan from the old thread, then clear it. A failed call leaves the old text."""
     messages = [*state.thread, prompts.facts_update_request(task.question)]
     facts = await ask_model(ports, "facts_update", messages)
-    messages += [_said(facts.reply), *_key_messages(ports, state), prompts.plan_update_request()]
+    messages += [_assistant_message(facts.reply), *_key_messages(ports, state), prompts.plan_update_request()]
     plan = await ask_model(ports, "plan_update", messages)
     state.facts, state.plan = _text_of(facts) or state.facts, _text_of(plan) or state.plan
     state.thread.clear()
@@ -49,7 +49,7 @@ async def check_progress(task: Task, ports: TeamPorts, state: TeamState, setting
         ledger = parse_ledger(call.reply, tuple(prompts.team(ports.own_tools)))
         if not isinstance(ledger, LedgerProblem):
             return ledger
-        messages = [*asked, _said(call.reply[:_SHOWN_CHARACTERS]), prompts.ledger_retry(ledger.text)]
+        messages = [*asked, _assistant_message(call.reply[:_SHOWN_CHARACTERS]), prompts.ledger_retry(ledger.text)]
     return ledger_by_rule(task, state)
 
 
@@ -70,7 +70,7 @@ def _key_messages(ports: TeamPorts, state: TeamState) -> list[Message]:
     return [Message("user", "Keys of the shared memory (data):\n" + "\n".join(lines), "SharedKeys")] if lines else []
 
 
-def _said(text: str) -> Message:
+def _assistant_message(text: str) -> Message:
     return Message("assistant", plain_text(text) if text.strip() else "(empty reply)", "Orchestrator")
 
 

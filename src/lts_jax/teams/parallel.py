@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from lts_jax.records import StopReason, Task
 from lts_jax.teams.ports import Clock, TeamPorts
@@ -13,15 +14,25 @@ RunTeam = Callable[[Task, int, TeamPorts, TeamSettings, TeamState], Awaitable[Te
 """What works as one team: `run_team`, or another engine behind the same openings."""
 
 
+@dataclass(frozen=True, slots=True)
+class RaceParts:
+    """What the teams of one task run with.
+
+    Attributes:
+        make_ports: the openings of team 0, 1, ...; called once each, when the team starts.
+        clock: shared by the teams.
+        on_finish: called for each team that ends by itself, in order of ending.
+        run_one: what works as one team.
+    """
+
+    make_ports: Callable[[int], TeamPorts]
+    clock: Clock
+    on_finish: Callable[[TeamResult], None] | None = None
+    run_one: RunTeam = run_team
+
+
 async def run_teams(
-    task: Task,
-    num_teams: int,
-    make_ports: Callable[[int], TeamPorts],
-    settings: TeamSettings,
-    parallel: ParallelSettings,
-    clock: Clock,
-    on_finish: Callable[[TeamResult], None] | None = None,
-    run_one: RunTeam = run_team,
+    task: Task, num_teams: int, parts: RaceParts, settings: TeamSettings, parallel: ParallelSettings
 ) -> list[TeamResult]:
     """Run K teams and return their results in team order, one each.
 
@@ -32,22 +43,19 @@ async def run_teams(
     Args:
         task: the question.
         num_teams: K.
-        make_ports: the openings of team 0, 1, ...; called once each, when the team starts.
+        parts: their openings, their clock, and what works as one of them.
         settings: of every team.
         parallel: when to stop.
-        clock: shared by the teams.
-        on_finish: called for each team that ends by itself, in order of ending.
-        run_one: what works as one team.
 
     Raises:
         ValueError: fewer than one team, or a quorum of more teams than there are.
     """
     if num_teams < 1:
         raise ValueError(f"num_teams: expected at least 1, got {num_teams}")
-    race = _Race(task, num_teams, make_ports, settings, parallel, clock, on_finish, run_one)
+    race = _Race(task, num_teams, parts, settings, parallel)
     race.start()
     try:
-        await clock.join([race.closed])
+        await parts.clock.join([race.closed])
     finally:
         await race.leave(parallel.grace_seconds)
     if race.error is not None:
@@ -59,18 +67,9 @@ class _Race:
     """The running teams of one task. `stop` does not await: nothing can happen between the stop and the cancels."""
 
     def __init__(
-        self,
-        task: Task,
-        num_teams: int,
-        make_ports: Callable[[int], TeamPorts],
-        settings: TeamSettings,
-        parallel: ParallelSettings,
-        clock: Clock,
-        on_finish: Callable[[TeamResult], None] | None,
-        run_one: RunTeam,
+        self, task: Task, num_teams: int, parts: RaceParts, settings: TeamSettings, parallel: ParallelSettings
     ) -> None:
-        self.task, self.make_ports, self.settings, self.clock = task, make_ports, settings, clock
-        self.on_finish, self.run_one = on_finish, run_one
+        self.task, self.parts, self.settings, self.clock = task, parts, settings, parts.clock
         self.deadline_seconds = parallel.deadline_seconds
         self.num_wanted = parallel.num_answers_to_stop(num_teams)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -88,7 +87,7 @@ class _Race:
     async def run(self, team: int) -> None:
         state = self.states[team]
         try:
-            result = await self.run_one(self.task, team, self.make_ports(team), self.settings, state)
+            result = await self.parts.run_one(self.task, team, self.parts.make_ports(team), self.settings, state)
         except Exception as error:  # only from the ports themselves: `run_team` raises none
             answer = state.answer(team, "", self.clock.now(), StopReason.CRASHED, crash_detail(error))
             result = TeamResult(answer, tuple(state.transcript))
@@ -103,8 +102,8 @@ class _Race:
             return
         self.results[team] = result
         try:
-            if self.on_finish is not None:
-                self.on_finish(result)
+            if self.parts.on_finish is not None:
+                self.parts.on_finish(result)
         except Exception as error:
             self.error = error
             self.stop(StopReason.CANCELLED)

@@ -25,7 +25,7 @@ from lts_jax.teams.state import TeamResult, TeamState
 from lts_jax.teams.tolerant_json import plain_text
 from lts_jax.teams.workers import run_worker
 
-_VALUE_SPEAKER = prompts.pulled_value(0, "", "").name
+_VALUE_SPEAKER = prompts.value_message(0, "", "").name
 
 
 async def run_team(
@@ -109,7 +109,7 @@ async def _replan(task: Task, ports: TeamPorts, settings: TeamSettings, state: T
 async def _pull_values(task: Task, ports: TeamPorts, state: TeamState) -> None:
     pulled = await ports.select_values(state.num_steps, state.instruction or task.question, state.thread)
     for entry, key, value in pulled:
-        state.say(prompts.pulled_value(entry, key, value))
+        state.say(prompts.value_message(entry, key, value))
 
 
 async def _take_step(team: int, ledger: Ledger, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> None:

@@ -59,7 +59,7 @@ def find_objects(text: str) -> JsonSearch:
 
 def plain_text(text: str) -> str:
     """The text without control characters (newlines and tabs stay) and without lone surrogates."""
-    text = _whole(text)
+    text = _repair_surrogates(text)
     return text if text.isprintable() else _CONTROL.sub("", text)
 
 
@@ -144,7 +144,7 @@ def _next(text: str, at: int) -> tuple[str, str, int]:
 
 def _string(token: str) -> str:
     inner = token[1:-1]
-    return _whole(_ESCAPE.sub(_unescape, inner)) if "\\" in inner else inner
+    return _repair_surrogates(_ESCAPE.sub(_unescape, inner)) if "\\" in inner else inner
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -152,7 +152,7 @@ def _unescape(match: re.Match[str]) -> str:
     return chr(min(int(code[1:], 16), _LAST_CHARACTER)) if len(code) > 1 else _ESCAPED.get(code, code)
 
 
-def _whole(text: str) -> str:
+def _repair_surrogates(text: str) -> str:
     """Pairs of surrogates become their character, lone ones the replacement character."""
     try:
         text.encode()

@@ -16,7 +16,7 @@ from lts_jax.live.tools import sandbox
 from lts_jax.live.tools.child import ChildLimits, run_child
 from lts_jax.live.tools.kit import ToolSettings
 from lts_jax.live.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program, run_python, sandbox_problem
-from lts_jax.live.tools.sandbox_bwrap import bwrap_arguments
+from lts_jax.live.tools.sandbox_bwrap import Bwrap, bwrap_arguments
 from lts_jax.live.tools.sandbox_inputs import inputs_of
 from lts_jax.live.tools.sandbox_settings import View, view_of
 from lts_jax.live.tools.seccomp import DENIED, filter_program
@@ -34,13 +34,10 @@ VIEW = View(("/usr", "/opt/py/v"), (("usr/bin", "/bin"),), (("/data/a.csv", "a.c
 
 def test_bubblewraps_command_line_for_an_ordinary_user():
     line = bwrap_arguments(
-        "bwrap",
+        Bwrap("bwrap", as_root=False, filter_descriptor=7, info_descriptor=8),
         SandboxSettings(scratch_bytes=70_000),
         VIEW,
         ["python", "x"],
-        as_root=False,
-        filter_descriptor=7,
-        info_descriptor=8,
     )
     expected = (
         "bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try "
@@ -57,9 +54,7 @@ def test_bubblewraps_command_line_for_an_ordinary_user():
 
 
 def test_bubblewraps_command_line_for_root_makes_no_user_namespace():
-    line = bwrap_arguments(
-        "bwrap", SandboxSettings(), VIEW, ["python"], as_root=True, filter_descriptor=7, info_descriptor=8
-    )
+    line = bwrap_arguments(Bwrap("bwrap", True, 7, 8), SandboxSettings(), VIEW, ["python"])
     assert "--unshare-user" not in line
     assert line[6:10] == ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
 

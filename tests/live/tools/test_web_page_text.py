@@ -79,12 +79,12 @@ def test_a_filled_form():
         Field("c", "checkbox"),
     )
     form = Form("get", "http://a.example/", fields)
-    assert form.filled({"q": 3}) == {"q": "3", "kind": "a", "t": "7"}
-    assert form.filled({"kind": "b", "c": "on"}) == {"q": "", "kind": "b", "t": "7", "c": "on"}
+    assert form.fill({"q": 3}) == {"q": "3", "kind": "a", "t": "7"}
+    assert form.fill({"kind": "b", "c": "on"}) == {"q": "", "kind": "b", "t": "7", "c": "on"}
     with pytest.raises(ValueError, match="no field 'x', only q, kind, t, c"):
-        form.filled({"x": 1})
+        form.fill({"x": 1})
     with pytest.raises(ValueError, match="kind must be one of a, b, got 'z'"):
-        form.filled({"kind": "z"})
+        form.fill({"kind": "z"})
 
 
 DOCUMENT = """<html><head><title> The

@@ -12,7 +12,7 @@ import pytest
 
 from lts_jax import prompts
 from lts_jax.llm.simulated import PERFECT, SimulatedModel, SimulatedModelSettings
-from lts_jax.llm.simulated.findings import Finding, missed
+from lts_jax.llm.simulated.findings import Finding, miss_sentence
 from lts_jax.llm.simulated.understanding import Need
 from lts_jax.records import Message
 
@@ -107,7 +107,7 @@ def test_the_ledger_follows_the_plan_then_is_satisfied():
     assert tuple(ledger) == prompts.LEDGER_FIELDS
     assert ledger["instruction_or_question"]["answer"].endswith(f"find {MILL}.")  # the plan's first bullet
     assert ledger["next_speaker"]["answer"] == "WebSurfer"
-    done = [LEDGER, *(prompts.pulled_value(i, "key", text) for i, text in enumerate(FOUND.values()))]
+    done = [LEDGER, *(prompts.value_message(i, "key", text) for i, text in enumerate(FOUND.values()))]
     assert json.loads(model.reply([*done, prompts.ledger_request()], 0))["is_request_satisfied"]["answer"] is True
     assert model.reply([*done, prompts.answer_request(QUESTION)], 0).endswith("FINAL ANSWER: 74.00")
 
@@ -168,7 +168,7 @@ def test_summaries_have_fifteen_to_twenty_words_and_state_values():
     cases = {
         FOUND[ZOO]: "adult $12.50; child $7.00",
         "visit_url failed.\n\n403 Forbidden\nNo.\n<https://a.example>": "403 Forbidden",
-        missed(ZOO, "https://a.example", "seen in full"): "nothing was found",
+        miss_sentence(ZOO, "https://a.example", "seen in full"): "nothing was found",
         "": "without any usable result",
     }
     for output, part in cases.items():

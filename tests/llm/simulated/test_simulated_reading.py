@@ -8,15 +8,15 @@ from lts_jax.llm.simulated.findings import (
     Finding,
     about_other,
     asked_need,
-    failed,
-    listed,
-    missed,
+    failure_sentence,
+    miss_sentence,
     read_note,
     read_pulled,
-    stated,
+    results_sentence,
+    stated_need,
 )
 from lts_jax.llm.simulated.pages import read_document, read_json, read_results, read_rows
-from lts_jax.llm.simulated.slips import far_off, invented, misread, mistyped
+from lts_jax.llm.simulated.slips import far_off, invent, misread, mistype
 from lts_jax.llm.simulated.understanding import Need
 
 HEADING = "Amber Owl Zoo\n<https://www.quil.example/zoo> | updated 2025-03-04 | page 1 of 2\n\n"
@@ -59,16 +59,16 @@ def test_report_sentences_are_read_again():
     finding = Finding(NEED, "12 (of 30); x: 7", 1, 2, "2025-03-04", "https://a.example/1")
     undated = Finding(Need("hotel stays", "trip.csv"), "A Inn, single, 3", 1, 1, "", "trip.csv")
     assert read_note(f"{finding} {undated}\n\n{finding}").findings == (finding, undated)
-    note = read_note(missed(NEED, "https://a.example/1", "on viewport 1 of 3"))
+    note = read_note(miss_sentence(NEED, "https://a.example/1", "on viewport 1 of 3"))
     assert [(miss.need, miss.extent) for miss in note.misses] == [(NEED, "viewport")]
-    assert read_note(missed(NEED, "u", 'searched for "a"')).misses[0].extent == "searched"
-    assert read_note(missed(NEED, "u", "seen in full")).misses[0].extent == "seen"
+    assert read_note(miss_sentence(NEED, "u", 'searched for "a"')).misses[0].extent == "searched"
+    assert read_note(miss_sentence(NEED, "u", "seen in full")).misses[0].extent == "seen"
     assert read_note(about_other("u", "Old Zoo", "Zoo")).useless_urls == ("u",)
-    note = read_note(failed("https://a.example", "403 Forbidden"))
+    note = read_note(failure_sentence("https://a.example", "403 Forbidden"))
     assert (note.useless_urls, note.failure) == (("https://a.example",), "403 Forbidden")
     pages = [("Amber Owl Zoo", "https://a.example/1"), ("Old Zoo", "https://b.example")]
-    assert read_note(listed(NEED, pages)).searches[0].pages == tuple(pages)
-    assert read_note(listed(NEED, [])).searches[0].pages == ()
+    assert read_note(results_sentence(NEED, pages)).searches[0].pages == tuple(pages)
+    assert read_note(results_sentence(NEED, [])).searches[0].pages == ()
 
 
 def test_only_the_report_counts_not_the_tool_text_below_it():
@@ -89,9 +89,9 @@ def test_failed_calls_are_read_without_a_report():
 def test_a_pulled_value_gives_its_findings_and_a_pulled_failure_what_is_absent():
     finding = Finding(NEED, "12", 1, 1, "2025-03-04", "https://a.example/1")
     key = f"WebSurfer found {NEED}: 12 (updated 2025-03-04)"
-    assert read_pulled(prompts.pulled_value(3, key, f"{finding}\n\nText").content).findings == (finding,)
+    assert read_pulled(prompts.value_message(3, key, f"{finding}\n\nText").content).findings == (finding,)
     key = f"WebSurfer read a page for {NEED}, which did not give it; nothing was found"
-    note = read_pulled(prompts.pulled_value(3, key, missed(NEED, "u", "seen in full")).content)
+    note = read_pulled(prompts.value_message(3, key, miss_sentence(NEED, "u", "seen in full")).content)
     assert note.absent == NEED
 
 
@@ -106,7 +106,7 @@ def test_a_pulled_value_gives_its_findings_and_a_pulled_failure_what_is_absent()
     ],
 )
 def test_memory_keys_state_a_need(key, expected):
-    assert stated(key) == expected
+    assert stated_need(key) == expected
 
 
 def test_instructions_name_their_need():
@@ -119,9 +119,9 @@ def test_slips_change_what_they_should():
         chances = Chances(seed, "slips")
         assert misread("12", TABLE, chances) == "9"
         assert misread("A; B; C", TABLE, chances) in ("B; C", "A; C", "A; B")
-        assert mistyped("Amber Owl Zoo", chances) not in ("Amber Owl Zoo", "")
-        assert invented("12.50 at 06:10", chances).endswith(" at 06:10")
-        assert float(invented("12.50", chances)) != 12.5
+        assert mistype("Amber Owl Zoo", chances) not in ("Amber Owl Zoo", "")
+        assert invent("12.50 at 06:10", chances).endswith(" at 06:10")
+        assert float(invent("12.50", chances)) != 12.5
         ratio = float(far_off("100.00", chances)) / 100
         assert ratio in (0.1, 0.4, 0.6, 1.7, 2.5, 10.0)
 
@@ -131,4 +131,4 @@ def test_chances_and_traits_are_uniform_enough():
     assert abs(sum(numbers) / 4000 - 0.5) < 0.02
     traits = [trait(team, "stale", "Amber Owl Zoo") for team in range(4000)]
     assert abs(sum(each < 0.25 for each in traits) / 4000 - 0.25) < 0.025
-    assert sorted(Chances(5, "plan").shuffled([1, 2, 3, 4])) == [1, 2, 3, 4]
+    assert sorted(Chances(5, "plan").shuffle([1, 2, 3, 4])) == [1, 2, 3, 4]

@@ -3,7 +3,7 @@
 import pytest
 
 from lts_jax.llm.simulated.comprehension import understand
-from lts_jax.llm.simulated.understanding import Need, items, joined, names, weighted_sum
+from lts_jax.llm.simulated.understanding import Need, items, join_items, names, weighted_sum
 
 
 def test_every_question_of_the_offline_world_is_understood(world):
@@ -81,7 +81,7 @@ def test_names_in_a_sentence(text, expected):
 
 @pytest.mark.parametrize("parts", [[], ["A"], ["A", "B 2"]])
 def test_items_invert_joined(parts):
-    assert items(joined(parts)) == parts
+    assert items(join_items(parts)) == parts
 
 
 def test_weighted_sum_by_hand():

@@ -7,7 +7,7 @@ import pytest
 
 from lts_jax import prompts
 from lts_jax.llm.simulated import PERFECT, SimulatedModel
-from lts_jax.llm.simulated.findings import Finding, missed, read_note
+from lts_jax.llm.simulated.findings import Finding, miss_sentence, read_note
 from lts_jax.llm.simulated.understanding import Need
 from lts_jax.prompts import OPENINGS
 from lts_jax.tasks.scoring.assistantbench import score
@@ -212,13 +212,13 @@ def satisfied(model, thread):
 
 
 def test_trusts_pulled():
-    old = prompts.pulled_value(1, KEYS[1], found(MILL, "adult $1.00; child $1.00", "2021-03-04"))
+    old = prompts.value_message(1, KEYS[1], found(MILL, "adult $1.00; child $1.00", "2021-03-04"))
     own = [prompts.agent_reply("WebSurfer", found(each, "adult $8.00; child $4.00")) for each in (ZOO, MILL)]
     assert answer(weak(), [LEDGER, *own, old]) == "56.00"
     assert answer(weak(trusts_pulled=1.0), [LEDGER, *own, old]) == "33.00"
     assert not satisfied(weak(), [LEDGER, own[0], old])  # outdated, so another page is compared
     assert satisfied(weak(trusts_pulled=1.0), [LEDGER, own[0], old])
-    failure = prompts.pulled_value(2, KEYS[2], missed(MILL, "https://www.a.example/2", "seen in full"))
+    failure = prompts.value_message(2, KEYS[2], miss_sentence(MILL, "https://www.a.example/2", "seen in full"))
     assert not satisfied(weak(), [LEDGER, own[0], failure])
     assert satisfied(weak(trusts_pulled=1.0), [LEDGER, own[0], failure])
 

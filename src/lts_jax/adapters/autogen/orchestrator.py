@@ -26,7 +26,7 @@ from lts_jax import prompts
 from lts_jax.adapters.autogen.client import PortedClient, ledger_json
 from lts_jax.adapters.autogen.side import AutogenSide
 from lts_jax.records import Message, Step, StopReason
-from lts_jax.redact import environment_secrets, redacted
+from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
 from lts_jax.teams.tolerant_json import find_objects
 
@@ -67,7 +67,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         self._speaks = "ledger"
         own = super()._get_task_ledger_full_prompt(task, team, facts, plan)
         files, own_tools = self._side.task.attachments, self._side.ports.own_tools
-        return self._worded(own, prompts.task_ledger(self._question, files, facts, plan, own_tools))
+        return self._choose_wording(own, prompts.task_ledger(self._question, files, facts, plan, own_tools))
 
     def _get_progress_ledger_prompt(self, task: str, team: str, names: list[str]) -> str:
         self._ledger, self._num_unusable = None, 0
@@ -95,9 +95,9 @@ class SharingOrchestrator(MagenticOneOrchestrator):
 
     def _request(self, purpose: str, own: str, ours: Message) -> str:
         self._client.purpose = purpose
-        return self._worded(own, ours)
+        return self._choose_wording(own, ours)
 
-    def _worded(self, own: str, ours: Message) -> str:
+    def _choose_wording(self, own: str, ours: Message) -> str:
         return ours.content if self._side.settings.prompts == "ours" else own
 
     # The round: pull values, ask for the ledger, count stalls.
@@ -133,7 +133,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
         asked = self._side.ports.select_values(state.num_steps, state.instruction or self._question, state.thread)
         pulled = await self._side.gate.wait(asked)
         for value in pulled:
-            said = prompts.pulled_value(*value)
+            said = prompts.value_message(*value)
             state.say(said)
             message = TextMessage(content=said.content, source=MEMORY)
             self._message_thread.append(message)
@@ -169,7 +169,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
     def _thread_to_context(self) -> list[LLMMessage]:
         if self._side.settings.prompts == "autogen":
             return super()._thread_to_context()
-        return [_spoken(message) for message in self._side.state.thread]
+        return [_to_llm_message(message) for message in self._side.state.thread]
 
     @event
     async def handle_agent_response(
@@ -202,7 +202,7 @@ class SharingOrchestrator(MagenticOneOrchestrator):
 
     def _clean(self, text: str) -> str:
         """A text without secrets: what AutoGen's own tools return passes no other guard."""
-        return redacted(text, self._secrets) if self._side.settings.redact else text
+        return redact_text(text, self._secrets) if self._side.settings.redact else text
 
     async def _finish_step(self, message: BaseChatMessage) -> None:
         state, ports = self._side.state, self._side.ports
@@ -235,7 +235,7 @@ def _read_ledger(reply: str, agents: Sequence[str]) -> Ledger | LedgerProblem:
     return next((each for each in named if isinstance(each, Ledger)), ledger)
 
 
-def _spoken(message: Message) -> LLMMessage:
+def _to_llm_message(message: Message) -> LLMMessage:
     kind = AssistantMessage if message.role == "assistant" else UserMessage
     return kind(content=message.content, source=message.name or message.role)
 

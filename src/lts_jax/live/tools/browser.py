@@ -239,7 +239,7 @@ class _Loading:
             return self.failure("status", status_line(response.status), response.status)
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in _PAGE_TYPES:
-            return self._arrived(await response.body(), content_type, response)
+            return self._finish(await response.body(), content_type, response)
         await self._settle(page)
         return await self._read(context, page, response)
 
@@ -259,9 +259,9 @@ class _Loading:
         self._url = page.url
         read_url(self._url, self._browser.limits.ports)
         self.cookies = {"cookies": (await context.cookies())[:_MAX_COOKIES], "origins": []}
-        return self._arrived(body, "text/html", response, charset="utf-8")
+        return self._finish(body, "text/html", response, charset="utf-8")
 
-    def _arrived(self, body: bytes, content_type: str, response: Any, charset: str = "") -> Fetched | FetchFailure:
+    def _finish(self, body: bytes, content_type: str, response: Any, charset: str = "") -> Fetched | FetchFailure:
         if self._proxy.is_over_limit or len(body) > self._browser.limits.max_bytes:
             return self.failure("reply", f"the page needs more than {self._browser.limits.max_bytes} bytes")
         hops, request = [response.url], response.request

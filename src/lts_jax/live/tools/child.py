@@ -173,7 +173,7 @@ async def _watch(leader: int, limits: ChildLimits) -> Stopped:
         family = descendants(leader)
         if len(family) > limits.num_processes:
             return "processes"
-        if sum(map(_own_bytes, family)) > limits.memory_bytes and _shared_out(family) > limits.memory_bytes:
+        if sum(map(_own_bytes, family)) > limits.memory_bytes and _proportional_bytes(family) > limits.memory_bytes:
             return "memory"
 
 
@@ -195,7 +195,7 @@ def _own_bytes(process: int) -> int:
     return (int(fields[1]) - int(fields[2])) * _PAGE if len(fields) > 2 else 0
 
 
-def _shared_out(family: Sequence[int]) -> int:
+def _proportional_bytes(family: Sequence[int]) -> int:
     """Resident bytes with shared pages divided among their owners; slower, so asked only when the quick sum is high."""
     total = 0
     for process in family:

@@ -196,10 +196,10 @@ class _Fetching:
         if form is not None:
             body = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        reader, writer = await self._connect(target, tls)
+        connection = await self._connect(target, tls)
         method = "GET" if form is None else "POST"
         limit = self._settings.max_bytes
-        return await exchange(reader, writer, target, method=method, headers=sent | headers, body=body, max_bytes=limit)
+        return await exchange(connection, target, method=method, headers=sent | headers, body=body, max_bytes=limit)
 
     async def _connect(self, target: Target, tls: ssl.SSLContext | None) -> Any:
         problem: OSError | None = None

@@ -58,10 +58,10 @@ class FileTools:
     async def list_files(self, pattern: object = "") -> ToolResult:
         """The names of all files, one per line with their sizes; with `pattern` those that match it or hold it."""
         started = time.monotonic()
-        found = await self._found(_words(pattern))
+        found = await self._find(_words(pattern))
         if isinstance(found, str):
             return ToolResult(found, True, "list_files", time.monotonic() - started)
-        shown = [f"{_shown(name)} ({num_bytes:,} bytes)" for name, num_bytes in found[: self._settings.num_listed]]
+        shown = [f"{_printable(name)} ({num_bytes:,} bytes)" for name, num_bytes in found[: self._settings.num_listed]]
         if len(found) > self._settings.num_listed:
             shown.append(f"[more than {self._settings.num_listed} files; give a pattern]")
         return ToolResult("\n".join(shown), False, "list_files", time.monotonic() - started)
@@ -75,7 +75,7 @@ class FileTools:
             text = await self._text(source)
             shown, failed = self._view(named, text, page, _words(find)), False
         except ValueError as error:
-            shown, failed = f"{_shown(named)} was not opened: {error}", True
+            shown, failed = f"{_printable(named)} was not opened: {error}", True
             if str(error).startswith("there is no"):
                 shown += await self._hint()
         return ToolResult(shown, failed, "open_file", time.monotonic() - started, source)
@@ -94,7 +94,7 @@ class FileTools:
         return text
 
     def _view(self, name: str, text: str, page: object, find: str) -> str:
-        heading = f"File: {_shown(name)}"
+        heading = f"File: {_printable(name)}"
         if not text.strip():
             raise ValueError("it holds no text")
         if find:
@@ -109,7 +109,7 @@ class FileTools:
         foot = f"\n[viewport {number} of {len(portions)}]" if len(portions) > 1 else ""
         return f"{heading}\n\n{portions[number - 1]}{foot}"
 
-    async def _found(self, pattern: str) -> Sequence[tuple[str, int]] | str:
+    async def _find(self, pattern: str) -> Sequence[tuple[str, int]] | str:
         """Files that match, one more than are shown; or why there are none."""
         if self._root is None:
             return _NO_FILES
@@ -120,8 +120,8 @@ class FileTools:
         return found or (f"No file matches {pattern[:200]!r}." if pattern else _NO_FILES)
 
     async def _hint(self) -> str:
-        found = await self._found("")
-        return "" if isinstance(found, str) else f". At hand: {', '.join(_shown(name) for name, _ in found[:20])}"
+        found = await self._find("")
+        return "" if isinstance(found, str) else f". At hand: {', '.join(_printable(name) for name, _ in found[:20])}"
 
 
 def _matching(root: Path, pattern: str, num_wanted: int) -> list[tuple[str, int]]:
@@ -144,6 +144,6 @@ def _number(page: object) -> int:
     return int(words) if words.isascii() and words.isdigit() and len(words) < 10 else (0 if words else 1)
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     """A name on one line, whatever it holds."""
     return name[:500] if name.isprintable() else ascii(name)[1:-1][:500]

@@ -113,10 +113,10 @@ def _number_form(soup: Any, tag: Any, base_url: str, read: ReadHtml) -> None:
         if made is None:
             continue
         known = fields.get(name)
-        fields[name] = made if known is None or made.kind != "radio" else _merged(known, made)
+        fields[name] = made if known is None or made.kind != "radio" else _merge(known, made)
     method = "post" if str(tag.get("method") or "").lower() == "post" else "get"
     read.forms.append(Form(method, action, tuple(fields.values())))
-    shown = ", ".join(_described(each) for each in fields.values() if each.kind != "hidden")
+    shown = ", ".join(_describe(each) for each in fields.values() if each.kind != "hidden")
     note = soup.new_tag("p")
     note.string = f"[form {len(read.forms)}: {shown or 'no fields'}]"
     tag.insert_after(note)
@@ -141,11 +141,11 @@ def _field(control: Any, name: str) -> Field | None:
     return Field(name, kind, value)
 
 
-def _merged(known: Field, made: Field) -> Field:
+def _merge(known: Field, made: Field) -> Field:
     return Field(known.name, known.kind, made.value or known.value, (*known.options, *made.options))
 
 
-def _described(each: Field) -> str:
+def _describe(each: Field) -> str:
     if each.options:
         offered = ", ".join(each.options[:12]) + (", ..." if len(each.options) > 12 else "")
         return f"{each.name} (one of {offered})"

@@ -14,6 +14,9 @@ from lts_jax.llm.http_response import BadResponse, ResponseReader, unpack
 _READ_BYTES = 64 * 2**10
 
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 class BadExchange(ValueError):
     """A reply that cannot be read or is over a limit, in one line."""
 
@@ -27,9 +30,7 @@ class Exchange:
     body: bytes
 
 
-async def connect(
-    target: Target, address: str, *, tls: ssl.SSLContext | None, seconds: float
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(target: Target, address: str, *, tls: ssl.SSLContext | None, seconds: float) -> Connection:
     """A connection to `target` at `address`, encrypted for the target's host if `tls` is given.
 
     Raises:
@@ -47,8 +48,7 @@ async def connect(
 
 
 async def exchange(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
+    connection: Connection,
     target: Target,
     *,
     method: str = "GET",
@@ -56,7 +56,7 @@ async def exchange(
     body: bytes = b"",
     max_bytes: int,
 ) -> Exchange:
-    """Ask over a new connection and close it. Redirects are replies like others.
+    """Ask over a new connection, as `connect` gives it, and close it. Redirects are replies like others.
 
     `max_bytes` bound the body of a success, packed and unpacked; of another reply a part of it is enough.
 
@@ -65,6 +65,7 @@ async def exchange(
         OSError: the connection broke.
         ValueError: a header that would end its line.
     """
+    reader, writer = connection
     sent = {"Host": target.authority, **headers, "Accept-Encoding": "gzip, deflate", "Connection": "close"}
     if method != "GET":
         sent["Content-Length"] = str(len(body))

@@ -71,7 +71,7 @@ class _TeamTools:
         self._settings = settings
         self._root = root
         rendered: Load | None = browser.open_tab().load if settings.browser.use != "never" else None
-        load = rendered if rendered is not None and settings.browser.use == "always" else self._fetched
+        load = rendered if rendered is not None and settings.browser.use == "always" else self._fetch
         self._pages = PageTools(load, converter, settings.pages, render=rendered, read_file=self._read_file)
         self._files = FileTools(root, settings.files, settings.sandbox)
         self._num_web_calls = 0
@@ -81,14 +81,14 @@ class _TeamTools:
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._settings.call_seconds):
-                result = await self._used(tool, arguments)
+                result = await self._use(tool, arguments)
         except TimeoutError:
             result = ToolResult(f"{tool} took more than {self._settings.call_seconds:g} seconds", failed=True)
         except Exception as error:
             result = ToolResult(f"{tool}: {type(error).__name__} {error}"[:300], failed=True)
         return replace(result, tool=tool, seconds=time.monotonic() - started)
 
-    async def _used(self, tool: str, given: Mapping[str, Any]) -> ToolResult:
+    async def _use(self, tool: str, given: Mapping[str, Any]) -> ToolResult:
         if tool in _WEB_TOOLS:
             self._num_web_calls += 1
             if self._num_web_calls > self._settings.max_web_calls:
@@ -135,7 +135,7 @@ class _TeamTools:
     async def _read_file(self, content: bytes, name: str) -> str:
         return await read_document(content, name, self._settings.files.reading, self._settings.sandbox)
 
-    async def _fetched(self, url: str, form: Mapping[str, str] | None) -> Fetched | FetchFailure:
+    async def _fetch(self, url: str, form: Mapping[str, str] | None) -> Fetched | FetchFailure:
         return await fetch(url, self._settings.fetch, form=form)
 
 

@@ -26,7 +26,7 @@ class Form:
     action: str
     fields: tuple[Field, ...]
 
-    def filled(self, values: Mapping[str, Any]) -> dict[str, str]:
+    def fill(self, values: Mapping[str, Any]) -> dict[str, str]:
         """What is sent: the form's own values with these in their place.
 
         Raises:

@@ -82,29 +82,29 @@ class PageTools:
         """Viewport `page` (from 1) of the page at `url`, after redirects; without `url`, of the current page."""
         async with self._lock:
             try:
-                found = await self._opened(url, form, fields)
-                return found if isinstance(found, ToolResult) else self._shown(found, page)
+                found = await self._open(url, form, fields)
+                return found if isinstance(found, ToolResult) else self._show(found, page)
             except ValueError as error:
-                return _failed(str(error), "visit_url", self._current_url())
+                return _failure(str(error), "visit_url", self._current_url())
 
     async def find_on_page(self, url: Any = "", text: Any = "") -> ToolResult:
         """The lines of the whole page that hold `text`, with the numbers of their viewports."""
         async with self._lock:
             try:
-                found = await self._opened(url, None, None)
+                found = await self._open(url, None, None)
             except ValueError as error:
-                return _failed(str(error), "find_on_page", self._current_url())
+                return _failure(str(error), "find_on_page", self._current_url())
         if isinstance(found, ToolResult):
             return replace(found, tool="find_on_page")
         lines = find_lines(found.text, str(text), self._settings.window_characters)
         if not lines:
-            return _failed(f"No match for {str(text)!r} on <{found.url}>", "find_on_page", found.url)
+            return _failure(f"No match for {str(text)!r} on <{found.url}>", "find_on_page", found.url)
         return ToolResult("\n".join([_heading(found), "", *lines]), tool="find_on_page", source=found.url)
 
-    async def _opened(self, url: Any, form: Any, fields: Any) -> PageText | ToolResult:
+    async def _open(self, url: Any, form: Any, fields: Any) -> PageText | ToolResult:
         asked = "" if url is None else str(url).strip().strip("<>").strip()
         if form is not None or fields:
-            return await self._sent(asked, form, fields)
+            return await self._send(asked, form, fields)
         if asked.lower() == "back":
             if len(self._history) < 2:
                 raise ValueError("there is no page to go back to")
@@ -120,12 +120,12 @@ class PageTools:
         current = self._current_url()
         if not asked or asked.partition("#")[0].rstrip("/") == current.rstrip("/"):
             return self._history[-1]
-        return await self._loaded(asked, None)
+        return await self._load_page(asked, None)
 
-    async def _sent(self, url: str, form: Any, fields: Any) -> PageText | ToolResult:
+    async def _send(self, url: str, form: Any, fields: Any) -> PageText | ToolResult:
         """Fill a form of the page at `url`, or of the current page, and send it."""
         if url:
-            page = await self._opened(url, None, None)
+            page = await self._open(url, None, None)
             if isinstance(page, ToolResult):
                 return page
         if not self._history:
@@ -137,12 +137,12 @@ class PageTools:
         if fields is not None and not isinstance(fields, Mapping):
             raise ValueError("fields must be an object of field names and values")
         chosen = forms[int(number) - 1]
-        values = chosen.filled(fields or {})
+        values = chosen.fill(fields or {})
         if chosen.method == "post":
-            return await self._loaded(chosen.action, values)
-        return await self._loaded(f"{chosen.action.partition('?')[0]}?{urlencode(values)}", None)
+            return await self._load_page(chosen.action, values)
+        return await self._load_page(f"{chosen.action.partition('?')[0]}?{urlencode(values)}", None)
 
-    async def _loaded(self, url: str, form: Mapping[str, str] | None) -> PageText | ToolResult:
+    async def _load_page(self, url: str, form: Mapping[str, str] | None) -> PageText | ToolResult:
         arrived = await self._load(url, form)
         page = await self._read(arrived)
         if form is None and self._render is not None and _needs_scripts(arrived, page):
@@ -154,10 +154,10 @@ class PageTools:
 
     async def _read(self, arrived: Fetched | FetchFailure) -> PageText | ToolResult:
         if isinstance(arrived, FetchFailure):
-            return _failed(f"{arrived.reason}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
+            return _failure(f"{arrived.reason}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
         read = await self._text_of(arrived)
         if isinstance(read, str):
-            return _failed(f"{read}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
+            return _failure(f"{read}\n<{arrived.url[:_MAX_HEADING_URL]}>", "visit_url", arrived.url)
         return replace(read, sha256=arrived.sha256, num_bytes=len(arrived.body))
 
     async def _text_of(self, arrived: Fetched) -> PageText | str:
@@ -174,7 +174,7 @@ class PageTools:
                 return f"the file cannot be read: {error}"
         return PageText(arrived.url, "", text[: self._settings.text_characters], content_type=kind)
 
-    def _shown(self, found: PageText, page: Any) -> ToolResult:
+    def _show(self, found: PageText, page: Any) -> ToolResult:
         portions = windows(found.text, self._settings.window_characters)
         number = int(page) if re.fullmatch(r"[0-9]{1,6}", str(page)) else 0
         if not 1 <= number <= len(portions):
@@ -222,7 +222,7 @@ def _heading(found: PageText) -> str:
     return f"{found.title or url}\n<{url}>{kind}"
 
 
-def _failed(text: str, tool: str, source: str) -> ToolResult:
+def _failure(text: str, tool: str, source: str) -> ToolResult:
     return ToolResult(text, failed=True, tool=tool, source=source)
 
 

@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lts_jax.live.tools.child import ChildLimits, Finished, run_child, until_gone
-from lts_jax.live.tools.sandbox_bwrap import bwrap_arguments
+from lts_jax.live.tools.sandbox_bwrap import Bwrap, bwrap_arguments
 from lts_jax.live.tools.sandbox_inputs import copy_inputs, inputs_of, readable_inputs
 from lts_jax.live.tools.sandbox_settings import (
     UNSANDBOXED,
@@ -120,13 +120,10 @@ async def _run_in(
         told, tell = _pipe(stack)
         descriptors += [_filter_pipe(stack), tell]
         command = bwrap_arguments(
-            _installed(settings.bwrap),
+            Bwrap(_find_bwrap(settings.bwrap), bool(user), filter_descriptor=descriptors[1], info_descriptor=tell),
             settings,
             view,
             _interpreter_line(settings, boot, _numbers(settings, user, say_ready)),
-            as_root=bool(user),
-            filter_descriptor=descriptors[1],
-            info_descriptor=tell,
         )
     limits = ChildLimits(
         settings.seconds, settings.output_bytes, settings.memory_bytes, settings.num_processes + _OWN_PROCESSES
@@ -182,7 +179,7 @@ def _environment(work_folder: str) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": work_folder, "TMPDIR": temporary, "LANG": "C.UTF-8", **threads}
 
 
-def _installed(bwrap: str) -> str:
+def _find_bwrap(bwrap: str) -> str:
     path = shutil.which(bwrap)
     if path is None:
         raise ValueError(f"{bwrap} is not installed; for example: apt install bubblewrap")

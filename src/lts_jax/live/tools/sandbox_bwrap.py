@@ -1,6 +1,7 @@
 """The argument list of bubblewrap, which builds the walls and then starts the interpreter inside."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from lts_jax.live.tools.sandbox_settings import WORK_FOLDER, SandboxSettings, View
@@ -9,23 +10,24 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _NOBODY = "65534"
 
 
-def bwrap_arguments(
-    bwrap: str,
-    settings: SandboxSettings,
-    view: View,
-    command: Sequence[str],
-    *,
-    as_root: bool,
-    filter_descriptor: int,
-    info_descriptor: int,
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Bwrap:
+    """Bubblewrap as it is started for one run."""
+
+    path: str
+    as_root: bool
+    filter_descriptor: int  # where it reads the filter of system calls
+    info_descriptor: int  # where it tells the number of its child
+
+
+def bwrap_arguments(bwrap: Bwrap, settings: SandboxSettings, view: View, command: Sequence[str]) -> list[str]:
     """Bubblewrap's command line for one run. Nothing is looked up: equal arguments give an equal list.
 
     Started by an ordinary user it makes a user namespace. Started by root it makes none, because root inside one is
     still root for the kernel's limits: `command` then changes to a user of its own, and keeps the right to do so.
     """
-    line = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-    if as_root:
+    line = [bwrap.path, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if bwrap.as_root:
         line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         line += ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
@@ -48,8 +50,8 @@ def bwrap_arguments(
         line += ["--dev-bind", device, device]
     for path, name in view.inputs:
         line += ["--ro-bind", path, f"{WORK_FOLDER}/{name}"]
-    line += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", str(filter_descriptor)]
-    line += ["--info-fd", str(info_descriptor)]
+    line += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--seccomp", str(bwrap.filter_descriptor)]
+    line += ["--info-fd", str(bwrap.info_descriptor)]
     return [*line, "--", *command]
 
 

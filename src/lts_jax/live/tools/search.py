@@ -48,7 +48,7 @@ async def web_search(query: Any, settings: SearchSettings) -> ToolResult:
     """The first results: number, title, `<url>` and a snippet each. Never raises but for cancellation."""
     asked = " ".join(str(query).split())[:_MAX_QUERY_CHARACTERS]
     if not asked:
-        return _failed("query is missing")
+        return _failure("query is missing")
     given = {settings.query_parameter: asked} | dict(each.split("=", 1) for each in settings.parameters)
     joint = "&" if "?" in settings.endpoint else "?"
     limits = FetchSettings(
@@ -62,17 +62,17 @@ async def web_search(query: Any, settings: SearchSettings) -> ToolResult:
     if settings.key_header:
         secret = os.environ.get(settings.key_variable, "")
         if not secret:
-            return _failed(f"the search endpoint wants a key, and the variable {settings.key_variable} holds none")
+            return _failure(f"the search endpoint wants a key, and the variable {settings.key_variable} holds none")
         headers[settings.key_header] = secret
     found = await fetch(f"{settings.endpoint}{joint}{urlencode(given)}", limits, headers=headers)
     if isinstance(found, FetchFailure):
-        return _failed(f"the search endpoint does not answer: {found.reason}")
+        return _failure(f"the search endpoint does not answer: {found.reason}")
     try:
         results = read_results(json.loads(decode_text(found.body, found.charset)), settings)
     except (ValueError, RecursionError):
-        return _failed("the search endpoint's answer is no JSON with results")
+        return _failure("the search endpoint's answer is no JSON with results")
     if not results:
-        return _failed(f"No results found for: {asked}")
+        return _failure(f"No results found for: {asked}")
     lines = [f"Search results for: {asked}", *(f"{number}. {each}" for number, each in enumerate(results, 1))]
     return ToolResult("\n".join(lines), tool="web_search", seconds=found.seconds)
 
@@ -106,5 +106,5 @@ def _line(each: Any, name: str, max_characters: int) -> str:
     return text if len(text) <= max_characters else text[: max(0, max_characters - 3)] + "..."
 
 
-def _failed(text: str) -> ToolResult:
+def _failure(text: str) -> ToolResult:
     return ToolResult(text, failed=True, tool="web_search")

@@ -32,7 +32,7 @@ class Chances:
         """An integer in [0, count); 0 for a count of 0."""
         return int(self.uniform() * count)
 
-    def shuffled(self, items: list[T]) -> list[T]:
+    def shuffle(self, items: list[T]) -> list[T]:
         """The items in random order, by one number each (Fisher-Yates)."""
         order = list(items)
         for place in range(len(order) - 1, 0, -1):

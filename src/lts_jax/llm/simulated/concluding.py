@@ -1,7 +1,7 @@
 """From the values in a thread to an answer, with educated guesses for what is missing."""
 
 from lts_jax.llm.simulated.chances import Chances
-from lts_jax.llm.simulated.slips import invented
+from lts_jax.llm.simulated.slips import invent
 from lts_jax.llm.simulated.thread import Survey
 from lts_jax.llm.simulated.understanding import Conclusion, Need
 
@@ -11,10 +11,10 @@ def values_of(survey: Survey) -> tuple[dict[Need, str], list[Need]]:
     view = survey.view
     understanding = view.understanding
     needs = list(understanding.needs)
-    source = survey.held(understanding.source) if understanding.source is not None else None
+    source = survey.value_in_hand(understanding.source) if understanding.source is not None else None
     if source is not None:
         needs += understanding.expand(source.value)
-    held = {need: survey.held(need) for need in needs}
+    held = {need: survey.value_in_hand(need) for need in needs}
     values = {need: each.value for need, each in held.items() if each is not None}
     return values, [need for need in needs if need not in values]
 
@@ -27,7 +27,7 @@ def conclude(survey: Survey, chances: Chances, *, guessing: bool = True) -> Conc
     for need in missing:
         alike = [value for other, value in values.items() if other.attribute == need.attribute]
         if alike:
-            values[need] = invented(alike[chances.below(len(alike))], chances)
+            values[need] = invent(alike[chances.below(len(alike))], chances)
     try:
         return survey.view.understanding.conclude(values)
     except (LookupError, ValueError, ArithmeticError):

@@ -78,7 +78,7 @@ class Note:
     absent: Need | None = None  # what a pulled value is said not to give
 
 
-def missed(need: Need, url: str, extent: str) -> str:
+def miss_sentence(need: Need, url: str, extent: str) -> str:
     """Sentence for a page without the value; `extent` is "seen in full", 'searched for "x"' or "on viewport i of n"."""
     return f"The page <{url}> did not give {need}, {extent}."
 
@@ -88,12 +88,12 @@ def about_other(url: str, title: str, subject: str) -> str:
     return f"The page <{url}> is about {title}, not about {subject}."
 
 
-def failed(url: str, reason: str) -> str:
+def failure_sentence(url: str, reason: str) -> str:
     """Sentence for a page that could not be opened."""
     return f"The page <{url}> could not be opened: {reason}."
 
 
-def listed(need: Need, pages: list[tuple[str, str]]) -> str:
+def results_sentence(need: Need, pages: list[tuple[str, str]]) -> str:
     """Sentence for the results of a search."""
     if not pages:
         return f"The search for {need} lists no page."
@@ -126,7 +126,7 @@ def read_pulled(text: str) -> Note:
     """Read the key and the value in a shared-memory message."""
     head, _, value = text.partition("\n<<<\n")
     note = scan(value.partition("\n\n")[0])
-    said = stated(head.partition("): ")[2])
+    said = stated_need(head.partition("): ")[2])
     return replace(note, absent=said[0]) if said is not None and said[1] == "nothing" else note
 
 
@@ -165,7 +165,7 @@ def asked_need(text: str) -> Need | None:
 
 
 @lru_cache(maxsize=16384)
-def stated(key: str) -> tuple[Need, str] | None:
+def stated_need(key: str) -> tuple[Need, str] | None:
     """The need that a memory key is about, and what it offers: a "value", fitting "pages", or "nothing"."""
     found = _STATED.search(key)
     if found is None:

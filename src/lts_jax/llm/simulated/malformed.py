@@ -7,7 +7,7 @@ from lts_jax.llm.simulated.chances import Chances
 _REFUSAL = "I am sorry, but I cannot continue with this request."
 
 
-def malformed(reply: str, chances: Chances) -> str:
+def spoil(reply: str, chances: Chances) -> str:
     """Spoil a ledger reply in one of eight ways."""
     kind = chances.below(8)
     if kind == 0:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude
 from lts_jax.llm.simulated.findings import Finding
-from lts_jax.llm.simulated.malformed import malformed
+from lts_jax.llm.simulated.malformed import spoil
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import question_in
 from lts_jax.llm.simulated.thread import Survey, survey_of
@@ -54,7 +55,7 @@ def plan(messages: Sequence[Message], chances: Chances, settings: SimulatedModel
 
 
 def _bullets(understanding: Understanding, needs: list[Need], chances: Chances) -> str:
-    lines = [f"- Find {need}." for need in chances.shuffled(needs)]
+    lines = [f"- Find {need}." for need in chances.shuffle(needs)]
     if understanding.source is not None:
         lines.append("- Then look up what the request asks of every subject that it lists, one page each.")
     lines.append("- Work out the answer from these values and check that nothing is missing.")
@@ -65,7 +66,7 @@ def facts_update(messages: Sequence[Message], chances: Chances, settings: Simula
     """The revised fact sheet. Findings are kept as sentences, so that they outlive the thread."""
     survey = survey_of(messages[:-1], settings)
     found = [finding for known in survey.findings.values() for finding in _newest(known)]
-    open_needs = [need for need in survey.needs() if survey.held(need) is None]
+    open_needs = [need for need in survey.needs() if survey.value_in_hand(need) is None]
     return _sheet(survey.view.understanding, found, open_needs, chances)
 
 
@@ -100,8 +101,9 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     if is_satisfied:
         speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
     length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
-    reply = _written(is_satisfied, is_looping, is_progressing, speaker, told, survey, len(open_needs), length)
-    return malformed(reply, chances) if breaks else reply
+    answers = _Answers(is_satisfied, is_looping, is_progressing, speaker, told)
+    reply = _ledger_text(answers, len(survey.findings), len(open_needs), length)
+    return spoil(reply, chances) if breaks else reply
 
 
 def _next_step(
@@ -111,7 +113,7 @@ def _next_step(
     understanding = survey.view.understanding
     if open_needs:
         need = survey.need if survey.need in open_needs and survey.need is not None else open_needs[0]
-        return _told(survey, need)
+        return _instruct(survey, need)
     if survey.agent == "Coder" and survey.coded and not survey.computed:
         return "ComputerTerminal", "Run the program that Coder wrote last."
     if not survey.coded and survey.is_marked(settings.uses_coder, "coder") and _is_arithmetic(survey):
@@ -128,7 +130,7 @@ def _is_arithmetic(survey: Survey) -> bool:
     return concluded is not None and bool(concluded.expression)
 
 
-def _told(survey: Survey, need: Need) -> tuple[str, str]:
+def _instruct(survey: Survey, need: Need) -> tuple[str, str]:
     action = survey.next_action(need)
     kind = action.kind if action is not None else "search"
     target = f'"{action.target}"' if action is not None and kind in ("search", "open") else "the results"
@@ -139,38 +141,36 @@ def _told(survey: Survey, need: Need) -> tuple[str, str]:
         return "WebSurfer", f"Search the web {again}for {target} to find {need}."
     if kind == "find":
         return "WebSurfer", f"Look through the rest of the long page to find {need}."
-    if survey.held(need) is not None:
+    if survey.value_in_hand(need) is not None:
         return "WebSurfer", f"Open a further page, as one page does not settle it, to find {need}."
     return "WebSurfer", f"Open the best page not read so far to find {need}."
 
 
-def _written(
-    is_satisfied: bool,
-    is_looping: bool,
-    is_progressing: bool,
-    speaker: str,
-    told: str,
-    survey: Survey,
-    num_open: int,
-    length: int,
-) -> str:
-    found = f"{len(survey.findings)} values were found and {num_open} are open."
+class _Answers(NamedTuple):
+    """Of a ledger, in its order; the names are those of its fields."""
+
+    is_request_satisfied: bool
+    is_in_loop: bool
+    is_progress_being_made: bool
+    next_speaker: str
+    instruction_or_question: str
+
+
+def _ledger_text(answers: _Answers, num_found: int, num_open: int, length: int) -> str:
+    speaker, told = answers.next_speaker, answers.instruction_or_question
     reasons = (
-        found,
-        "The last instructions repeat themselves." if is_looping else "The last instructions differ in what they ask.",
-        "The last step brought something new." if is_progressing else "The last step brought nothing new.",
+        f"{num_found} values were found and {num_open} are open.",
+        "The last instructions repeat themselves."
+        if answers.is_in_loop
+        else "The last instructions differ in what they ask.",
+        "The last step brought something new."
+        if answers.is_progress_being_made
+        else "The last step brought nothing new.",
         f"{speaker} has the tools for it.",
         "This is the next open bullet." if num_open else "All bullets are settled.",
     )
-    answers: tuple[bool | str, ...] = (is_satisfied, is_looping, is_progressing, speaker, told)
     room = max(0, length - 215 - sum(map(len, reasons)) - len(told) - len(speaker))
     share = room // 2
     padded = (reasons[0] + _THOUGHTS[:share], *reasons[1:4], reasons[4] + _THOUGHTS[share : share + room - share])
-    names = (
-        "is_request_satisfied",
-        "is_in_loop",
-        "is_progress_being_made",
-        "next_speaker",
-        "instruction_or_question",
-    )
-    return json.dumps({n: {"reason": reason, "answer": a} for n, reason, a in zip(names, padded, answers, strict=True)})
+    fields = zip(answers._fields, padded, answers, strict=True)
+    return json.dumps({name: {"reason": reason, "answer": answer} for name, reason, answer in fields})

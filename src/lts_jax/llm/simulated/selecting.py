@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lts_jax.llm.simulated.chances import Chances
-from lts_jax.llm.simulated.findings import read_note, stated
+from lts_jax.llm.simulated.findings import read_note, stated_need
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.thread import Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need
@@ -20,7 +20,7 @@ def select(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     unrelated: list[str] = []
     taken: set[Need] = set()
     for number, _, key in lines:
-        statement = stated(key)
+        statement = stated_need(key)
         if statement is None or not _is_open(survey, statement[0]):
             unrelated.append(number)
             continue
@@ -40,7 +40,7 @@ def select(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
 def _is_open(survey: Survey, need: Need) -> bool:
     if need.attribute not in survey.view.understanding.readings:
         return False
-    held = survey.held(need)
+    held = survey.value_in_hand(need)
     return held is None or not held.complete
 
 
@@ -48,6 +48,6 @@ def judge(messages: Sequence[Message], chances: Chances, settings: SimulatedMode
     """YES for a step that gives a value which no stored key states, else NO; now and then the other way round."""
     head, _, output = messages[-1].content.partition("\nOutput:\n")
     stored = head.partition("\nStored:\n")[2].partition("\nInstruction: ")[0]
-    known = {said[0] for line in stored.split("\n") if (said := stated(line)) and said[1] == "value"}
+    known = {said[0] for line in stored.split("\n") if (said := stated_need(line)) and said[1] == "value"}
     is_new = any(finding.need not in known for finding in read_note(output).findings)
     return "YES" if is_new != chances.happens(settings.misjudges_admission) else "NO"

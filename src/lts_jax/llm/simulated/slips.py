@@ -4,12 +4,12 @@ import re
 from functools import lru_cache
 
 from lts_jax.llm.simulated.chances import Chances
-from lts_jax.llm.simulated.understanding import items, joined
+from lts_jax.llm.simulated.understanding import items, join_items
 
 _TOKEN = re.compile(r"\d[\d,.:]*\d|\d")
 
 
-def mistyped(query: str, chances: Chances) -> str:
+def mistype(query: str, chances: Chances) -> str:
     """The query with one word spoilt: two letters swapped and one doubled, so that a search does not know it."""
     words = query.split()
     place = max(range(len(words)), key=lambda i: (len(words[i]), -i)) if words else 0
@@ -27,13 +27,13 @@ def misread(value: str, page: str, chances: Chances) -> str:
     tokens = list(_TOKEN.finditer(value))
     if len(parts) > 1 and (not tokens or chances.happens(0.5)):
         skipped = chances.below(len(parts))
-        return joined(parts[:skipped] + parts[skipped + 1 :])
+        return join_items(parts[:skipped] + parts[skipped + 1 :])
     if not tokens:
         return value
     token = tokens[chances.below(len(tokens))]
     shape = _shape(token[0])
     others = [each for each in _numbers_on(page) if each != token[0] and _shape(each) == shape]
-    other = others[chances.below(len(others))] if others else invented(token[0], chances)
+    other = others[chances.below(len(others))] if others else invent(token[0], chances)
     return value[: token.start()] + other + value[token.end() :]
 
 
@@ -42,7 +42,7 @@ def _numbers_on(page: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(page))
 
 
-def invented(value: str, chances: Chances) -> str:
+def invent(value: str, chances: Chances) -> str:
     """The value with its numbers made up: each is off by 8 to 40 per cent, clock times and years are left."""
     factor = (1.08 + 0.32 * chances.uniform()) if chances.happens(0.5) else (0.92 - 0.32 * chances.uniform())
 

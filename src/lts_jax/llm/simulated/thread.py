@@ -8,7 +8,7 @@ from lts_jax.llm.simulated.chances import trait
 from lts_jax.llm.simulated.findings import Finding, Miss, Note, Search, asked_need, read_note, read_pulled
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import NO_TASK, TaskView, read_task_ledger
-from lts_jax.llm.simulated.understanding import Need, joined
+from lts_jax.llm.simulated.understanding import Need, join_items
 from lts_jax.prompts import AGENTS
 from lts_jax.records import Message
 
@@ -215,7 +215,7 @@ class Survey:
             self._marks[labels] = trait(self._view.model if is_common else self._view.team, *labels) < probability
         return self._marks[labels]
 
-    def held(self, need: Need) -> Held | None:
+    def value_in_hand(self, need: Need) -> Held | None:
         """The value that the team goes by: the newest date, unless it trusts what it pulled; None if there is none."""
         if need not in self._held:
             known = self.findings.get(need)
@@ -236,7 +236,7 @@ class Survey:
         num_parts = first.num_parts if self._view.understanding.reading(need).gathered else 1
         missing = next((part for part in range(1, num_parts + 1) if part not in parts), 0)
         values = [parts[part] for part in sorted(parts) if parts[part] != "none"]
-        value = joined(values) if num_parts > 1 else first.value
+        value = join_items(values) if num_parts > 1 else first.value
         return Held(value, updated, not missing, first.url, missing, pulled)
 
     def needs(self) -> list[Need]:
@@ -246,7 +246,7 @@ class Survey:
         view = self._view
         needs = list(view.understanding.needs)
         source = view.understanding.source
-        held = self.held(source) if source is not None else None
+        held = self.value_in_hand(source) if source is not None else None
         if held is not None and held.complete:
             needs += view.understanding.expand(held.value)
         if len(needs) > 1:
@@ -272,7 +272,7 @@ class Survey:
         return self._actions[need]
 
     def _choose_action(self, need: Need) -> Action | None:
-        held = self.held(need)
+        held = self.value_in_hand(need)
         if self._view.understanding.reading(need).in_file is not None:
             out_of_reach = held is not None or self.fruitless.get(need, 0) >= _MAX_SEARCHES
             return None if out_of_reach else Action("open", need.subject)

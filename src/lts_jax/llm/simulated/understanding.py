@@ -97,7 +97,7 @@ def items(value: str) -> list[str]:
     return [] if value == "none" else value.split("; ")
 
 
-def joined(parts: list[str]) -> str:
+def join_items(parts: list[str]) -> str:
     """The value of some items; the inverse of `items`."""
     return "; ".join(parts) or "none"
 
@@ -130,7 +130,7 @@ def named_or_listed(
     return Understanding((source,), readings, conclude, source, expand)
 
 
-def printed(value: float, digits: int) -> str:
+def print_number(value: float, digits: int) -> str:
     """A number as an answer, with that many decimals."""
     return f"{value:.{digits}f}"
 
@@ -142,7 +142,7 @@ def weighted_sum(terms: list[tuple[float, float]], *, digits: int = 0, scale: fl
     total = scale * sum(a * b for a, b in terms)
     written = " + ".join(f"{_plain(a)} * {_plain(b)}" if a != 1 else _plain(b) for a, b in terms)
     factor = f" * {_plain(scale)}" if scale != 1 else ""
-    return Conclusion(printed(total, digits), f"round(({written}){factor}, {digits})")
+    return Conclusion(print_number(total, digits), f"round(({written}){factor}, {digits})")
 
 
 def _plain(value: float) -> str:

@@ -11,14 +11,14 @@ from lts_jax.llm.simulated.findings import (
     Finding,
     about_other,
     asked_need,
-    failed,
-    listed,
-    missed,
+    failure_sentence,
+    miss_sentence,
     read_note,
+    results_sentence,
 )
 from lts_jax.llm.simulated.pages import Document, read_document, read_results
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
-from lts_jax.llm.simulated.slips import invented, misread, mistyped
+from lts_jax.llm.simulated.slips import invent, misread, mistype
 from lts_jax.llm.simulated.thread import Action, Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
 from lts_jax.records import Message
@@ -43,17 +43,17 @@ def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelS
     mistypes = chances.happens(min(1.0, settings.mistypes + fatigue / 4))
     strays = chances.happens(settings.takes_near_miss)
     if action.kind == "open":
-        return _call("open_file", name=mistyped(action.target, chances) if mistypes else action.target)
+        return _call("open_file", name=mistype(action.target, chances) if mistypes else action.target)
     if repeats:
         action = _again(survey, need)
     if action.kind == "search":
-        return _call("web_search", query=mistyped(action.target, chances) if mistypes else action.target)
+        return _call("web_search", query=mistype(action.target, chances) if mistypes else action.target)
     if action.kind == "find":
         return _call("find_on_page", url=action.target, text=action.text)
     near = _near_misses(survey, need) if strays else []
     if near:
         return _call("visit_url", url=near[0])
-    return _call("visit_url", url=mistyped(action.target, chances) if mistypes else action.target)
+    return _call("visit_url", url=mistype(action.target, chances) if mistypes else action.target)
 
 
 def _fatigue(survey: Survey, settings: SimulatedModelSettings) -> float:
@@ -100,19 +100,19 @@ def report(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     if document is not None:
         return _on_page(document, survey, need, chances, settings, is_extract="find_on_page" in action)
     if result.startswith("Search results for:"):
-        return listed(need, _quoted(read_results(result), understanding.title(need)))
+        return results_sentence(need, _choose_quotes(read_results(result), understanding.title(need)))
     if result.startswith("No results found"):
-        return listed(need, [])
+        return results_sentence(need, [])
     address = _URL.search(action)
     where = address[0] if address else need.subject
     if result.startswith("File: ") and understanding.reading(need).in_file is not None:
         return _in_file(result, survey, need, chances, settings)
     if result.startswith("No match for"):
-        return missed(need, where, 'searched for "a text"')
-    return failed(where, result.partition("\n")[0].strip().rstrip(".")[:80] or "empty result")
+        return miss_sentence(need, where, 'searched for "a text"')
+    return failure_sentence(where, result.partition("\n")[0].strip().rstrip(".")[:80] or "empty result")
 
 
-def _quoted(results: tuple[tuple[str, str], ...], wanted: str) -> list[tuple[str, str]]:
+def _choose_quotes(results: tuple[tuple[str, str], ...], wanted: str) -> list[tuple[str, str]]:
     """The results worth quoting: all with the wanted title, then the best others."""
     exact = [each for each in results if each[0] == wanted]
     return exact + [each for each in results if each[0] != wanted][: max(0, _NUM_QUOTED - len(exact))]
@@ -136,13 +136,13 @@ def _on_page(
     overlooks = survey.is_marked(settings.overlooks_value, "overlooks", document.url)
     value = None if overlooks else understanding.reading(need).value_on(document)
     if value is None:
-        if chances.happens(settings.hallucinates) and (guess := _imagined(document, chances)):
+        if chances.happens(settings.hallucinates) and (guess := _imagine(document, chances)):
             return str(_finding(document, need, guess))
         if document.num_viewports > 1:
             extent = f"on viewport {document.viewport} of {document.num_viewports}"
         else:
             extent = 'searched for "a text"' if is_extract else "seen in full"
-        return missed(need, document.url, extent)
+        return miss_sentence(need, document.url, extent)
     findings = []
     for each in (need, *_also_on(understanding, need)):
         value = understanding.reading(each).value_on(document)
@@ -168,11 +168,11 @@ def _finding(document: Document, need: Need, value: str) -> Finding:
     return Finding(need, value, document.part, document.num_parts, document.updated, document.url)
 
 
-def _imagined(document: Document, chances: Chances) -> str:
+def _imagine(document: Document, chances: Chances) -> str:
     """A made-up value that looks like something on the page; "" where the page has no number at all."""
     numeric = [value for value in document.fields.values() if any(each.isdigit() for each in value)]
     numeric += [row[-1] for row in document.table[1:] if row[-1][-1:].isdigit()]
-    return invented(numeric[chances.below(len(numeric))], chances) if numeric else ""
+    return invent(numeric[chances.below(len(numeric))], chances) if numeric else ""
 
 
 def _also_on(understanding: Understanding, need: Need) -> list[Need]:
@@ -189,7 +189,7 @@ def _in_file(result: str, survey: Survey, need: Need, chances: Chances, settings
     overlooks = chances.happens(settings.overlooks_value)
     value = None if overlooks else survey.view.understanding.reading(need).value_in(result)
     if value is None:
-        return missed(need, need.subject, "seen in full")
+        return miss_sentence(need, need.subject, "seen in full")
     return str(Finding(need, _as_read(value, result, need, survey, chances, settings), 1, 1, "", need.subject))
 
 
@@ -209,7 +209,7 @@ def summarize(messages: Sequence[Message], chances: Chances, settings: Simulated
     head, _, asked = head.partition("\nInstruction: ")
     agent = head.rpartition("\nAgent: ")[2]
     need = asked_need(asked)
-    return _padded(_gist(agent, need, output, understand_title(text, need)))
+    return _pad(_gist(agent, need, output, understand_title(text, need)))
 
 
 def understand_title(text: str, need: Need | None) -> str:
@@ -229,7 +229,7 @@ def _gist(agent: str, need: Need | None, output: str, title: str) -> str:
     if note.findings:
         first = next((each for each in note.findings if each.need == need), note.findings[0])
         when = f"(updated {first.updated})" if first.updated else "(file)"
-        return f"{agent} found {first.need}: {_shortened(first.value, first.need)} {when}"
+        return f"{agent} found {first.need}: {_shorten(first.value, first.need)} {when}"
     what = str(need) if need is not None else "the request"
     if note.searches:
         fitting = sum(name == title for name, _ in note.searches[0].pages)
@@ -241,13 +241,13 @@ def _gist(agent: str, need: Need | None, output: str, title: str) -> str:
     return f"{agent} looked for {what} without any usable result"
 
 
-def _shortened(value: str, need: Need) -> str:
+def _shorten(value: str, need: Need) -> str:
     room = max(2, _NUM_WORDS[1] - 5 - len(str(need).split()))
     words = value.split()
     return value if len(words) <= room else " ".join(words[:room]) + "..."
 
 
-def _padded(text: str) -> str:
+def _pad(text: str) -> str:
     """The text with at least 15 words, on one line."""
     words = text.split()
     lacking = _NUM_WORDS[0] - len(words)

@@ -30,7 +30,7 @@ def import_tau_bench(path: Path | str, *, skip_bad: bool = False) -> ImportedRun
     logs, problems = read_logs(path, TAU_BENCH, _parse_log, skip_bad=skip_bad)
     if len(logs) == 1:
         return ImportedRuns(logs[0][1], tuple(problems))
-    return ImportedRuns(tuple(_prefixed(item, file.stem) for file, log in logs for item in log), tuple(problems))
+    return ImportedRuns(tuple(_with_prefix(item, file.stem) for file, log in logs for item in log), tuple(problems))
 
 
 def _parse_log(value: Any, file: Path) -> tuple[RecordedTask, ...]:
@@ -94,7 +94,7 @@ def _parse_run(run: dict[str, Any], position: int) -> RecordedRun:
     return RecordedRun(trial, tuple(reader.steps), answer, Outcome(score, bool(reader.steps), "recorded"), tuple(notes))
 
 
-def _prefixed(item: RecordedTask, prefix: str) -> RecordedTask:
+def _with_prefix(item: RecordedTask, prefix: str) -> RecordedTask:
     return replace(item, task=replace(item.task, task_id=f"{prefix}/{item.task.task_id}"))
 
 

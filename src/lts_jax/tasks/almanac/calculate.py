@@ -109,7 +109,7 @@ class _Run:
         if type(op) not in _BINARY:
             raise SyntaxError(f"{type(op).__name__} is not supported by this calculator")
         _check_size(op, left, right)
-        return _bounded(_BINARY[type(op)](left, right))
+        return _check_bounds(_BINARY[type(op)](left, right))
 
     def value_of(self, node: ast.expr) -> Any:
         """The value of an expression."""
@@ -118,7 +118,7 @@ class _Run:
             raise TimeoutError("the program takes too many steps")
         match node:
             case ast.Constant(value=int() | float() | str() | None as value):
-                return _bounded(value)
+                return _check_bounds(value)
             case ast.Name(id=name):
                 return self.name(name)
             case ast.BinOp(left=left, op=op, right=right):
@@ -129,15 +129,17 @@ class _Run:
                 values = [self.value_of(each) for each in (left, *comparators)]
                 return all(_COMPARE[type(op)](a, b) for op, a, b in zip(ops, values, values[1:], strict=False))
             case ast.List(elts=elements):
-                return _bounded([self.value_of(each) for each in elements])
+                return _check_bounds([self.value_of(each) for each in elements])
             case ast.Tuple(elts=elements):
-                return _bounded(tuple(self.value_of(each) for each in elements))
+                return _check_bounds(tuple(self.value_of(each) for each in elements))
             case ast.Dict(keys=keys, values=values) if None not in keys:
-                return _bounded({self.value_of(k): self.value_of(v) for k, v in zip(keys, values, strict=True) if k})
+                return _check_bounds(
+                    {self.value_of(k): self.value_of(v) for k, v in zip(keys, values, strict=True) if k}
+                )
             case ast.Subscript(value=value, slice=index) if not isinstance(index, ast.Slice):
                 return self.value_of(value)[self.value_of(index)]
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in _FUNCTIONS:
-                return _bounded(_FUNCTIONS[name](*(self.value_of(arg) for arg in args)))
+                return _check_bounds(_FUNCTIONS[name](*(self.value_of(arg) for arg in args)))
             case ast.Call(func=ast.Name(id=name), keywords=keywords):
                 if keywords or name in _FUNCTIONS or name == "print":
                     raise SyntaxError(f"{name}() is not supported by this calculator in this form")
@@ -164,7 +166,7 @@ def _check_size(op: ast.operator, left: Any, right: Any) -> None:
         raise OverflowError("the result is too large")
 
 
-def _bounded(value: Any) -> Any:
+def _check_bounds(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise OverflowError("the number is too large")
     if _weight(value, MAX_WEIGHT) > MAX_WEIGHT:

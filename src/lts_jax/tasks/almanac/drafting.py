@@ -38,7 +38,7 @@ def amount(cents: int) -> str:
     return money(cents)[1:]
 
 
-def rounded(value: Fraction, digits: int) -> str | None:
+def round_clearly(value: Fraction, digits: int) -> str | None:
     """`value` with `digits` decimals, or None where it lies too near the middle between two such numbers."""
     scaled = value * 10**digits
     if abs(scaled - (scaled.numerator // scaled.denominator) - Fraction(1, 2)) < Fraction(1, 50):

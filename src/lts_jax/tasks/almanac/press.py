@@ -7,7 +7,7 @@ duplicates carry an earlier year, another value and another address.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 from random import Random
 
@@ -37,6 +37,22 @@ class Body:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One page before it is written."""
+
+    title: str
+    url: str
+    updated: str
+    body: Body = Body()
+    see_also: Sequence[tuple[str, str]] = ()
+    part: int = 1
+    num_parts: int = 1
+    next_url: str = ""
+    refusal: str = ""
+    loud: float = 0.0  # how likely it shouts its subject
+
+
 @dataclass(slots=True)
 class Press:
     """Writes the pages of one world. What a page looks like depends on the seed and its address alone."""
@@ -64,14 +80,15 @@ class Press:
         rng = Random(f"almanac/{self.seed}/{url}")
         updated = f"2025-{rng.randrange(1, 12):02d}-{rng.randrange(1, 29):02d}"
         refusal = rng.choice(REFUSALS) if rng.random() < REFUSE_FRACTION else ""
-        self._add(rng, title, url, updated, body, see_also=see_also, refusal=refusal, loud=LOUD_FRACTION["current"])
+        sheet = _Sheet(title, url, updated, body, see_also)
+        self._add(rng, replace(sheet, refusal=refusal, loud=LOUD_FRACTION["current"]))
         if refusal:
             mirror_url = f"https://mirror{rng.randrange(1, 5)}.example/{slug(title)}"
-            self._add(rng, title, mirror_url, updated, body, see_also=see_also)
+            self._add(rng, replace(sheet, url=mirror_url))
             self.mirror_urls[url] = mirror_url
         if stale is not None and rng.random() < STALE_FRACTION:
             stale_url = f"https://{rng.choice(_GUIDES)}.example/{slug(title)}"
-            self._add(rng, title, stale_url, _stale_date(rng), stale, loud=LOUD_FRACTION["stale"])
+            self._add(rng, _Sheet(title, stale_url, _stale_date(rng), stale, loud=LOUD_FRACTION["stale"]))
             self.stale_urls[stale_url] = url
         return url
 
@@ -88,60 +105,38 @@ class Press:
         """Publish a table (header first) over `num_parts` linked pages; return their addresses in order."""
         rng = Random(f"almanac/{self.seed}/{url}")
         updated = f"2025-{rng.randrange(1, 12):02d}-{rng.randrange(1, 29):02d}"
-        urls = self._add_parts(rng, title, url, updated, table, num_parts=num_parts, note=note)
+        sheet = _Sheet(title, url, updated, Body(table=tuple(table), note=note), num_parts=num_parts)
+        urls = self._add_parts(rng, sheet)
         if stale_table is not None and rng.random() < STALE_FRACTION:
             stale_url = f"https://{rng.choice(_GUIDES)}.example/{slug(title)}"
-            stale_urls = self._add_parts(
-                rng, title, stale_url, _stale_date(rng), stale_table, num_parts=num_parts, note=note
-            )
+            body = Body(table=tuple(stale_table), note=note)
+            stale_urls = self._add_parts(rng, replace(sheet, url=stale_url, updated=_stale_date(rng), body=body))
             self.stale_urls.update(zip(stale_urls, urls, strict=True))
         return urls
 
-    def _add_parts(
-        self,
-        rng: Random,
-        title: str,
-        url: str,
-        updated: str,
-        table: Sequence[tuple[str, ...]],
-        *,
-        num_parts: int,
-        note: str,
-    ) -> tuple[str, ...]:
-        header, rows = table[0], table[1:]
-        urls = (url, *(f"{url}/page-{part}" for part in range(2, num_parts + 1)))
+    def _add_parts(self, rng: Random, sheet: _Sheet) -> tuple[str, ...]:
+        """The rows of the sheet's table on `num_parts` pages, each with the header."""
+        (header, *rows), num_parts = sheet.body.table, sheet.num_parts
+        urls = (sheet.url, *(f"{sheet.url}/page-{part}" for part in range(2, num_parts + 1)))
         bounds = [len(rows) * part // num_parts for part in range(num_parts + 1)]
         for part in range(num_parts):
-            body = Body(table=(header, *rows[bounds[part] : bounds[part + 1]]), note=note)
+            body = replace(sheet.body, table=(header, *rows[bounds[part] : bounds[part + 1]]))
             next_url = urls[part + 1] if part + 1 < num_parts else ""
-            self._add(rng, title, urls[part], updated, body, part=part + 1, num_parts=num_parts, next_url=next_url)
+            self._add(rng, replace(sheet, url=urls[part], body=body, part=part + 1, next_url=next_url))
         return urls
 
-    def _add(
-        self,
-        rng: Random,
-        title: str,
-        url: str,
-        updated: str,
-        body: Body,
-        *,
-        see_also: Sequence[tuple[str, str]] = (),
-        part: int = 1,
-        num_parts: int = 1,
-        next_url: str = "",
-        refusal: str = "",
-        loud: float = 0.0,
-    ) -> None:
-        lines = [title, f"<{url}> | updated {updated} | page {part} of {num_parts}", ""]
-        if rng.random() < loud:
-            lines += [f"Everything about {title}. Our guide to {title}.", ""]
-        lines += _blocks(rng, self.sentences, body)
-        lines += [f"See also: {other} <{address}>" for other, address in see_also]
-        if next_url:
-            lines.append(f"Next page: <{next_url}>")
-        if url in self.pages:
-            raise ValueError(f"two pages have the address {url}")
-        self.pages[url] = Page(url, title, "\n".join(lines), updated, refusal)
+    def _add(self, rng: Random, sheet: _Sheet) -> None:
+        place = f"page {sheet.part} of {sheet.num_parts}"
+        lines = [sheet.title, f"<{sheet.url}> | updated {sheet.updated} | {place}", ""]
+        if rng.random() < sheet.loud:
+            lines += [f"Everything about {sheet.title}. Our guide to {sheet.title}.", ""]
+        lines += _blocks(rng, self.sentences, sheet.body)
+        lines += [f"See also: {other} <{address}>" for other, address in sheet.see_also]
+        if sheet.next_url:
+            lines.append(f"Next page: <{sheet.next_url}>")
+        if sheet.url in self.pages:
+            raise ValueError(f"two pages have the address {sheet.url}")
+        self.pages[sheet.url] = Page(sheet.url, sheet.title, "\n".join(lines), sheet.updated, sheet.refusal)
 
 
 def _stale_date(rng: Random) -> str:

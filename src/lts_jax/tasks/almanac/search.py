@@ -31,10 +31,10 @@ def search_index(almanac: Almanac) -> SearchIndex:
     """The index of a world, built on first use (about a second)."""
     pages = tuple(almanac.pages.values())
     index = index_words(_words(page.title) * _TITLE_WEIGHT + _words(page.text[:_INDEXED_CHARACTERS]) for page in pages)
-    return SearchIndex(tuple(page.url for page in pages), tuple(_printed(page) for page in pages), index)
+    return SearchIndex(tuple(page.url for page in pages), tuple(_page_text(page) for page in pages), index)
 
 
-def ranked(index: SearchIndex, query: str, *, num_results: int = NUM_RESULTS) -> list[int]:
+def rank(index: SearchIndex, query: str, *, num_results: int = NUM_RESULTS) -> list[int]:
     """Numbers of the best pages for a query, best first; equal scores keep the order of the pages."""
     return best(index.index, _words(query), num_results)
 
@@ -43,7 +43,7 @@ def _words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS]
 
 
-def _printed(page: Page) -> str:
+def _page_text(page: Page) -> str:
     snippet = next(line for line in page.text.split("\n")[3:] if line)
     if len(snippet) > SNIPPET_CHARACTERS:
         snippet = snippet[: SNIPPET_CHARACTERS - 3] + "..."

@@ -10,7 +10,7 @@ from functools import lru_cache
 from lts_jax.records import ToolResult
 from lts_jax.tasks.almanac.calculate import calculate
 from lts_jax.tasks.almanac.records import Almanac
-from lts_jax.tasks.almanac.search import ranked, search_index
+from lts_jax.tasks.almanac.search import rank, search_index
 
 VIEWPORT_CHARACTERS = 5_000
 _MAX_MATCHES = 20
@@ -51,7 +51,7 @@ class AlmanacTools:
 @lru_cache(maxsize=_NUM_KEPT)
 def _web_search(almanac: Almanac, query: str) -> ToolResult:
     index = search_index(almanac)
-    found = ranked(index, query)
+    found = rank(index, query)
     if not found:
         return ToolResult(f"No results found for: {query}", failed=True, tool="web_search")
     lines = [f"Search results for: {query}", *(f"{i}. {index.results[place]}" for i, place in enumerate(found, 1))]

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from lts_jax.tasks.almanac.html_page import href, page_body, page_document
 from lts_jax.tasks.almanac.records import Almanac, Page
-from lts_jax.tasks.almanac.search import ranked, search_index
+from lts_jax.tasks.almanac.search import rank, search_index
 
 RESULTS_PER_PAGE = 10
 _MAX_FORM_BYTES = 64 * 2**10
@@ -157,7 +157,7 @@ def _search(almanac: Almanac, base_url: str, query: Mapping[str, str]) -> SiteRe
         return _error(400, "Bad Request", "The parameter q is missing.")
     page = int(number) if number.isdigit() and 1 <= int(number[:4]) <= 50 else 1
     index = search_index(almanac)
-    places = ranked(index, words, num_results=page * RESULTS_PER_PAGE)[(page - 1) * RESULTS_PER_PAGE :]
+    places = rank(index, words, num_results=page * RESULTS_PER_PAGE)[(page - 1) * RESULTS_PER_PAGE :]
     found = [_result(base_url, index.results[place]) for place in places]
     if query.get("format") == "json":
         empty: dict[str, list[str]] = {

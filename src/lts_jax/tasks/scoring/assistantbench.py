@@ -28,7 +28,7 @@ def score(prediction: Any, gold: Any, *, strict: bool = False) -> Outcome:
         an empty answer, NaN, or a list of only these; `detail` the metric, or the error of an unscorable pair.
     """
     try:
-        value = _parsed(prediction)
+        value = _parse(prediction)
         gold_value, metric = _read_gold(gold)
         value, comparable = _read_prediction(value, gold_value, metric)
         answered = not _is_no_answer(value)
@@ -38,7 +38,7 @@ def score(prediction: Any, gold: Any, *, strict: bool = False) -> Outcome:
     return Outcome(raw if strict else min(max(raw, 0.0), 1.0), answered, metric)
 
 
-def _parsed(prediction: Any) -> Any:
+def _parse(prediction: Any) -> Any:
     try:
         return json.loads(prediction)
     except Exception:
@@ -126,7 +126,7 @@ def _is_answered_at_all(prediction: Any) -> bool:
     if prediction is None:
         return False
     try:
-        value, _ = clean_number(_parsed(prediction), area_unit=True)
+        value, _ = clean_number(_parse(prediction), area_unit=True)
         items = value if type(value) is list else [value]
         return not all((hasattr(type(item), "__len__") and len(item) == 0) or _is_nan(item) for item in items)
     except Exception:

@@ -12,9 +12,9 @@ from lts_jax.llm.simulated.understanding import (
     Understanding,
     Values,
     items,
-    joined,
+    join_items,
     numbers,
-    printed,
+    print_number,
     weighted_sum,
 )
 
@@ -59,7 +59,7 @@ def branches(question: str) -> Understanding | None:
 
 def _large_branches(least: int, text: str) -> str | None:
     rows = [row for row in read_rows(text) if row.get("town") and row.get("staff")]
-    return joined([row["town"] for row in rows if int(row["staff"]) >= least]) if rows else None
+    return join_items([row["town"] for row in rows if int(row["staff"]) >= least]) if rows else None
 
 
 def _one_each(attribute: str, value: str) -> tuple[Need, ...]:
@@ -94,7 +94,7 @@ def _wards(district: str, text: str) -> str | None:
     value = read_json(text)
     for each in value.get("districts", ()) if isinstance(value, dict) else ():
         if each.get("district") == district:
-            return joined([str(ward) for ward in each.get("wards", ())])
+            return join_items([str(ward) for ward in each.get("wards", ())])
     return None
 
 
@@ -103,8 +103,8 @@ def _turnout(values: Values) -> Conclusion:
     voters, votes = (sum(ward[place] for ward in wards) for place in (0, 1))
     if not voters:
         raise ValueError("no voters")
-    written = [" + ".join(printed(ward[place], 0) for ward in wards) for place in (0, 1)]
-    return Conclusion(printed(100 * votes / voters, 1), f"round(100 * ({written[1]}) / ({written[0]}), 1)")
+    written = [" + ".join(print_number(ward[place], 0) for ward in wards) for place in (0, 1)]
+    return Conclusion(print_number(100 * votes / voters, 1), f"round(100 * ({written[1]}) / ({written[0]}), 1)")
 
 
 def trip(question: str) -> Understanding | None:
@@ -128,7 +128,7 @@ def trip(question: str) -> Understanding | None:
 
 def _stays(text: str) -> str | None:
     rows = [row for row in read_rows(text) if row.get("hotel") and row.get("room") and row.get("nights")]
-    return joined([f"{row['hotel']}, {row['room']}, {row['nights']}" for row in rows]) if rows else None
+    return join_items([f"{row['hotel']}, {row['room']}, {row['nights']}" for row in rows]) if rows else None
 
 
 def _hotels(value: str) -> tuple[Need, ...]:

@@ -12,7 +12,7 @@ from lts_jax.llm.simulated.understanding import (
     Understanding,
     Values,
     items,
-    joined,
+    join_items,
     numbers,
 )
 
@@ -61,7 +61,7 @@ def _times(start: str, end: str, document: Document) -> str | None:
     first, last = document.row(start), document.row(end)
     if first is None or last is None:
         return None
-    return joined([f"{leave}-{arrive}" for leave, arrive in zip(first[1:], last[1:], strict=True)])
+    return join_items([f"{leave}-{arrive}" for leave, arrive in zip(first[1:], last[1:], strict=True)])
 
 
 def _arrival(asked: str, rides: list[Need], waits: list[Need], values: Values) -> Conclusion:

@@ -13,11 +13,11 @@ from lts_jax.llm.simulated.understanding import (
     Understanding,
     Values,
     items,
-    joined,
+    join_items,
     named_or_listed,
     names,
     numbers,
-    printed,
+    print_number,
     weighted_sum,
 )
 
@@ -125,7 +125,7 @@ def sales(question: str) -> Understanding | None:
             return None
         unit = " k$" if "k$" in document.table[0][place] else ""
         rows = [row for row in document.table[1:] if row[1:3] == (year, bedrooms)]
-        return joined([row[place] + unit for row in rows])
+        return join_items([row[place] + unit for row in rows])
 
     attribute = f"{year} prices with {bedrooms} bedrooms"
     needs = tuple(Need(attribute, street) for street in names(found["streets"]))
@@ -137,7 +137,7 @@ def _extreme_price(extreme: str, values: Values) -> Conclusion:
     prices = [numbers(item)[0] * (1000 if "k$" in item else 1) for value in values.values() for item in items(value)]
     name = "max" if extreme == "highest" else "min"
     best = max(prices) if name == "max" else min(prices)
-    return Conclusion(printed(best, 0), f"{name}([{', '.join(printed(price, 0) for price in prices)}])")
+    return Conclusion(print_number(best, 0), f"{name}([{', '.join(print_number(price, 0) for price in prices)}])")
 
 
 def league(question: str) -> Understanding | None:
@@ -152,7 +152,7 @@ def league(question: str) -> Understanding | None:
     def read(document: Document) -> str | None:
         place, rows = document.column(what.capitalize()), [document.row(name, 1) for name in clubs]
         cells = [row[place] for row in rows if row is not None and place >= 0]
-        return joined(cells) if len(cells) == len(clubs) else None
+        return join_items(cells) if len(cells) == len(clubs) else None
 
     attribute = f"{what} by {' and '.join(clubs)}"
     needs = tuple(Need(attribute, f"{slots['league']} {year}") for year in names(slots["years"]))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from lts_jax.llm.simulated.pages import Document
-from lts_jax.llm.simulated.understanding import Reading, joined
+from lts_jax.llm.simulated.understanding import Reading, join_items
 
 
 def fields_or_sentence(*names: str, form: str, sentence: str, look_for: tuple[str, ...], title: str = "{}") -> Reading:
@@ -29,6 +29,6 @@ def column_of(name: str, *, title: str = "{}", keep: Callable[[dict[str, str]], 
             return None
         header = document.table[0]
         rows = [row for row in document.table[1:] if len(row) == len(header)]
-        return joined([row[place] for row in rows if keep is None or keep(dict(zip(header, row, strict=True)))])
+        return join_items([row[place] for row in rows if keep is None or keep(dict(zip(header, row, strict=True)))])
 
     return Reading(read, ("| ",), title, gathered=True)

@@ -12,7 +12,7 @@ from lts_jax.llm.simulated.understanding import (
     Understanding,
     Values,
     items,
-    joined,
+    join_items,
     numbers,
     weighted_sum,
 )
@@ -55,7 +55,7 @@ def recipe(question: str) -> Understanding | None:
 def _grams(document: Document) -> str | None:
     if document.column("Grams") != 1 or not document.table_complete:
         return None
-    return joined([" ".join(row) for row in document.table[1:]])
+    return join_items([" ".join(row) for row in document.table[1:]])
 
 
 def _price(document: Document) -> str | None:

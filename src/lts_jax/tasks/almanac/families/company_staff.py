@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import NUM_NAMED, make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -91,7 +91,7 @@ def draft(facts: tuple[Group, ...], difficulty: str, rng: Random) -> Draft | Non
             return None
     else:
         chosen = rng.sample([company for each in facts for company in each.companies], NUM_NAMED[difficulty])
-        wordings, needs, slots = NAMED, [], {"names": listed([company.name for company in chosen])}
+        wordings, needs, slots = NAMED, [], {"names": list_names([company.name for company in chosen])}
     needs += [Need(company.name, company.url) for company in chosen]
     rows = [json.dumps({"company": company.name, "employees": company.employees}) for company in chosen]
     return make_draft(rng, wordings, slots, "\n".join(rows), needs=needs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 
-from lts_jax.tasks.almanac.drafting import make_draft, rounded
+from lts_jax.tasks.almanac.drafting import make_draft, round_clearly
 from lts_jax.tasks.almanac.names import Namer, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
@@ -91,7 +91,7 @@ def draft(facts: tuple[Grouping, ...], difficulty: str, rng: Random) -> Draft | 
     district = rng.choice(list(grouping.districts))
     wards = grouping.districts[district]
     least, most = _NUM_WARDS[difficulty]
-    answer = rounded(Fraction(100 * sum(w.votes for w in wards), sum(w.voters for w in wards)), 1)
+    answer = round_clearly(Fraction(100 * sum(w.votes for w in wards), sum(w.voters for w in wards)), 1)
     if not least <= len(wards) <= most or answer is None:
         return None
     slots: dict[str, object] = {"file": grouping.file, "town": grouping.town, "district": district}

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, slug
 from lts_jax.tasks.almanac.press import Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -89,7 +89,7 @@ def draft(facts: tuple[Venue, ...], difficulty: str, rng: Random) -> Draft | Non
         "kind": kind,
         "hour": f"{hour}:00",
         "price": price,
-        "venues": listed([venue.name for venue in venues]),
+        "venues": list_names([venue.name for venue in venues]),
     }
     needs = [Need(f"Programme of {venue.name}", url) for venue in venues for url in venue.urls]
     return make_draft(rng, WORDINGS, slots, "\n".join(found), needs=needs)

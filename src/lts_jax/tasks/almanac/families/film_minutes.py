@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import NUM_NAMED, make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -90,6 +90,6 @@ def draft(facts: tuple[Director, ...], difficulty: str, rng: Random) -> Draft | 
             return None
     else:
         chosen = rng.sample([film for each in facts for film in each.films], NUM_NAMED[difficulty])
-        wordings, needs, slots = NAMED, [], {"names": listed([film.name for film in chosen])}
+        wordings, needs, slots = NAMED, [], {"names": list_names([film.name for film in chosen])}
     needs += [Need(film.name, film.url) for film in chosen]
     return make_draft(rng, wordings, slots, str(sum(film.minutes for film in chosen)), needs=needs)

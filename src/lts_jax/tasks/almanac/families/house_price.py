@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, slug
 from lts_jax.tasks.almanac.press import Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -78,7 +78,7 @@ def draft(facts: tuple[Street, ...], difficulty: str, rng: Random) -> Draft | No
         "extreme": extreme,
         "year": year,
         "bedrooms": bedrooms,
-        "streets": listed([street.name for street in streets]),
+        "streets": list_names([street.name for street in streets]),
     }
     needs = [Need(f"House sales in {street.name}", url) for street in streets for url in street.urls]
     return make_draft(rng, WORDINGS, slots, str(answer * 100), needs=needs)

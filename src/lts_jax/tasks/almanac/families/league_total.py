@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, slug
 from lts_jax.tasks.almanac.press import Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -88,7 +88,7 @@ def draft(facts: tuple[League, ...], difficulty: str, rng: Random) -> Draft | No
         "what": {"Points": "points", "Goals for": "goals for", "Goals against": "goals against"}[column],
         "club": club,
         "league": league.name,
-        "years": listed([str(year) for year in years]),
+        "years": list_names([str(year) for year in years]),
     }
     answer = totals[club]
     if difficulty == "hard":

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import NUM_NAMED, make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -94,7 +94,7 @@ def draft(facts: tuple[Museum, ...], difficulty: str, rng: Random) -> Draft | No
     else:
         shows = [show for each in facts for show in each.exhibitions]
         chosen, wordings, needs = rng.sample(shows, NUM_NAMED[difficulty]), NAMED, []
-        slots["names"] = listed([show.name for show in chosen])
+        slots["names"] = list_names([show.name for show in chosen])
     ranked = sorted(((show.days, show.name) for show in chosen), reverse=longest)
     if abs(ranked[0][0] - ranked[1][0]) <= 3:
         return None

@@ -5,7 +5,7 @@ from math import hypot
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -118,7 +118,7 @@ def draft(facts: tuple[PoolTown, ...], difficulty: str, rng: Random) -> Draft | 
             return None
     else:
         read = chosen = rng.sample(place.pools, 2 if difficulty == "easy" else 4)
-        wordings, slots["names"] = NAMED, listed([pool.name for pool in chosen])
+        wordings, slots["names"] = NAMED, list_names([pool.name for pool in chosen])
     ranked = sorted((hypot(p.east - landmark.east, p.north - landmark.north), p.name) for p in chosen)
     if ranked[0][0] > 0.9 * ranked[1][0]:
         return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 
-from lts_jax.tasks.almanac.drafting import make_draft, money, rounded
+from lts_jax.tasks.almanac.drafting import make_draft, money, round_clearly
 from lts_jax.tasks.almanac.names import Namer, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
@@ -100,7 +100,7 @@ def draft(facts: Kitchen, difficulty: str, rng: Random) -> Draft | None:
         (Fraction(weight * products[each].price, products[each].grams) for each, weight in recipe.grams.items()),
         Fraction(0),
     )
-    answer = rounded(cents * people / recipe.people / 100, 2)
+    answer = round_clearly(cents * people / recipe.people / 100, 2)
     if answer is None:
         return None
     slots: dict[str, object] = {"shop": shop, "recipe": recipe.name, "people": people}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import NUM_NAMED, make_draft
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -95,7 +95,7 @@ def draft(facts: tuple[Region, ...], difficulty: str, rng: Random) -> Draft | No
         slots["region"] = region.name
     else:
         chosen, wordings, needs = rng.sample(region.parks, NUM_NAMED[difficulty]), NAMED, []
-        slots["names"] = listed([park.name for park in chosen])
+        slots["names"] = list_names([park.name for park in chosen])
     counts = sorted((park.counts.get((species, year), 0), park.name) for park in chosen)
     if counts[-1][0] == counts[-2][0]:
         return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lts_jax.tasks.almanac.drafting import NUM_NAMED, amount, make_draft, money
-from lts_jax.tasks.almanac.names import Namer, listed, near_miss, slug
+from lts_jax.tasks.almanac.names import Namer, list_names, near_miss, slug
 from lts_jax.tasks.almanac.press import Body, Press
 from lts_jax.tasks.almanac.records import Draft, Need
 
@@ -85,7 +85,7 @@ def draft(facts: tuple[Trail, ...], difficulty: str, rng: Random) -> Draft | Non
         wordings, slots["trail"], needs = LISTED, trail.name, [Need(trail.name, trail.url)]
     else:
         chosen = rng.sample([place for each in facts for place in each.attractions], NUM_NAMED[difficulty])
-        wordings, slots["names"], needs = NAMED, listed([place.name for place in chosen]), []
+        wordings, slots["names"], needs = NAMED, list_names([place.name for place in chosen]), []
     total = sum(adults * place.adult + children * place.child for place in chosen)
     needs += [Need(place.name, place.url) for place in chosen]
     return make_draft(rng, wordings, slots, amount(total), needs=needs)
