@@ -26,6 +26,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.memory.guards import UNGUARDED, GuardSettings
 from lts_jax.records import Coordinates, Task, ToolResult
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.store import rollout_files
 from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings
 
@@ -204,3 +205,11 @@ def test_a_revoked_page_reaches_nobody_and_its_rollout_is_marked():
     assert rollout.revoked == ("evil.example",)
     hostile = {entry.entry for entry in rollout.entries if entry.team == 0}
     assert hostile and not hostile & {pull.entry for pull in rollout.pulls}
+
+
+def test_the_rollouts_of_a_run_folder_are_told_from_its_other_tables(tmp_path):
+    for name in ("rollouts/0000-a.parquet", "evaluation/all/0000-a.parquet", "credit/0000.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert [path.parent.name for path in rollout_files(tmp_path)] == ["all", "rollouts"]
+    assert [path.name for path in rollout_files(tmp_path / "credit")] == ["0000.parquet"]

@@ -7,7 +7,7 @@ import tyro
 
 from lts_jax.errors import UserError
 from lts_jax.rollouts.revoke import revoke_in_folder
-from lts_jax.rollouts.store import read_rollouts
+from lts_jax.rollouts.store import read_rollouts, rollout_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def run(command: Command) -> None:
 
     if not command.run.is_dir():
         raise UserError(f"{command.run}: no such folder of rollouts")
-    paths = sorted(command.run.rglob("*.parquet"))
+    paths = rollout_files(command.run)
     found = bonus_by_origin((rollout for path in paths for rollout in read_rollouts(path)), by="host")
     print(f"{'entries':>8}{'used':>8}{'bonus':>10}  origin")
     for name, paid in sorted(found.items(), key=lambda item: -item[1].credit):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lts_jax.errors import UserError
 from lts_jax.memory.trust import mark_revoked
-from lts_jax.rollouts.store import read_rollouts, write_rollouts
+from lts_jax.rollouts.store import read_rollouts, rollout_files, write_rollouts
 
 
 def revoke_in_folder(folder: Path, origins: Iterable[str]) -> int:
@@ -23,7 +23,7 @@ def revoke_in_folder(folder: Path, origins: Iterable[str]) -> int:
     if not names or not all(name.strip() for name in names):
         raise UserError("origins: expected at least one URL, host, file, tool or kind, and none of them empty")
     num_marked = 0
-    for path in sorted(Path(folder).rglob("*.parquet")):
+    for path in rollout_files(folder):
         rollouts = read_rollouts(path)
         marked = tuple(mark_revoked(rollout, names) for rollout in rollouts)
         changed = sum(new is not old for new, old in zip(marked, rollouts, strict=True))

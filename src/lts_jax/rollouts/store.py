@@ -92,6 +92,12 @@ def read_group(path: Path) -> RolloutGroup:
     return RolloutGroup(first.task, first.coordinates.iteration, rollouts)
 
 
+def rollout_files(folder: Path) -> list[Path]:
+    """Every file of rollouts at any depth below a folder: of a run folder, what lies in `rollouts` and `evaluation`."""
+    rooms = [Path(folder) / name for name in ("rollouts", "evaluation") if (Path(folder) / name).is_dir()]
+    return sorted(path for room in rooms or [Path(folder)] for path in room.rglob("*.parquet"))
+
+
 def read_folder(folder: Path) -> Iterator[RolloutGroup]:
     """Read every group below a folder, in order of file name."""
     for path in sorted(Path(folder).glob("*.parquet")):
