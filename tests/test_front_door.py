@@ -154,7 +154,7 @@ def test_own_tasks_as_dicts_are_divided_and_fitted():
         ({"tasks": 3}, "tasks: expected a file, Task records or dicts with question and answer, got 3"),
         ({"tasks": [{"question": "", "answer": "x"}]}, r"tasks\[0\]: expected a question, got ''"),
         ({"tools": ["nowhere"]}, "tools: nowhere: no such folder, and no FILE.py or FILE.py:FUNCTION"),
-        ({"model": 3}, "model: expected a ChatModel or an AsyncOpenAI client, got a int"),
+        ({"model": 3}, "model: expected a ChatModel or an AsyncOpenAI client, got a value of type int"),
         ({"credit": "usage_awar"}, "credit: expected a name"),
         ({"network": 3}, "controller:"),
         ({"credit": lambda trajectory: trajectory.reward_agg_g}, r"expected shape \[G, K, T\]"),

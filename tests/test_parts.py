@@ -86,7 +86,7 @@ def test_settings_arrive_with_their_types() -> None:
         ("no/such/file.py:pay", "credit: no/such/file.py: no such file"),
         ("no_such_package.module:pay", "credit: no module 'no_such_package.module'"),
         ("math:cosinus", "credit: math has no function 'cosinus'; it has copysign, sin, cos"),
-        ("math:pi", "credit: math:pi is a float, not a function"),
+        ("math:pi", "credit: math:pi: expected a function, got a value of type float"),
     ],
 )
 def test_what_names_no_part_is_one_line(text: str, complaint: str) -> None:
@@ -122,7 +122,7 @@ def test_a_function_of_a_file(tmp_path: Path) -> None:
         ("def (", "mine.py: importing it raises SyntaxError"),
         ("import no_such_package", "mine.py: importing it raises ModuleNotFoundError: No module named"),
         ("def paid(): ...", "mine.py has no function 'pay'; it has paid"),
-        ("pay = 3", "mine.py:pay is a int, not a function"),
+        ("pay = 3", "mine.py:pay: expected a function, got a value of type int"),
         ("", "mine.py has no function 'pay'$"),
     ],
 )

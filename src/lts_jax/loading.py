@@ -32,7 +32,7 @@ def load_function(target: str, *, where: str) -> Callable[..., Any]:
         near = difflib.get_close_matches(name, own, n=3, cutoff=0.5) or own[:5]
         raise UserError(f"{where}: {place} has no function {show(name)}{'; it has ' + ', '.join(near) if near else ''}")
     if not callable(found):
-        raise UserError(f"{where}: {target} is a {type(found).__name__}, not a function")
+        raise UserError(f"{where}: {target}: expected a function, got a value of type {type(found).__name__}")
     return found
 
 

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from lts_jax.admission.rules import (
     admit_all,
     admit_none,
     admit_random,
+    make_rule,
     model_judge,
     orchestrator_decides,
     parse_verdict,
     recency,
     similarity,
 )
+from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Message, ModelCall, Step
 from lts_jax.seeds import uniform
 
@@ -170,3 +173,44 @@ def test_rules_need_no_jax() -> None:
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {name for name in imported if name.split(".")[0] in {"jax", "flax", "optax"} or "decide" in name}
+
+
+def by_length(request, *, max_words: int = 3):
+    return len(request.step.summary.split()) <= max_words
+
+
+def unsure(request):
+    return 0.25
+
+
+def test_a_function_of_a_request_is_a_rule_under_its_own_name() -> None:
+    rule = make_rule(partial(by_length, max_words=2), CompassEncoder())
+    assert rule.name == f"{__name__}:by_length(max_words=2)"
+    assert decide(rule, request_of("two words", [])) == ADMITTED
+    assert decide(rule, request_of("now three words", [])) == REJECTED
+    assert decide(make_rule(unsure, CompassEncoder()), request_of()) == decide(admit_random(0.25), request_of())
+
+
+def test_a_text_names_a_rule_and_its_settings_name_the_policy() -> None:
+    rule = make_rule("recency( window = 7 )", CompassEncoder())
+    assert (rule.name, rule.listing_window) == ("recency(window=7)", 7)
+    assert make_rule(rule, CompassEncoder()) is rule
+    assert make_rule("similarity", CompassEncoder()).name == "similarity"
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        (lambda request: 1 / 0, "trying it raises ZeroDivisionError"),
+        (lambda request: "yes", r"expected true, false or a probability from 0 to 1, got 'yes'"),
+        (lambda request: 1.5, r"expected true, false or a probability from 0 to 1, got 1\.5"),
+        (lambda: 3, "gives a value of type int, expected a policy with `decide`"),
+        ("random(rate=2)", r"policy: random\(rate\): expected a probability in \[0, 1\], got 2"),
+        ("recent", r"policy: expected a name, .* got 'recent' \(did you mean recency\?\)"),
+        (7, "policy: expected a text or a function, got 7"),
+    ],
+)
+def test_a_rule_that_does_not_serve_is_refused_before_it_ends_a_team(rule, complaint) -> None:
+    with pytest.raises(UserError, match=complaint) as caught:
+        make_rule(rule, CompassEncoder())
+    assert "\n" not in str(caught.value)

@@ -114,7 +114,7 @@ def test_a_file_names_a_class(tmp_path):
         (Scalar, r"Scalar: packed_logits: expected float32\[2, 2, 3, actions\].*, got float32\[2, 2, 3\]"),
         (Padded, "Padded: its logits change with the padding behind the keys"),
         (Dropping, "Dropping has state beside its parameters"),
-        (nothing, "nothing gives a int, expected a PolicyNetwork or a Flax module"),
+        (nothing, "nothing gives a value of type int, expected a PolicyNetwork or a Flax module"),
         (broken, "broken: making it raises RuntimeError: no weights here"),
         ("set_transformer(width=6)", "controller: set_transformer: width: expected a multiple of num_heads = 4, got 6"),
     ],

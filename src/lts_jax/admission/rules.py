@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from lts_jax.admission.policy import ADMIT, REJECT, Admission, AdmissionPolicy, AdmissionRequest
-from lts_jax.errors import UserError, show
+from lts_jax.errors import UserError, describe, show
 from lts_jax.llm.chat import Ask
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.parts import Part, function_part, parameters_of, resolve
 from lts_jax.prompts import judge_request
-from lts_jax.records import Message
+from lts_jax.records import Coordinates, Message, ModelCall, Step
 from lts_jax.seeds import rollout_coordinates, uniform
 
 MAX_JUDGED_CHARACTERS = 2500  # of a step's output shown to a judge; the same length as a pulled value
@@ -171,7 +171,9 @@ def make_rule(rule: Rule, encoder: TextEncoder, *, where: str = "policy") -> Adm
     given = {"encoder": encoder} if "encoder" in takes else {}
     free = [one for one in takes.values() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     if [one.name for one in free if one.name != "encoder"]:
-        return RulePolicy(part.text, _by_function(partial(part, **given), f"{where}: {part.text}"))
+        choose = _by_function(partial(part, **given), f"{where}: {part.text}")
+        _try_out(choose, f"{where}: {part.text}")
+        return RulePolicy(part.text, choose)
     try:
         policy = part(**given)
     except UserError as error:
@@ -179,7 +181,8 @@ def make_rule(rule: Rule, encoder: TextEncoder, *, where: str = "policy") -> Adm
     if isinstance(policy, RulePolicy):
         return replace(policy, name=part.text)
     if not hasattr(policy, "decide"):
-        raise UserError(f"{where}: {part.text} gives a {type(policy).__name__}, expected a policy with `decide`")
+        kind = type(policy).__name__
+        raise UserError(f"{where}: {part.text} gives a value of type {kind}, expected a policy with `decide`")
     return policy
 
 
@@ -198,6 +201,31 @@ def _by_function(admits: Callable[[AdmissionRequest], Any], name: str) -> Callab
         raise UserError(f"{name}: expected true, false or a probability from 0 to 1, got {show(answer)}")
 
     return choose
+
+
+_SAMPLE = AdmissionRequest(
+    question="Which pond is the deepest?",
+    keys=("The list of ponds stands on page two.",),
+    step=Step(0, 1, "WebSurfer", "Open page two.", "visit_url", "Mill pond, 3 m", "Mill pond is 3 m deep.", 8.0, 20.0),
+    coordinates=Coordinates(0, 0, "sample", 0),
+    seconds=21.0,
+)
+
+
+def _try_out(choose: Callable[..., Awaitable[Admission]], name: str) -> None:
+    """Refuse a function that raises on a sample, before it ends every team of a rollout; what waits is not tried."""
+    try:
+        choose(_SAMPLE, _ask_nobody).__await__().send(None)
+    except StopIteration:
+        return
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name}: trying it raises {describe(error)}") from error
+
+
+async def _ask_nobody(purpose: str, messages: Sequence[Message]) -> ModelCall:
+    return ModelCall(purpose, "", 0, 0, error="nobody is asked here")
 
 
 def _draw(request: AdmissionRequest, rate: float) -> Admission:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lts_jax.credit.contract import CreditFn
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, describe
 from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, Trajectory
 
 NUM_ROLLOUTS, NUM_REPLAYS, NUM_BLOCKS = 4, 2, 3
@@ -34,9 +34,10 @@ def check_credit(name: str, credit: CreditFn, num_teams: int = 3, num_steps: int
     groups = _groups(num_teams, num_steps)
     try:
         credit_bgkt = jax.jit(jax.vmap(credit))(groups)
+    except UserError as error:
+        raise UserError(f"credit scheme {name}: {error}") from error
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"credit scheme {name}: raised {type(error).__name__}: {reason}") from error
+        raise UserError(f"credit scheme {name}: raised {describe(error)}") from error
     expected = groups.decision_mask_gkt.shape[1:]
     found = getattr(credit_bgkt, "shape", None)
     if found is None:

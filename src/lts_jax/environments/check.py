@@ -46,7 +46,7 @@ def check_environment(environment: Environment, *, where: str = "environment") -
         raise UserError(f"{name}: tracing a group raises {describe(error)}") from error
     for record, kind in ((trajectory, Trajectory), (context, DecisionContext)):
         if not isinstance(record, kind):
-            raise UserError(f"{name}: gather: expected a {kind.__name__}, got a {type(record).__name__}")
+            raise UserError(f"{name}: gather: expected a {kind.__name__}, got a value of type {type(record).__name__}")
         _check_arrays(name, record, shape)
     if environment.follows_scripts and not hasattr(truth, "event_kt"):
         raise UserError(f"{name}: follows_scripts: expected event_kt in its truth, got none")

@@ -38,7 +38,7 @@ def _made(text: str, where: str) -> Environment:
     except Exception as error:
         raise UserError(f"{where}: {part.text}: making it raises {describe(error)}") from error
     if not isinstance(made, Environment):
-        raise UserError(f"{where}: {part.text} gives a {type(made).__name__}, expected an Environment")
+        raise UserError(f"{where}: {part.text} gives a value of type {type(made).__name__}, expected an Environment")
     if part.function not in ENVIRONMENTS.values():
         check_environment(made, where=where)
     return made

@@ -38,7 +38,7 @@ def module_network(
     except Exception as error:
         raise UserError(f"{where}: {name}: making it raises {describe(error)}") from error
     if not isinstance(module, nnx.Module):
-        raise UserError(f"{where}: {name} gives a {type(module).__name__}, expected a Flax module")
+        raise UserError(f"{where}: {name} gives a value of type {type(module).__name__}, expected a Flax module")
     definition, params, *rest = nnx.split(module, nnx.Param, ...)
     if jax.tree.leaves(rest):
         raise UserError(f"{where}: {name} has state beside its parameters; use no dropout and no running statistics")

@@ -147,9 +147,8 @@ def _make(part: Part, where: str, given: tuple[tuple[str, Any], ...]) -> PolicyN
             module = made
             made = module_network(lambda rngs: module, name=part.text, fixed=True, where=where)
     if not isinstance(made, PolicyNetwork):
-        raise UserError(
-            f"{where}: {part.text} gives a {type(made).__name__}, expected a PolicyNetwork or a Flax module"
-        )
+        found = f"gives a value of type {type(made).__name__}"
+        raise UserError(f"{where}: {part.text} {found}, expected a PolicyNetwork or a Flax module")
     return made if part.function in NETWORKS.values() else _check(made, supplied["embedding_width"], where)
 
 

@@ -28,6 +28,9 @@ PART_FIELDS = {
 }
 """Fields that name a part by a call, and what resolves the text; the part's settings are fields below it."""
 
+PART_TABLES = {"credit": "SCHEMES", "controller": "NETWORKS", "network": "NETWORKS", "encoder": "ENCODERS"}
+"""Where the parts of a field stand by name, in the same rooms."""
+
 SEED = "seed"
 """No field of a sweep: seeds are an axis of their own, shared by all points."""
 
@@ -121,12 +124,24 @@ def find_field(
     if name == SEED:
         raise UserError("seed: seeds are shared by all points of a sweep; set their number with --seeds")
     if name not in known:
-        why = elsewhere(name) if elsewhere is not None else ""
+        why = _other_parts(known, name) or (elsewhere(name) if elsewhere is not None else "")
         raise UserError(why or f"{name}: no such field{_nearest(known, name)}")
     found = known[name]
     if found.kind not in {str, int, float, bool} and typing.get_origin(found.kind) is not typing.Literal:
         raise UserError(f"{name}: has no single value, so it cannot be swept")
     return found
+
+
+def _other_parts(known: Mapping[str, SweepField], name: str) -> str:
+    """Which parts have a setting that the chosen one has not; empty where the name is no setting of a part."""
+    field, _, setting = name.rpartition(".")
+    part = named_part(known[field].path, known[field].default) if field in known else None
+    if part is None:
+        return ""
+    table = getattr(importlib.import_module(PART_FIELDS[known[field].path[-1]][0]), PART_TABLES[known[field].path[-1]])
+    others = [other for other, function in table.items() if setting in {one.name for one in settings_of(function)}]
+    instead = f"; {', '.join(others)} have: choose one with --set {field}=NAME" if others else ""
+    return f"{name}: {part.name} has no setting {setting}{instead}"
 
 
 def _nearest(known: Mapping[str, SweepField], name: str) -> str:

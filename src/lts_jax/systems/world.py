@@ -86,7 +86,8 @@ def own_model(settings: ModelSettings, model: Any) -> ChatModel:
         endpoint = _endpoint(replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url))
         return _record(settings, ClientModel(model, endpoint), request_options(endpoint))
     if not hasattr(model, "complete"):
-        raise UserError(f"model: expected a ChatModel or an AsyncOpenAI client, got a {type(model).__name__}")
+        kind = type(model).__name__
+        raise UserError(f"model: expected a ChatModel or an AsyncOpenAI client, got a value of type {kind}")
     return _record(settings, model, "")
 
 
