@@ -67,7 +67,9 @@ PROBES = {
     "home folders": "own = (sys.prefix, sys.base_prefix)\n"
     "attempt(lambda: [f for h in ('/root', '/home') if os.path.isdir(h) for f in os.listdir(h) "
     "if not any(each.startswith(h + '/' + f) for each in own)])",
-    "temporary files of the host": "attempt(lambda: set(os.listdir('/tmp')) - {{'work', '.shm'}})",
+    "temporary files of the host": "own = (sys.prefix, sys.base_prefix, 'work', '.shm')\n"
+    "attempt(lambda: [f for f in os.listdir('/tmp') if f not in own "
+    "and not any(each.startswith('/tmp/' + f + '/') for each in own)])",
     "environment of the host": "attempt(lambda: any(b'classified' in seen(p) for p in pids()))",
     "processes of the host": "attempt(lambda: len(pids()) > 3)",
     "open descriptors": "attempt(lambda: [fd for fd in range(3, 256) if os.path.exists('/proc/self/fd/%d' % fd)])",
