@@ -28,7 +28,7 @@ class Setting:
 class Config:
     """Choose settings inside tasks 0-24, train on those, and compare once with all rules on tasks 25-35."""
 
-    runs: Path = Path("../shared/recorded_runs")  # a folder of recorded runs, or the log itself
+    runs: Path = Path("recorded_runs")  # a folder of recorded runs, or the log itself
     results: Path = Path(__file__).parent / "results"
     num_train_tasks: int = 25  # the first ones; all others are held out
     num_inner_tasks: int = 18  # of the training tasks, the first ones; the rest chooses among settings
