@@ -135,6 +135,12 @@ def test_what_lists_only_some_keys_says_so_in_its_rollouts():
     assert lts.rollout(settings=SMALL, policy="all").listing_window is None
 
 
+def test_a_question_that_the_simulated_model_cannot_know_is_refused():
+    for asked in ("How deep is the sea?", lts.Task("own", "How deep is the sea?", "deep")):
+        with pytest.raises(lts.UserError, match="the simulated model knows the offline world alone"):
+            lts.rollout(asked, settings=SMALL)
+
+
 def test_own_tasks_as_dicts_are_divided_and_fitted():
     rows = [{"question": f"What is {n}?", "answer": str(n)} for n in range(10)]
     model = SimpleNamespace(name="fake", complete=None)

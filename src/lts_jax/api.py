@@ -5,9 +5,9 @@ not given is the default of `settings`; what is given may be an object, a functi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.evaluate import evaluate_lines
@@ -19,7 +19,7 @@ from lts_jax.records import Coordinates, Rollout, Task
 from lts_jax.rollouts.collect import run_to_end
 from lts_jax.rollouts.rollout import run_rollout
 from lts_jax.storage import read_json_lines
-from lts_jax.systems.brought import bring
+from lts_jax.systems.brought import Keywords, bring
 from lts_jax.systems.comparison import (
     LEARNED,
     POLICIES,
@@ -85,7 +85,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     progress: bool | Callable[[int, dict[str, float | None]], None] = True,
-    **brought: Any,
+    **brought: Unpack[Keywords],
 ) -> Run:
     """Train an admission controller in the folder `run`; the same call goes on after an interruption.
 
@@ -120,7 +120,7 @@ def train(
     return Run(folder, parts)
 
 
-def load(run: Path | str, **brought: Any) -> Run:
+def load(run: Path | str, **brought: Unpack[Keywords]) -> Run:
     """A run that lies in a folder. What was brought along to train it must be brought again; see `train`."""
     folder = RunFolder(Path(run))
     return Run(folder, bring(read_settings(folder.path, TrainSettings), **brought))
@@ -133,7 +133,7 @@ def evaluate(
     num_tasks: int = 60,
     num_seeds: int = 3,
     progress: bool = True,
-    **brought: Any,
+    **brought: Unpack[Keywords],
 ) -> dict[str, list[Rollout]]:
     """Compare a trained controller with rules on held-out tasks, and write the report into its folder.
 
@@ -168,7 +168,7 @@ def rollout(
     run: Path | str | Run | None = None,
     settings: TrainSettings | None = None,
     number: int = 0,
-    **brought: Any,
+    **brought: Unpack[Keywords],
 ) -> Rollout:
     """One task under one policy, nothing stored.
 
@@ -179,6 +179,9 @@ def rollout(
         settings: where no run is given.
         number: another number, other random draws.
         brought: as in `train`.
+
+    Raises:
+        UserError: one line: a question that the model or the tools cannot know, what `train` refuses.
     """
     if run is not None:
         found = run if isinstance(run, Run) else load(run, **brought)
@@ -189,6 +192,7 @@ def rollout(
         raise UserError("policy: lts needs run=, a trained run")
     chosen = _policy(policy, parts, found if policy == LEARNED else None)
     asked = _task(task, parts)
+    replace(parts, brought=replace(parts.brought, tasks=(asked,))).check_world()
     arm = make_arm(policy if isinstance(policy, str) else "own", parts, chosen)
     coordinates = Coordinates(parts.settings.seed, 0, asked.task_id, number)
     return _run(run_rollout(asked, coordinates, arm.parts, arm.rollout), arm.parts.tool_kit)

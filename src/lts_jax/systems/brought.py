@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError, show
 from lts_jax.live.task_tools import ToolChoice
+from lts_jax.models.networks import Network
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.systems.run_parts import Brought, RunParts, make_parts
@@ -15,10 +17,28 @@ from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings
 from lts_jax.tasks.own import make_tasks, split_tasks
 
-KEYWORDS = ("credit", "network", "encoder", "optimizer", "model", "tasks", "scorer", "tools", "teams")
+if TYPE_CHECKING:
+    import optax
 
 
-def bring(settings: TrainSettings, *, fits_tasks: bool = False, **brought: Any) -> RunParts:
+class Keywords(TypedDict, total=False):
+    """What every call of the front door takes; `lts_jax.train` says what each may be. None is as if not given."""
+
+    credit: str | CreditFn | None
+    network: Network | None
+    encoder: Any
+    optimizer: "optax.GradientTransformation | None"
+    model: Any
+    tasks: Any
+    scorer: str
+    tools: Any
+    teams: Any
+
+
+KEYWORDS = tuple(Keywords.__annotations__)
+
+
+def bring(settings: TrainSettings, *, fits_tasks: bool = False, **brought: Unpack[Keywords]) -> RunParts:
     """The parts of a run: those of `settings`, and in their place what is brought.
 
     Args:
@@ -32,7 +52,7 @@ def bring(settings: TrainSettings, *, fits_tasks: bool = False, **brought: Any) 
     unknown = [name for name in brought if name not in KEYWORDS]
     if unknown:
         raise UserError(f"{unknown[0]}: expected one of {', '.join(KEYWORDS)}")
-    given = {name: value for name, value in brought.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in brought.items() if value is not None}
     objects: dict[str, Any] = {name: given[name] for name in ("optimizer",) if name in given}
     for name, field in (("credit", "credit"), ("network", "controller"), ("encoder", "encoder")):
         if isinstance(given.get(name), str):
