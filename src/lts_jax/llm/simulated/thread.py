@@ -160,11 +160,13 @@ class Survey:
             if (finding.need, finding.url) in self.unread:
                 self.unread[finding.need, finding.url] = _READ
             self._count_visit(finding.need, finding.url, title_of(finding.need))
+        for search in note.searches:
+            is_new |= self._take_search(search, pulled=pulled)
+        if pulled:  # where others found nothing this team may still look, unless it trusts them: see `absent`
+            return is_new
         for miss in note.misses:
             is_new |= self._take_miss(miss)
-        for search in note.searches:
-            is_new |= self._take_search(search)
-        if self.need is not None and not pulled:
+        if self.need is not None:
             for url in note.useless_urls:
                 self._count_visit(self.need, url, "")
                 self.fruitless[self.need] = self.fruitless.get(self.need, 0) + 1
@@ -182,7 +184,7 @@ class Survey:
         self.fruitless[need] = self.fruitless.get(need, 0) + (miss.extent != "viewport")
         return miss.extent == "viewport"
 
-    def _take_search(self, search: Search) -> bool:
+    def _take_search(self, search: Search, *, pulled: bool) -> bool:
         need = search.need or self.need
         if need is None:
             return False
@@ -193,9 +195,10 @@ class Survey:
             if url not in urls:
                 urls.append(url)
                 is_new |= title == wanted
-        self.searches[need] = self.searches.get(need, 0) + 1
-        if all(title != wanted for title, _ in search.pages):
-            self.fruitless[need] = self.fruitless.get(need, 0) + 1
+        is_fruitless = all(title != wanted for title, _ in search.pages)
+        if not (is_fruitless and pulled):  # what another team searched for in vain uses up no search of this one
+            self.searches[need] = self.searches.get(need, 0) + 1
+            self.fruitless[need] = self.fruitless.get(need, 0) + is_fruitless
         return is_new
 
     def _count_visit(self, need: Need, url: str, title: str) -> None:
@@ -225,7 +228,7 @@ class Survey:
     def _settle(self, need: Need, known: list[tuple[Finding, bool]]) -> Held:
         trusting = self.is_marked(self._settings.trusts_pulled, "trust", str(need))
         if trusting and any(pulled for _, pulled in known):
-            known = [each for each in known if each[1]]
+            known = _trusted(known)
         updated = max(finding.updated for finding, _ in known)
         latest = [each for each in known if each[0].updated == updated]
         latest.sort(key=lambda each: each[1] != trusting)  # own first, or pulled first
@@ -317,6 +320,15 @@ class Survey:
 
     def _leaves_parts(self, need: Need) -> bool:
         return self.is_marked(self._settings.gives_up, "parts", need.subject)
+
+
+def _trusted(known: list[tuple[Finding, bool]]) -> list[tuple[Finding, bool]]:
+    """What was pulled, and the team's own parts of the same listing that no pulled part covers."""
+    believed = [each for each in known if each[1]]
+    updated = max(finding.updated for finding, _ in believed)
+    covered = {finding.part for finding, _ in believed if finding.updated == updated}
+    own = [each for each in known if not each[1]]
+    return believed + [each for each in own if each[0].updated == updated and each[0].part not in covered]
 
 
 def _next_part(held: Held) -> Action:
