@@ -1,7 +1,8 @@
 """How long simulated calls take: a latency model over tokens and tools, with noise from coordinates.
 
 Seconds of a model call = (first token + per prompt token * prompt + per output token * output) * exp(sigma * z), z
-standard normal. The defaults are a fast public API; web tools pay a fixed wait and a heavy tail, as logs of
+standard normal; with n calls of a rollout in flight each takes 1 + contention * (n - 1) times as long (see
+`VirtualClock.work`). The defaults are a fast public API; web tools pay a fixed wait and a heavy tail, as logs of
 Magentic-One teams do.
 """
 
@@ -16,12 +17,13 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class LatencySettings:
-    """Latency of simulated models, tools and the controller. All in seconds but for the two `sigma`s and shares."""
+    """Latency of simulated models, tools and the controller. All in seconds but for sigmas, shares and `contention`."""
 
     first_token_seconds: float = 0.6
     seconds_per_prompt_token: float = 0.0002
     seconds_per_output_token: float = 0.02
     noise_sigma: float = 0.4  # of the logarithm of a model call's time
+    contention: float = 0.0  # how much longer a model call takes for each other one of the rollout in flight
     web_seconds: float = 3.0  # fixed wait of every web action
     web_log_seconds: float = 1.2  # mean of the logarithm of the rest
     web_sigma: float = 0.9
@@ -41,7 +43,7 @@ class LatencySettings:
 
 
 def model_seconds(settings: LatencySettings, prompt_tokens: int, completion_tokens: int, uniform: float) -> float:
-    """Seconds of one model call; `uniform` in [0, 1) is its noise, mapped to a normal deviate."""
+    """Seconds of one model call, alone in flight; `uniform` in [0, 1) is its noise, mapped to a normal deviate."""
     mean = (
         settings.first_token_seconds
         + settings.seconds_per_prompt_token * prompt_tokens

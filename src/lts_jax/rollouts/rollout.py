@@ -163,14 +163,9 @@ class _Execution:
             completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
-            await self.clock.sleep(
-                model_seconds(
-                    self.settings.latency,
-                    completion.prompt_tokens,
-                    completion.completion_tokens,
-                    uniform(*where, "seconds"),
-                )
-            )
+            noise, latency = uniform(*where, "seconds"), self.settings.latency
+            alone = model_seconds(latency, completion.prompt_tokens, completion.completion_tokens, noise)
+            await self.clock.work(alone, latency.contention)
         elif not error:  # a replayed call takes the time that it took when it was made
             await self.clock.sleep(completion.seconds - (self.clock.now() - started))
         seconds = self.clock.now() - started
