@@ -39,10 +39,10 @@ FIRST_GUESS = "omission(common_mistakes=0.5, overlooks_value=0.35, gives_up=0.4)
 class Config:
     """The grid, and on how many training tasks."""
 
-    num_tasks: int = 168
-    common_mistakes: tuple[float, ...] = (0.5, 0.65, 0.8)
-    overlooks_value: tuple[float, ...] = (0.25, 0.3, 0.35)
-    gives_up: tuple[float, ...] = (0.3, 0.4, 0.5)
+    num_tasks: int = 336
+    common_mistakes: tuple[float, ...] = (0.5, 0.65)
+    overlooks_value: tuple[float, ...] = (0.35, 0.4)
+    gives_up: tuple[float, ...] = (0.4, 0.5)
     contention: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     results: Path = Path(__file__).parent / "results"
 
