@@ -23,7 +23,7 @@ class Command:
     """
 
     what: tyro.conf.Positional[str] = ""
-    """A kind (credit, policies, controller, encoder, environment, weaknesses, scorer) or a part, to see its settings."""
+    """A kind (credit, policies, controller, encoder, environment, weaknesses, scorer) or a part, for its settings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from lts_jax.llm.chat import Ask
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
-from lts_jax.memory.key_schema import shown_key, visible
+from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
@@ -32,6 +32,7 @@ class ReadingSettings:
     `max_pulled_per_step`: values taken before one step. `max_value_characters`: a longer value is cut in the middle.
     `ask_only_when_new`: skip the selection call when every key in the listing was offered to this team before. That
     saves a call on most steps, at the price that a key once passed over is offered again only together with a new one.
+    `count_teams`: tell of each key how many teams have stored one of the same words, the reader among them.
     """
 
     max_listed: int = 60
@@ -40,6 +41,7 @@ class ReadingSettings:
     max_pulled_per_step: int = 3
     max_value_characters: int = 2500
     ask_only_when_new: bool = True
+    count_teams: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_listed", "max_pulled_per_step", "max_value_characters"):
@@ -171,8 +173,7 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._view.quoted)) for entry in entries]
-        call = await ask("select", [*thread, prompts.select_request(self._question, lines)])
+        call = await ask("select", [*thread, prompts.select_request(self._question, self._lines(entries))])
         if call.error:
             return []  # the same keys are offered again before the next step
         self._offered |= offer
@@ -181,12 +182,29 @@ class TeamReader:
         ]
         return [self._pull(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
+    def _lines(self, entries: Sequence[MemoryEntry]) -> list[str]:
+        teams: dict[str, set[int]] = {}
+        if self._settings.count_teams:
+            for entry in self._bank.list_entries(self._team, window=self._view.window, include_own=True):
+                teams.setdefault(_words(entry.key), set()).add(entry.team)
+        return [
+            prompts.key_line(
+                entry.entry, shown_key(entry, quoted=self._view.quoted), len(teams.get(_words(entry.key), ()))
+            )
+            for entry in entries
+        ]
+
     def _pull(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
         key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
         shown = cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
         return entry, key, shown
+
+
+def _words(key: str) -> str:
+    """What must be equal for two keys to say the same."""
+    return " ".join(folded_text(key).casefold().split())
 
 
 def _bracket_text(text: str) -> str:

@@ -7,14 +7,15 @@ from lts_jax.llm.simulated.findings import read_note, stated_need
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.thread import Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need
-from lts_jax.prompts import SELECTION_MARKER
+from lts_jax.prompts import SELECTION_MARKER, num_teams_of
 from lts_jax.records import Message
 
 
 def select(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
-    """The numbers of the keys to pull: those that state an open need."""
+    """The numbers of the keys to pull: those that state an open need, what most teams have stored first."""
     survey = survey_of(messages[:-1], settings)
-    lines = [line[1:].partition("] ") for line in messages[-1].content.split("\n") if line.startswith("[")]
+    listed = [line for line in messages[-1].content.split("\n") if line.startswith("[")]
+    lines = [line[1:].partition("] ") for line in sorted(listed, key=num_teams_of, reverse=True)]
     overlook = min(0.9, settings.overlooks_key + settings.clutter_per_key * len(lines))
     wanted: list[str] = []
     unrelated: list[str] = []
