@@ -183,6 +183,12 @@ def key_line(entry: int, key: str, num_teams: int = 1) -> str:
     return f"[{entry}] {key}" if num_teams < 2 else f"[{entry}] {key} (stored by {num_teams} teams)"
 
 
+READ_BY_CODE = (
+    "To read values, let Coder write a program that prints get_shared_memory_value(NUMBER), once for each number."
+)
+"""What a team is told where it reads the memory by programs; see `lts_jax.memory.code_reading`."""
+
+
 def num_teams_of(line: str) -> int:
     """How many teams a line of the key listing tells of."""
     count = line.rpartition(" (stored by ")[2].removesuffix(" teams)")

@@ -20,6 +20,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import KeyRefused, MemoryBank
+from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import admissible_key
@@ -144,7 +145,7 @@ class _Execution:
             use_tool=side.use_tool,
             finish_step=side.finish_step,
             select_values=side.select_values,
-            list_keys=no_key_lines,
+            list_keys=side.list_keys,
             now=self.clock.now,
             forget_values=side.forget_values,
             note_origins=side.note_origins,
@@ -272,11 +273,6 @@ class _Execution:
         return score_answer(self.task, text)
 
 
-def no_key_lines(step: int) -> Sequence[str]:
-    """Keys are shown in the selection request alone, not in the ledger's."""
-    return ()
-
-
 class _TeamSide:
     """One team's access to the rollout: counts its calls, reads and writes the bank in its name."""
 
@@ -313,8 +309,10 @@ class _TeamSide:
         started = execution.clock.now()
         if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
             return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
-        returned = self._use_tool(tool, arguments)
-        result = await returned if inspect.isawaitable(returned) else returned
+        result = self._read_by_code(tool, arguments)
+        if not isinstance(result, ToolResult):
+            returned = self._use_tool(tool, result)
+            result = await returned if inspect.isawaitable(returned) else returned
         result = replace(result, text=execution.redact(result.text))
         self._labels += labels_of_call(tool, arguments, result.text, result.source)
         self._attempts["tool"] += 1
@@ -322,6 +320,18 @@ class _TeamSide:
             noise = uniform(*execution._seed, self._team, self._step, "tool", self._attempts["tool"])
             await execution.clock.sleep(tool_seconds(execution.settings.latency, tool, noise))
         return replace(result, tool=tool, seconds=execution.clock.now() - started)
+
+    def _read_by_code(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult | Mapping[str, Any]:
+        """What a program that only reads the memory prints; else the arguments, with the values that it reads."""
+        code = str(arguments.get("code", ""))
+        if tool != "run_python" or self._execution.settings.reading.by != "code" or not numbers_read(code):
+            return arguments
+        values = self._reader.read_by_code(code, self._step, self._execution.clock.now())
+        printed = printed_values(code, values)
+        return {**arguments, "code": with_values(code, values)} if printed is None else ToolResult(printed, tool=tool)
+
+    def list_keys(self, step: int) -> Sequence[str]:
+        return self._reader.lines_for_ledger() if self._execution._has_memory else ()
 
     async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
         execution = self._execution
