@@ -15,8 +15,8 @@ class Command:
     host: str = "127.0.0.1"
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
-    weaknesses: str = "commission"
-    """Of the simulated model: commission, omission, or either with single ones changed, as commission(misreads=0.1)."""
+    weaknesses: str = "omission"
+    """Of the simulated model: omission, commission, or either with single ones changed, as omission(misreads=0.1)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:

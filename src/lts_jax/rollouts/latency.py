@@ -2,8 +2,9 @@
 
 Seconds of a model call = (first token + per prompt token * prompt + per output token * output) * exp(sigma * z), z
 standard normal; with n calls of a rollout in flight each takes 1 + contention * (n - 1) times as long (see
-`VirtualClock.work`). The defaults are a fast public API; web tools pay a fixed wait and a heavy tail, as logs of
-Magentic-One teams do.
+`VirtualClock.work`). Contention is fitted to the paper's runtimes of three teams over one (its study is
+experiments/simulated_calibration); at 0 no call feels another. The other defaults are a fast public API; web tools pay
+a fixed wait and a heavy tail, as logs of Magentic-One teams do.
 """
 
 import math
@@ -23,7 +24,7 @@ class LatencySettings:
     seconds_per_prompt_token: float = 0.0002
     seconds_per_output_token: float = 0.02
     noise_sigma: float = 0.4  # of the logarithm of a model call's time
-    contention: float = 0.0  # how much longer a model call takes for each other one of the rollout in flight
+    contention: float = 0.5  # how much longer a model call takes for each other one of the rollout in flight
     web_seconds: float = 3.0  # fixed wait of every web action
     web_log_seconds: float = 1.2  # mean of the logarithm of the rest
     web_sigma: float = 0.9

@@ -17,7 +17,7 @@ COMMISSION = SimulatedModelSettings(
     common_mistakes=0.35, follows_stale_page=0.45, misreads=0.16, overlooks_value=0.09, gives_up=0.2
 )
 OMISSION = SimulatedModelSettings(
-    common_mistakes=0.5, follows_stale_page=0.2, misreads=0.05, overlooks_value=0.35, gives_up=0.4
+    common_mistakes=0.65, follows_stale_page=0.2, misreads=0.05, overlooks_value=0.4, gives_up=0.5
 )
 
 
