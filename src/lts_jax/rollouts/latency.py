@@ -24,7 +24,6 @@ class LatencySettings:
     seconds_per_prompt_token: float = 0.0002
     seconds_per_output_token: float = 0.02
     noise_sigma: float = 0.4  # of the logarithm of a model call's time
-    contention: float = 0.5  # how much longer a model call takes for each other one of the rollout in flight
     web_seconds: float = 3.0  # fixed wait of every web action
     web_log_seconds: float = 1.2  # mean of the logarithm of the rest
     web_sigma: float = 0.9
@@ -34,6 +33,7 @@ class LatencySettings:
     terminal_sigma: float = 1.2  # lognormal around one second
     terminal_limit_seconds: float = 60.0
     decision_seconds: float = 0.05  # one controller decision; the paper reports about 0.2 % of wall clock
+    contention: float = 0.5  # how much longer a model call takes for each other one of its rollout in flight
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
