@@ -32,6 +32,7 @@ WORLD = (
         "simulated",
         "model at an OpenAI-compatible endpoint (--model.base-url), in place of the simulated one",
     ),
+    ("--model.weaknesses", "SET", "omission", "how the simulated model errs: omission, commission(misreads=0.1)"),
     ("--tasks.file", "FILE", "", "your own questions and answers: JSONL, CSV, Parquet, or a datasets id"),
     ("--tools.folder", "FOLDER", "", "your own documents, for teams to search and read"),
 )

@@ -37,7 +37,8 @@ class ReadingSettings:
     `by`: "selection" asks in a call of its own which values a team wants, and they enter its thread; "code" shows the
     keys in every ledger request, and values are read by programs (see `code_reading`). With `include_own` and
     `list_pulled_again` the latter is how the authors' early public code reads; ours allows no more than
-    `max_pulled_per_step` values a program, and `ask_only_when_new` has no meaning there.
+    `max_pulled_per_step` values a program. `ask_only_when_new` has no meaning there, rates of pulls per listed key are
+    not counted, and teams of another engine than ours are shown no keys.
     `count_teams`: tell of each key how many teams have stored one of the same words, the reader among them.
     """
 
