@@ -17,6 +17,7 @@ from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
+from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import write_json
 from lts_jax.systems.comparison import make_arm
@@ -43,12 +44,14 @@ class Config:
     num_tasks: int = 60
     num_rollouts: int = 2
     policies: tuple[str, ...] = ("all", "similarity")
+    variants: tuple[str, ...] = tuple(VARIANTS)
+    contention: float = LatencySettings().contention
     results: Path = Path(__file__).parent / "results"
 
 
 def run_variant(policy: str, variant: RolloutSettings, tasks: Sequence[Task], config: Config) -> list[Rollout]:
     """Rollouts of a rule under a variant."""
-    training = replace(TrainSettings(), rollout=variant)
+    training = TrainSettings(rollout=replace(variant, latency=LatencySettings(contention=config.contention)))
     arm = make_arm(policy, training, make_rule(policy, make_encoder()))
     groups = collect_groups(tasks, arm.parts, arm.rollout, CollectSettings(config.num_rollouts), Iteration(0, 0))
     return [rollout for group in groups for rollout in group.rollouts]
@@ -104,10 +107,11 @@ def line(variant: str, found: Mapping[str, dict[str, float]]) -> str:
 def main(config: Config) -> None:
     """Run every variant under every policy, print and store."""
     tasks = almanac_tasks(0, "validation", config.num_tasks)
+    chosen = {name: VARIANTS[name] for name in dict.fromkeys((DEFAULT, *config.variants))}
     stored: dict[str, dict[str, object]] = {}
     none = run_variant("none", VARIANTS[DEFAULT], tasks, config)
     for policy in config.policies:
-        rollouts = {name: run_variant(policy, variant, tasks, config) for name, variant in VARIANTS.items()}
+        rollouts = {name: run_variant(policy, variant, tasks, config) for name, variant in chosen.items()}
         stored[policy] = {name: against(one, rollouts[DEFAULT]) for name, one in rollouts.items()}
         print(f"{policy}: differences from the default; score, seconds, thousand tokens, pulls of a rollout")
         for name, found in stored[policy].items():
@@ -116,8 +120,8 @@ def main(config: Config) -> None:
         print(f"{policy}: differences from no sharing")
         for name, found in stored[f"{policy}, against no sharing"].items():
             print(line(name, found))
-    about = {"num_tasks": config.num_tasks, "num_rollouts": config.num_rollouts}
-    write_json(config.results / "variants.json", about | {"policies": stored})
+    about = {"num_tasks": config.num_tasks, "num_rollouts": config.num_rollouts, "contention": config.contention}
+    write_json(config.results / f"contention_{config.contention:g}.json", about | {"policies": stored})
 
 
 if __name__ == "__main__":
