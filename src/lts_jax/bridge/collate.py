@@ -107,6 +107,7 @@ def collate_regrouped(
     """
     each = [collate_flipped(group, replays, settings) for replays in futures]
     return RegroupedRollouts(
+        runtime_gmkt=np.stack([one.runtime_gkt for one in each], axis=1),  # type: ignore[arg-type]
         reward_agg_gmkt=np.stack([one.reward_agg_gkt for one in each], axis=1),  # type: ignore[arg-type]
         reward_first_gmkt=np.stack([one.reward_first_gkt for one in each], axis=1),  # type: ignore[arg-type]
     )
@@ -127,6 +128,8 @@ def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
         "reward_agg_g": np.full(rollouts, np.nan, np.float32),
         "reward_first_g": np.full(rollouts, np.nan, np.float32),
         "runtime_g": np.zeros(rollouts, np.float32),
+        "tokens_g": np.zeros(rollouts, np.float32),
+        "usd_g": np.zeros(rollouts, np.float32),
         "finish_seconds_gk": np.full((rollouts, teams), np.inf, np.float32),
         "action_gkt": np.zeros(shape, np.int32),
         "behavior_log_prob_gkt": np.zeros(shape, np.float32),
@@ -154,6 +157,8 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
     arrays["reward_agg_g"][index] = rollout.reward_agg
     arrays["reward_first_g"][index] = rollout.reward_first
     arrays["runtime_g"][index] = rollout.seconds
+    arrays["tokens_g"][index] = rollout.tokens
+    arrays["usd_g"][index] = sum(call.usd for call in rollout.calls)
     arrays["rollout_mask_g"][index] = rollout_counts(rollout)
     for answer in rollout.answers:
         if has_own_end(answer):  # a team that was stopped or broke down has not finished

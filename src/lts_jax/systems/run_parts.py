@@ -10,6 +10,7 @@ from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
+from lts_jax.learning.objective_parts import AdmissionValue, Objective, make_objective
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
@@ -57,6 +58,7 @@ class RunParts:
     brought: Brought
     names: Mapping[str, str]
     credit: CreditFn
+    objective: Objective
     network: PolicyNetwork
     encoder: CachedEncoder
     model: ChatModel
@@ -129,7 +131,7 @@ class RunParts:
 
     def fresh_state(self, prng_key: "jax.Array") -> TrainState:
         """The state before the first update."""
-        return init_state(self.network, self.settings.learning, prng_key, self.brought.optimizer)
+        return init_state(self.network, self.settings.learning, prng_key, self.brought.optimizer, self.objective)
 
     @property
     def base_digest(self) -> str:
@@ -146,6 +148,8 @@ class RunParts:
         self.check_world()
         self.tasks("train", self.settings.num_tasks)
         make_mesh(self.settings.mesh)
+        if isinstance(self.objective, AdmissionValue):
+            return frozenset()  # no credit scheme is asked
         return check_needs(
             self.names["credit"],
             self.credit,
@@ -186,6 +190,7 @@ def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunPart
         brought=brought,
         names=names,
         credit=bind(credit, first_weight=settings.learning.first_weight),
+        objective=make_objective(settings.objective),
         network=network,
         encoder=encoder,
         model=model,
