@@ -27,6 +27,7 @@ from lts_jax.systems.comparison import (
     REFERENCE,
     ComparisonSettings,
     TrainedPolicy,
+    own_line,
     held_out_tasks,
     train_tasks,
 )
@@ -109,7 +110,8 @@ def run_lines(
     """
     budget = Budget(training.model.budget)
     try:
-        trained = None if policy is None else TrainedPolicy(policy, trained_on)
+        line = own_line(training.objective)
+        trained = {} if policy is None else {line: TrainedPolicy(policy, trained_on)}
         evaluate_lines(folder, training, settings, trained, budget=budget)
     except UserError:
         if _is_used_up(budget) and any((folder.evaluation / REFERENCE).glob("*.parquet")):

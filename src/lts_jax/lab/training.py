@@ -126,7 +126,9 @@ def chosen_credit(plan: Plan, numbers: Numbers) -> CreditFn:
 def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> tuple[Trajectory, DecisionContext]:
     """B fresh tasks with G rollouts each, and the replays that the credit scheme needs."""
     environment, settings = replace(plan.environment, params=numbers.world), plan.settings
-    controller = Controller(of_network(plan.network), params, Acting(numbers.learning.temperature, False, plan.objective.min_probability))
+    controller = Controller(
+        of_network(plan.network), params, Acting(numbers.learning.temperature, False, plan.objective.min_probability)
+    )
 
     def one(key: Array) -> tuple[Trajectory, DecisionContext]:
         task, key_g = draw_group(environment, key, settings.num_rollouts)

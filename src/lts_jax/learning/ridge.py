@@ -38,9 +38,7 @@ class RidgeState:
 def init_ridge(params: Params) -> RidgeState:
     """Before any rollout; `params` are the network's, {"weight": f32[F]}."""
     size = params["weight"].shape[0]
-    return RidgeState(
-        jnp.zeros((size, size)), jnp.zeros((NUM_OUTCOMES, size)), jnp.zeros(NUM_OUTCOMES), jnp.zeros(())
-    )
+    return RidgeState(jnp.zeros((size, size)), jnp.zeros((NUM_OUTCOMES, size)), jnp.zeros(NUM_OUTCOMES), jnp.zeros(()))
 
 
 def add_rollouts(state: RidgeState, surprise_rd: Array, feature_rdf: Array, outcome_ro: Array) -> RidgeState:

@@ -113,7 +113,11 @@ def _value_step(
     value_bgkt = objective.value_scale * (logits[..., ADMIT] - logits[..., REJECT]) + objective.threshold
     value_bgkt = jnp.where(trajectory.decision_mask_gkt, value_bgkt, 0.0)
     state, told = _stepped(learner, state, loss, gradient)
-    return state, metrics | told | credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight), value_bgkt
+    return (
+        state,
+        metrics | told | credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight),
+        value_bgkt,
+    )
 
 
 def _solve_once(

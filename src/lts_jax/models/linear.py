@@ -105,9 +105,7 @@ def _logits(params: Params, features: Array) -> Array:
     return jnp.stack([jnp.zeros_like(admit), admit], axis=-1)
 
 
-def _features(
-    settings: LinearSettings, query_rd: Array, key_rnd: Array, num_keys_rc: Array, step_rc3d: Array
-) -> Array:
+def _features(settings: LinearSettings, query_rd: Array, key_rnd: Array, num_keys_rc: Array, step_rc3d: Array) -> Array:
     """f32[R, C, F] of C decisions in each of R rows."""
     visible = visible_keys(num_keys_rc, key_rnd.shape[1], settings.key_window)
     seen = jnp.sum(visible, axis=-1).astype(jnp.float32)
