@@ -139,8 +139,8 @@ def evaluate(
 
     Args:
         run: a folder, or what `train` gave.
-        policies: lines of the comparison: rules as `similarity(threshold=0.6)` or `mine.py:short`, and lts (the run's own
-            controller, whatever its objective), magentic_one, m1_parallel, random_matched, similarity_matched.
+        policies: lines of the comparison: rules as `similarity(threshold=0.6)` or `mine.py:short`, and lts (the run's
+            own controller, whatever its objective), magentic_one, m1_parallel, random_matched, similarity_matched.
         num_tasks: of the offline world; of other sources all that are held out.
         num_seeds: rollouts of each task.
         beside: run folders whose trained controllers are compared too.

@@ -27,8 +27,8 @@ from lts_jax.systems.comparison import (
     REFERENCE,
     ComparisonSettings,
     TrainedPolicy,
-    own_line,
     held_out_tasks,
+    own_line,
     train_tasks,
 )
 from lts_jax.systems.estimate import estimate, estimate_text
