@@ -178,9 +178,21 @@ def select_request(question: str, key_lines: Sequence[str]) -> Message:
     )
 
 
-def key_line(entry: int, key: str) -> str:
-    """One line of the key listing."""
-    return f"[{entry}] {key}"
+def key_line(entry: int, key: str, num_teams: int = 1) -> str:
+    """One line of the key listing; `num_teams` is told where more than one have stored the same."""
+    return f"[{entry}] {key}" if num_teams < 2 else f"[{entry}] {key} (stored by {num_teams} teams)"
+
+
+READ_BY_CODE = (
+    "To read values, let Coder write a program that prints get_shared_memory_value(NUMBER), once for each number."
+)
+"""What a team is told where it reads the memory by programs; see `lts_jax.memory.code_reading`."""
+
+
+def num_teams_of(line: str) -> int:
+    """How many teams a line of the key listing tells of."""
+    count = line.rpartition(" (stored by ")[2].removesuffix(" teams)")
+    return int(count) if line.endswith(" teams)") and count.isdecimal() else 1
 
 
 def value_message(entry: int, key: str, value: str) -> Message:

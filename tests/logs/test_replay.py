@@ -25,7 +25,11 @@ from lts_jax.seeds import uniform
 HERE = Coordinates(seed=0, iteration=0, task="t", rollout=0)
 EXACT = ReplaySettings(
     latency=LatencySettings(
-        first_token_seconds=1.0, seconds_per_prompt_token=0.0, seconds_per_output_token=0.0, noise_sigma=0.0
+        contention=0.0,
+        first_token_seconds=1.0,
+        seconds_per_prompt_token=0.0,
+        seconds_per_output_token=0.0,
+        noise_sigma=0.0,
     ),
     tool_seconds=2.0,
     tool_sigma=0.0,

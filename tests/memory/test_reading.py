@@ -153,6 +153,23 @@ def test_a_team_is_asked_again_only_when_a_key_is_new_to_it() -> None:
     assert len(ask.asked) == 2
 
 
+def test_a_listing_may_tell_how_many_teams_have_stored_the_same_key() -> None:
+    bank = MemoryBank()
+    for team, summary in enumerate(["Zoo: $12", "zoo:  $12", "Zoo: $9", "ZOO: $12"]):
+        bank.add(Step(team % 3, 0, "WebSurfer", "", "", "out", summary=summary), float(team))
+    plain, counted = _Ask("SELECTED_KEYS = []"), _Ask("SELECTED_KEYS = []")
+    _read(TeamReader(2, bank, QUESTION, ReadingSettings()), plain)
+    _read(TeamReader(1, bank, QUESTION, ReadingSettings(count_teams=True)), counted)
+    # Team 0 has stored the first twice, team 1, which reads, once: two teams, whoever asks.
+    assert plain.asked[0][-1] == prompts.select_request(QUESTION, ["[0] Zoo: $12", "[1] zoo:  $12", "[3] ZOO: $12"])
+    assert counted.asked[0][-1] == prompts.select_request(
+        QUESTION, ["[0] Zoo: $12 (stored by 2 teams)", "[2] Zoo: $9", "[3] ZOO: $12 (stored by 2 teams)"]
+    )
+    assert [
+        prompts.num_teams_of(line) for line in ("[0] a (stored by 12 teams)", "[0] a", "[0] (stored by teams)")
+    ] == [12, 1, 1]
+
+
 def test_asking_before_every_step_is_a_setting() -> None:
     reader = TeamReader(0, _bank(1), QUESTION, ReadingSettings(ask_only_when_new=False))
     ask = _Ask("SELECTED_KEYS = []", "SELECTED_KEYS = []", "SELECTED_KEYS = [0]")

@@ -90,6 +90,62 @@ def test_cancelling_a_sleeper_leaves_the_others_their_time(cancel_at):
     assert asyncio.run(main()) == (True, 10.0, 10.0)
 
 
+def worked(contention, *pieces):
+    """(name, seconds) in order of ending, of pieces (name, start, seconds alone)."""
+
+    async def main():
+        clock, log = VirtualClock(), []
+
+        async def piece(name, start, seconds):
+            await clock.sleep(start)
+            await clock.work(seconds, contention)
+            log.append((name, clock.now()))
+
+        await clock.join([clock.spawn(piece(*each)) for each in pieces])
+        return log
+
+    return asyncio.run(main())
+
+
+def test_work_without_contention_is_sleep():
+    assert worked(0.0, ("a", 0, 4), ("b", 1, 2)) == [("b", 3.0), ("a", 4.0)]
+    assert worked(0.5, ("a", 0, 4), ("b", 4, 2)) == [("a", 4.0), ("b", 6.0)]  # never two at work
+
+
+def test_work_at_the_same_time_advances_more_slowly():
+    # Contention 1/2: two at work advance at 1 / 1.5 each. From 1 to 4 s b does its 2 s and a 2 of its 3 left; then a
+    # has 1 s left, alone.
+    assert worked(0.5, ("a", 0, 4), ("b", 1, 2)) == [("b", 4.0), ("a", 5.0)]
+    # One server for three: each advances at 1/3 until all are done together, in the order in which they came.
+    assert worked(1.0, ("a", 0, 2), ("b", 0, 2), ("c", 0, 2)) == [("a", 6.0), ("b", 6.0), ("c", 6.0)]
+    # A newcomer puts off what was due before it: a was due at 2, b halves its speed from 1 on.
+    assert worked(1.0, ("a", 0, 2), ("b", 1, 9)) == [("a", 3.0), ("b", 11.0)]
+
+
+@pytest.mark.parametrize("contention", [0.0, 0.3, 1.0])
+def test_work_depends_on_no_order_of_the_workers(contention):
+    pieces = [("a", 0, 3.5), ("b", 1, 2.25), ("c", 1.5, 6), ("d", 8, 1)]
+    forward, backward = worked(contention, *pieces), worked(contention, *reversed(pieces))
+    assert dict(forward) == pytest.approx(dict(backward))
+
+
+def test_work_that_is_cancelled_slows_the_others_until_then():
+    async def main():
+        clock = VirtualClock()
+
+        async def piece(seconds):
+            await clock.work(seconds, 1.0)
+            return clock.now()
+
+        victim, other = clock.spawn(piece(9.0)), clock.spawn(piece(3.0))
+        await clock.sleep(2.0)  # both have done one second
+        victim.cancel()
+        await clock.join([victim, other])
+        return victim.cancelled(), other.result()
+
+    assert asyncio.run(main()) == (True, 4.0)
+
+
 def test_latency_of_a_call_without_noise_is_the_sum_of_its_parts():
     settings = LatencySettings(noise_sigma=0.0)
     # 0.6 + 0.0002 * 5000 + 0.02 * 292

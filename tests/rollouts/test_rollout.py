@@ -204,12 +204,30 @@ def test_other_coordinates_give_another_rollout():
 
 def test_without_memory_a_team_does_not_depend_on_how_many_others_there_are():
     tasks, made, settings = simulated("none", 1)
+    settings = replace(settings, latency=LatencySettings(contention=0.0))
     task = tasks[0]
     one, three = (
         asyncio.run(run_rollout(task, Coordinates(0, 0, task.task_id, 0), made, replace(settings, num_teams=count)))
         for count in (1, 3)
     )
     assert [step for step in three.steps if step.team == 0] == list(one.steps)
+
+
+def test_others_in_flight_slow_a_team_and_change_nothing_else():
+    tasks, made, settings = simulated("none", 1)
+    place = Coordinates(0, 0, tasks[0].task_id, 0)
+
+    def ran(num_teams, contention):
+        changed = replace(settings, num_teams=num_teams, latency=LatencySettings(contention=contention))
+        return asyncio.run(run_rollout(tasks[0], place, made, changed))
+
+    def works(rollout):
+        return sorted((step.team, step.step, step.action, step.output) for step in rollout.steps)
+
+    free, slowed = ran(3, 0.0), ran(3, 0.5)
+    assert works(free) == works(slowed) and free.reward_agg == slowed.reward_agg
+    assert 1.05 * free.seconds < slowed.seconds < 2.0 * free.seconds  # at most 1 + 0.5 * (3 - 1) times as long
+    assert ran(1, 0.0).seconds == pytest.approx(ran(1, 0.5).seconds)
 
 
 @dataclass

@@ -23,7 +23,7 @@ class Command:
     """
 
     what: tyro.conf.Positional[str] = ""
-    """A kind (credit, policies, controller, encoder, environment, scorer), or a part, to see what its settings mean."""
+    """A kind (credit, policies, controller, encoder, environment, weaknesses, scorer) or a part, for its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ def kinds() -> dict[str, Kind]:
     from lts_jax.admission.rules import RULES
     from lts_jax.credit.schemes import SCHEMES
     from lts_jax.environments.known import ENVIRONMENTS
+    from lts_jax.llm.simulated import WEAKNESSES
     from lts_jax.memory.encoder_parts import ENCODERS
     from lts_jax.models.networks import NETWORKS, SUPPLIED
     from lts_jax.tasks.scoring import SCORERS
@@ -53,6 +54,7 @@ def kinds() -> dict[str, Kind]:
         "environment": Kind(
             "Environments in arrays", "lts sweep --environment", ENVIRONMENTS, ("process", "shape", "params")
         ),
+        "weaknesses": Kind("Weaknesses of the simulated model", "--model.weaknesses", WEAKNESSES),
         "scorer": Kind("Scorers of own tasks", "--tasks.scorer", SCORERS, ("strict",)),
     }
 

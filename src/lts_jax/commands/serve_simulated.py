@@ -1,11 +1,11 @@
 """`lts serve-simulated`: the simulated language model as an OpenAI-compatible endpoint."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lts_jax.errors import UserError
 from lts_jax.llm.serving import ChatServer, serve_forever
-from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
+from lts_jax.llm.simulated import SimulatedModel, make_weaknesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class Command:
     host: str = "127.0.0.1"
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
-    simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
+    weaknesses: str = "omission"
+    """Of the simulated model: omission, commission, or either with single ones changed, as omission(misreads=0.1)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
@@ -24,7 +25,7 @@ class Command:
 
 def run(command: Command) -> None:
     """Serve until interrupted."""
-    model = SimulatedModel(command.simulated)
+    model = SimulatedModel(make_weaknesses(command.weaknesses))
     asyncio.run(serve_forever(model, host=command.host, port=command.port, on_ready=_tell))
 
 

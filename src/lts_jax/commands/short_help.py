@@ -81,6 +81,7 @@ SHORT = {
 RETIRED = {
     "--network.": '--controller "set_transformer(width=64)"; `lts parts set_transformer` lists its settings',
     "--encoder.": '--encoder "hashing(width=256)"; `lts parts encoder` lists the others, --encoder-store keeps vectors',
+    "--model.simulated.": '--model.weaknesses "omission(misreads=0.1)"; `lts parts weaknesses` lists the sets',
     "--learning.usage-weight": '--credit "usage_aware(usage_weight=0.5)"',
     "--learning.saved-weight": '--credit "saved_work(saved_weight=5)"',
     "--learning.runtime-weight": '--credit "counterfactual(runtime_weight=0)"',

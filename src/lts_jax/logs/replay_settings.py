@@ -34,7 +34,7 @@ class ReplaySettings:
     of the last team's, and of the first finisher's; "recorded" the mean recorded reward, and the first finisher's.
     """
 
-    latency: LatencySettings = field(default_factory=LatencySettings)
+    latency: LatencySettings = field(default_factory=lambda: LatencySettings(contention=0.0))  # calls never contend
     num_teams: int | None = None  # K: the first K recorded runs of a task; None takes all
     read_only_tools: tuple[str, ...] = ("get_*", "search_*", "list_*", "find_*", "calculate")  # patterns; may be pulled
     neutral_tools: tuple[str, ...] = ("think", "transfer_to_human_agents")  # take no time, change nothing, not pulled
@@ -52,6 +52,10 @@ class ReplaySettings:
     reward: ReplayReward = "team_seconds"
 
     def __post_init__(self) -> None:
+        if self.latency.contention:
+            raise UserError(
+                f"replay.latency.contention: expected 0, as replayed calls never contend, got {self.latency.contention}"
+            )
         for name in ("tool_seconds", "tool_sigma", "summary_seconds", "selection_seconds", "pull_seconds"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0.0):
                 raise UserError(f"replay.{name}: expected zero or more, got {getattr(self, name)}")

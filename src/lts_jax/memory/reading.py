@@ -7,13 +7,15 @@ current instruction; the orchestrator names the keys it wants in one extra model
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from lts_jax import prompts
 from lts_jax.llm.chat import Ask
 from lts_jax.memory.bank import MemoryBank
+from lts_jax.memory.code_reading import numbers_read
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
-from lts_jax.memory.key_schema import shown_key, visible
+from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
@@ -32,6 +34,11 @@ class ReadingSettings:
     `max_pulled_per_step`: values taken before one step. `max_value_characters`: a longer value is cut in the middle.
     `ask_only_when_new`: skip the selection call when every key in the listing was offered to this team before. That
     saves a call on most steps, at the price that a key once passed over is offered again only together with a new one.
+    `by`: "selection" asks in a call of its own which values a team wants, and they enter its thread; "code" shows the
+    keys in every ledger request, and values are read by programs (see `code_reading`). With `include_own` and
+    `list_pulled_again` the latter is how the authors' early public code reads; ours allows no more than
+    `max_pulled_per_step` values a program, and `ask_only_when_new` has no meaning there.
+    `count_teams`: tell of each key how many teams have stored one of the same words, the reader among them.
     """
 
     max_listed: int = 60
@@ -40,8 +47,12 @@ class ReadingSettings:
     max_pulled_per_step: int = 3
     max_value_characters: int = 2500
     ask_only_when_new: bool = True
+    count_teams: bool = False
+    by: Literal["selection", "code"] = "selection"
 
     def __post_init__(self) -> None:
+        if self.by not in ("selection", "code"):
+            raise ValueError(f"ReadingSettings.by: expected selection or code, got {self.by!r}")
         for name in ("max_listed", "max_pulled_per_step", "max_value_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"ReadingSettings.{name}: expected at least 1, got {getattr(self, name)}")
@@ -167,12 +178,13 @@ class TeamReader:
         `now` gives seconds on the rollout's clock; a pull is logged after the selection call has taken its time. Keys
         that other teams add during that call are left to the next step.
         """
+        if self._settings.by == "code":
+            return []
         entries = self.listing(instruction)
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        lines = [prompts.key_line(entry.entry, shown_key(entry, quoted=self._view.quoted)) for entry in entries]
-        call = await ask("select", [*thread, prompts.select_request(self._question, lines)])
+        call = await ask("select", [*thread, prompts.select_request(self._question, self._lines(entries))])
         if call.error:
             return []  # the same keys are offered again before the next step
         self._offered |= offer
@@ -181,12 +193,45 @@ class TeamReader:
         ]
         return [self._pull(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
 
+    def lines_for_ledger(self) -> list[str]:
+        """What stands before a ledger request: the listing, the newest last, where values are read by programs."""
+        entries = self.listing(self._question) if self._settings.by == "code" else []
+        return [*self._lines(entries), prompts.READ_BY_CODE] if entries else []
+
+    def read_by_code(self, code: str, step: int, seconds: float) -> dict[int, str]:
+        """Pull what a program asks for: entry -> its text as in a thread; at most `max_pulled_per_step`.
+
+        Entries that the team may not be shown, and numbers of none, are left out.
+        """
+        if self._settings.by != "code":
+            return {}
+        shown = {entry.entry for entry in self.listing(self._question)}
+        asked = [entry for entry in numbers_read(code) if entry in shown][: self._settings.max_pulled_per_step]
+        return {entry: prompts.value_message(*self._pull(entry, step, seconds)).content for entry in asked}
+
+    def _lines(self, entries: Sequence[MemoryEntry]) -> list[str]:
+        teams: dict[str, set[int]] = {}
+        if self._settings.count_teams:
+            for entry in self._bank.list_entries(self._team, window=self._view.window, include_own=True):
+                teams.setdefault(_words(entry.key), set()).add(entry.team)
+        return [
+            prompts.key_line(
+                entry.entry, shown_key(entry, quoted=self._view.quoted), len(teams.get(_words(entry.key), ()))
+            )
+            for entry in entries
+        ]
+
     def _pull(self, entry: int, step: int, seconds: float) -> tuple[int, str, str]:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
         key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
         shown = cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
         return entry, key, shown
+
+
+def _words(key: str) -> str:
+    """What must be equal for two keys to say the same."""
+    return " ".join(folded_text(key).casefold().split())
 
 
 def _bracket_text(text: str) -> str:

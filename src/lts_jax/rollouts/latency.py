@@ -1,8 +1,10 @@
 """How long simulated calls take: a latency model over tokens and tools, with noise from coordinates.
 
 Seconds of a model call = (first token + per prompt token * prompt + per output token * output) * exp(sigma * z), z
-standard normal. The defaults are a fast public API; web tools pay a fixed wait and a heavy tail, as logs of
-Magentic-One teams do.
+standard normal; with n calls of a rollout in flight each takes 1 + contention * (n - 1) times as long (see
+`VirtualClock.work`). Contention is fitted to the paper's runtimes of three teams over one (its study is
+experiments/simulated_calibration); at 0 no call feels another. The other defaults are a fast public API; web tools pay
+a fixed wait and a heavy tail, as logs of Magentic-One teams do.
 """
 
 import math
@@ -16,7 +18,7 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class LatencySettings:
-    """Latency of simulated models, tools and the controller. All in seconds but for the two `sigma`s and shares."""
+    """Latency of simulated models, tools and the controller. All in seconds but for sigmas, shares and `contention`."""
 
     first_token_seconds: float = 0.6
     seconds_per_prompt_token: float = 0.0002
@@ -31,6 +33,7 @@ class LatencySettings:
     terminal_sigma: float = 1.2  # lognormal around one second
     terminal_limit_seconds: float = 60.0
     decision_seconds: float = 0.05  # one controller decision; the paper reports about 0.2 % of wall clock
+    contention: float = 0.5  # how much longer a model call takes for each other one of its rollout in flight
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -41,7 +44,7 @@ class LatencySettings:
 
 
 def model_seconds(settings: LatencySettings, prompt_tokens: int, completion_tokens: int, uniform: float) -> float:
-    """Seconds of one model call; `uniform` in [0, 1) is its noise, mapped to a normal deviate."""
+    """Seconds of one model call, alone in flight; `uniform` in [0, 1) is its noise, mapped to a normal deviate."""
     mean = (
         settings.first_token_seconds
         + settings.seconds_per_prompt_token * prompt_tokens

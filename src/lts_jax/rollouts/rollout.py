@@ -20,6 +20,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import KeyRefused, MemoryBank
+from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import admissible_key
@@ -42,6 +43,7 @@ from lts_jax.records import (
     Trust,
 )
 from lts_jax.redact import environment_secrets, redact_text
+from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
@@ -67,6 +69,7 @@ class RolloutSettings:
     latency: LatencySettings = field(default_factory=LatencySettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
+    sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
 
     def __post_init__(self) -> None:
@@ -74,6 +77,8 @@ class RolloutSettings:
             raise UserError(f"num_teams: expected from 1 to 64, got {self.num_teams}")
         if self.reward not in ("partial", "binary"):
             raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
+        if self.sharing not in ("in_turn", "aside"):
+            raise UserError(f"sharing: expected in_turn or aside, got {self.sharing!r}")
         if self.excerpt_characters < 1:
             raise UserError(f"excerpt_characters: expected at least 1, got {self.excerpt_characters}")
 
@@ -97,14 +102,17 @@ class RolloutParts:
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
     """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
     execution = _Execution(task, coordinates, parts, settings)
-    results = await run_teams(
-        execution.shown_task,
-        settings.num_teams,
-        RaceParts(execution.ports, execution.clock, run_one=parts.run_team),
-        settings.team,
-        settings.parallel,
-    )
-    final = await execution.final_answer(results)
+    try:
+        results = await run_teams(
+            execution.shown_task,
+            settings.num_teams,
+            RaceParts(execution.ports, execution.clock, run_one=parts.run_team),
+            settings.team,
+            settings.parallel,
+        )
+        final = await execution.final_answer(results)
+    finally:
+        await execution.aside.leave()
     return execution.record([result.answer for result in results], final)
 
 
@@ -119,7 +127,8 @@ class _Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
-        self.steps: list[Step] = []
+        self.aside = Aside(self.clock)
+        self.steps: dict[tuple[int, int], Step] = {}
         self.decisions: list[Decision] = []
         self.calls: list[ModelCall] = []
         self._seed = rollout_coordinates(coordinates)
@@ -136,7 +145,7 @@ class _Execution:
             use_tool=side.use_tool,
             finish_step=side.finish_step,
             select_values=side.select_values,
-            list_keys=no_key_lines,
+            list_keys=side.list_keys,
             now=self.clock.now,
             forget_values=side.forget_values,
             note_origins=side.note_origins,
@@ -163,14 +172,9 @@ class _Execution:
             completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
-            await self.clock.sleep(
-                model_seconds(
-                    self.settings.latency,
-                    completion.prompt_tokens,
-                    completion.completion_tokens,
-                    uniform(*where, "seconds"),
-                )
-            )
+            noise, latency = uniform(*where, "seconds"), self.settings.latency
+            alone = model_seconds(latency, completion.prompt_tokens, completion.completion_tokens, noise)
+            await self.clock.work(alone, latency.contention)
         elif not error:  # a replayed call takes the time that it took when it was made
             await self.clock.sleep(completion.seconds - (self.clock.now() - started))
         seconds = self.clock.now() - started
@@ -239,7 +243,7 @@ class _Execution:
             task=self.task,
             coordinates=self.coordinates,
             num_teams=self.settings.num_teams,
-            steps=tuple(sorted(self.steps, key=lambda step: (step.finished_seconds, step.team, step.step))),
+            steps=tuple(sorted(self.steps.values(), key=lambda step: (step.finished_seconds, step.team, step.step))),
             decisions=tuple(sorted(self.decisions, key=lambda decision: decision.sequence)),
             entries=self.bank.entries,
             pulls=self.bank.pulls,
@@ -267,11 +271,6 @@ class _Execution:
         if self.task.answer is None:
             return Outcome(math.nan, bool(text), "the split withholds its answers")
         return score_answer(self.task, text)
-
-
-def no_key_lines(step: int) -> Sequence[str]:
-    """Keys are shown in the selection request alone, not in the ledger's."""
-    return ()
 
 
 class _TeamSide:
@@ -310,8 +309,10 @@ class _TeamSide:
         started = execution.clock.now()
         if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
             return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
-        returned = self._use_tool(tool, arguments)
-        result = await returned if inspect.isawaitable(returned) else returned
+        result = self._read_by_code(tool, arguments)
+        if not isinstance(result, ToolResult):
+            returned = self._use_tool(tool, result)
+            result = await returned if inspect.isawaitable(returned) else returned
         result = replace(result, text=execution.redact(result.text))
         self._labels += labels_of_call(tool, arguments, result.text, result.source)
         self._attempts["tool"] += 1
@@ -320,20 +321,46 @@ class _TeamSide:
             await execution.clock.sleep(tool_seconds(execution.settings.latency, tool, noise))
         return replace(result, tool=tool, seconds=execution.clock.now() - started)
 
+    def _read_by_code(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult | Mapping[str, Any]:
+        """What a program that only reads the memory prints; else the arguments, with the values that it reads."""
+        code = str(arguments.get("code", ""))
+        if tool != "run_python" or self._execution.settings.reading.by != "code" or not numbers_read(code):
+            return arguments
+        values = self._reader.read_by_code(code, self._step, self._execution.clock.now())
+        printed = printed_values(code, values)
+        return {**arguments, "code": with_values(code, values)} if printed is None else ToolResult(printed, tool=tool)
+
+    def list_keys(self, step: int) -> Sequence[str]:
+        return self._reader.lines_for_ledger() if self._execution._has_memory else ()
+
     async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
         execution = self._execution
-        if execution._has_memory:
-            question = execution.task.question
-            summary = await summarize_step(question, step, self.ask, execution.settings.summary)
-            step = replace(step, summary=admissible_key(summary, execution.settings.guards) or summary)
-        execution.steps.append(step)
         labels = self._labels or labels_of_step(step)
         origin = provenance(labels, self._seen)
         self._seen, self._labels = list(origin.seen), []
-        if execution._has_memory:
-            await execution.decide(step, thread, self.ask, origin)
+        if execution._has_memory and execution.settings.sharing == "in_turn":
+            await self._share(step, thread, origin)
+        else:
+            execution.steps[step.team, step.step] = step
+        if execution._has_memory and execution.settings.sharing == "aside":
+            execution.aside.start(self._team, self._share(step, list(thread), origin))
         self._step = step.step + 1
         self._attempts.clear()
+
+    async def _share(self, step: Step, thread: Sequence[Message], origin: Provenance) -> None:
+        """Summarise a step and decide on it. Calls are seeded by the step, so they are the same whenever they run."""
+        execution, attempts = self._execution, Counter[str]()
+
+        async def ask(purpose: str, messages: Sequence[Message]) -> ModelCall:
+            attempts[purpose] += 1
+            return await execution.call_model(
+                messages, purpose=purpose, team=self._team, step=step.step, attempt=attempts[purpose]
+            )
+
+        summary = await summarize_step(execution.task.question, step, ask, execution.settings.summary)
+        step = replace(step, summary=admissible_key(summary, execution.settings.guards) or summary)
+        execution.steps[step.team, step.step] = step
+        await execution.decide(step, thread, ask, origin)
 
     async def select_values(
         self, step: int, instruction: str, thread: Sequence[Message]

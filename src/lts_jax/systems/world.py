@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
-from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
+from lts_jax.llm.simulated import SimulatedModel, make_weaknesses, weaknesses_part
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
@@ -32,7 +32,7 @@ class ModelSettings:
     max_in_flight: int = 64  # calls at one time
     record_folder: str | None = None  # keep every finished call there and never repeat one
     replay_only: bool = False  # answer from the record folder alone; a call that is not there fails
-    simulated: SimulatedModelSettings = field(default_factory=SimulatedModelSettings)
+    weaknesses: str = "omission"  # of the simulated model: or commission; single ones as omission(misreads=0.1)
     price: Price = field(default_factory=Price)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
 
@@ -50,6 +50,8 @@ class ModelSettings:
             raise UserError(f"model.max_completion_tokens: expected at least 1, got {self.max_completion_tokens}")
         if self.replay_only and self.record_folder is None:
             raise UserError("model.replay_only needs model.record_folder, the folder of recorded calls")
+        part = weaknesses_part(self.weaknesses, where="model.weaknesses")
+        object.__setattr__(self, "weaknesses", part.text)  # canonical: equal weaknesses make equal runs
 
     @property
     def is_simulated(self) -> bool:
@@ -61,8 +63,9 @@ class ModelSettings:
 def make_model(settings: ModelSettings) -> ChatModel:
     """The model that the settings name; one object for equal settings, so that its connections are shared."""
     if settings.is_simulated and settings.base_url is None:
-        model: ChatModel = SimulatedModel(settings.simulated)
-        options = json.dumps(to_plain(settings.simulated))
+        weaknesses = make_weaknesses(settings.weaknesses, where="model.weaknesses")
+        model: ChatModel = SimulatedModel(weaknesses)
+        options = json.dumps(to_plain(weaknesses))
     else:
         from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 

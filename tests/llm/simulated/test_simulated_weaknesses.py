@@ -202,6 +202,16 @@ def test_selection_takes_what_is_open_and_only_that():
     assert selection(weak(pulls_useless=1.0), [LEDGER]) == [0, 1, 2, 3]
 
 
+def test_selection_prefers_what_more_teams_have_stored():
+    keys = [f"WebSurfer found {ZOO}: adult ${price}.00; child $7.00 (updated 2025-03-04)" for price in (11, 12, 13)]
+    for teams, chosen in (((1, 1, 1), 0), ((1, 2, 1), 1), ((1, 2, 3), 2)):
+        lines = [
+            prompts.key_line(entry, key, count) for entry, (key, count) in enumerate(zip(keys, teams, strict=True))
+        ]
+        reply = weak().reply([LEDGER, prompts.select_request(QUESTION, lines)], 0)
+        assert reply == f"{prompts.SELECTION_MARKER} [{chosen}]"
+
+
 def answer(model, thread):
     return model.reply([*thread, prompts.answer_request(QUESTION)], 0).rpartition(" ")[2]
 

@@ -2,5 +2,15 @@
 
 from lts_jax.llm.simulated.model import SimulatedModel
 from lts_jax.llm.simulated.settings import PERFECT, SimulatedModelSettings
+from lts_jax.llm.simulated.weaknesses import COMMISSION, OMISSION, WEAKNESSES, make_weaknesses, weaknesses_part
 
-__all__ = ["PERFECT", "SimulatedModel", "SimulatedModelSettings"]
+__all__ = [
+    "COMMISSION",
+    "OMISSION",
+    "PERFECT",
+    "WEAKNESSES",
+    "SimulatedModel",
+    "SimulatedModelSettings",
+    "make_weaknesses",
+    "weaknesses_part",
+]

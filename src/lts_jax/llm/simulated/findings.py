@@ -27,6 +27,8 @@ _STATED = re.compile(
 )
 _BROKEN = re.compile(r"\w+ failed\.")
 _ADDRESS = re.compile(r"https?://[^\s<>\"']+")
+_FUNCTION = "get_shared_memory_value"
+_READ = re.compile(rf"\b{_FUNCTION}\((\d+)\)")
 _ASKED = re.compile(r"find the ([^\n:]+?) of ([^\n:]+?)\.?$")
 
 
@@ -162,6 +164,21 @@ def asked_need(text: str) -> Need | None:
     """The need that an instruction names, or None."""
     found = _ASKED.search(text)
     return Need(*found.groups()) if found else None
+
+
+def numbers_read(text: str) -> list[int]:
+    """The memory entries whose values an instruction wants printed."""
+    return [int(number) for number in _READ.findall(text)]
+
+
+def reading_instruction(numbers: list[str]) -> str:
+    """The instruction to print values of the shared memory; see `numbers_read`."""
+    return "Write a Python program: " + "; ".join(f"print({_FUNCTION}({number}))" for number in numbers) + "."
+
+
+def reading_program(numbers: list[int]) -> str:
+    """The program that does so."""
+    return "\n".join(f"print({_FUNCTION}({number}))" for number in numbers)
 
 
 @lru_cache(maxsize=16384)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude
-from lts_jax.llm.simulated.findings import Finding
+from lts_jax.llm.simulated.findings import Finding, reading_instruction
 from lts_jax.llm.simulated.malformed import spoil
+from lts_jax.llm.simulated.selecting import numbers_to_read
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import question_in
 from lts_jax.llm.simulated.thread import Survey, survey_of
@@ -87,7 +88,9 @@ def plan_update(messages: Sequence[Message], chances: Chances, settings: Simulat
 def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """The progress ledger as JSON, now and then malformed."""
     is_retry = messages[-1].content.startswith("Progress check.\nThe last reply could not be used")
-    survey = survey_of(messages[:-3] if is_retry and len(messages) > 3 else messages[:-1], settings)
+    asked = messages[:-3] if is_retry and len(messages) > 3 else messages[:-1]
+    keys = asked[-1] if asked and asked[-1].name == "SharedKeys" else None
+    survey = survey_of(asked if keys is None else asked[:-1], settings)
     open_needs = [need for need in survey.needs() if survey.next_action(need) is not None]
     breaks = chances.happens(settings.malformed_ledger) and not is_retry
     stops_early = chances.happens(settings.stops_early) and bool(survey.findings)
@@ -95,6 +98,11 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     misjudges = chances.happens(settings.misjudges_progress) and survey.num_steps > 0
     imagines = chances.happens(settings.imagines_loop) and survey.num_steps > 1
     speaker, told = _next_step(survey, open_needs, settings, checks_again=stops_late)
+    if survey.asked_numbers and survey.agent == "Coder":
+        speaker, told = "ComputerTerminal", "Run the program that Coder wrote last."
+    elif keys is not None and open_needs:
+        wanted = numbers_to_read(survey, keys, Chances(chances.below(2**31), "read"), settings)
+        speaker, told = ("Coder", reading_instruction(wanted)) if wanted else (speaker, told)
     is_satisfied = (not told and not open_needs) or stops_early
     is_progressing = survey.last_new != misjudges
     is_looping = imagines or survey.stalled > 1

@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True, slots=True)
 class SimulatedModelSettings:
     """Weaknesses of `SimulatedModel`. All but `fresh_steps` lie in [0, 1]: probabilities per occasion, unless said
-    otherwise. The defaults make single teams without shared memory resemble recorded Magentic-One runs (steps per
-    run, share of ledgers without progress and by position, loops, failing calls, re-plans) at a middling score; how
-    much teams err alike and how they deal with shared values are assumptions.
+    otherwise. The defaults are the set `omission` of `weaknesses.py`: they make single teams without shared memory
+    resemble recorded Magentic-One runs (steps per run, share of ledgers without progress and by position, loops,
+    failing calls, re-plans), and one team and three score as the paper's do; how teams deal with shared values is an
+    assumption.
 
     What is called lasting below is drawn once per team and occasion instead of per call, anew after a re-plan.
     `common_mistakes` is the share of lasting weaknesses that all teams on a question have in common, since the same
@@ -47,7 +48,7 @@ class SimulatedModelSettings:
     `aggregates_wrongly`: the aggregator takes a worse team's answer.
     """
 
-    common_mistakes: float = 0.35
+    common_mistakes: float = 0.65
     mistypes: float = 0.02
     repeats_action: float = 0.02
     fatigue_per_step: float = 0.25
@@ -56,12 +57,12 @@ class SimulatedModelSettings:
     takes_near_miss: float = 0.1
     ignores_dates: float = 0.85
     accepts_near_miss: float = 0.5
-    follows_stale_page: float = 0.45
-    misreads: float = 0.16
-    overlooks_value: float = 0.09
+    follows_stale_page: float = 0.2
+    misreads: float = 0.05
+    overlooks_value: float = 0.4
     overlooks_footnote: float = 0.05
     hallucinates: float = 0.08
-    gives_up: float = 0.2
+    gives_up: float = 0.5
     stops_early: float = 0.03
     stops_late: float = 0.05
     misjudges_progress: float = 0.03

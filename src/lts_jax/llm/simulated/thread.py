@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lts_jax.llm.simulated.chances import trait
-from lts_jax.llm.simulated.findings import Finding, Miss, Note, Search, asked_need, read_note, read_pulled
+from lts_jax.llm.simulated.findings import (
+    Finding,
+    Miss,
+    Note,
+    Search,
+    asked_need,
+    numbers_read,
+    read_note,
+    read_pulled,
+)
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import NO_TASK, TaskView, read_task_ledger
 from lts_jax.llm.simulated.understanding import Need, join_items
@@ -15,6 +24,7 @@ from lts_jax.records import Message
 CURRENT_YEAR = "2025"  # the model's idea of what is up to date
 _MAX_SEARCHES = 3
 _READ = 1 << 20  # searches of a long page that has given its value: more than any need has texts to look for
+_PULLED = re.compile(r"^(?=Shared memory entry \d+ )", re.MULTILINE)
 _PRINTED = re.compile(r"^-?\d+(?:\.\d+)?$", re.MULTILINE)
 
 
@@ -53,8 +63,10 @@ class Survey:
         "absent",
         "agent",
         "asked",
+        "asked_numbers",
         "coded",
         "computed",
+        "fetched",
         "findings",
         "fruitless",
         "last_new",
@@ -90,6 +102,8 @@ class Survey:
         self.num_steps = 0
         self.num_pulled = 0
         self.stalled = 0  # how many steps in a row brought nothing new
+        self.asked_numbers: list[int] = []  # of memory entries that the program under way reads
+        self.fetched: set[int] = set()  # of memory entries that programs have read
         self.coded = False
         self.computed = ""
         self.read_on(messages)
@@ -119,6 +133,8 @@ class Survey:
             speaker = content.partition(": ")[0]
             if message.role == "assistant" and speaker in AGENTS:
                 self.agent, self.need = speaker, asked_need(content)
+                if speaker != "ComputerTerminal":
+                    self.asked_numbers = numbers_read(content)
                 if self.need is not None:
                     self.asked[self.need] = self.asked.get(self.need, 0) + 1
             elif content.startswith("Task ledger."):
@@ -128,19 +144,34 @@ class Survey:
                 self._take(self._view.note, pulled=False)
         elif name == "SharedMemory":
             self.num_pulled += 1
-            note = read_pulled(content)
-            self._take(note, pulled=True)
-            if note.absent is not None:
-                self.absent.add(note.absent)
+            self._take_pulled(content)
         elif name == "Coder":
-            self.coded = True
+            self.coded |= not self.asked_numbers
             self._step_brought(True)
+        elif name == "ComputerTerminal" and self.asked_numbers:
+            self._read_values(content)
         elif name == "ComputerTerminal":
             printed = _PRINTED.findall(content)
             self.computed = printed[-1] if printed and "Traceback" not in content else ""
             self._step_brought(bool(self.computed))
         elif name in AGENTS:
             self._step_brought(self._take(read_note(content), pulled=False))
+
+    def _read_values(self, printed: str) -> None:
+        """Read what a program printed of the memory."""
+        is_new = False
+        for value in _PULLED.split(printed)[1:]:
+            self.num_pulled += 1
+            is_new |= self._take_pulled(value)
+        self.fetched.update(self.asked_numbers)
+        self.asked_numbers = []
+        self._step_brought(is_new)
+
+    def _take_pulled(self, content: str) -> bool:
+        note = read_pulled(content)
+        if note.absent is not None:
+            self.absent.add(note.absent)
+        return self._take(note, pulled=True)
 
     def _step_brought(self, is_new: bool) -> None:
         self.num_steps += 1

@@ -14,6 +14,7 @@ from lts_jax.llm.simulated.findings import (
     failure_sentence,
     miss_sentence,
     read_note,
+    reading_program,
     results_sentence,
 )
 from lts_jax.llm.simulated.pages import Document, read_document, read_results
@@ -195,7 +196,10 @@ def _in_file(result: str, survey: Survey, need: Need, chances: Chances, settings
 
 def code(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """One program that prints the result, from the values found."""
-    concluded = conclude(survey_of(messages[:-1], settings), chances)
+    survey = survey_of(messages[:-1], settings)
+    if survey.asked_numbers:
+        return f"This reads the shared memory.\n\n```python\n{reading_program(survey.asked_numbers)}\n```"
+    concluded = conclude(survey, chances)
     expression = concluded.expression if concluded is not None else ""
     if not expression:
         return "The values found so far do not allow a calculation."
@@ -219,6 +223,8 @@ def understand_title(text: str, need: Need | None) -> str:
 
 
 def _gist(agent: str, need: Need | None, output: str, title: str) -> str:
+    if output.startswith(("This reads the shared memory.", "Shared memory entry ")):
+        return f"{agent} read what other teams have stored under some keys of the shared memory"
     if agent == "Coder":
         return "Coder wrote a short Python program that works out the result from the values found so far"
     if agent == "ComputerTerminal":
