@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.credit.answered import REPLAYED, AnsweredFn, answered_mask
+from lts_jax.credit.check import needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind
 from lts_jax.environments.contract import Acting, Controller, Environment
@@ -77,7 +79,8 @@ def train(plan: Plan, numbers: Numbers, prng_key: Array) -> tuple[TrainState, di
     """The training loop as a scan: the final state, and the curves of `CURVES` f32[I]."""
     state = init_state(plan.network, numbers.learning, jax.random.fold_in(prng_key, _INIT))
     train_key = jax.random.fold_in(prng_key, _TRAIN)
-    learner = Learner(plan.network, chosen_credit(plan, numbers), numbers.learning)
+    credit, answered = chosen_credit(plan, numbers), chosen_answered(plan, numbers)
+    learner = Learner(plan.network, credit, numbers.learning, answered=answered)
 
     def iterate(state: TrainState, iteration: Array) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(train_key, iteration)
@@ -95,6 +98,17 @@ def chosen_credit(plan: Plan, numbers: Numbers) -> CreditFn:
         bind(part, first_weight=first_weight, **own) for part, own in zip(plan.credits, numbers.credit, strict=True)
     ]
     return bound[0] if len(bound) == 1 else partial(jax.lax.switch, numbers.scheme, bound)
+
+
+def chosen_answered(plan: Plan, numbers: Numbers) -> AnsweredFn | None:
+    """Which decisions the chosen scheme could judge: those of it alone, whatever replays the others needed."""
+    if not plan.needs & REPLAYED:
+        return None
+    masks = [
+        partial(answered_mask, needed=needs(bind(part)), first_weight=numbers.learning.first_weight)
+        for part in plan.credits
+    ]
+    return masks[0] if len(masks) == 1 else partial(jax.lax.switch, numbers.scheme, masks)
 
 
 def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> tuple[Trajectory, DecisionContext]:

@@ -12,6 +12,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lts_jax.credit.answered import AnsweredFn
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
 from lts_jax.learning.objective import Batch, Metrics, admission_loss, credit_metrics, totals_of
@@ -32,6 +33,7 @@ class Learner:
     credit: CreditFn
     settings: LearningSettings
     optimizer: optax.GradientTransformation | None = None  # in place of the one that `settings` describe
+    answered: AnsweredFn | None = None  # decisions that the scheme could judge; None: all of them
 
 
 def make_update(
@@ -40,14 +42,16 @@ def make_update(
     settings: LearningSettings,
     mesh: Mesh | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    answered: AnsweredFn | None = None,
 ) -> Update:
     """The compiled update.
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
     `learning.objective` and `learning.metrics`. A frozen base is an argument of the compiled function, never a constant
     in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was placed (`models.qwen3_mesh`).
+    `answered` says which decisions the scheme could judge (`credit.answered.answered_by`).
     """
-    update = partial(update_once, Learner(network, credit, settings, optimizer))
+    update = partial(update_once, Learner(network, credit, settings, optimizer, answered))
     if mesh is None:
         compiled = jax.jit(update)
     else:
@@ -81,9 +85,8 @@ def update_once(
         )
     credit_bgkt = jax.vmap(learner.credit)(trajectory)
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
-    (loss, metrics), gradient = _loss_and_gradient(
-        network, settings, state.params, Batch(trajectory, context, credit_bgkt), frozen_arrays
-    )
+    batch = Batch(trajectory, context, credit_bgkt, None if learner.answered is None else learner.answered(trajectory))
+    (loss, metrics), gradient = _loss_and_gradient(network, settings, state.params, batch, frozen_arrays)
     gradient_x, old_x, restored = _as_vectors(learner.optimizer, gradient, state.params)
     transformation = learner.optimizer or optimizer(settings)
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
