@@ -38,6 +38,10 @@ WORLDS = {
     "evicts the least wanted": replace(WORLD, capacity=3.0, evict_rule=2.0),
     "first answer ends": replace(WORLD, first_answer_ends=1.0),
     "deadline": replace(WORLD, deadline_seconds=90.0),
+    "slow controller": replace(WORLD, decision_seconds=30.0),
+    "slow summaries, an early end": replace(
+        WORLD, summary_seconds=40.0, decision_seconds=5.0, first_answer_ends=1.0, deadline_seconds=200.0
+    ),
     "crashes, stalls, poison": replace(
         WORLD, crash_probability=0.1, stall_probability=0.2, poison_probability=0.3, stop_probability=0.1
     ),
@@ -136,7 +140,7 @@ def test_every_part_of_the_world_equals_the_twin(name: str) -> None:
 
 
 def test_a_policy_that_reads_keys_equals_the_twin() -> None:
-    twins = check("novelty", WORLDS["evicts the least wanted"])
+    twins = check("novelty", WORLDS["evicts the least wanted"]) + check("novelty", WORLDS["slow controller"])
     actions = {step.action for slow in twins for step in slow.steps.values()}
     assert actions == {0, 1}
 
