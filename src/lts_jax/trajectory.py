@@ -64,7 +64,8 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The last four fields are None unless somebody went to the length of making them: a value head, or replays.
+    The last five fields may be None: `num_spared_gkt` in a world that cannot say, the others unless somebody went to
+    the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
@@ -81,6 +82,7 @@ class Trajectory:
     step_mask_gkt: Array  # bool[G, K, T]
     decision_mask_gkt: Array  # bool[G, K, T]
     rollout_mask_g: Array  # bool[G]
+    num_spared_gkt: Array | None = None  # i32[G, K, T] other teams that pulled the entry instead of such a step, 0..K-1
     value_gkt: Array | None = None  # f32[G, K, T] expected return before the decision, from a value head
     flipped: FlippedRollouts | None = None
     coalitions: Coalitions | None = None

@@ -48,6 +48,7 @@ def f32(values: object) -> np.ndarray:
     ("name", "missing"),
     [
         ("gae", "value_gkt"),
+        ("saved_work", "num_spared_gkt"),
         ("counterfactual", "flipped"),
         ("difference_rewards", "flipped"),
         ("shapley", "coalitions"),
@@ -60,12 +61,14 @@ def test_what_is_missing_is_said_by_name(name: str, missing: str) -> None:
 
 
 def test_saved_work_pays_what_readers_did_not_spend() -> None:
-    # Mean runtime (100 + 60) / 2 = 80. Ten seconds read by two: 20 / 80 = .25; eight seconds read by one: .1.
-    # The second rollout earned nothing, so its pulled entry is paid nothing. Advantage of (1, 0): +-1.
+    # Mean runtime (100 + 60) / 2 = 80. Ten seconds spared two: 20 / 80 = .25; eight seconds spared one of two: .1; the
+    # other took the step all the same. The second rollout earned nothing, so its pulled entry is paid nothing.
+    # Advantage of (1, 0): +-1.
     both = replace(
         group([1, 0]),
         runtime_g=f32([100, 60]),
-        num_other_readers_gkt=np.array([[[2, 0], [1, 0]], [[1, 0], [0, 0]]], np.int32),
+        num_other_readers_gkt=np.array([[[2, 0], [2, 2]], [[1, 0], [0, 0]]], np.int32),
+        num_spared_gkt=np.array([[[2, 0], [1, 0]], [[1, 0], [0, 0]]], np.int32),
         step_seconds_gkt=f32([[[10, 10], [8, 10]], [[10, 10], [8, 10]]]),
     )
     expected = [[[1.5, 1.0], [1.2, 1.0]], [[-1.0, -1.0], [-1.0, -1.0]]]

@@ -53,6 +53,7 @@ def group_of(seed: int, num_rollouts: int = G) -> Trajectory:
         step_mask_gkt=step_mask,
         decision_mask_gkt=decision_mask,
         rollout_mask_g=rng.random(num_rollouts) < 0.9,
+        num_spared_gkt=np.where(used, np.random.default_rng(seed + 2000).integers(0, K, shape), 0).astype(np.int32),
         value_gkt=np.where(decision_mask, more.random(shape), np.nan).astype(np.float32),
         **replays_of(decision_mask, more),
     )

@@ -53,6 +53,7 @@ def group_of(seed: int) -> Trajectory:
         step_mask_gkt=decided,
         decision_mask_gkt=decided,
         rollout_mask_g=rng.random(G) < 0.9,
+        num_spared_gkt=np.random.default_rng(seed + 2000).integers(0, K, shape).astype(np.int32),
         value_gkt=more.random(shape).astype(np.float32),
         flipped=FlippedRollouts(rewards(*shape), rewards(*shape), more.uniform(80, 130, shape).astype(np.float32)),
         coalitions=Coalitions(
@@ -171,7 +172,7 @@ def mean_runtime(t: Trajectory) -> float:
 
 def twin_saved_work(t: Trajectory) -> np.ndarray:
     def one(g: int, k: int, s: int) -> float:
-        seconds = float(t.num_other_readers_gkt[g, k, s]) * float(t.step_seconds_gkt[g, k, s])
+        seconds = float(t.num_spared_gkt[g, k, s]) * float(t.step_seconds_gkt[g, k, s])
         return SAVED_WEIGHT * seconds / mean_runtime(t) if returns(t, FIRST_WEIGHT)[g] > 0 else 0.0
 
     return twin_group_relative(t) + spread_out(t, one)

@@ -98,6 +98,15 @@ def check(policy: str, world: SimulatorParams, forced_skt: np.ndarray = ASKED) -
     return twins
 
 
+def num_spared(slow, number: int) -> int:
+    """Readers that never worked on the entry's node, and that no earlier entry about it had spared that."""
+    node, count = slow.bank[number].node, 0
+    for reader in slow.bank[number].readers:
+        has_worked = any(team == reader and step.node == node for (team, _), step in slow.steps.items())
+        count += not has_worked and not any(e.node == node and reader in e.readers for e in slow.bank[:number])
+    return count
+
+
 def same(slow, trajectory, context, truth) -> None:
     """Equal trajectory, context and truth: integers exactly, floats to rounding."""
     near = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-5)
@@ -125,6 +134,7 @@ def same(slow, trajectory, context, truth) -> None:
         assert int(truth.entry_kt[k, t]) == (SHAPE.num_entries if step.entry is None else step.entry)
         assert int(trajectory.num_other_readers_gkt[k, t]) == (len(entry.readers) if entry else 0)
         assert bool(trajectory.used_gkt[k, t]) == bool(entry and entry.readers)
+        assert int(trajectory.num_spared_gkt[k, t]) == (num_spared(slow, step.entry) if entry else 0)
         near(trajectory.first_pull_seconds_gkt[k, t], entry.first_pull if entry else np.inf)
         near(trajectory.behavior_log_prob_gkt[k, t], step.log_prob)
         near(trajectory.decision_seconds_gkt[k, t], step.decided)
