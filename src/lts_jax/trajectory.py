@@ -66,8 +66,8 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The last six fields are None unless somebody went to the length of making them: a text rollout, which counts tokens
-    and dollars; a value head; replays.
+    The last seven fields may be None: `num_spared_gkt` in a world that cannot say, tokens and dollars where nobody counts
+    them, the others unless somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
@@ -86,6 +86,7 @@ class Trajectory:
     rollout_mask_g: Array  # bool[G]
     tokens_g: Array | None = None  # f32[G] prompt and completion tokens of all calls
     usd_g: Array | None = None  # f32[G] US dollars of all calls
+    num_spared_gkt: Array | None = None  # i32[G, K, T] other teams that pulled the entry instead of such a step, 0..K-1
     value_gkt: Array | None = None  # f32[G, K, T] expected return before the decision, from a value head
     flipped: FlippedRollouts | None = None
     coalitions: Coalitions | None = None

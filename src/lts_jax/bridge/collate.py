@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from lts_jax.errors import UserError
-from lts_jax.memory.usage import first_pull_seconds, readers_of_entries
+from lts_jax.memory.usage import first_pull_seconds, readers_of_entries, spared_readers
 from lts_jax.records import Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
 from lts_jax.trajectory import DecisionContext, FlippedRollouts, RegroupedRollouts, Trajectory
@@ -136,6 +136,7 @@ def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
         "decision_seconds_gkt": np.full(shape, np.inf, np.float32),
         "used_gkt": np.zeros(shape, bool),
         "num_other_readers_gkt": np.zeros(shape, np.int32),
+        "num_spared_gkt": np.zeros(shape, np.int32),
         "first_pull_seconds_gkt": np.full(shape, np.inf, np.float32),
         "step_seconds_gkt": np.zeros(shape, np.float32),
         "step_mask_gkt": np.zeros(shape, bool),
@@ -198,6 +199,8 @@ def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, set
         arrays["first_pull_seconds_gkt"][places[entry]] = seconds
     for entry, readers in readers_of_entries(rollout.pulls).items():
         arrays["num_other_readers_gkt"][places[entry]] = len(readers)
+    for entry, readers in spared_readers(rollout.steps, rollout.entries, rollout.pulls).items():
+        arrays["num_spared_gkt"][places[entry]] = len(readers)
 
 
 def _fill_steps(steps: np.ndarray, rollout: Rollout, encoder: TextEncoder) -> None:

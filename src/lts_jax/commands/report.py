@@ -41,7 +41,7 @@ LINES = {
     MATCHED[0]: "Admit at random, at the rate at which the run's own controller admits.",
     MATCHED[
         1
-    ]: "Admit what nearly repeats no key, with the threshold at which as much is admitted as by that controller.",
+    ]: "Admit what nearly repeats no key, with the threshold at which as much is admitted as by it.",
 }
 """A line on each of the comparison's own; those of rules are the first of their docstrings."""
 

@@ -31,7 +31,7 @@ class Observation:
 
     query_d: Array  # f32[D]
     key_nd: Array  # f32[N, D], rows from `num_keys` on are padding
-    num_keys: Array  # i32[]
+    num_keys: Array  # i32[] committed by the time of the decision
     step_3d: Array  # f32[3, D] instruction, summary, output
     latent: Any = None  # the environment's own; for oracles alone
 

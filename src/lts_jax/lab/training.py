@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.credit.answered import REPLAYED, AnsweredFn, answered_mask
+from lts_jax.credit.check import needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind
 from lts_jax.environments.contract import Acting, Controller, Environment
@@ -16,7 +18,7 @@ from lts_jax.environments.policies import constant, constant_logit, of_network
 from lts_jax.environments.replays import Original, with_replays
 from lts_jax.environments.rollout import draw_group, group, lone_rollouts
 from lts_jax.lab.settings import LabSettings
-from lts_jax.learning.objective_parts import AdmissionValue, Objective, PolicyGradient
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, init_state, is_solved
 from lts_jax.learning.update import Learner, Metrics, update_once
@@ -45,7 +47,7 @@ class Plan:
     network: PolicyNetwork
     credits: tuple[Part, ...]  # schemes, of which `Numbers.scheme` says the one
     needs: frozenset[str]  # of `flipped`, `coalitions`, `regrouped`
-    objective: Objective = PolicyGradient()
+    objective: Objective = POLICY_GRADIENT
 
 
 @jax.tree_util.register_dataclass
@@ -80,7 +82,8 @@ def train(plan: Plan, numbers: Numbers, prng_key: Array) -> tuple[TrainState, di
     network, objective, learning = plan.network, plan.objective, numbers.learning
     state = init_state(network, learning, jax.random.fold_in(prng_key, _INIT), objective=objective)
     train_key = jax.random.fold_in(prng_key, _TRAIN)
-    update = partial(update_once, Learner(network, chosen_credit(plan, numbers), learning, objective=objective))
+    credit, answered = chosen_credit(plan, numbers), chosen_answered(plan, numbers)
+    update = partial(update_once, Learner(network, credit, learning, objective=objective, answered=answered))
     num_iterations = plan.settings.num_iterations
     batch = partial(training_batch, plan, numbers)
     past: Any = ()
@@ -121,6 +124,17 @@ def chosen_credit(plan: Plan, numbers: Numbers) -> CreditFn:
         bind(part, first_weight=first_weight, **own) for part, own in zip(plan.credits, numbers.credit, strict=True)
     ]
     return bound[0] if len(bound) == 1 else partial(jax.lax.switch, numbers.scheme, bound)
+
+
+def chosen_answered(plan: Plan, numbers: Numbers) -> AnsweredFn | None:
+    """Which decisions the chosen scheme could judge: those of it alone, whatever replays the others needed."""
+    if not plan.needs & REPLAYED:
+        return None
+    masks = [
+        partial(answered_mask, needed=needs(bind(part)), first_weight=numbers.learning.first_weight)
+        for part in plan.credits
+    ]
+    return masks[0] if len(masks) == 1 else partial(jax.lax.switch, numbers.scheme, masks)
 
 
 def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> tuple[Trajectory, DecisionContext]:

@@ -14,8 +14,9 @@ weighted by p_t (1 - p_t). This is Robinson's residualisation (Econometrica 56, 
 (arXiv 1712.04912), summed over the decisions of a rollout. A constant added to all returns of a task changes nothing;
 old rollouts stay valid, whatever policy made them, because p_t is stored.
 
-Outcomes are kept apart (reward, seconds, tokens, dollars): each has its own noise, so the closed form (`learning.ridge`)
-shrinks each by what its own data say. A reward that 800 rollouts cannot tell then adds nothing, instead of drowning time.
+Outcomes are kept apart (reward, seconds, tokens, dollars): each has its own noise, so the closed form
+(`learning.ridge`) shrinks each by what its own data say. A reward that 800 rollouts cannot tell then adds nothing,
+instead of drowning time.
 """
 
 from functools import partial

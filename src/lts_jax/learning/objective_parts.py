@@ -44,6 +44,8 @@ class AdmissionValue:
 
 Objective = PolicyGradient | AdmissionValue
 
+POLICY_GRADIENT = PolicyGradient()
+
 
 def policy_gradient() -> PolicyGradient:
     """Raise the probability of what the credit scheme pays: the paper's (LTS, arXiv 2602.05965)."""

@@ -1,4 +1,4 @@
-"""Many optimiser steps an iteration, each on the rollouts of one iteration so far: for objectives that may be off-policy."""
+"""Many optimiser steps an iteration, each on the rollouts of one iteration so far: for off-policy objectives."""
 
 import jax
 from jax import Array

@@ -5,7 +5,8 @@ All rollouts so far are kept as sums, so nothing is replayed: with X_g = sum_t (
     A = sum_g X_g X_g',   b_o = sum_g X_g y_go,   weight_o = (A + lambda_o I)^-1 b_o,
 
 and lambda_o, the shrinkage of outcome o, is the one under which its data are likeliest when weights are drawn from
-N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (evidence; MacKay, Neural Computation 4, 1992).
+N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (the evidence: MacKay, Neural Computation 4,
+1992).
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,8 @@ from lts_jax.errors import UserError
 
 _STATIC = ("step_reduction", "num_warmup_updates", "num_decay_updates", "tasks_per_pass")
 _TRACED = (
-    "sparsity_weight", "first_weight", "runtime_weight", "token_weight", "dollar_weight", "entropy_weight", "value_weight", "temperature", "loss_temperature",
+    "sparsity_weight", "first_weight", "runtime_weight", "token_weight", "dollar_weight",
+    "entropy_weight", "value_weight", "temperature", "loss_temperature",
     "learning_rate", "weight_decay", "beta1", "beta2", "max_gradient_norm",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from lts_jax.learning.objective_parts import AdmissionValue, Objective, PolicyGradient
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
 from lts_jax.learning.ridge import init_ridge
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -40,7 +40,7 @@ def init_state(
     settings: LearningSettings,
     prng_key: Array,
     own: optax.GradientTransformation | None = None,
-    objective: Objective = PolicyGradient(),
+    objective: Objective = POLICY_GRADIENT,
 ) -> TrainState:
     """A fresh state. Consumes `prng_key` (typed, `jax.random.key`) for the parameters.
 

@@ -13,12 +13,13 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lts_jax.credit.answered import AnsweredFn
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
 from lts_jax.learning.admission_value import value_loss
 from lts_jax.learning.costs import over_tasks
 from lts_jax.learning.objective import Batch, Metrics, admission_loss, credit_metrics, totals_of
-from lts_jax.learning.objective_parts import AdmissionValue, Objective, PolicyGradient
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
 from lts_jax.learning.ridge import fit_once
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.learning.state import TrainState, is_solved, optimizer
@@ -37,7 +38,8 @@ class Learner:
     credit: CreditFn
     settings: LearningSettings
     optimizer: optax.GradientTransformation | None = None  # in place of the one that `settings` describe
-    objective: Objective = PolicyGradient()  # `credit` is not asked by `AdmissionValue`
+    answered: AnsweredFn | None = None  # decisions that the scheme could judge; None: all of them
+    objective: Objective = POLICY_GRADIENT  # `credit` is not asked by `AdmissionValue`
 
 
 def make_update(
@@ -46,15 +48,17 @@ def make_update(
     settings: LearningSettings,
     mesh: Mesh | None = None,
     optimizer: optax.GradientTransformation | None = None,
-    objective: Objective = PolicyGradient(),
+    answered: AnsweredFn | None = None,
+    objective: Objective = POLICY_GRADIENT,
 ) -> Update:
     """The compiled update.
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
     `learning.objective` and `learning.metrics`. A frozen base is an argument of the compiled function, never a constant
     in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was placed (`models.qwen3_mesh`).
+    `answered` says which decisions the scheme could judge (`credit.answered.answered_by`).
     """
-    update = partial(update_once, Learner(network, credit, settings, optimizer, objective))
+    update = partial(update_once, Learner(network, credit, settings, optimizer, answered, objective))
     if mesh is None:
         compiled = jax.jit(update)
     else:
@@ -93,9 +97,8 @@ def update_once(
         )
     credit_bgkt = jax.vmap(learner.credit)(trajectory)
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
-    (loss, metrics), gradient = _loss_and_gradient(
-        network, settings, state.params, Batch(trajectory, context, credit_bgkt), frozen_arrays
-    )
+    batch = Batch(trajectory, context, credit_bgkt, None if learner.answered is None else learner.answered(trajectory))
+    (loss, metrics), gradient = _loss_and_gradient(network, settings, state.params, batch, frozen_arrays)
     state, told = _stepped(learner, state, loss, gradient)
     metrics |= told | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
     return state, metrics, credit_bgkt
@@ -113,11 +116,8 @@ def _value_step(
     value_bgkt = objective.value_scale * (logits[..., ADMIT] - logits[..., REJECT]) + objective.threshold
     value_bgkt = jnp.where(trajectory.decision_mask_gkt, value_bgkt, 0.0)
     state, told = _stepped(learner, state, loss, gradient)
-    return (
-        state,
-        metrics | told | credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight),
-        value_bgkt,
-    )
+    told |= credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight)
+    return state, metrics | told, value_bgkt
 
 
 def _solve_once(

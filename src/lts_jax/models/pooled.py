@@ -1,9 +1,9 @@
 """The smallest controller: a few similarities and the step, through one hidden layer; for sweeps by the thousand.
 
 Features: query times instruction, summary and output (3); the largest similarity of each of them to the visible keys
-(3), 0 without keys, and the mean one of the summary (1); log(1 + number of keys) (1); the step triplet (3 D). Similarity
-is the scalar product: embeddings have unit length. Keys have no order here either. `inputs="paper"` leaves out the
-three largest, `sees_keys=False` the mean as well.
+(3), 0 without keys, and the mean one of the summary (1); log(1 + number of keys) (1); the step triplet (3 D).
+Similarity is the scalar product: embeddings have unit length. Keys have no order here either. `inputs="paper"` leaves
+out the three largest, `sees_keys=False` the mean as well.
 """
 
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ def _similarity(key_rnd: Array, step_rxsd: Array) -> Array:
 
 
 def _pool(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
-    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., S, N], or None for the latter."""
+    """f32[..., NUM_POOLED] from similarities to the query [..., 3] to all keys [..., S, N] or None."""
     size = jnp.log1p(num_keys.astype(jnp.float32))[..., None]
     if similarity is None:
         return jnp.concatenate([to_query, *[jnp.zeros_like(size)] * 4, size], axis=-1)

@@ -218,9 +218,8 @@ def _notes(report: Report, settings: ReportSettings) -> tuple[str, ...]:
 
 def _chance_notes(report: Report, settings: ReportSettings) -> list[str]:
     admitted = "Admitted by chance: 0.50, a coin decides."
-    cross = (
-        f"Cross share by chance: {'(K-1)/K, own keys are listed' if settings.own_listed else '1, own keys are hidden'}."
-    )
+    listed = "the part of shown keys that other teams wrote, as own keys are listed"
+    cross = f"Cross share by chance: {listed if settings.own_listed else '1, own keys are hidden'}."
     again = f"Pulled keys are {'listed again' if settings.pulled_listed else 'not listed again while held'}."
     notes = [f"{admitted} {cross} {again}"]
     if math.isfinite(report.pull_rate.rate):

@@ -12,6 +12,7 @@ import jax
 
 from lts_jax.bridge.decide import DeciderSettings
 from lts_jax.bridge.learned import Decider, LearnedPolicy, make_decider
+from lts_jax.credit.answered import answered_by
 from lts_jax.errors import UserError
 from lts_jax.learning.loop import train
 from lts_jax.learning.objective import Metrics
@@ -50,8 +51,9 @@ def train_controller(
     name_parts(folder, run.names)
     state, first = _resume(folder, run)
     cut_metrics(folder.metrics, first)
+    answered = answered_by(needed, first_weight=settings.learning.first_weight)
     mesh, own = make_mesh(settings.mesh), run.brought.optimizer
-    update: Update = make_update(run.network, run.credit, settings.learning, mesh, own, run.objective)
+    update: Update = make_update(run.network, run.credit, settings.learning, mesh, own, answered, run.objective)
     decider = decider_of(run, state.params, greedy=False)
     budget = budget_of_rest(folder, settings, first)
     collector = Collector(folder, run, decider, budget, needed, progress.on_rollout)
