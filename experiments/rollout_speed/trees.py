@@ -58,10 +58,8 @@ def compare_trees(here: Tree, there: Tree, names: list[str], num_rounds: int, nu
     found: dict[str, dict] = {name: {"here": [], "there": [], "equal": True} for name in names}
     for number in range(num_rounds):
         for name in names:
-            pairs = [("here", here), ("there", there)]
-            answers = {
-                side: tree.ask(name=name, seed=number, tasks=num_tasks) for side, tree in pairs[:: 1 - 2 * (number % 2)]
-            }
+            pairs = [("here", here), ("there", there)][:: 1 - 2 * (number % 2)]
+            answers = {side: tree.ask(name=name, seed=number, tasks=num_tasks) for side, tree in pairs}
             for side, answer in answers.items():
                 found[name][side].append(answer["steps_per_cpu_second"])
             found[name]["equal"] &= answers["here"]["digest"] == answers["there"]["digest"]

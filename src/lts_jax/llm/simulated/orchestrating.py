@@ -146,7 +146,7 @@ def _instruct(survey: Survey, need: Need) -> tuple[str, str]:
     return "WebSurfer", f"Open the best page not read so far to find {need}."
 
 
-def _json(answer: str | bool) -> str:
+def _json(answer: object) -> str:
     return _quoted(answer) if isinstance(answer, str) else "true" if answer else "false"
 
 
