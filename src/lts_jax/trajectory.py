@@ -66,8 +66,8 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The last seven fields may be None: `num_spared_gkt` in a world that cannot say, tokens and dollars where nobody counts
-    them, the others unless somebody went to the length of making them: a value head, or replays.
+    The last seven fields may be None: `num_spared_gkt` in a world that cannot say, tokens and dollars where nobody
+    counts them, the others unless somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing

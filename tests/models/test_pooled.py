@@ -41,8 +41,8 @@ def test_by_hand() -> None:
     }
     query, key = jnp.array([1.0]), jnp.array([[0.5], [-0.25], [9.0]])
     step = jnp.array([[0.1], [1.0], [0.2]])
-    # 1 * .1 + 10 * 1 + 100 * .2 = 30.1; largest of .05 and -.025 * 1000 = 50, of .5 and -.25 * 3; mean .125 * .5; output
-    # .2 * .25
+    # 1 * .1 + 10 * 1 + 100 * .2 = 30.1; largest of .05 and -.025 * 1000 = 50, of .5 and -.25 * 3; mean .125 * .5;
+    # output .2 * .25
     expected = 30.1 + 50 + 1.5 + 0.0625 + 0.05
     found = decision_logits(settings, params, query, key, jnp.array(2), step)
     np.testing.assert_allclose(found, [1.0, 1.0 + 2.0 * expected], rtol=1e-6)

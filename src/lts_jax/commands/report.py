@@ -39,9 +39,7 @@ LINES = {
     SINGLE: "One team alone, without a memory.",
     REFERENCE: "As many teams as the others have, without a memory.",
     MATCHED[0]: "Admit at random, at the rate at which the run's own controller admits.",
-    MATCHED[
-        1
-    ]: "Admit what nearly repeats no key, with the threshold at which as much is admitted as by it.",
+    MATCHED[1]: "Admit what nearly repeats no key, with the threshold at which as much is admitted as by it.",
 }
 """A line on each of the comparison's own; those of rules are the first of their docstrings."""
 

@@ -98,7 +98,14 @@ class RunParts:
             run_team=self.brought.run_team or run_team,
             tool_kit=tools.tool_kit,
             own_tools=tools.own_tools,
+            is_offline=self._model_is_simulated and self.brought.tools is None and tools.tool_kit is None,
         )
+
+    @property
+    def _model_is_simulated(self) -> bool:
+        """Whether the model is the simulated one of this process, which knows the messages alone."""
+        model = self.settings.model
+        return self.brought.model is None and model.is_simulated and model.base_url is None
 
     def _tools(self) -> TeamTools:
         brought, settings = self.brought.tools, self.settings
@@ -123,7 +130,7 @@ class RunParts:
             UserError: one line; see `check_questions` and `team_tools`.
         """
         settings, brought = self.settings, self.brought.tools
-        is_simulated = self.brought.model is None and settings.model.is_simulated and settings.model.base_url is None
+        is_simulated = self._model_is_simulated
         if brought is None or isinstance(brought, Sequence):
             has_functions = bool(brought)
             check_questions(self.foreign, settings.tools, is_simulated=is_simulated, has_functions=has_functions)
