@@ -39,7 +39,7 @@ class Config:
     replays: ReplaySettings = field(
         default_factory=lambda: ReplaySettings(max_places=8, num_permutations=1, num_blocks=4, num_rerollouts=1)
     )
-    """While training: 8 replays a rollout for counterfactual and for local_group, 5 for shapley."""
+    """While training: 8 replays a rollout for counterfactual, difference_rewards and local_group, 5 for shapley."""
     judging: ReplaySettings = field(
         default_factory=lambda: ReplaySettings(max_places=48, num_permutations=2, num_blocks=8, num_rerollouts=3)
     )

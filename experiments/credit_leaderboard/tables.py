@@ -15,7 +15,7 @@ REFERENCE = "usage_aware"
 COIN = "random(0.5)"
 FROM_REPLAYS, PAID_FOR_USE, REWARD_ALONE = "from replays", "paid for use", "from reward alone"
 KINDS = {
-    FROM_REPLAYS: ("counterfactual", "shapley", "local_group"),
+    FROM_REPLAYS: ("counterfactual", "difference_rewards", "shapley", "local_group"),
     PAID_FOR_USE: (
         "usage_aware", "usage_bonus", "reinforce_usage", "cross_team_usage", "time_discounted_usage", "saved_work",
         "comam",

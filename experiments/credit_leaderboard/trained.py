@@ -21,7 +21,13 @@ from lts_jax.lab.lab import results, results_by_scheme
 from lts_jax.lab.settings import LabSettings, at_point, world_of
 
 Row = dict[str, Any]
-SEPARATE = ("gae", "counterfactual", "shapley", "local_group")  # a value head or replays: programs of their own
+SEPARATE = (
+    "gae",
+    "counterfactual",
+    "difference_rewards",
+    "shapley",
+    "local_group",
+)  # a value head or replays: programs of their own
 ORACLE, NOVELTY = "only_right (oracle)", "novelty below .8"
 
 

@@ -12,9 +12,10 @@ from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.comparison import REFERENCE
 
 KEPT = (
-    "num_tasks", "num_rollouts", "num_unscored", "score", "score_difference", "score_resolution", "runtime_seconds",
-    "runtime_reduction_percent", "runtime_resolution_percent", "speed_up", "admission_fraction", "read_rate",
-    "read_rate_chance", "cross_share", "cross_share_chance", "tokens", "usd",
+    "num_tasks", "num_rollouts", "num_unscored", "score", "score_difference", "score_resolution", "answered",
+    "precision", "exact_match", "runtime_seconds", "runtime_reduction_percent", "runtime_resolution_percent",
+    "speed_up", "admission_fraction", "read_rate", "read_rate_chance", "cross_share", "cross_share_chance", "tokens",
+    "usd",
 )  # fmt: skip
 
 

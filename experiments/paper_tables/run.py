@@ -121,7 +121,8 @@ def run_setup(config: Config, setup: Sequence[Row]) -> None:
     if LEARNED in compared.policies:
         trained = training_folder(config, setup[0].objective)
         taught = training_settings(config, setup[0].objective, config.budget)
-        policy = TrainedPolicy(learned_policy(settings, trained_params(trained, taught)), train_tasks(taught))
+        learned = learned_policy(settings, trained_params(trained, taught))
+        policy = {LEARNED: TrainedPolicy(learned, train_tasks(taught))}
     print(setup[0].setup, flush=True)
     with working_in(folder):
         evaluate_lines(folder, settings, compared, policy)

@@ -2,22 +2,28 @@
 
 Run on one core: `taskset -c 0 python experiments/rollout_speed/run.py`. Rounds are interleaved; CPU seconds are of this
 process, wall seconds of the clock. Ratios are medians over rounds; compare them, not the absolute figures.
+
+With `--against /path/to/other/src` two source trees are compared instead, by the same seeds, their rollouts bit by bit.
 """
 
 import argparse
 import gc
+import json
 import os
 import statistics
 import sys
 import time
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
+from trees import compare_trees, open_tree
 
+import lts_jax
 from lts_jax.admission.rules import admit_all, admit_none, admit_random
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
@@ -30,6 +36,10 @@ from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.world import almanac_tasks
 
 RESULTS = Path(__file__).parent / "results" / "rollout_speed.json"
+TREES = RESULTS.with_name("trees.json")
+
+
+UNITS = ("steps", "steps_per_cpu_second", "steps_per_wall_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +71,8 @@ def contenders(settings: TrainSettings) -> list[Contender]:
     ]
 
 
-def measure(contender: Contender, settings: TrainSettings, num_tasks: int, seed: int) -> dict[str, float]:
-    """Steps per CPU second and per wall second of one collection."""
+def measure(contender: Contender, settings: TrainSettings, num_tasks: int, seed: int) -> dict[str, float | str]:
+    """Steps per CPU second and per wall second of one collection, and a digest of every bit of its rollouts."""
     tasks = almanac_tasks(0, "train", num_tasks)
     arm = make_arm(contender.name, settings, contender.policy)
     gc.collect()
@@ -76,7 +86,32 @@ def measure(contender: Contender, settings: TrainSettings, num_tasks: int, seed:
     )
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     num_steps = sum(len(rollout.steps) for group in groups for rollout in group.rollouts)
-    return {"steps": num_steps, "steps_per_cpu_second": num_steps / cpu, "steps_per_wall_second": num_steps / wall}
+    return {
+        "steps": num_steps,
+        "steps_per_cpu_second": num_steps / cpu,
+        "steps_per_wall_second": num_steps / wall,
+        "digest": blake2b(repr(groups).encode(), digest_size=16).hexdigest(),
+    }
+
+
+def serve() -> None:
+    """Answer requests on standard input, one JSON line each, until it closes."""
+    settings = TrainSettings()
+    known = {one.name: one for one in contenders(settings)}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(measure(known[asked["name"]], settings, asked["tasks"], asked["seed"])), flush=True)
+
+
+def compare_with(other: Path, num_rounds: int, num_tasks: int) -> None:
+    """This package against the one in another folder; prints and stores steps per CPU second, ratios, equality."""
+    here = Path(lts_jax.__file__).parents[1]
+    names = ["none", "all", "random", "learned_batched"]
+    found = compare_trees(open_tree(here), open_tree(other), names, num_rounds, num_tasks)
+    for name, each in found.items():
+        same = "equal rollouts" if each["equal_rollouts"] else "DIFFERENT rollouts"
+        print(f"{name:20} {each['here']:8.0f} against {each['there']:8.0f}: {each['ratio']:.2f} times, {same}")
+    write_json(TREES, {"rounds": num_rounds, "tasks": num_tasks, "steps_per_cpu_second": found})
 
 
 def main() -> None:
@@ -84,7 +119,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=14)
+    parser.add_argument("--against", type=Path, help="a folder src of another commit: compare two source trees")
+    parser.add_argument("--serve", action="store_true", help="internal: answer another process that compares")
     arguments = parser.parse_args()
+    if arguments.serve:
+        return serve()
+    if arguments.against is not None:
+        return compare_with(arguments.against, arguments.rounds, arguments.tasks)
     settings = TrainSettings()
     all_contenders = contenders(settings)
     for contender in all_contenders:
@@ -94,7 +135,7 @@ def main() -> None:
         rounds.append({one.name: measure(one, settings, arguments.tasks, seed=number) for one in all_contenders})
         print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
     medians = {
-        one.name: {unit: statistics.median(each[one.name][unit] for each in rounds) for unit in rounds[0][one.name]}
+        one.name: {unit: statistics.median(each[one.name][unit] for each in rounds) for unit in UNITS}
         for one in all_contenders
     }
     ratio = statistics.median(

@@ -255,12 +255,13 @@ def event(sim: Simulation, is_on: np.ndarray, weights: dict[str, np.ndarray], te
     crashed = draw[CRASH] < p.crash_probability
     known, dropped = learned(sim, at, is_on, found, value, target, draw)
     step = triplet(sim, word[12:], node, variant, looks_wrong, now - sim.started[at], lanes)  # [3, D, L]
-    decided = is_on & (sim.num_entries < shape.num_entries) & (p.has_memory > 0)
-    feature, hidden, logit = network(weights, task.query_dl, step, sim.num_entries)
+    asked = now + F32(p.summary_seconds)
+    decided = is_on & (sim.num_entries < shape.num_entries) & (p.has_memory > 0) & (asked <= p.deadline_seconds)
+    feature, hidden, logit = network(weights, task.query_dl, step, (sim.commit <= asked).sum(axis=0))
     probability = sigmoid(logit / temperature)
     action = decided & (draw[ADMIT] < probability)
     record(out, sim, np.flatnonzero(decided), (number, action, feature, hidden, probability), int(is_on.sum()))
-    after = now + F32(p.summary_seconds + p.decision_seconds) if p.has_memory > 0 else now
+    after = asked + F32(p.decision_seconds) if p.has_memory > 0 else now
     into = np.flatnonzero(action)
     place = (sim.num_entries[into], into)
     sim.node[place], sim.entry_variant[place], sim.writer[place] = node[into], variant[into], team[into]
@@ -268,7 +269,9 @@ def event(sim: Simulation, is_on: np.ndarray, weights: dict[str, np.ndarray], te
     sim.num_entries[into] += 1
 
     last = crashed | (num_steps + 1 >= min(p.step_limit, shape.max_steps))
-    known, lost, seconds = read(sim, team, num_steps, known, after, is_on & ~last, lanes)
+    known, lost, seconds = read(
+        sim, team, num_steps, known, after, is_on & ~last & (after <= p.deadline_seconds), lanes
+    )
     after = after + seconds
     done = known | dropped | lost
     ends = last | (draw[STOP] < p.stop_probability) | ((done & sim.needed_bits) == sim.needed_bits)

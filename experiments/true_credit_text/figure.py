@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from admissions import Admissions
 
-HINDSIGHT = ("counterfactual", "one single flip")  # the truth itself; no scheme of the rollout alone
+HINDSIGHT = (
+    "counterfactual",
+    "difference_rewards",
+    "one single flip",
+)  # the truth itself; no scheme of the rollout alone
 LIMITS = (-120.0, 120.0)  # seconds shown
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lts_jax.bridge.learned import LearnedPolicy
-from lts_jax.commands.evaluate import evaluate_lines
+from lts_jax.commands.evaluate import evaluate_lines, trained_lines
 from lts_jax.commands.report import stored_evaluation, write_report
 from lts_jax.commands.train import train_in
 from lts_jax.errors import UserError
@@ -24,7 +24,6 @@ from lts_jax.systems.comparison import (
     LEARNED,
     POLICIES,
     ComparisonSettings,
-    TrainedPolicy,
     line_name,
     make_arm,
     make_policy,
@@ -132,6 +131,7 @@ def evaluate(
     policies: Sequence[str] = POLICIES,
     num_tasks: int = 60,
     num_seeds: int = 3,
+    beside: Sequence[Path | str] = (),
     progress: bool = True,
     **brought: Unpack[Keywords],
 ) -> dict[str, list[Rollout]]:
@@ -139,10 +139,11 @@ def evaluate(
 
     Args:
         run: a folder, or what `train` gave.
-        policies: lines of the comparison: rules as `similarity(threshold=0.6)` or `mine.py:short`, and lts,
-            magentic_one, m1_parallel, random_matched, similarity_matched.
+        policies: lines of the comparison: rules as `similarity(threshold=0.6)` or `mine.py:short`, and lts (the run's
+            own controller, whatever its objective), magentic_one, m1_parallel, random_matched, similarity_matched.
         num_tasks: of the offline world; of other sources all that are held out.
         num_seeds: rollouts of each task.
+        beside: run folders whose trained controllers are compared too.
         progress: show a bar.
         brought: as in `train`.
 
@@ -151,10 +152,12 @@ def evaluate(
     """
     found = run if isinstance(run, Run) else load(run, **brought)
     compared = ComparisonSettings(
-        policies=tuple(policies), evaluation=EvaluationSettings(num_tasks=num_tasks, num_seeds=num_seeds)
+        policies=tuple(policies),
+        beside=tuple(map(Path, beside)),
+        evaluation=EvaluationSettings(num_tasks=num_tasks, num_seeds=num_seeds),
     )
     found.parts.check_world()
-    trained = TrainedPolicy(found.policy()) if LEARNED in compared.policies else None
+    trained = trained_lines(found.folder, found.parts, compared)
     with working_in(found.folder):
         evaluate_lines(found.folder, found.parts, compared, trained, quiet=not progress)
         write_report(found.folder)

@@ -10,17 +10,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lts_jax.records import Coordinates
 
+_SCALE = 2.0**-53
+
 
 def coordinate_seed(*coordinates: int | str) -> int:
     """Integer in [0, 2^31) from coordinates, by BLAKE2b of their printed forms. Types matter: 1 and "1" differ."""
-    digest = blake2b(repr(coordinates).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 33
+    return _bits(repr(coordinates)) >> 33
 
 
 def uniform(*coordinates: int | str) -> float:
     """Number in [0, 1) with 53 random bits, from coordinates."""
-    digest = blake2b(repr(coordinates).encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "little") >> 11) * 2.0**-53
+    return (_bits(repr(coordinates)) >> 11) * _SCALE
+
+
+def seed_and_uniform(*coordinates: int | str, label: str) -> tuple[int, float]:
+    """`coordinate_seed(*coordinates)` and `uniform(*coordinates, label)`; at least two coordinates, printed once."""
+    printed = repr(coordinates)
+    return _bits(printed) >> 33, (_bits(f"{printed[:-1]}, {label!r})") >> 11) * _SCALE
+
+
+def _bits(printed: str) -> int:
+    return int.from_bytes(blake2b(printed.encode(), digest_size=8).digest(), "little")
 
 
 def rollout_coordinates(coordinates: "Coordinates") -> tuple[int, int, str, int]:

@@ -42,6 +42,7 @@ class Coalitions:
     block_gpkt: Array  # i32[G, P, K, T] block of the admitted step, 0..C-1; anything where nothing was admitted
     reward_agg_gpc: Array  # f32[G, P, C + 1]
     reward_first_gpc: Array  # f32[G, P, C + 1]
+    runtime_gpc: Array | None = None  # f32[G, P, C + 1] seconds; needed where the return charges for time
 
 
 @jax.tree_util.register_dataclass
@@ -54,6 +55,7 @@ class RegroupedRollouts:
 
     reward_agg_gmkt: Array  # f32[G, M, K, T] of re-rollout m
     reward_first_gmkt: Array  # f32[G, M, K, T]
+    runtime_gmkt: Array | None = None  # f32[G, M, K, T] seconds; needed where the return charges for time
 
 
 @jax.tree_util.register_dataclass
@@ -64,7 +66,8 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The last four fields are None unless somebody went to the length of making them: a value head, or replays.
+    The last seven fields may be None: `num_spared_gkt` in a world that cannot say, tokens and dollars where nobody
+    counts them, the others unless somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
@@ -81,6 +84,9 @@ class Trajectory:
     step_mask_gkt: Array  # bool[G, K, T]
     decision_mask_gkt: Array  # bool[G, K, T]
     rollout_mask_g: Array  # bool[G]
+    tokens_g: Array | None = None  # f32[G] prompt and completion tokens of all calls
+    usd_g: Array | None = None  # f32[G] US dollars of all calls
+    num_spared_gkt: Array | None = None  # i32[G, K, T] other teams that pulled the entry instead of such a step, 0..K-1
     value_gkt: Array | None = None  # f32[G, K, T] expected return before the decision, from a value head
     flipped: FlippedRollouts | None = None
     coalitions: Coalitions | None = None

@@ -34,8 +34,8 @@ PADDING = CollateSettings(max_steps=3, max_entries=8)
 
 # Every model call takes one second, every tool call three; nothing else takes time.
 EVEN = LatencySettings(
-    1.0, 0.0, 0.0, 0.0, web_seconds=2.0, web_log_seconds=0.0, web_sigma=0.0, web_hang_fraction=0.0, decision_seconds=0.0,
-    contention=0.0,
+    1.0, 0.0, 0.0, 0.0, web_seconds=2.0, web_log_seconds=0.0, web_sigma=0.0, web_hang_fraction=0.0,
+    decision_seconds=0.0, contention=0.0,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ def test_every_scheme_passes(name: str) -> None:
     [
         ("gae", {"value_gkt"}),
         ("counterfactual", {"flipped"}),
+        ("difference_rewards", {"flipped"}),
         ("shapley", {"coalitions"}),
         ("local_group", {"regrouped"}),
         ("usage_aware", set()),

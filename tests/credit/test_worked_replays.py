@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lts_jax.credit.gae import gae
-from lts_jax.credit.replays import counterfactual, local_group, shapley
+from lts_jax.credit.replays import counterfactual, difference_rewards, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
 from lts_jax.credit.schemes import SCHEMES
@@ -46,7 +46,14 @@ def f32(values: object) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [("gae", "value_gkt"), ("counterfactual", "flipped"), ("shapley", "coalitions"), ("local_group", "regrouped")],
+    [
+        ("gae", "value_gkt"),
+        ("saved_work", "num_spared_gkt"),
+        ("counterfactual", "flipped"),
+        ("difference_rewards", "flipped"),
+        ("shapley", "coalitions"),
+        ("local_group", "regrouped"),
+    ],
 )
 def test_what_is_missing_is_said_by_name(name: str, missing: str) -> None:
     with pytest.raises(UserError, match=f"credit scheme {name}: needs {missing}"):
@@ -54,12 +61,14 @@ def test_what_is_missing_is_said_by_name(name: str, missing: str) -> None:
 
 
 def test_saved_work_pays_what_readers_did_not_spend() -> None:
-    # Mean runtime (100 + 60) / 2 = 80. Ten seconds read by two: 20 / 80 = .25; eight seconds read by one: .1.
-    # The second rollout earned nothing, so its pulled entry is paid nothing. Advantage of (1, 0): +-1.
+    # Mean runtime (100 + 60) / 2 = 80. Ten seconds spared two: 20 / 80 = .25; eight seconds spared one of two: .1; the
+    # other took the step all the same. The second rollout earned nothing, so its pulled entry is paid nothing.
+    # Advantage of (1, 0): +-1.
     both = replace(
         group([1, 0]),
         runtime_g=f32([100, 60]),
-        num_other_readers_gkt=np.array([[[2, 0], [1, 0]], [[1, 0], [0, 0]]], np.int32),
+        num_other_readers_gkt=np.array([[[2, 0], [2, 2]], [[1, 0], [0, 0]]], np.int32),
+        num_spared_gkt=np.array([[[2, 0], [1, 0]], [[1, 0], [0, 0]]], np.int32),
         step_seconds_gkt=f32([[[10, 10], [8, 10]], [[10, 10], [8, 10]]]),
     )
     expected = [[[1.5, 1.0], [1.2, 1.0]], [[-1.0, -1.0], [-1.0, -1.0]]]
@@ -107,7 +116,7 @@ def test_gae_orders_ties_by_team_and_pays_nobody_for_an_answer_before_all_decisi
     np.testing.assert_allclose(gae(nobody, trace_decay=0.0), [[[-0.1, -0.1], [-0.2, 1.4]]], atol=1e-6)
 
 
-def test_counterfactual_is_what_would_have_been_lost() -> None:
+def test_difference_rewards_are_what_would_have_been_lost() -> None:
     flipped = FlippedRollouts(
         reward_agg_gkt=f32([[[0.25, 1.0], [NAN, 1.0]]]),
         reward_first_gkt=f32([[[0.5, 0.0], [0.5, NAN]]]),
@@ -115,11 +124,16 @@ def test_counterfactual_is_what_would_have_been_lost() -> None:
     )
     one = replace(group([1.0], first=[0.5]), flipped=flipped)
     # 1.5 - .75; 1.5 - 1; not replayed; no first reward
-    np.testing.assert_allclose(counterfactual(one), [[[0.75, 0.5], [0.0, 0.0]]])
+    np.testing.assert_allclose(difference_rewards(one), [[[0.75, 0.5], [0.0, 0.0]]])
     # Fifty seconds longer without it, of a runtime of 100: + .2 * .5. Without weight on R_first its absence is no harm:
     # 1 - 1 + .2 * -.1.
-    credit = counterfactual(one, runtime_weight=0.2, first_weight=0.0)
+    credit = difference_rewards(one, runtime_weight=0.2, first_weight=0.0)
     np.testing.assert_allclose(credit, [[[0.85, 0.0], [0.0, -0.02]]], atol=1e-6)
+    # COMA's baseline: (1 - pi(z)) of that. Done for certain: nothing; with .6: .4 of it; never done: all of it.
+    taken = replace(one, behavior_log_prob_gkt=f32([[[0.0, math.log(0.6)], [-math.inf, -math.inf]]]))
+    np.testing.assert_allclose(counterfactual(taken), [[[0.0, 0.2], [0.0, 0.0]]], atol=1e-6)
+    certain = counterfactual(taken, runtime_weight=0.2, first_weight=0.0)
+    np.testing.assert_allclose(certain, [[[0.0, 0.0], [0.0, -0.02]]], atol=1e-6)
 
 
 def coalition(values: object, blocks: object, **fields: object) -> Trajectory:

@@ -9,7 +9,7 @@ from fake_rollouts import make_rollout, make_rollouts
 
 from lts_jax.evaluation.chance import num_teams_shown, pull_rate, shown_pairs
 from lts_jax.evaluation.measures import measure
-from lts_jax.records import MemoryEntry, ModelCall, Pull, Rollout
+from lts_jax.records import Coordinates, MemoryEntry, ModelCall, Pull, Rollout
 from lts_jax.reports.report import ReportSettings, build_report, find_row
 
 
@@ -98,6 +98,19 @@ def test_the_yardstick_is_the_policy_that_admits_all() -> None:
     assert any(
         "q = 0.29 = pulled / shown keys of all (the reach of all is its own chance)" in one for one in report.notes
     )
+
+
+def test_the_chance_of_cross_share_is_that_of_what_was_shown() -> None:
+    """Nine pairs are shown, two of them to the writer: 7 / 9, not 2 / 3."""
+    report = build_report({"all": [ROLLOUT]}, ReportSettings(reference="all", own_listed=True))
+    assert find_row(report, "all").cross_share_chance == pytest.approx(7 / 9)
+    assert any("the part of shown keys that other teams wrote" in one for one in report.notes)
+    hidden = build_report({"all": [ROLLOUT]}, ReportSettings(reference="all"))
+    assert find_row(hidden, "all").cross_share_chance == 1.0
+    # Pooled over rollouts by what each showed: a blind reader of both.
+    other = dataclasses.replace(rollout_of(ENTRIES, CALLS[:1], ()), coordinates=Coordinates(9, 0, "task-000", 0))
+    both = build_report({"all": [ROLLOUT, other]}, ReportSettings(reference="all", own_listed=True))
+    assert find_row(both, "all").cross_share_chance == pytest.approx((7 + 1) / (9 + 1))
 
 
 def test_without_it_all_policies_together_are() -> None:

@@ -101,9 +101,11 @@ def test_nothing_to_measure_is_nan() -> None:
     assert all(math.isnan(one) for one in (got.admission_fraction, got.read_rate, got.cross_share, got.reach))
     assert math.isnan(got.first_seconds)
     assert got.first_team == -1
-    assert got.cross_share_chance == 0.0
-    assert math.isnan(measure(empty).cross_share_chance)
-    assert measure(dataclasses.replace(ROLLOUT, reward_agg=math.nan)).score != measure(ROLLOUT).score
+    assert math.isnan(got.cross_share_chance) and math.isnan(measure(empty).cross_share_chance)
+    unscored = measure(dataclasses.replace(ROLLOUT, reward_agg=math.nan))
+    assert all(math.isnan(one) for one in (unscored.score, unscored.precision, unscored.exact_match))
+    silent = measure(dataclasses.replace(ROLLOUT, reward_agg=0.0, outcome=Outcome(0.0, False)))
+    assert math.isnan(silent.precision) and silent.exact_match == 0.0
 
 
 def test_the_first_answer_is_of_a_team_that_worked_to_its_own_end() -> None:

@@ -7,6 +7,7 @@ import math
 import pytest
 from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
+from lts_jax.evaluation.chance import shown_pairs
 from lts_jax.evaluation.curves import learning_curves
 from lts_jax.records import Rollout, StopReason
 from lts_jax.reports.report import Background, ReportSettings, build_report, find_row, headline, report_json
@@ -46,7 +47,11 @@ def test_ratios_are_pooled_over_rollouts() -> None:
     pulled = sum(len({pull.entry for pull in one.pulls}) for one in rollouts)
     assert row.read_rate == pulled / admitted
     assert 0 < row.read_rate_chance < 1
-    assert row.cross_share_chance == pytest.approx(2 / 3)
+    shown = [(entry, team) for one in rollouts for entry, team in shown_pairs(one, own_listed=True)]
+    others = [
+        pair for one in rollouts for pair in shown_pairs(one, own_listed=True) if one.entries[pair[0]].team != pair[1]
+    ]
+    assert row.cross_share_chance == len(others) / len(shown)
 
 
 def test_only_shared_cells_are_paired() -> None:
@@ -156,7 +161,8 @@ def test_text_shows_intervals() -> None:
         "lts": [timed("lts", task, 0, 75.0 * (1 + task), 1.0) for task in range(5)],
     }
     lines = [line.split() for line in report_text(build_report(rollouts)).splitlines()]
-    (row,) = [line for line in lines if line[:2] == ["lts", "1.000"]]
+    row, official = [line for line in lines if line[:2] == ["lts", "1.000"]]
+    assert official == ["lts", "1.000", "1.000", "1.000", "1.000"]
     assert row[:6] == ["lts", "1.000", "[1.00,", "1.00]", "+1.000", "[+1.00,"]
     assert row[-3:] == ["+25.0", "[+25.0,", "+25.0]"]
 

@@ -1,4 +1,4 @@
-"""Credit beside truth: the flip is the counterfactual's credit, and where nobody reads, no admission does anything."""
+"""Credit beside truth: the flip is the difference reward, and where nobody reads, no admission does anything."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from lts_jax.credit.replays import counterfactual
+from lts_jax.credit.replays import difference_rewards
 from lts_jax.environments.contract import Acting, Controller
 from lts_jax.environments.policies import constant, constant_logit
 from lts_jax.environments.replays import ReplaySettings
@@ -38,7 +38,7 @@ def one_each(trajectory: Trajectory) -> Array:
     return trajectory.decision_mask_gkt.astype(jnp.float32) * trajectory.rollout_mask_g[:, None, None]
 
 
-CREDITS = {"counterfactual": partial(counterfactual, first_weight=0.0), "one_each": one_each}
+CREDITS = {"difference_rewards": partial(difference_rewards, first_weight=0.0), "one_each": one_each}
 
 
 def sampled(settings: LabSettings, admit_probability: float) -> CreditSamples:
@@ -62,9 +62,9 @@ def test_a_row_is_an_admission_with_its_task_and_its_rollout(everything) -> None
     assert [int(task) for task in everything.tasks] == (everything.rollouts // 3).tolist()
 
 
-def test_the_counterfactual_is_the_truth_itself(everything) -> None:
+def test_the_difference_reward_is_the_truth_itself(everything) -> None:
     assert np.count_nonzero(everything.reward_effect) > 1
-    np.testing.assert_allclose(everything.credit["counterfactual"], everything.reward_effect, atol=1e-6)
+    np.testing.assert_allclose(everything.credit["difference_rewards"], everything.reward_effect, atol=1e-6)
 
 
 def test_futures_are_drawn_for_a_few_admissions_of_every_rollout(everything) -> None:

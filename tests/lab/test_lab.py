@@ -191,5 +191,11 @@ def test_measures_by_hand() -> None:
     )
     found = {name: float(value) for name, value in measures((trajectory, None, None)).items()}
     expected = {"reward": 0.5, "reward_first": 0.25, "runtime_seconds": 150.0, "steps_per_team": 1.5}
-    expected |= {"admission_fraction": 1.0, "read_rate": 2 / 3, "reach": 1.0}
+    expected |= {"admission_fraction": 1.0, "read_rate": 2 / 3, "reach": 1.0, "counted_fraction": 1.0}
+    assert found == pytest.approx(expected)
+    # One that does not count is left out, as in `figures`, whatever its numbers are.
+    lone = replace(trajectory, rollout_mask_g=np.array([[True, False]]))
+    found = {name: float(value) for name, value in measures((lone, None, None)).items()}
+    expected = {"reward": 1.0, "reward_first": 0.5, "runtime_seconds": 100.0, "steps_per_team": 2.0}
+    expected |= {"admission_fraction": 1.0, "read_rate": 0.5, "reach": 1.0, "counted_fraction": 0.5}
     assert found == pytest.approx(expected)

@@ -1,6 +1,7 @@
 """Several schemes in one compiled program: each trains by its own credit, on the tasks of all."""
 
 import sys
+from dataclasses import MISSING, replace
 from pathlib import Path
 
 import jax
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 
 from lts_jax.credit.contract import per_decision
+from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
-from lts_jax.lab.lab import results_by_scheme
-from lts_jax.trajectory import Trajectory
+from lts_jax.lab.lab import numbers_at, plan_of, results_by_scheme
+from lts_jax.lab.training import chosen_answered
+from lts_jax.trajectory import FlippedRollouts, Trajectory
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab_in_eight_devices import SETTINGS
@@ -53,3 +56,26 @@ def test_what_cannot_be_meant_is_refused() -> None:
         results_by_scheme(SETTINGS, {"generous": generous}, POINTS, (0,), only=["usage_aware"])
     with pytest.raises(UserError, match="credit scheme flat: expected shape"):
         results_by_scheme(SETTINGS, {"flat": lambda trajectory: trajectory.reward_agg_g}, POINTS, (0,))
+
+
+def test_which_decisions_count_is_each_scheme_s_own() -> None:
+    """Those replayed alone count for the scheme that lives on replays, all of them for the one beside it."""
+    plan = plan_of(SETTINGS, "difference_rewards")
+    both = replace(plan, credits=(scheme("reinforce"), *plan.credits))
+    numbers = numbers_at(SETTINGS, both.credits, {})
+    shape = (1, 2, 2)
+    reward_gkt = np.array([[[0.5, np.nan], [1.0, 0.0]]], np.float32)
+    empty = {name: np.zeros(shape[: len(axes)], np.float32) for name, axes in FIELDS}
+    group = Trajectory(
+        **empty | {"decision_mask_gkt": np.array([[[True, True], [True, False]]])},
+        flipped=FlippedRollouts(reward_gkt, reward_gkt, reward_gkt),
+    )
+    for place, expected in enumerate(([[[True, True], [True, False]]], [[[True, False], [True, False]]])):
+        answered = chosen_answered(both, replace(numbers, scheme=place))
+        np.testing.assert_array_equal(answered(group), expected)
+    assert chosen_answered(plan_of(SETTINGS, "reinforce"), numbers) is None
+
+
+FIELDS = [
+    (name, name.rpartition("_")[2]) for name, one in Trajectory.__dataclass_fields__.items() if one.default is MISSING
+]

@@ -13,6 +13,7 @@ import pytest
 
 from lts_jax.admission.policy import AdmissionRequest
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
+from lts_jax.credit.answered import answered_by
 from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative
 from lts_jax.credit.return_to_go import return_to_go
@@ -26,7 +27,7 @@ from lts_jax.learning.update import make_update
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, Step
-from lts_jax.trajectory import DecisionContext, Trajectory
+from lts_jax.trajectory import DecisionContext, FlippedRollouts, RegroupedRollouts, Trajectory
 
 D = 4
 
@@ -379,3 +380,31 @@ async def _decide_all(decider: BatchedDecider, requests: list[AdmissionRequest])
     for _ in requests:
         decider.rollout_started()
     return await asyncio.gather(*(decider.decide(request) for request in requests))
+
+
+def test_a_decision_that_was_not_replayed_neither_earns_nor_pays() -> None:
+    """With the same credit, the loss of what could be judged is the loss of a batch that has nothing else."""
+    settings = LearningSettings(sparsity_weight=0.5, first_weight=0.0, entropy_weight=0.1)
+    network, (trajectory, context) = table_network(D), batch_of(4)
+    rng = np.random.default_rng(5)
+    replayed = trajectory.decision_mask_gkt & (rng.random(trajectory.action_gkt.shape) < 0.5)
+    rewards = np.where(replayed, rng.random(replayed.shape), np.nan).astype(np.float32)
+    flipped = FlippedRollouts(rewards, np.full_like(rewards, np.nan), rewards)
+    given, only = replace(trajectory, flipped=flipped), replace(trajectory, decision_mask_gkt=replayed, flipped=flipped)
+    answered = answered_by(frozenset({"flipped"}), first_weight=0.0)
+    assert answered is not None and answered_by(frozenset({"coalitions", "value_gkt"})) is None
+    np.testing.assert_array_equal(answered(given), replayed)
+    credit = scheme("difference_rewards(first_weight=0)")
+    state = moved(init_state(network, settings, jax.random.key(0)))
+
+    def metrics_of(group: Trajectory, **settled: object) -> np.ndarray:
+        metrics = make_update(network, credit, settings, **settled)(state, group, context)[1]
+        return np.array([metrics[f"learning/{name}"] for name in ("loss", "sparsity_loss", "gradient_norm")])
+
+    expected = metrics_of(only)
+    np.testing.assert_allclose(metrics_of(given, answered=answered), expected, rtol=1e-5)
+    assert (np.abs(metrics_of(given) - expected) > 0.01).all()
+    # Re-rollouts: one with a reward is enough.
+    again = np.stack([rewards, np.full_like(rewards, np.nan)], axis=2)
+    regrouped = replace(trajectory, regrouped=RegroupedRollouts(again, again))
+    np.testing.assert_array_equal(answered_by(frozenset({"regrouped"}))(regrouped), replayed)

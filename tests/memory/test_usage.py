@@ -6,10 +6,8 @@ own 1, team 0 takes 2. Entry 3 is never read.
 
 import math
 
-import pytest
-
 from lts_jax.memory import usage
-from lts_jax.records import MemoryEntry, Pull
+from lts_jax.records import MemoryEntry, Pull, Step
 
 ENTRIES = [MemoryEntry(n, f"k{n}", f"v{n}", team, 0, 0.0) for n, team in enumerate([0, 1, 2, 0])]
 PULLS = [
@@ -50,10 +48,30 @@ def test_nothing_stored_or_pulled_is_nan_not_zero() -> None:
     assert usage.mean_reach(ENTRIES, []) == 0.0
 
 
-def test_chance_levels() -> None:
-    assert usage.cross_share_chance(3, own_listed=True) == pytest.approx(2 / 3)
-    assert usage.cross_share_chance(3, own_listed=False) == 1.0
-    assert usage.cross_share_chance(1, own_listed=True) == 0.0
-    assert math.isnan(usage.cross_share_chance(1, own_listed=False))
-    with pytest.raises(ValueError, match="num_teams: expected at least 1, got 0"):
-        usage.cross_share_chance(0, own_listed=True)
+def test_whom_an_entry_spared_its_step() -> None:
+    """Entry 0 and 3: the same search by teams 0 and 1. Entry 1: a page that team 1 read. Entry 2: words of team 2."""
+    search, page = 'web_search {"query": "tower"}', 'visit_url {"url": "https://tower.example"}'
+    steps = [
+        Step(0, 0, "WebSurfer", "find it", search, "..."),
+        Step(1, 0, "WebSurfer", "look it up", search, "..."),
+        Step(1, 1, "WebSurfer", "read it", page, "..."),
+        Step(2, 0, "Coder", "write a program", "", "..."),
+        Step(0, 1, "Coder", "write a program", "", "..."),
+        Step(3, 0, "FileSurfer", "read it", page, "..."),
+    ]
+    places = [(0, 0), (1, 1), (2, 0), (1, 0)]
+    entries = [MemoryEntry(n, f"k{n}", f"v{n}", team, step, 0.0) for n, (team, step) in enumerate(places)]
+    pulls = [
+        Pull(3, 2, 1, 4, 90.0),  # team 2 never searched, but entry 0 had spared it that
+        Pull(0, 2, 0, 3, 80.0),
+        Pull(0, 1, 0, 2, 50.0),  # team 1 had searched itself
+        Pull(0, 3, 0, 1, 40.0),
+        Pull(1, 0, 1, 2, 60.0),
+        Pull(1, 3, 1, 2, 60.0),  # the same page by another agent is another step
+        Pull(1, 1, 1, 2, 60.0),  # its own
+        Pull(2, 0, 2, 3, 70.0),  # the same instruction, without an action
+        Pull(2, 1, 2, 3, 70.0),
+        Pull(2, 1, 2, 4, 75.0),  # twice
+    ]
+    assert usage.spared_readers(steps, entries, pulls) == {0: {2, 3}, 1: {0, 3}, 2: {1}}
+    assert usage.spared_readers([], entries, pulls) == {}

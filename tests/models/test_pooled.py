@@ -1,5 +1,7 @@
 """The smallest controller: by hand, packed against single, and what it does not look at."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +32,7 @@ def random_context(seed: int) -> DecisionContext:
 
 def test_by_hand() -> None:
     settings = PooledSettings(embedding_width=1, hidden_width=1)
-    weight = jnp.array([[1.0], [10.0], [100.0], [1000.0], [0.5], [0.0], [0.0], [0.0], [0.25]])
+    weight = jnp.array([[1.0], [10.0], [100.0], [1000.0], [3.0], [0.0], [0.5], [0.0], [0.0], [0.0], [0.25]])
     params = {
         "hidden": weight,
         "hidden_bias": jnp.zeros(1),
@@ -39,12 +41,15 @@ def test_by_hand() -> None:
     }
     query, key = jnp.array([1.0]), jnp.array([[0.5], [-0.25], [9.0]])
     step = jnp.array([[0.1], [1.0], [0.2]])
-    # 1 * .1 + 10 * 1 + 100 * .2 = 30.1; largest of .5 and -.25 * 1000 = 500; mean .125 * .5; output .2 * .25
-    expected = 30.1 + 500 + 0.0625 + 0.05
+    # 1 * .1 + 10 * 1 + 100 * .2 = 30.1; largest of .05 and -.025 * 1000 = 50, of .5 and -.25 * 3; mean .125 * .5;
+    # output .2 * .25
+    expected = 30.1 + 50 + 1.5 + 0.0625 + 0.05
     found = decision_logits(settings, params, query, key, jnp.array(2), step)
     np.testing.assert_allclose(found, [1.0, 1.0 + 2.0 * expected], rtol=1e-6)
     without_keys = decision_logits(settings, params, query, key, jnp.array(0), step)
-    np.testing.assert_allclose(without_keys, [1.0, 1.0], rtol=1e-6)  # 30.15 - 1000 lies below zero
+    np.testing.assert_allclose(without_keys, [1.0, 1.0 + 2.0 * 30.15], rtol=1e-6)  # nothing is near where nothing is
+    paper = decision_logits(replace(settings, inputs="paper"), params, query, key, jnp.array(2), step)
+    np.testing.assert_allclose(paper, [1.0, 1.0 + 2.0 * 30.2125], rtol=1e-6)  # only the mean is left
 
 
 def test_packed_equals_single() -> None:

@@ -235,15 +235,17 @@ def _event(shape, p, task, seed, teams, bank, steps, k, now, event, decide, temp
 
     seconds = now - team.started
     triplet = _triplet(shape, p, task, place, node, variant, looks_wrong, seconds)
-    record = Record(node, variant, seconds, triplet, event, p.has_memory > 0 and len(bank) < shape.num_entries)
-    record.num_keys = len(bank)
+    decided = now + p.summary_seconds
+    keys = [entry.key for entry in bank if entry.commit <= decided]
+    is_asked = p.has_memory > 0 and len(bank) < shape.num_entries and _is_before_end(p, teams, decided)
+    record = Record(node, variant, seconds, triplet, event, is_asked, num_keys=len(keys))
     steps[k, team.num_steps] = record
     after = now
     if p.has_memory > 0:
-        record.decided = now + p.summary_seconds if record.is_decided else INF
+        record.decided = decided if record.is_decided else INF
         after = now + p.summary_seconds + p.decision_seconds
     if record.is_decided:
-        logit = decide(task.query, [entry.key for entry in bank], triplet, node, variant) / temperature
+        logit = decide(task.query, keys, triplet, node, variant) / temperature
         record.action = int(logit > 0 if is_greedy else draw[ADMIT] < sigmoid(logit))
         record.action = forced.get((k, team.num_steps), record.action)
         record.log_prob = log_sigmoid(logit if record.action else -logit)
@@ -254,7 +256,7 @@ def _event(shape, p, task, seed, teams, bank, steps, k, now, event, decide, temp
         _evict(p, bank)
 
     is_last = has_crashed or team.num_steps + 1 >= min(p.step_limit, shape.max_steps)
-    if not is_last:
+    if not is_last and _is_before_end(p, teams, after):
         after += _read(shape, p, team, k, bank, after)
     done = set(team.known) | team.dropped
     ends = is_last or draw[STOP] < p.stop_probability or all(node in done for node in _needed(task))
@@ -272,6 +274,11 @@ def _event(shape, p, task, seed, teams, bank, steps, k, now, event, decide, temp
         team.end = team.finish = finish
     else:
         team.next = begins
+
+
+def _is_before_end(p: SimulatorParams, teams: list[Team], seconds: float) -> bool:
+    is_answered = p.first_answer_ends > 0 and any(team.finish <= seconds for team in teams)
+    return seconds <= p.deadline_seconds and not is_answered
 
 
 def _triplet(shape, p, task, place, node, variant, looks_wrong, seconds) -> np.ndarray:

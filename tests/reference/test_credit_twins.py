@@ -15,7 +15,7 @@ from lts_jax.credit.comam import comam
 from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative, leave_one_out
 from lts_jax.credit.reinforce import reinforce
-from lts_jax.credit.replays import counterfactual, local_group, shapley
+from lts_jax.credit.replays import counterfactual, difference_rewards, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
 from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
@@ -44,7 +44,7 @@ def group_of(seed: int) -> Trajectory:
         runtime_g=rng.uniform(90, 120, G).astype(np.float32),
         finish_seconds_gk=rng.uniform(20, 120, (G, K)).astype(np.float32),
         action_gkt=rng.integers(0, 2, shape).astype(np.int32),
-        behavior_log_prob_gkt=np.zeros(shape, np.float32),
+        behavior_log_prob_gkt=-np.where(decided, more.random(shape), 0.0).astype(np.float32),
         decision_seconds_gkt=np.where(decided, seconds, np.inf).astype(np.float32),
         used_gkt=used,
         num_other_readers_gkt=np.where(used, rng.integers(0, K, shape), 0).astype(np.int32),
@@ -53,6 +53,7 @@ def group_of(seed: int) -> Trajectory:
         step_mask_gkt=decided,
         decision_mask_gkt=decided,
         rollout_mask_g=rng.random(G) < 0.9,
+        num_spared_gkt=np.random.default_rng(seed + 2000).integers(0, K, shape).astype(np.int32),
         value_gkt=more.random(shape).astype(np.float32),
         flipped=FlippedRollouts(rewards(*shape), rewards(*shape), more.uniform(80, 130, shape).astype(np.float32)),
         coalitions=Coalitions(
@@ -171,7 +172,7 @@ def mean_runtime(t: Trajectory) -> float:
 
 def twin_saved_work(t: Trajectory) -> np.ndarray:
     def one(g: int, k: int, s: int) -> float:
-        seconds = float(t.num_other_readers_gkt[g, k, s]) * float(t.step_seconds_gkt[g, k, s])
+        seconds = float(t.num_spared_gkt[g, k, s]) * float(t.step_seconds_gkt[g, k, s])
         return SAVED_WEIGHT * seconds / mean_runtime(t) if returns(t, FIRST_WEIGHT)[g] > 0 else 0.0
 
     return twin_group_relative(t) + spread_out(t, one)
@@ -196,7 +197,7 @@ def twin_gae(t: Trajectory) -> np.ndarray:
     return credit
 
 
-def twin_counterfactual(t: Trajectory) -> np.ndarray:
+def twin_difference_rewards(t: Trajectory) -> np.ndarray:
     def one(g: int, k: int, s: int) -> float:
         other = float(t.flipped.reward_agg_gkt[g, k, s]) + FIRST_WEIGHT * float(t.flipped.reward_first_gkt[g, k, s])
         saved = float(t.flipped.runtime_gkt[g, k, s]) - float(t.runtime_g[g])
@@ -204,6 +205,10 @@ def twin_counterfactual(t: Trajectory) -> np.ndarray:
         return 0.0 if math.isnan(worth) else worth
 
     return spread_out(t, one)
+
+
+def twin_counterfactual(t: Trajectory) -> np.ndarray:
+    return twin_difference_rewards(t) * (1.0 - np.exp(t.behavior_log_prob_gkt.astype(float)))
 
 
 def twin_shapley(t: Trajectory) -> np.ndarray:
@@ -307,6 +312,7 @@ PAIRS = {
     "return_to_go": (partial(return_to_go, decay_seconds=DECAY), twin_return_to_go),
     "saved_work": (partial(saved_work, saved_weight=SAVED_WEIGHT), twin_saved_work),
     "gae": (partial(gae, discount=DISCOUNT, trace_decay=TRACE_DECAY), twin_gae),
+    "difference_rewards": (partial(difference_rewards, runtime_weight=RUNTIME_WEIGHT), twin_difference_rewards),
     "counterfactual": (partial(counterfactual, runtime_weight=RUNTIME_WEIGHT), twin_counterfactual),
     "shapley": (shapley, twin_shapley),
     "local_group": (local_group, twin_local_group),

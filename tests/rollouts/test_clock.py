@@ -154,3 +154,23 @@ def test_latency_of_a_call_without_noise_is_the_sum_of_its_parts():
     assert tool_seconds(settings, "open_file", 0.99) == 0.5
     # Median of the working web actions: 3 + e^1.2
     assert tool_seconds(settings, "web_search", 0.49) == pytest.approx(3 + 2.718281828**1.2, rel=1e-6)
+
+
+def test_a_lone_runner_takes_its_turn_at_once_and_a_tie_goes_to_who_slept_first():
+    async def main():
+        clock, log = VirtualClock(), []
+
+        async def sleeper():
+            await clock.sleep(5.0)
+            log.append(("sleeper", clock.now()))
+
+        async def runner():
+            await clock.sleep(1.0)  # the sleeper may not have fallen asleep yet
+            for nap in (1.0, 2.0, 1.0, 1.0):  # 2, 4, then 5: due with the sleeper, who fell asleep first
+                await clock.sleep(nap)
+                log.append(("runner", clock.now()))
+
+        await clock.join([clock.spawn(sleeper()), clock.spawn(runner())])
+        return log
+
+    assert asyncio.run(main()) == [("runner", 2.0), ("runner", 4.0), ("sleeper", 5.0), ("runner", 5.0), ("runner", 6.0)]

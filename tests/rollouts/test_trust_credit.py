@@ -13,7 +13,7 @@ from lts_jax.bridge.collate import CollateSettings, collate, rollout_counts
 from lts_jax.bridge.flips import flip_decisions
 from lts_jax.bridge.origins import OriginCredit, bonus_by_origin, credit_by_origin
 from lts_jax.cli import main
-from lts_jax.credit.replays import counterfactual
+from lts_jax.credit.replays import difference_rewards
 from lts_jax.credit.usage import usage_bonus
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
@@ -71,7 +71,7 @@ def baited_group():
     return RolloutGroup(TASK, 0, (rollout,)), parts, settings
 
 
-def test_a_planted_bait_is_paid_for_use_but_has_no_counterfactual_credit():
+def test_a_planted_bait_is_paid_for_use_but_is_worth_nothing():
     group, parts, settings = baited_group()
     [rollout] = group.rollouts
     assert rollout.reward_agg == 1.0
@@ -81,7 +81,7 @@ def test_a_planted_bait_is_paid_for_use_but_has_no_counterfactual_credit():
     trajectory, _ = collate(group, HashingEncoder(dim=16), PADDING)
     trajectory = replace(trajectory, flipped=flip_decisions(group, parts, settings, PADDING))
     bonus = credit_by_origin([group], np.asarray(usage_bonus(trajectory))[None], by="host")
-    worth = credit_by_origin([group], np.asarray(counterfactual(trajectory))[None], by="host")
+    worth = credit_by_origin([group], np.asarray(difference_rewards(trajectory))[None], by="host")
     # Paid alike, half a point each; only the height was worth anything: without it team 1 answers 7, and so do both.
     assert bonus["bait.example"] == bonus["tower.example"] == OriginCredit(1, 1, 0.5)
     assert worth["bait.example"] == OriginCredit(1, 1, 0.0)

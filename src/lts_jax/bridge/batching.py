@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from lts_jax.admission.policy import ADMIT, Admission
+from lts_jax.errors import UserError
 
 Asked = TypeVar("Asked")
 
@@ -122,14 +123,23 @@ class DecisionQueue(Generic[Asked]):
             waiting.answer.set_result(admission)
 
 
-def admissions(log_prob_ba: np.ndarray, draws: Sequence[float], *, greedy: bool) -> list[Admission]:
+def admissions(
+    log_prob_ba: np.ndarray, draws: Sequence[float], *, greedy: bool, min_probability: float = 0.0
+) -> list[Admission]:
     """Actions by inverse CDF with one uniform number each, or the likeliest, which is certain.
+
+    While sampling, neither of two actions is rarer than `min_probability`.
 
     Raises:
         FloatingPointError: a log-probability is not finite.
+        UserError: a smallest probability for more than two actions.
     """
     if not np.isfinite(log_prob_ba).all():
         raise FloatingPointError("the controller's log-probabilities are not finite; check its parameters")
+    if min_probability and not greedy:
+        if log_prob_ba.shape[-1] != 2:
+            raise UserError(f"min_probability: expected two actions, got {log_prob_ba.shape[-1]}")
+        log_prob_ba = np.log(np.clip(np.exp(log_prob_ba), min_probability, 1.0 - min_probability))
     return [_admission(log_prob_a, draw, greedy=greedy) for log_prob_a, draw in zip(log_prob_ba, draws, strict=True)]
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from lts_jax.errors import UserError
-from lts_jax.memory.usage import first_pull_seconds, readers_of_entries
+from lts_jax.memory.usage import first_pull_seconds, readers_of_entries, spared_readers
 from lts_jax.records import Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
 from lts_jax.trajectory import DecisionContext, FlippedRollouts, RegroupedRollouts, Trajectory
@@ -107,6 +107,7 @@ def collate_regrouped(
     """
     each = [collate_flipped(group, replays, settings) for replays in futures]
     return RegroupedRollouts(
+        runtime_gmkt=np.stack([one.runtime_gkt for one in each], axis=1),  # type: ignore[arg-type]
         reward_agg_gmkt=np.stack([one.reward_agg_gkt for one in each], axis=1),  # type: ignore[arg-type]
         reward_first_gmkt=np.stack([one.reward_first_gkt for one in each], axis=1),  # type: ignore[arg-type]
     )
@@ -127,12 +128,15 @@ def _empty(shape: tuple[int, int, int]) -> dict[str, np.ndarray]:
         "reward_agg_g": np.full(rollouts, np.nan, np.float32),
         "reward_first_g": np.full(rollouts, np.nan, np.float32),
         "runtime_g": np.zeros(rollouts, np.float32),
+        "tokens_g": np.zeros(rollouts, np.float32),
+        "usd_g": np.zeros(rollouts, np.float32),
         "finish_seconds_gk": np.full((rollouts, teams), np.inf, np.float32),
         "action_gkt": np.zeros(shape, np.int32),
         "behavior_log_prob_gkt": np.zeros(shape, np.float32),
         "decision_seconds_gkt": np.full(shape, np.inf, np.float32),
         "used_gkt": np.zeros(shape, bool),
         "num_other_readers_gkt": np.zeros(shape, np.int32),
+        "num_spared_gkt": np.zeros(shape, np.int32),
         "first_pull_seconds_gkt": np.full(shape, np.inf, np.float32),
         "step_seconds_gkt": np.zeros(shape, np.float32),
         "step_mask_gkt": np.zeros(shape, bool),
@@ -154,6 +158,8 @@ def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings:
     arrays["reward_agg_g"][index] = rollout.reward_agg
     arrays["reward_first_g"][index] = rollout.reward_first
     arrays["runtime_g"][index] = rollout.seconds
+    arrays["tokens_g"][index] = rollout.tokens
+    arrays["usd_g"][index] = sum(call.usd for call in rollout.calls)
     arrays["rollout_mask_g"][index] = rollout_counts(rollout)
     for answer in rollout.answers:
         if has_own_end(answer):  # a team that was stopped or broke down has not finished
@@ -193,6 +199,8 @@ def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, set
         arrays["first_pull_seconds_gkt"][places[entry]] = seconds
     for entry, readers in readers_of_entries(rollout.pulls).items():
         arrays["num_other_readers_gkt"][places[entry]] = len(readers)
+    for entry, readers in spared_readers(rollout.steps, rollout.entries, rollout.pulls).items():
+        arrays["num_spared_gkt"][places[entry]] = len(readers)
 
 
 def _fill_steps(steps: np.ndarray, rollout: Rollout, encoder: TextEncoder) -> None:

@@ -30,6 +30,7 @@ class DeciderSettings:
     """How decisions are taken and batched."""
 
     temperature: float = 1.2  # logits are divided by it, here and in the loss; the paper, section on training
+    min_probability: float = 0.0  # of either action while sampling; more than 0 keeps every decision a trial
     greedy: bool = False  # True takes the likeliest action; the paper does so at evaluation
     batch_size: int = 16  # rows of one compiled call
     key_buckets: tuple[int, ...] = (8, 32, 96)  # padded numbers of keys, rising; the last is the network's key window
@@ -40,6 +41,8 @@ class DeciderSettings:
         """Refuse settings that cannot be run."""
         if not self.temperature > 0:
             raise UserError(f"DeciderSettings.temperature: expected more than 0, got {self.temperature}")
+        if not 0.0 <= self.min_probability <= 0.5:
+            raise UserError(f"DeciderSettings.min_probability: expected from 0 to 0.5, got {self.min_probability}")
         if self.batch_size < 1:
             raise UserError(f"DeciderSettings.batch_size: expected at least 1, got {self.batch_size}")
         if not self.key_buckets or self.key_buckets[0] < 1 or list(self.key_buckets) != sorted(set(self.key_buckets)):
@@ -106,7 +109,9 @@ class BatchedDecider:
 
     def _answer(self, batch: list[Waiting[DecisionFeatures]], bucket: int) -> list[Admission]:
         found = whole_log_probs(self.network, self._params, [waiting.asked for waiting in batch], bucket, self.settings)
-        return admissions(found, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
+        settings = self.settings
+        draws = [waiting.draw for waiting in batch]
+        return admissions(found, draws, greedy=settings.greedy, min_probability=settings.min_probability)
 
 
 class PaddedDecisions(NamedTuple):

@@ -127,7 +127,9 @@ class CachedDecider:
             log_probs = whole_log_probs(self.network, self._params, features, self.network.key_window, self.settings)
         else:
             log_probs = self._cached_log_probs(asked)
-        return admissions(log_probs, [waiting.draw for waiting in batch], greedy=self.settings.greedy)
+        settings = self.settings
+        draws = [waiting.draw for waiting in batch]
+        return admissions(log_probs, draws, greedy=settings.greedy, min_probability=settings.min_probability)
 
     def _cached_log_probs(self, asked: Sequence[_Asked]) -> np.ndarray:
         """Rounds of one call each: a row that lacks keys catches up one a round, and decides when it has them all."""

@@ -1,7 +1,7 @@
 """What credit pays to which origin: the learning signal can be attacked, so it is watched by origin.
 
 A usage bonus pays for being pulled, so an attractive key without any use earns it whenever the rollout succeeds anyway.
-A source that is paid often and whose counterfactual credit is about zero is bait.
+A source that is paid often and whose `difference_rewards` are about zero is bait.
 """
 
 from collections.abc import Iterable, Sequence

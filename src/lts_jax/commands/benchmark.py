@@ -28,6 +28,7 @@ from lts_jax.systems.comparison import (
     ComparisonSettings,
     TrainedPolicy,
     held_out_tasks,
+    own_line,
     train_tasks,
 )
 from lts_jax.systems.estimate import estimate, estimate_text
@@ -109,7 +110,8 @@ def run_lines(
     """
     budget = Budget(training.model.budget)
     try:
-        trained = None if policy is None else TrainedPolicy(policy, trained_on)
+        line = own_line(training.objective)
+        trained = {} if policy is None else {line: TrainedPolicy(policy, trained_on)}
         evaluate_lines(folder, training, settings, trained, budget=budget)
     except UserError:
         if _is_used_up(budget) and any((folder.evaluation / REFERENCE).glob("*.parquet")):

@@ -1,5 +1,6 @@
 """`lts evaluate`: compare a trained controller with every rule on held-out tasks, and write the report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,18 @@ import tyro
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
 from lts_jax.commands.submissions import write_submissions
+from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout
-from lts_jax.systems.comparison import LEARNED, ComparisonSettings, TrainedPolicy, held_out_tasks, run_comparison
+from lts_jax.systems.comparison import (
+    LEARNED,
+    ComparisonSettings,
+    TrainedPolicy,
+    held_out_tasks,
+    own_line,
+    run_comparison,
+    train_tasks,
+)
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, read_settings, working_in
 from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
@@ -39,17 +49,39 @@ def run(command: Command) -> None:
 
 def evaluate_in(folder: RunFolder, training: TrainSettings | RunParts, settings: ComparisonSettings) -> None:
     """Run the comparison in an open run folder with a progress bar."""
-    trained = None
-    if LEARNED in settings.policies:
-        trained = TrainedPolicy(learned_policy(training, trained_params(folder, training)))
-    evaluate_lines(folder, training, settings, trained)
+    evaluate_lines(folder, training, settings, trained_lines(folder, training, settings))
+
+
+def trained_lines(
+    folder: RunFolder, training: TrainSettings | RunParts, settings: ComparisonSettings
+) -> dict[str, TrainedPolicy]:
+    """The trained controllers of a comparison by their lines: the run's own, then those of the runs beside it.
+
+    Raises:
+        UserError: a run that was not trained to its end, or two beside it that share a name.
+    """
+    if LEARNED not in settings.policies:
+        if settings.beside:
+            raise UserError(f"beside: the controllers of other runs stand beside {LEARNED}, which is not among them")
+        return {}
+    run = as_parts(training)
+    found = {own_line(run.settings.objective): TrainedPolicy(learned_policy(run, trained_params(folder, run)))}
+    for path in settings.beside:
+        other = make_parts(read_settings(path, TrainSettings))
+        line = own_line(other.settings.objective)
+        name = line if line not in found else f"{line}@{path.name}"
+        if name in found:
+            raise UserError(f"beside: expected folders of different names, got {path.name} twice")
+        policy = learned_policy(other, trained_params(RunFolder(path), other))
+        found[name] = TrainedPolicy(policy, train_tasks(other))
+    return found
 
 
 def evaluate_lines(
     folder: RunFolder,
     training: TrainSettings | RunParts,
     settings: ComparisonSettings,
-    trained: TrainedPolicy | None,
+    trained: Mapping[str, TrainedPolicy],
     *,
     budget: Budget | None = None,
     quiet: bool = False,
@@ -61,7 +93,8 @@ def evaluate_lines(
     training = as_parts(training)
     tasks = held_out_tasks(training, settings)
     per_policy = len(tasks) * settings.evaluation.num_seeds
-    with rollout_bar("evaluating", per_policy * len(settings.policies), quiet=quiet) as count:
+    num_lines = len(settings.policies) + max(0, len(trained) - 1)
+    with rollout_bar("evaluating", per_policy * num_lines, quiet=quiet) as count:
 
         def on_rollout(name: str, rollout: Rollout) -> None:
             count(rollout, name)

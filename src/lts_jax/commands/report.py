@@ -17,18 +17,29 @@ from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
 from lts_jax.reports.text import report_text
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_json, write_text
-from lts_jax.systems.comparison import LEARNED, MATCHED, POLICIES, REFERENCE, SINGLE, policies_of_line
+from lts_jax.systems.comparison import (
+    LEARNED,
+    MATCHED,
+    POLICIES,
+    REFERENCE,
+    SINGLE,
+    VALUE,
+    is_learned,
+    own_line,
+    policies_of_line,
+)
 from lts_jax.systems.run_folder import RunFolder, read_settings
 from lts_jax.systems.task_source import describe_source
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.tasks.almanac.world import HELD_OUT
 
 LINES = {
-    LEARNED: "The trained controller decides, from the task, the step and the keys that are stored already.",
+    LEARNED: "The paper's method: a controller that is trained to admit what others read in runs that succeed.",
+    VALUE: "Ours: a controller that admits what has added to the return when it was admitted by chance.",
     SINGLE: "One team alone, without a memory.",
     REFERENCE: "As many teams as the others have, without a memory.",
-    MATCHED[0]: f"Admit at random, at the rate at which {LEARNED} admits.",
-    MATCHED[1]: f"Admit what nearly repeats no key, with the threshold at which as much is admitted as by {LEARNED}.",
+    MATCHED[0]: "Admit at random, at the rate at which the run's own controller admits.",
+    MATCHED[1]: "Admit what nearly repeats no key, with the threshold at which as much is admitted as by it.",
 }
 """A line on each of the comparison's own; those of rules are the first of their docstrings."""
 
@@ -83,7 +94,10 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
         UserError: there is none.
     """
     found = {arm_name(path): path for path in sorted(folder.evaluation.glob("*")) if path.is_dir()}
-    names = [*(name for name in POLICIES if name in found), *(name for name in found if name not in POLICIES)]
+    order = [*(VALUE if name == LEARNED else name for name in POLICIES), *sorted(filter(is_learned, found))]
+    order.sort(key=lambda name: name in MATCHED)  # those that match a rate come after the line whose rate it is
+    order = list(dict.fromkeys(order))
+    names = [*(name for name in order if name in found), *(name for name in found if name not in order)]
     if not names:
         raise UserError(f"{folder.path}: no evaluation yet; run `lts evaluate --run {folder.path}` first")
     rollouts = {name: [rollout for group in read_folder(found[name]) for rollout in group.rollouts] for name in names}
@@ -96,8 +110,8 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
 
 def describe_line(name: str) -> str:
     """What a line of the comparison is, in one line; empty where unknown. Code of your own is not run for it."""
-    if name in LINES:
-        return LINES[name]
+    if name.partition("@")[0] in LINES:
+        return LINES[name.partition("@")[0]]
     if ":" in name:
         place, _, function = name.partition("(")[0].rpartition(":")
         return f"A rule of your own, the function {function} of {place}."
@@ -125,7 +139,7 @@ def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:
 
 def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None:
     """A rollout worth looking at: of the learned controller if it is there, solved, with the most pulls by others."""
-    shown = rollouts.get(LEARNED) or next(iter(rollouts.values()), ())
+    shown = rollouts.get(VALUE) or rollouts.get(LEARNED) or next(iter(rollouts.values()), ())
     return max(
         shown,
         key=lambda one: (one.reward_agg > 0.5, sum(pull.reader != pull.writer for pull in one.pulls), -one.seconds),
@@ -142,6 +156,13 @@ def _training(folder: RunFolder, settings: TrainSettings) -> str:
     return f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, {settings.num_epochs} epochs"
 
 
+def _objective(folder: RunFolder, settings: TrainSettings) -> str:
+    if own_line(settings.objective) == VALUE:
+        return settings.objective
+    credit = read_json(folder.parts)["credit"] if folder.parts.exists() else settings.credit
+    return f"{settings.objective}, credit {credit}"
+
+
 def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
     document = read_json(folder.config)
     model = settings.model
@@ -152,6 +173,6 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "world": describe_source(settings.tasks, settings.world_seed),
         "tools": settings.tools.kind,
         "training": _training(folder, settings),
-        "credit": read_json(folder.parts)["credit"] if folder.parts.exists() else settings.credit,
+        "objective": _objective(folder, settings),
         "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
     }

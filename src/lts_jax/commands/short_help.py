@@ -6,7 +6,7 @@ A test holds its defaults against those of the settings.
 SCHEMES = (
     "reinforce, group_relative, leave_one_out, usage_aware, usage_bonus, reinforce_usage, cross_team_usage, "
     "time_discounted_usage, saved_work, return_to_go, gae, trajectory_broadcast, stepwise_broadcast, counterfactual, "
-    "shapley, local_group, comam"
+    "difference_rewards, shapley, local_group, comam"
 )
 
 RUN = ("--run", "FOLDER", "runs/lts", "run folder; the same command goes on with one that exists")

@@ -12,7 +12,7 @@ from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts, T
 
 NUM_ROLLOUTS, NUM_REPLAYS, NUM_BLOCKS = 4, 2, 3
 CASES = ("an ordinary group", "a group of one", "equal rewards", "no rollout that counts")
-OPTIONAL = tuple(name for name, field in Trajectory.__dataclass_fields__.items() if field.default is None)
+OPTIONAL = ("value_gkt", "flipped", "coalitions", "regrouped")
 
 
 def check_credit(name: str, credit: CreditFn, num_teams: int = 3, num_steps: int = 4) -> None:
@@ -64,7 +64,8 @@ def needs(credit: CreditFn) -> frozenset[str]:
     """The optional fields of `Trajectory` without which the scheme cannot work.
 
     Found by tracing it once for each field with that one left out, so nobody has to keep a list. Of `value_gkt`
-    (a controller with a value head), `flipped`, `coalitions` and `regrouped` (replays).
+    (a controller with a value head), `flipped`, `coalitions` and `regrouped` (replays). `num_spared_gkt` is not among
+    them: it comes with the rollouts, or the world cannot say.
 
     Raises:
         Whatever the scheme raises when nothing is left out; `check_credit` says it in one line.
@@ -133,6 +134,7 @@ def _one_group(num_teams: int, num_steps: int) -> Trajectory:
         "step_mask_gkt": step_mask,
         "decision_mask_gkt": decided,
         "rollout_mask_g": np.array([True, True, True, False]),
+        "num_spared_gkt": np.where(used, rng.integers(0, num_teams, shape), 0).astype(np.int32),
         "value_gkt": np.where(decided, rng.random(shape), np.nan),
         "flipped": FlippedRollouts(*(_replay_numbers(rng, decided, shape) for _ in range(3))),
         "coalitions": Coalitions(blocks, *rewards),

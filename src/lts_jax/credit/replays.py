@@ -13,15 +13,44 @@ from lts_jax.credit.group_relative import Divisor, standard_deviation, subtract_
 from lts_jax.credit.returns import episode_return, mean_runtime, total_reward
 from lts_jax.trajectory import Trajectory
 
+FLIPPED = "flipped, which replays with one decision turned give"
+
 
 def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtime_weight: Number = 0.0) -> Array:
-    """a = R - R(flipped) + runtime_weight * (runtime(flipped) - runtime) / mean runtime: the difference reward.
+    """a = (1 - pi(z)) * difference reward: COMA's counterfactual baseline, with replays in place of its critic.
+
+    COMA (arXiv 1705.08926, Eq. 4) takes R less the policy's own mean over what might have been done in this place, all
+    else kept: R(z) - sum_a pi(a) R(a), which for two actions is (1 - pi(z)) * (R(z) - R(other)), with pi(z) the
+    probability that the taken action had. A decision that was taken for certain gets 0. On average the policy gradient
+    is p (1 - p) (R(admit) - R(reject)), as under every baseline, so that a sparsity weight means the same here as under
+    `leave_one_out`; under `difference_rewards` it is twice that. `runtime_weight` and what gets 0 as there.
+
+    Args:
+        trajectory: one group, arrays [G, K, T], with `flipped`.
+        first_weight: lambda_first.
+        runtime_weight: credit for one mean runtime saved; 0 leaves runtime out.
+
+    Returns:
+        f32[G, K, T].
+
+    Raises:
+        UserError: no `flipped`.
+    """
+    require(trajectory.flipped, "counterfactual", FLIPPED)
+    difference_gkt = difference_rewards(trajectory, first_weight=first_weight, runtime_weight=runtime_weight)
+    return jnp.where(difference_gkt == 0.0, 0.0, -jnp.expm1(trajectory.behavior_log_prob_gkt) * difference_gkt)
+
+
+def difference_rewards(trajectory: Trajectory, *, first_weight: Number = 1.0, runtime_weight: Number = 0.0) -> Array:
+    """a = R - R(flipped) + runtime_weight * (runtime(flipped) - runtime) / mean runtime.
 
     Leave one entry out: for an admitted step, what the rollout lost when that one entry was withheld; for a rejected
-    one, what it gained by having been rejected. The counterfactual baseline of COMA (arXiv 1705.08926) with the true
-    alternative in place of a critic. The mean runtime is over the counted rollouts. A decision that was not replayed,
-    or whose replay has no reward, gets 0. No divisor, no epsilon, no group: a group of one and equal rewards make no
-    difference.
+    one, what it gained by having been rejected. The difference reward of Wolpert and Tumer (2002, "Optimal payoff
+    functions for members of collectives"), whose default action is here the other one. Its mean is not 0 under the
+    policy, and the policy gradient on average 2 p (1 - p) (R(admit) - R(reject)): twice that of a baseline, which is
+    `counterfactual`. The mean runtime is over the counted rollouts. A decision that was not replayed, or whose replay
+    has no reward, gets 0, and training leaves it out (`credit.answered`). No divisor, no epsilon, no group: a group of
+    one and equal rewards make no difference.
 
     Args:
         trajectory: one group, arrays [G, K, T], with `flipped`.
@@ -35,7 +64,7 @@ def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtim
         UserError: no `flipped`.
     """
     check_number("runtime_weight", runtime_weight)
-    flipped = require(trajectory.flipped, "counterfactual", "flipped, which replays with one decision turned give")
+    flipped = require(trajectory.flipped, "difference_rewards", FLIPPED)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     flipped_gkt = total_reward(flipped.reward_agg_gkt, flipped.reward_first_gkt, first_weight=first_weight)
     saved_gkt = (flipped.runtime_gkt - trajectory.runtime_g[:, None, None]) / mean_runtime(trajectory, counted_g)

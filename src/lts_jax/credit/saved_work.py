@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, check_number, per_decision
+from lts_jax.credit.contract import Number, check_number, per_decision, require
 from lts_jax.credit.group_relative import Divisor, group_relative
 from lts_jax.credit.returns import episode_return, mean_runtime
 from lts_jax.trajectory import Trajectory
@@ -17,16 +17,18 @@ def saved_work(
     divisor: Divisor = "population",
     epsilon: Number = 1e-6,
 ) -> Array:
-    """a = group-relative advantage + saved_weight * seconds / mean runtime * 1[R > 0]; seconds = readers * step's own.
+    """a = group-relative advantage + saved_weight * seconds / mean runtime * 1[R > 0]; seconds = spared * step's own.
 
-    Ours: a pull by another team spares it the step that the writer spent, so seconds = num_other_readers *
-    step_seconds. That is an upper estimate seen without any replay: a reader might never have taken the step, and a
-    wrong entry costs. The mean runtime is over the counted rollouts. With the default weight, a step of a tenth of the
-    runtime that one other team read is paid 0.5, as in `usage_aware`. Divisor, epsilon, group of one and equal rewards
-    as in `usage_aware`: the advantage is then 0 and the bonus stays.
+    Ours: a pull spares the reader the step that the writer spent if it then never takes such a step, so seconds =
+    num_spared * step_seconds; who pulls an entry and takes the step all the same has saved nothing, and neither has who
+    had taken it before. That is seen without any replay and still an upper estimate: a reader might never have wanted
+    the step, or gets there by another one, and a wrong entry costs. The mean runtime is over the counted rollouts. With
+    the default weight, a step of a tenth of the runtime that one other team was spared is paid 0.5, as in
+    `usage_aware`. Divisor, epsilon, group of one and equal rewards as in `usage_aware`: the advantage is then 0 and the
+    bonus stays.
 
     Args:
-        trajectory: one group, arrays [G, K, T].
+        trajectory: one group, arrays [G, K, T], with `num_spared_gkt`.
         saved_weight: credit for one mean runtime saved.
         first_weight: lambda_first.
         divisor: of the standard deviation, see `group_relative`.
@@ -34,10 +36,14 @@ def saved_work(
 
     Returns:
         f32[G, K, T].
+
+    Raises:
+        UserError: no `num_spared_gkt`.
     """
     check_number("saved_weight", saved_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
-    seconds_gkt = trajectory.num_other_readers_gkt * trajectory.step_seconds_gkt
+    spared_gkt = require(trajectory.num_spared_gkt, "saved_work", "num_spared_gkt, which this world does not tell")
+    seconds_gkt = spared_gkt * trajectory.step_seconds_gkt
     share_gkt = seconds_gkt / mean_runtime(trajectory, counted_g)
     bonus_gkt = jnp.where((return_g > 0.0)[:, None, None], saved_weight * share_gkt, 0.0)
     base_gkt = group_relative(trajectory, first_weight=first_weight, divisor=divisor, epsilon=epsilon)

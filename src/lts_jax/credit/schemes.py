@@ -11,7 +11,7 @@ from lts_jax.credit.contract import CreditFn, Number
 from lts_jax.credit.gae import gae
 from lts_jax.credit.group_relative import group_relative, leave_one_out
 from lts_jax.credit.reinforce import reinforce
-from lts_jax.credit.replays import counterfactual, local_group, shapley
+from lts_jax.credit.replays import counterfactual, difference_rewards, local_group, shapley
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.saved_work import saved_work
 from lts_jax.credit.usage import cross_team_usage, reinforce_usage, time_discounted_usage, usage_aware, usage_bonus
@@ -32,7 +32,8 @@ SCHEMES: dict[str, Callable[..., Array]] = {
     "gae": gae,
     "trajectory_broadcast": trajectory_broadcast,  # MemSearcher
     "stepwise_broadcast": stepwise_broadcast,  # AgeMem
-    "counterfactual": counterfactual,
+    "counterfactual": counterfactual,  # COMA's baseline
+    "difference_rewards": difference_rewards,
     "shapley": shapley,
     "local_group": local_group,
     "comam": comam,

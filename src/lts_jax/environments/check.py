@@ -16,7 +16,8 @@ from lts_jax.trajectory import DecisionContext, Trajectory
 
 _G = 2
 _TYPES = {
-    "action_gkt": jnp.int32, "num_other_readers_gkt": jnp.int32, "num_keys_gkt": jnp.int32, "used_gkt": jnp.bool_,
+    "action_gkt": jnp.int32, "num_other_readers_gkt": jnp.int32, "num_keys_gkt": jnp.int32,
+    "num_spared_gkt": jnp.int32, "used_gkt": jnp.bool_,
     "step_mask_gkt": jnp.bool_, "decision_mask_gkt": jnp.bool_, "rollout_mask_g": jnp.bool_,
 }  # fmt: skip
 

@@ -31,7 +31,7 @@ class Observation:
 
     query_d: Array  # f32[D]
     key_nd: Array  # f32[N, D], rows from `num_keys` on are padding
-    num_keys: Array  # i32[]
+    num_keys: Array  # i32[] committed by the time of the decision
     step_3d: Array  # f32[3, D] instruction, summary, output
     latent: Any = None  # the environment's own; for oracles alone
 
@@ -43,10 +43,14 @@ Policy = Callable[[Any, Observation], Array]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Acting:
-    """How logits become actions: a, sampled from softmax(logits / temperature), or the larger one."""
+    """How logits become actions: a, sampled from softmax(logits / temperature), or the larger one.
+
+    While sampling, no action is rarer than `min_probability`.
+    """
 
     temperature: float | Array = 1.2
     is_greedy: bool | Array = False
+    min_probability: float | Array = 0.0
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=("params", "acting"), meta_fields=("policy",))

@@ -54,6 +54,8 @@ def choose_action(logit: Array, draw: Array, acting: Acting, forced: Array | int
     Returns:
         i32[] the action, and f32[] its log-probability under the sampling policy, which a forced action keeps.
     """
+    bound = jnp.log1p(-acting.min_probability) - jnp.log(acting.min_probability)  # infinite at 0
+    logit = jnp.where(acting.is_greedy, logit, jnp.clip(logit, -bound, bound))
     admits = jnp.where(acting.is_greedy, logit > 0.0, draw < jax.nn.sigmoid(logit))
     action = jnp.where(forced == ASK, admits, forced == 1).astype(jnp.int32)
     return action, jax.nn.log_sigmoid(jnp.where(action == 1, logit, -logit))

@@ -101,8 +101,8 @@ def withhold_coalitions(original: Original, settings: ReplaySettings) -> Coaliti
 
 def _grow_bank(
     original: Original, num_blocks: int, trajectory: Trajectory, prng_key: Array, permutation: Array
-) -> tuple[Array, Array, Array]:
-    """One permutation: blocks i32[K, T], and the rewards f32[C + 1] of the replays that keep 0 .. C blocks."""
+) -> tuple[Array, Array, Array, Array]:
+    """One permutation: blocks i32[K, T]; rewards and runtimes f32[C + 1] of the replays that keep 0 .. C blocks."""
     admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
     draw_x = jax.random.uniform(jax.random.fold_in(prng_key, permutation + _PERMUTATIONS), (admitted_kt.size,))
     order_x = jnp.argsort(jnp.argsort(jnp.where(admitted_kt.reshape(-1), draw_x, 2.0)))
@@ -113,8 +113,7 @@ def _grow_bank(
         kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
         return _replay(original, prng_key, Script(jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK)))
 
-    agg_c, first_c, _ = jax.vmap(kept)(jnp.arange(num_blocks + 1))
-    return block_kt.astype(jnp.int32), agg_c, first_c
+    return block_kt.astype(jnp.int32), *jax.vmap(kept)(jnp.arange(num_blocks + 1))
 
 
 def regroup(original: Original, settings: ReplaySettings) -> RegroupedRollouts:
@@ -141,9 +140,9 @@ def _regroup(
         return _replay(original, prng_key, Script(forced_kt, Fork(event, seed_words(fork_key))))
 
     by_place = jax.vmap(again, in_axes=(None, 0))
-    agg_mr, first_mr, _ = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)
+    found = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)
     put = jax.vmap(partial(_put, place_r, is_real_r, decided_kt.shape))
-    return RegroupedRollouts(put(agg_mr), put(first_mr))
+    return RegroupedRollouts(*map(put, found))
 
 
 def _replay(original: Original, prng_key: Array, script: Script) -> tuple[Array, Array, Array]:

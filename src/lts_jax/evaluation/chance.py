@@ -6,7 +6,9 @@ An entry is *shown* to a team once its key stood in one of the team's listings, 
 
 measured over a yardstick policy. The indifferent reader pulls every key that is newly shown to it with probability q,
 whatever it says. An entry shown to n teams is then pulled by q * n of them, and by at least one with probability
-1 - (1 - q)^n. So these levels keep when entries came and to how many teams they were shown, and drop what they say.
+1 - (1 - q)^n, and of all pulls the part by other teams than the writer is that of all shown pairs. Where own keys are
+listed that is less than (K - 1) / K: a writer is shown its entry at once, a team that has ended never. So these levels
+keep when entries came and to how many teams they were shown, and drop what they say.
 """
 
 from collections.abc import Iterable

@@ -50,7 +50,9 @@ class ComparisonRow:
     runtime_resolution_percent: float
     speed_up: float  # mean reference runtime / mean runtime, on the pairs
     first_seconds: float
-    answered: float
+    answered: float  # answer rate
+    precision: float  # mean score of the rollouts with an answer; AssistantBench's (arXiv 2407.15711), as the next
+    exact_match: float  # rollouts whose score is exactly 1, of those with a score
     steps_per_team: float
     failed_step_fraction: float
     stalled_fraction: float
@@ -149,7 +151,6 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
     for one in all_measures:
         for reason, count in one.stop_reasons.items():
             stop_reasons[reason] = stop_reasons.get(reason, 0) + count
-    chances = [one.cross_share_chance for one in all_measures for _ in range(one.num_pulls)]
     return ComparisonRow(
         policy=policy,
         num_rollouts=len(own),
@@ -162,6 +163,8 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         **(UNPAIRED if policy == reference else _pair_figures(own, other, seed)),
         first_seconds=mean("first_seconds"),
         answered=mean("answered"),
+        precision=mean("precision"),
+        exact_match=mean("exact_match"),
         steps_per_team=mean("steps_per_team"),
         failed_step_fraction=pooled("num_failed_steps", "num_steps"),
         stalled_fraction=pooled("num_stalls", "num_rounds"),
@@ -169,7 +172,7 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         read_rate=pooled("num_entries_pulled", "num_entries"),
         read_rate_chance=ratio(math.fsum(one.entries_pulled_at(rate) for one in all_measures), num_entries),
         cross_share=pooled("num_cross_pulls", "num_pulls"),
-        cross_share_chance=ratio(math.fsum(chances), len(chances)),
+        cross_share_chance=pooled("num_shown_to_others", "num_shown"),
         reach=pooled("num_readers", "num_entries"),
         reach_chance=ratio(math.fsum(one.readers_at(rate) for one in all_measures), num_entries),
         tokens=mean("tokens"),

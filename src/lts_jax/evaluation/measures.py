@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lts_jax.evaluation.chance import num_teams_shown, shown_pairs
-from lts_jax.memory.usage import cross_share_chance
 from lts_jax.records import Answer, ModelCall, Rollout, StopReason
 from lts_jax.rollouts.outcomes import first_finisher, ran_out_of_budget
 
@@ -33,6 +32,8 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "score": Measure("official score of the aggregated answer", "0..1", "up"),
     "answered": Measure("whether there was an aggregated answer", "fraction", "up"),
+    "precision": Measure("score, mean over the scored rollouts with an answer", "0..1", "up"),
+    "exact_match": Measure("scored rollouts whose score is exactly 1 / scored rollouts", "fraction", "up"),
     "runtime_seconds": Measure("start of the task to the aggregated answer", "seconds", "down"),
     "first_seconds": Measure(
         "start of the task to the first answer of a team that worked to its own end", "seconds", "down"
@@ -55,7 +56,7 @@ MEASURES: dict[str, Measure] = {
         "pulls whose reader is another team / pulls",
         "fraction",
         "up",
-        "(K-1)/K if a team's own keys are listed, 1 if they are hidden",
+        "(entry, team) pairs shown to another team than the writer / pairs shown; 1 if own keys are hidden",
     ),
     "reach": Measure(
         "other teams that pulled an entry, mean over entries",
@@ -96,7 +97,6 @@ class RolloutMeasures:
     teams_shown: tuple[int, ...]  # for each entry, teams that its key was shown to
     num_shown_to_others: int  # (entry, team) pairs without the writer
     num_shown_pulled: int  # (entry, team) pairs that were pulled
-    cross_share_chance: float
     overhead_seconds_by_purpose: Mapping[str, float]
     overhead_tokens_by_purpose: Mapping[str, int]
     num_steps: int
@@ -106,6 +106,16 @@ class RolloutMeasures:
     ran_out_of_budget: bool  # any team was stopped by the budget
     steps_by_agent: Mapping[str, int]
     stop_reasons: Mapping[str, int]  # of the teams' answers
+
+    @property
+    def precision(self) -> float:
+        """The score where there was an answer, else NaN: its mean is AssistantBench's precision (arXiv 2407.15711)."""
+        return self.score if self.answered else math.nan
+
+    @property
+    def exact_match(self) -> float:
+        """1.0 where the score is exactly 1, else 0.0; NaN where no score could be computed."""
+        return float(self.score == 1.0) if math.isfinite(self.score) else math.nan
 
     @property
     def admission_fraction(self) -> float:
@@ -121,6 +131,11 @@ class RolloutMeasures:
     def cross_share(self) -> float:
         """Pulls by another team than the writer / pulls (the paper's "cross-team recall", by elimination)."""
         return ratio(self.num_cross_pulls, self.num_pulls)
+
+    @property
+    def cross_share_chance(self) -> float:
+        """Cross share of a reader who pulls whatever is shown, whoever wrote it: shown to others / shown."""
+        return ratio(self.num_shown_to_others, self.num_shown)
 
     @property
     def reach(self) -> float:
@@ -194,7 +209,6 @@ def measure(rollout: Rollout, *, own_listed: bool = False) -> RolloutMeasures:
         teams_shown=num_teams_shown(rollout.entries, shown),
         num_shown_to_others=sum(writers.get(entry_id) != team for entry_id, team in shown),
         num_shown_pulled=len({(pull.entry, pull.reader) for pull in rollout.pulls}),
-        cross_share_chance=cross_share_chance(rollout.num_teams, own_listed=own_listed),
         overhead_seconds_by_purpose=_by_purpose(rollout.calls, lambda call: call.seconds),
         overhead_tokens_by_purpose=_by_purpose(rollout.calls, lambda call: call.prompt_tokens + call.completion_tokens),
         num_steps=len(rollout.steps),

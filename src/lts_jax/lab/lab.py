@@ -20,6 +20,7 @@ from lts_jax.lab.grid import Point, grid_rows, seed_keys, stack_points
 from lts_jax.lab.settings import LabSettings, at_point, credit_numbers, network_of, number_names, world_of
 from lts_jax.lab.sharding import over_points
 from lts_jax.lab.training import Numbers, Plan, Result, train_and_evaluate
+from lts_jax.learning.objective_parts import make_objective
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.networks import Network
 from lts_jax.parts import Part, settings_of
@@ -160,7 +161,7 @@ def _plan(settings: LabSettings, credits: tuple[Part, ...], network: Network | N
             raise UserError(f"credit scheme {part.text}: needs {missing}, and environment {name} replays nothing")
         needed |= needs(bound)
     made = network_of(settings, value_head="value_gkt" in needed, network=network)
-    return Plan(settings, environment, made, credits, needed - {"value_gkt"})
+    return Plan(settings, environment, made, credits, needed - {"value_gkt"}, make_objective(settings.objective))
 
 
 def _static(settings: LabSettings) -> LabSettings:
@@ -168,7 +169,8 @@ def _static(settings: LabSettings) -> LabSettings:
     learning = settings.learning
     numbers: dict[str, Any] = {name: getattr(LearningSettings(), name) for name in number_names(learning)}
     # None or a number makes another pytree, hence another program.
-    numbers["loss_temperature"] = None if learning.loss_temperature is None else 1.0
+    for name in ("loss_temperature", "runtime_weight"):
+        numbers[name] = None if getattr(learning, name) is None else 1.0
     world = environment_of(settings.environment).params
     return replace(settings, world=world, learning=replace(learning, **numbers), credit="usage_aware")
 

@@ -11,6 +11,7 @@ from lts_jax.environments.contract import Environment
 from lts_jax.environments.known import environment_of
 from lts_jax.environments.replays import ReplaySettings
 from lts_jax.errors import UserError
+from lts_jax.learning.objective_parts import make_objective
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.networks import NETWORKS, Network, make_network, network_part
 from lts_jax.models.policy_network import PolicyNetwork
@@ -34,6 +35,7 @@ class LabSettings:
     learning: LearningSettings = field(default_factory=lambda: LearningSettings(learning_rate=LEARNING_RATE))
     replays: ReplaySettings = field(default_factory=ReplaySettings)  # for schemes that need them
     credit: str = "usage_aware"  # a scheme and its settings, as `time_discounted_usage(decay_seconds=120)`
+    objective: str = "policy_gradient"  # with that credit; or admission_value, which asks no scheme
     network: str = "pooled"  # a network and its settings, as `set_transformer(width=64)`
     num_iterations: int = 100  # updates
     tasks_per_update: int = 8  # B, fresh tasks of an update
@@ -55,6 +57,7 @@ class LabSettings:
                 raise UserError(f"{name}: expected the {expected} of environment {own.name}, got a {got}")
         network_part(self.network, where="network")
         scheme(self.credit)
+        make_objective(self.objective)
 
 
 def world_of(settings: LabSettings) -> Environment:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.credit.answered import REPLAYED, AnsweredFn, answered_mask
+from lts_jax.credit.check import needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind
 from lts_jax.environments.contract import Acting, Controller, Environment
@@ -16,14 +18,15 @@ from lts_jax.environments.policies import constant, constant_logit, of_network
 from lts_jax.environments.replays import Original, with_replays
 from lts_jax.environments.rollout import draw_group, group, lone_rollouts
 from lts_jax.lab.settings import LabSettings
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.learning.state import TrainState, init_state
+from lts_jax.learning.state import TrainState, init_state, is_solved
 from lts_jax.learning.update import Learner, Metrics, update_once
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.parts import Part
 from lts_jax.trajectory import DecisionContext, Trajectory
 
-_INIT, _TRAIN, _EVALUATE = 0, 1, 2  # purposes folded into a run's key
+_INIT, _TRAIN, _EVALUATE, _REPLAY = 0, 1, 2, 4  # purposes folded into a run's key
 CURVES = (
     "learning/loss",
     "learning/gradient_norm",
@@ -44,6 +47,7 @@ class Plan:
     network: PolicyNetwork
     credits: tuple[Part, ...]  # schemes, of which `Numbers.scheme` says the one
     needs: frozenset[str]  # of `flipped`, `coalitions`, `regrouped`
+    objective: Objective = POLICY_GRADIENT
 
 
 @jax.tree_util.register_dataclass
@@ -75,17 +79,42 @@ def train_and_evaluate(plan: Plan, numbers: Numbers, prng_key: Array) -> Result:
 
 def train(plan: Plan, numbers: Numbers, prng_key: Array) -> tuple[TrainState, dict[str, Array]]:
     """The training loop as a scan: the final state, and the curves of `CURVES` f32[I]."""
-    state = init_state(plan.network, numbers.learning, jax.random.fold_in(prng_key, _INIT))
+    network, objective, learning = plan.network, plan.objective, numbers.learning
+    state = init_state(network, learning, jax.random.fold_in(prng_key, _INIT), objective=objective)
     train_key = jax.random.fold_in(prng_key, _TRAIN)
-    learner = Learner(plan.network, chosen_credit(plan, numbers), numbers.learning)
+    credit, answered = chosen_credit(plan, numbers), chosen_answered(plan, numbers)
+    update = partial(update_once, Learner(network, credit, learning, objective=objective, answered=answered))
+    num_iterations = plan.settings.num_iterations
+    batch = partial(training_batch, plan, numbers)
+    past: Any = ()
+    if isinstance(objective, AdmissionValue) and not is_solved(network, objective):
+        shapes = jax.eval_shape(batch, state.params, train_key)
+        past = jax.tree.map(lambda leaf: jnp.zeros((num_iterations, *leaf.shape), leaf.dtype), shapes)
 
-    def iterate(state: TrainState, iteration: Array) -> tuple[TrainState, Metrics]:
+    def iterate(carry: tuple[TrainState, Any], iteration: Array) -> tuple[tuple[TrainState, Any], Metrics]:
+        state, past = carry
         key = jax.random.fold_in(train_key, iteration)
-        trajectory, context = training_batch(plan, numbers, state.params, key)
-        state, metrics, _ = update_once(learner, state, trajectory, context)
-        return state, {name: metrics[name] for name in CURVES}
+        newest = batch(state.params, key)
+        state, metrics, _ = update(state, *newest)
+        if jax.tree.leaves(past):
+            past = jax.tree.map(lambda all_i, leaf: all_i.at[iteration].set(leaf), past, newest)
+            state = _replayed(update, state, past, iteration, key, num_steps=objective.num_steps)  # type: ignore[union-attr]
+        return (state, past), {name: metrics[name] for name in CURVES if name in metrics}
 
-    return jax.lax.scan(iterate, state, jnp.arange(plan.settings.num_iterations))
+    (state, _), curves = jax.lax.scan(iterate, (state, past), jnp.arange(num_iterations))
+    return state, curves
+
+
+def _replayed(
+    update: Any, state: TrainState, past: Any, iteration: Array, prng_key: Array, *, num_steps: int
+) -> TrainState:
+    """More steps, each on the rollouts of an iteration drawn from those so far (`learning.replayed`)."""
+    place_s = jax.random.randint(jax.random.fold_in(prng_key, _REPLAY), (num_steps,), 0, iteration + 1)
+
+    def step(number: Array, state: TrainState) -> TrainState:
+        return update(state, *jax.tree.map(lambda all_i: all_i[place_s[number]], past))[0]
+
+    return jax.lax.fori_loop(1, num_steps, step, state)
 
 
 def chosen_credit(plan: Plan, numbers: Numbers) -> CreditFn:
@@ -97,10 +126,23 @@ def chosen_credit(plan: Plan, numbers: Numbers) -> CreditFn:
     return bound[0] if len(bound) == 1 else partial(jax.lax.switch, numbers.scheme, bound)
 
 
+def chosen_answered(plan: Plan, numbers: Numbers) -> AnsweredFn | None:
+    """Which decisions the chosen scheme could judge: those of it alone, whatever replays the others needed."""
+    if not plan.needs & REPLAYED:
+        return None
+    masks = [
+        partial(answered_mask, needed=needs(bind(part)), first_weight=numbers.learning.first_weight)
+        for part in plan.credits
+    ]
+    return masks[0] if len(masks) == 1 else partial(jax.lax.switch, numbers.scheme, masks)
+
+
 def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> tuple[Trajectory, DecisionContext]:
     """B fresh tasks with G rollouts each, and the replays that the credit scheme needs."""
     environment, settings = replace(plan.environment, params=numbers.world), plan.settings
-    controller = Controller(of_network(plan.network), params, Acting(numbers.learning.temperature, False))
+    controller = Controller(
+        of_network(plan.network), params, Acting(numbers.learning.temperature, False, plan.objective.min_probability)
+    )
 
     def one(key: Array) -> tuple[Trajectory, DecisionContext]:
         task, key_g = draw_group(environment, key, settings.num_rollouts)

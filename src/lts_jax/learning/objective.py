@@ -33,6 +33,7 @@ class Batch(NamedTuple):
     trajectory: Trajectory
     context: DecisionContext
     credit_bgkt: Array
+    answered_bgkt: Array | None = None  # decisions that the scheme could judge; None: all of them
 
 
 def totals_of(trajectory: Trajectory, *, first_weight: float) -> Totals:
@@ -51,19 +52,20 @@ def admission_loss(
 ) -> tuple[Array, Metrics]:
     """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
 
-    Minus `entropy_weight` times the entropy, an option of ours; plus, for a network with a value head, `value_weight`
-    times the mean squared error of its values against the return to go. `totals` are those of the batch that this one
-    is a part of; by default its own.
+    The sum is over the decisions that the credit scheme could judge: one that it needs a replay of, and that was not
+    replayed, has no credit and pays no price. Minus `entropy_weight` times the entropy, an option of ours; plus, for
+    a network with a value head, `value_weight` times the mean squared error of its values against the return to go.
+    `totals` are those of the batch that this one is a part of; by default its own.
 
     Returns:
         the scalar loss, and its parts as metrics.
     """
-    trajectory, context, credit_bgkt = batch
+    trajectory, context, credit_bgkt, answered_bgkt = batch
     totals = totals or totals_of(trajectory, first_weight=settings.first_weight)
     _, counted_bgkt = _counting_masks(trajectory, settings.first_weight)
     reduced = partial(
         losses.over_rollouts,
-        counted_gkt=counted_bgkt,
+        counted_gkt=counted_bgkt if answered_bgkt is None else counted_bgkt & answered_bgkt,
         num_rollouts=totals.num_rollouts,
         step_reduction=settings.step_reduction,
     )

@@ -9,6 +9,8 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
+from lts_jax.learning.ridge import init_ridge
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
 
@@ -19,7 +21,7 @@ class TrainState:
     """A pytree; an update returns a new one."""
 
     params: Params
-    opt_state: Any  # of the parameters as one vector, unless the optimiser is a user's
+    opt_state: Any  # of the parameters as one vector, unless the optimiser is a user's; `RidgeState` where solved
     num_updates: Array  # i32[], optimiser steps taken
     num_skipped: Array  # i32[], updates left out because a gradient was not finite
     prng_key: Array  # typed key the run began with; all other randomness is derived from coordinates
@@ -38,19 +40,30 @@ def init_state(
     settings: LearningSettings,
     prng_key: Array,
     own: optax.GradientTransformation | None = None,
+    objective: Objective = POLICY_GRADIENT,
 ) -> TrainState:
     """A fresh state. Consumes `prng_key` (typed, `jax.random.key`) for the parameters.
 
-    `own` is an optimiser in place of the one that `settings` describe; it sees the parameters as they are.
+    `own` is an optimiser in place of the one that `settings` describe; it sees the parameters as they are. Where
+    `is_solved`, there is none, and the sums of the regression take its place.
     """
     params = network.init(prng_key)
+    if is_solved(network, objective):
+        opt_state: Any = init_ridge(params)
+    else:
+        opt_state = own.init(params) if own is not None else optimizer(settings).init(ravel_pytree(params)[0])
     return TrainState(
         params=params,
-        opt_state=own.init(params) if own is not None else optimizer(settings).init(ravel_pytree(params)[0]),
+        opt_state=opt_state,
         num_updates=jnp.zeros((), jnp.int32),
         num_skipped=jnp.zeros((), jnp.int32),
         prng_key=prng_key,
     )
+
+
+def is_solved(network: PolicyNetwork, objective: Objective) -> bool:
+    """Whether the objective is a regression on fixed features, which `learning.ridge` solves."""
+    return isinstance(objective, AdmissionValue) and network.packed_features is not None
 
 
 def _learning_rate(settings: LearningSettings) -> optax.ScalarOrSchedule:

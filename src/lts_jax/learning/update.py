@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import chex
 import jax
@@ -12,13 +13,18 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lts_jax.credit.answered import AnsweredFn
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
+from lts_jax.learning.admission_value import value_loss
+from lts_jax.learning.costs import over_tasks
 from lts_jax.learning.objective import Batch, Metrics, admission_loss, credit_metrics, totals_of
+from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
+from lts_jax.learning.ridge import fit_once
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.learning.state import TrainState, optimizer
+from lts_jax.learning.state import TrainState, is_solved, optimizer
 from lts_jax.models.policy_network import Params, PolicyNetwork
-from lts_jax.trajectory import DecisionContext, Trajectory
+from lts_jax.trajectory import ADMIT, REJECT, DecisionContext, Trajectory
 
 Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics, Array]]
 """(state, trajectory [B, G, ...], context [B, G, ...]) -> (new state, metrics, credit f32[B, G, K, T])."""
@@ -32,6 +38,8 @@ class Learner:
     credit: CreditFn
     settings: LearningSettings
     optimizer: optax.GradientTransformation | None = None  # in place of the one that `settings` describe
+    answered: AnsweredFn | None = None  # decisions that the scheme could judge; None: all of them
+    objective: Objective = POLICY_GRADIENT  # `credit` is not asked by `AdmissionValue`
 
 
 def make_update(
@@ -40,14 +48,17 @@ def make_update(
     settings: LearningSettings,
     mesh: Mesh | None = None,
     optimizer: optax.GradientTransformation | None = None,
+    answered: AnsweredFn | None = None,
+    objective: Objective = POLICY_GRADIENT,
 ) -> Update:
     """The compiled update.
 
     Groups of one batch are padded to one shape; another shape compiles anew. The metrics' names and meanings stand in
     `learning.objective` and `learning.metrics`. A frozen base is an argument of the compiled function, never a constant
     in it. With a mesh, tasks are divided over its axis "data"; the base lies as it was placed (`models.qwen3_mesh`).
+    `answered` says which decisions the scheme could judge (`credit.answered.answered_by`).
     """
-    update = partial(update_once, Learner(network, credit, settings, optimizer))
+    update = partial(update_once, Learner(network, credit, settings, optimizer, answered, objective))
     if mesh is None:
         compiled = jax.jit(update)
     else:
@@ -75,34 +86,81 @@ def update_once(
     `num_skipped` rises instead of `num_updates`.
     """
     network, settings = learner.network, learner.settings
+    if is_solved(network, learner.objective):
+        return _solve_once(learner, state, trajectory, context)
+    if isinstance(learner.objective, AdmissionValue):
+        return _value_step(learner, state, trajectory, context, frozen_arrays)
+    trajectory = over_tasks(trajectory, settings.cost_weights(learner.objective.runtime_weight))
     if network.packed_values is not None:
         trajectory = replace(
             trajectory, value_gkt=network.packed_values(network.join(state.params, frozen_arrays), context)
         )
     credit_bgkt = jax.vmap(learner.credit)(trajectory)
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
-    (loss, metrics), gradient = _loss_and_gradient(
-        network, settings, state.params, Batch(trajectory, context, credit_bgkt), frozen_arrays
+    batch = Batch(trajectory, context, credit_bgkt, None if learner.answered is None else learner.answered(trajectory))
+    (loss, metrics), gradient = _loss_and_gradient(network, settings, state.params, batch, frozen_arrays)
+    state, told = _stepped(learner, state, loss, gradient)
+    metrics |= told | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
+    return state, metrics, credit_bgkt
+
+
+def _value_step(
+    learner: Learner, state: TrainState, trajectory: Trajectory, context: DecisionContext, frozen_arrays: Params
+) -> tuple[TrainState, Metrics, Array]:
+    """One optimiser step on the regression of `admission_value`; the credit is the value before it."""
+    network, settings, objective = learner.network, learner.settings, learner.objective
+    assert isinstance(objective, AdmissionValue)
+    slope = jax.value_and_grad(partial(value_loss, network, objective, settings), has_aux=True)
+    (loss, metrics), gradient = slope(state.params, (trajectory, context), frozen_arrays)
+    logits = network.packed_logits(network.join(state.params, frozen_arrays), context)
+    value_bgkt = objective.value_scale * (logits[..., ADMIT] - logits[..., REJECT]) + objective.threshold
+    value_bgkt = jnp.where(trajectory.decision_mask_gkt, value_bgkt, 0.0)
+    state, told = _stepped(learner, state, loss, gradient)
+    told |= credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight)
+    return state, metrics | told, value_bgkt
+
+
+def _solve_once(
+    learner: Learner, state: TrainState, trajectory: Trajectory, context: DecisionContext
+) -> tuple[TrainState, Metrics, Array]:
+    """Take in a batch and solve the regression anew; a result that is not finite leaves everything as it was."""
+    objective = learner.objective
+    assert isinstance(objective, AdmissionValue)
+    params, sums, metrics, value_bgkt = fit_once(
+        learner.network, objective, learner.settings, state.opt_state, (trajectory, context)
     )
+    is_finite = _all_finite((params, sums))
+    new = _kept(state, params, sums, is_finite)
+    metrics |= {"learning/gradient_norm": jnp.zeros(()), **_counts(new)}
+    told = credit_metrics(trajectory, value_bgkt, first_weight=learner.settings.first_weight)
+    return new, metrics | told, value_bgkt
+
+
+def _stepped(learner: Learner, state: TrainState, loss: Array, gradient: Params) -> tuple[TrainState, Metrics]:
+    """The state after an optimiser step, unless something is not finite."""
     gradient_x, old_x, restored = _as_vectors(learner.optimizer, gradient, state.params)
-    transformation = learner.optimizer or optimizer(settings)
+    transformation = learner.optimizer or optimizer(learner.settings)
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
     new_x = optax.apply_updates(old_x, change_x)
     # An overflow can also arise inside the optimiser, so its state is looked at too.
     is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
-    new = TrainState(
-        params=restored(jax.tree.map(partial(jnp.where, is_finite), new_x, old_x)),
-        opt_state=jax.tree.map(partial(jnp.where, is_finite), opt_state, state.opt_state),
+    new = _kept(state, restored(jax.tree.map(partial(jnp.where, is_finite), new_x, old_x)), opt_state, is_finite)
+    return new, {"learning/gradient_norm": optax.tree.norm(gradient_x), **_counts(new)}
+
+
+def _kept(state: TrainState, params: Params, opt_state: Any, is_finite: Array) -> TrainState:
+    chosen = partial(jax.tree.map, partial(jnp.where, is_finite))
+    return TrainState(
+        params=chosen(params, state.params),
+        opt_state=chosen(opt_state, state.opt_state),
         num_updates=state.num_updates + is_finite,
         num_skipped=state.num_skipped + ~is_finite,
         prng_key=state.prng_key,
     )
-    metrics |= {
-        "learning/gradient_norm": optax.tree.norm(gradient_x),
-        "learning/num_updates": new.num_updates,
-        "learning/num_skipped": new.num_skipped,
-    }
-    return new, metrics | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight), credit_bgkt
+
+
+def _counts(state: TrainState) -> Metrics:
+    return {"learning/num_updates": state.num_updates, "learning/num_skipped": state.num_skipped}
 
 
 def _as_vectors(

@@ -53,6 +53,11 @@ class Budget:
         self.tokens = 0
         self.usd = 0.0
         self.seconds = 0.0
+        self._limits = [
+            (unit, limit)
+            for unit in ("tokens", "usd", "seconds")
+            if (limit := getattr(settings, f"max_{unit}")) is not None
+        ]
         self._prepaid: dict[tuple[int, int], list[float]] = {}  # seconds of calls by prompt and completion tokens
 
     @property
@@ -62,9 +67,8 @@ class Budget:
 
     def check(self) -> None:
         """Raise `BudgetExhausted`, naming the limit, once anything is used up."""
-        for unit in ("tokens", "usd", "seconds"):
-            limit = getattr(self.settings, f"max_{unit}")
-            if limit is not None and getattr(self, unit) >= limit:
+        for unit, limit in self._limits:
+            if getattr(self, unit) >= limit:
                 raise BudgetExhausted(f"{getattr(self, unit):g} of {limit:g} {unit} are used")
 
     def spend(self, prompt_tokens: int, completion_tokens: int, usd: float, seconds: float) -> None:

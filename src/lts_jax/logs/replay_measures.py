@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from lts_jax.memory.usage import cross_share, cross_share_chance, mean_reach, read_rate
+from lts_jax.memory.usage import cross_share, mean_reach, read_rate
 from lts_jax.records import Coordinates, Rollout
 
 
@@ -14,7 +14,8 @@ def replay_measures(
     `baseline_seconds` and `seconds`: mean runtime, start to the last team's answer. `saved_seconds`: mean of the
     paired differences. `reduction_percent`: 100 * (a - b) / a of the means, a the baseline's, never the symmetric
     difference. The same for all teams' seconds together (`team_*`), what is paid for rather than waited for.
-    `admission_fraction`, `read_rate`, `cross_share` (with its chance level) and `reach` pool all rollouts.
+    `admission_fraction`, `read_rate`, `cross_share` and `reach` pool all rollouts. By chance `cross_share` is 1; with
+    `own_listed` nobody can say, as a replay lists nothing.
     `wrong_value_fraction`: pulls whose value is not what the reader's own call once returned. `pulls` and
     `extra_prompt_tokens`: mean per rollout.
 
@@ -49,7 +50,7 @@ def replay_measures(
             sum(read_rate(r.entries, r.pulls) * len(r.entries) for r in rollouts if r.entries), entries
         ),
         "cross_share": cross_share(pulls),
-        "cross_share_chance": cross_share_chance(rollouts[0].num_teams, own_listed=own_listed),
+        "cross_share_chance": float("nan") if own_listed or rollouts[0].num_teams == 1 else 1.0,
         "reach": _ratio(sum(mean_reach(r.entries, r.pulls) * len(r.entries) for r in rollouts if r.entries), entries),
         "reach_limit": float(rollouts[0].num_teams - 1),
         "pulls": len(pulls) / count,

@@ -8,8 +8,9 @@ The schema says nothing about meaning: a false or a cunning sentence in plain wo
 import json
 import re
 import unicodedata
+from functools import lru_cache
 
-from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.guards import GuardSettings, KeyRule
 from lts_jax.memory.text import one_line
 from lts_jax.records import MemoryEntry, Origin, Trust
 
@@ -91,13 +92,18 @@ def repaired_key(key: str, max_characters: int) -> str:
 
 def admissible_key(summary: str, guards: GuardSettings) -> str | None:
     """The key that a summary becomes under the guards; None where it is refused."""
+    return _admissible(summary, guards.keys, guards.max_key_characters)
+
+
+@lru_cache(maxsize=8192)  # a summary is asked about when it is written and again when it is stored
+def _admissible(summary: str, rule: KeyRule, max_characters: int) -> str | None:
     key = one_line(summary)
-    if guards.keys == "off" or not key:
+    if rule == "off" or not key:
         return key
     whole = key == summary.strip() or not _ROLE.search(folded_text(summary.strip()))  # one that opened a line
-    if whole and not key_problems(key, guards.max_key_characters):
+    if whole and not key_problems(key, max_characters):
         return key
-    return (repaired_key(summary, guards.max_key_characters) or None) if guards.keys == "repair" else None
+    return (repaired_key(summary, max_characters) or None) if rule == "repair" else None
 
 
 def template_key(team: int, step: int, origin: Origin) -> str:

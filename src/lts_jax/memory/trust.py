@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,8 +61,13 @@ def labels_of_call(tool: str, arguments: Mapping[str, Any], text: str = "", sour
     asked = str(arguments.get("url") or tool)
     found = [asked] if source in ("", asked) else [source, asked]
     if tool == "web_search":
-        found += [angled or bare for angled, bare in _LISTED_ADDRESS.findall(text)[:_MAX_LISTED]]
+        found += _listed_addresses(text)
     return tuple(dict.fromkeys(label(Origin.WEB, address) for address in found))
+
+
+@lru_cache(maxsize=1024)  # teams and rollouts search for the same
+def _listed_addresses(text: str) -> tuple[str, ...]:
+    return tuple(angled or bare for angled, bare in _LISTED_ADDRESS.findall(text)[:_MAX_LISTED])
 
 
 def labels_of_step(step: Step) -> tuple[str, ...]:
@@ -86,8 +92,13 @@ def provenance(labels: Sequence[str], seen: Sequence[str] = ()) -> Provenance:
 
 def trust_of(origin: Origin, seen: Iterable[str] = (), parents: Iterable[Trust] = ()) -> Trust:
     """The lowest label over the own origin, the origins that the team had read, and the parents' labels."""
-    origins = {origin, *(Origin(each.partition(":")[0]) for each in seen)}
+    origins = {origin, *map(_origin_of, seen)}
     return min([*(TRUST_OF_ORIGIN[each] for each in origins), *parents], key=TRUST_ORDER.index)
+
+
+@lru_cache(maxsize=8192)
+def _origin_of(label: str) -> Origin:
+    return Origin(label.partition(":")[0])
 
 
 def is_named(origin: str, name: str) -> bool:

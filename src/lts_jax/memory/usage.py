@@ -6,7 +6,7 @@ Whether a team's pull of its own entry counts as use is an open choice of the me
 import math
 from collections.abc import Iterable, Sequence
 
-from lts_jax.records import MemoryEntry, Pull
+from lts_jax.records import MemoryEntry, Pull, Step
 
 
 def used_by_any(pulls: Iterable[Pull]) -> frozenset[int]:
@@ -28,6 +28,28 @@ def readers_of_entries(pulls: Iterable[Pull], *, include_writer: bool = False) -
     return {entry: frozenset(teams) for entry, teams in readers.items()}
 
 
+def spared_readers(
+    steps: Iterable[Step], entries: Iterable[MemoryEntry], pulls: Iterable[Pull]
+) -> dict[int, frozenset[int]]:
+    """For each entry the other teams that it spared its step: they pulled it, and never took such a step themselves.
+
+    Such a step has the same agent and the same action, or the same instruction where there is no action. Not before the
+    pull either: then nothing was left to spare. Of several such entries that a team pulled, the earliest admitted
+    spared it. A team that comes to the same thing by another action counts as spared. Entries that spared nobody are
+    absent.
+    """
+    kind_of = {(step.team, step.step): (step.agent, step.action or step.instruction) for step in steps}
+    taken = {(team, kind) for (team, _), kind in kind_of.items()}
+    made_by = {entry.entry: kind_of.get((entry.team, entry.step)) for entry in entries}
+    readers: dict[int, set[int]] = {}
+    for pull in sorted(pulls, key=lambda one: one.entry):
+        kind = made_by.get(pull.entry)
+        if kind is not None and pull.reader != pull.writer and (pull.reader, kind) not in taken:
+            taken.add((pull.reader, kind))
+            readers.setdefault(pull.entry, set()).add(pull.reader)
+    return {entry: frozenset(teams) for entry, teams in readers.items()}
+
+
 def first_pull_seconds(pulls: Iterable[Pull], *, include_writer: bool = True) -> dict[int, float]:
     """For each pulled entry the time of its first pull, in seconds on the rollout's clock."""
     first: dict[int, float] = {}
@@ -45,15 +67,6 @@ def read_rate(entries: Sequence[MemoryEntry], pulls: Iterable[Pull]) -> float:
 def cross_share(pulls: Sequence[Pull]) -> float:
     """Cross share: pulls whose reader is not the writer, over pulls. NaN without pulls."""
     return sum(pull.reader != pull.writer for pull in pulls) / len(pulls) if pulls else math.nan
-
-
-def cross_share_chance(num_teams: int, *, own_listed: bool) -> float:
-    """The cross share of pulls taken blindly: (K-1)/K when own keys are listed, else 1. NaN for K = 1 without own."""
-    if num_teams < 1:
-        raise ValueError(f"num_teams: expected at least 1, got {num_teams}")
-    if own_listed:
-        return (num_teams - 1) / num_teams
-    return 1.0 if num_teams > 1 else math.nan
 
 
 def mean_reach(entries: Sequence[MemoryEntry], pulls: Iterable[Pull]) -> float:

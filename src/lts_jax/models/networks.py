@@ -8,6 +8,7 @@ from flax import nnx
 
 from lts_jax.errors import UserError, describe, show
 from lts_jax.models.check import check_network
+from lts_jax.models.linear import LinearSettings, linear
 from lts_jax.models.module_network import module_network
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
@@ -34,6 +35,7 @@ def small_transformer(
     key_window: int = 96,
     matmul_precision: Literal["default", "highest"] = "highest",
     value_head: bool = False,
+    inputs: Literal["cosines", "paper"] = "cosines",
 ) -> PolicyNetwork:
     """A small transformer over the tokens of a decision: the paper's inputs (LTS, arXiv 2602.05965) on two layers.
 
@@ -48,6 +50,7 @@ def small_transformer(
         key_window: a decision sees the newest this many keys.
         matmul_precision: "default" is faster and less exact on accelerators.
         value_head: also estimate the return, for schemes that need values.
+        inputs: "paper" leaves out how near the step comes to the keys.
     """
     return set_transformer(
         SetTransformerSettings(
@@ -61,6 +64,7 @@ def small_transformer(
             key_window=key_window,
             matmul_precision=matmul_precision,
             value_head=value_head,
+            inputs=inputs,
         )
     )
 
@@ -72,6 +76,7 @@ def small_pooled(
     key_window: int = 96,
     sees_keys: bool = True,
     value_head: bool = False,
+    inputs: Literal["cosines", "paper"] = "cosines",
 ) -> PolicyNetwork:
     """A few similarities and the step through one hidden layer: for sweeps by the thousand.
 
@@ -81,6 +86,7 @@ def small_pooled(
         key_window: a decision sees the newest this many keys.
         sees_keys: else the step is judged alone.
         value_head: also estimate the return, for schemes that need values.
+        inputs: "paper" leaves out how near the step comes to the keys.
     """
     return pooled(
         PooledSettings(
@@ -89,13 +95,33 @@ def small_pooled(
             key_window=key_window,
             sees_keys=sees_keys,
             value_head=value_head,
+            inputs=inputs,
         )
     )
+
+
+def weighted_sum(
+    embedding_width: int = 256,
+    *,
+    texts: Literal["none", "summary", "all"] = "summary",
+    key_window: int = 96,
+    inputs: Literal["cosines", "paper"] = "cosines",
+) -> PolicyNetwork:
+    """Log-odds linear in a few named numbers and the summary's embedding; `admission_value` fits it in closed form.
+
+    Args:
+        embedding_width: D, of the text encoder.
+        texts: of the step, whose embeddings are features themselves.
+        key_window: a decision sees the newest this many keys.
+        inputs: "paper" leaves out how near the step comes to the keys.
+    """
+    return linear(LinearSettings(embedding_width=embedding_width, texts=texts, key_window=key_window, inputs=inputs))
 
 
 NETWORKS: dict[str, Callable[..., PolicyNetwork]] = {
     "set_transformer": small_transformer,
     "pooled": small_pooled,
+    "linear": weighted_sum,
     "qwen3": qwen3,  # the paper's; its settings are those of `--qwen3.*`
 }
 """Networks by the name that the command line uses."""

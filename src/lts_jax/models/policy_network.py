@@ -82,6 +82,8 @@ class PolicyNetwork:
             decision; None for a network without a value head.
         frozen: the base weights that are not trained; None for a network that is trained whole.
         cache: decisions from what was computed before; None for a network that computes each anew.
+        packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
+            {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight; else None.
     """
 
     init: Callable[[Array], Params]
@@ -92,6 +94,7 @@ class PolicyNetwork:
     packed_values: Callable[[Params, DecisionContext], Array] | None = None
     frozen: Frozen | None = None
     cache: DecisionCache | None = None
+    packed_features: Callable[[DecisionContext], Array] | None = None
 
     @property
     def frozen_arrays(self) -> Params:

@@ -1,21 +1,25 @@
 """The smallest controller: a few similarities and the step, through one hidden layer; for sweeps by the thousand.
 
-Features: query times instruction, summary and output (3); the largest and the mean similarity of the summary to the
-visible keys (2); log(1 + number of keys) (1); the step triplet (3 D). Keys have no order here either.
+Features: query times instruction, summary and output (3); the largest similarity of each of them to the visible keys
+(3), 0 without keys, and the mean one of the summary (1); log(1 + number of keys) (1); the step triplet (3 D).
+Similarity is the scalar product: embeddings have unit length. Keys have no order here either. `inputs="paper"` leaves
+out the three largest, `sees_keys=False` the mean as well.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
+from lts_jax.models.key_cosines import check_inputs, visible_keys
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
-NUM_POOLED = 6  # features beside the step triplet
+NUM_POOLED = 8  # features beside the step triplet
 WRITTEN_OUT = 32  # widest embedding whose similarities are written out as sums
 
 
@@ -28,6 +32,7 @@ class PooledSettings:
     num_actions: int = 2
     key_window: int = 96  # a decision sees the newest this many keys
     sees_keys: bool = True  # else similarities to keys are left out: the controller judges the step alone
+    inputs: Literal["cosines", "paper"] = "cosines"  # "paper" leaves out the largest similarities to the keys
     value_head: bool = False  # a second output: the expected return before the decision
 
     def __post_init__(self) -> None:
@@ -35,6 +40,7 @@ class PooledSettings:
         for name, low in (("embedding_width", 1), ("hidden_width", 1), ("key_window", 1), ("num_actions", 2)):
             if getattr(self, name) < low:
                 raise UserError(f"pooled: {name}: expected at least {low}, got {getattr(self, name)}")
+        check_inputs("pooled", self.inputs)
 
 
 def init(settings: PooledSettings, prng_key: Array) -> Params:
@@ -55,7 +61,7 @@ def decision_logits(
 ) -> Array:
     """f32[..., A] from query f32[..., D], padded keys f32[..., N, D], num_keys i32[...], step f32[..., 3, D]."""
     to_query = jnp.einsum("...d,...sd->...s", query, step)
-    similarity = jnp.einsum("...nd,...d->...n", key, step[..., 1, :]) if settings.sees_keys else None
+    similarity = jnp.einsum("...nd,...sd->...sn", key, _compared(settings, step)) if settings.sees_keys else None
     pooled_f = _pool(settings, to_query, similarity, num_keys)
     return _hidden(settings, params, pooled_f, step) @ params["logits"] + params["logits_bias"]
 
@@ -70,8 +76,8 @@ def packed_hidden(settings: PooledSettings, params: Params, context: DecisionCon
     num_keys_rx = context.num_keys_gkt.reshape(-1, per_row)
     query_rd = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width)).reshape(-1, width)
     to_query_rxs = jnp.einsum("rd,rxsd->rxs", query_rd, step_rxsd)
-    similarity_rxn = _similarity(key_rnd, step_rxsd[:, :, 1]) if settings.sees_keys else None
-    pooled_rxf = _pool(settings, to_query_rxs, similarity_rxn, num_keys_rx)
+    similarity_rxsn = _similarity(key_rnd, _compared(settings, step_rxsd)) if settings.sees_keys else None
+    pooled_rxf = _pool(settings, to_query_rxs, similarity_rxsn, num_keys_rx)
     return _hidden(settings, params, pooled_rxf, step_rxsd).reshape(*decisions, settings.hidden_width)
 
 
@@ -93,32 +99,41 @@ def pooled(settings: PooledSettings) -> PolicyNetwork:
         decision_logits=partial(decision_logits, settings),
         packed_logits=partial(packed_logits, settings),
         key_window=settings.key_window,
-        name=f"pooled_{settings.hidden_width}",
+        name=f"pooled_{settings.hidden_width}" + ("_paper" if settings.inputs == "paper" else ""),
         packed_values=partial(packed_values, settings) if settings.value_head else None,
     )
 
 
-def _similarity(key_rnd: Array, summary_rxd: Array) -> Array:
-    """f32[R, X, N] of each summary to each key of its rollout."""
+def _compared(settings: PooledSettings, step: Array) -> Array:
+    """The texts of a step that are compared with keys, f32[..., S, D]: all three, or the summary alone."""
+    return step if settings.inputs == "cosines" else step[..., 1:2, :]
+
+
+def _similarity(key_rnd: Array, step_rxsd: Array) -> Array:
+    """f32[R, X, S, N] of each text to each key of its rollout."""
     width = key_rnd.shape[-1]
     if width > WRITTEN_OUT:
-        return jnp.einsum("rnd,rxd->rxn", key_rnd, summary_rxd)
+        return jnp.einsum("rnd,rxsd->rxsn", key_rnd, step_rxsd)
     # Hundreds of tiny products: one loop is faster than a library call for each.
-    terms = [summary_rxd[:, :, None, at] * key_rnd[:, None, :, at] for at in range(width)]
+    terms = [step_rxsd[..., None, at] * key_rnd[:, None, None, :, at] for at in range(width)]
     return sum(terms[1:], start=terms[0])
 
 
 def _pool(settings: PooledSettings, to_query: Array, similarity: Array | None, num_keys: Array) -> Array:
-    """f32[..., NUM_POOLED] from similarities to the query [..., 3] and to all keys [..., N], which may be left out."""
-    size = jnp.log1p(num_keys.astype(jnp.float32))
+    """f32[..., NUM_POOLED] from similarities to the query [..., 3] to all keys [..., S, N] or None."""
+    size = jnp.log1p(num_keys.astype(jnp.float32))[..., None]
     if similarity is None:
-        return jnp.concatenate([to_query, jnp.stack([jnp.zeros_like(size)] * 2 + [size], axis=-1)], axis=-1)
-    position = jnp.arange(similarity.shape[-1])
-    count = num_keys[..., None]
-    visible = (position < count) & (position >= count - settings.key_window)
-    largest = jnp.max(jnp.where(visible, similarity, -1.0), axis=-1)  # -1 where there is no key
-    mean = jnp.sum(jnp.where(visible, similarity, 0.0), axis=-1) / jnp.maximum(jnp.sum(visible, axis=-1), 1)
-    return jnp.concatenate([to_query, jnp.stack([largest, mean, size], axis=-1)], axis=-1)
+        return jnp.concatenate([to_query, *[jnp.zeros_like(size)] * 4, size], axis=-1)
+    visible = visible_keys(num_keys, similarity.shape[-1], settings.key_window)
+    of_summary = similarity[..., similarity.shape[-2] // 2, :]  # the middle one of three, or the only one
+    mean = jnp.sum(jnp.where(visible, of_summary, 0.0), axis=-1) / jnp.maximum(jnp.sum(visible, axis=-1), 1)
+    if settings.inputs == "paper":
+        largest = jnp.zeros_like(to_query)
+    else:
+        seen = visible[..., None, :]
+        largest = jnp.max(jnp.where(seen, similarity, -jnp.inf), axis=-1)
+        largest = jnp.where(jnp.any(seen, axis=-1), largest, 0.0)
+    return jnp.concatenate([to_query, largest, mean[..., None], size], axis=-1)
 
 
 def _hidden(settings: PooledSettings, params: Params, pooled_f: Array, step: Array) -> Array:

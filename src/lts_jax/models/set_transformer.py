@@ -7,6 +7,8 @@ The paper's body is Qwen3-0.6B with LoRA; this one is two small layers.
 Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the
 query, the keys committed before the decision and each other. There are no positions, so logits do not depend on the
 order of keys; and no context token depends on a decision, so all decisions of a rollout share one pass over its keys.
+Beyond the paper's inputs, each step token carries the largest cosines of the step's texts to the visible keys
+(`models.key_cosines`), through one more linear map; `inputs="paper"` leaves them out.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from flax import nnx
 from jax import Array
 
 from lts_jax.errors import UserError
+from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, largest_cosines, visible_keys
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
@@ -40,6 +43,7 @@ class SetTransformerSettings:
     key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
     matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
     value_head: bool = False  # also estimate the return, from the state that the logits are read from; LTS has none
+    inputs: Literal["cosines", "paper"] = "cosines"  # "paper" leaves out the largest cosines of the step to the keys
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -56,6 +60,7 @@ class SetTransformerSettings:
             raise UserError(
                 f'set_transformer: matmul_precision: expected "default" or "highest", got {self.matmul_precision!r}'
             )
+        check_inputs("set_transformer", self.inputs)
 
 
 def init(settings: SetTransformerSettings, prng_key: Array) -> Params:
@@ -143,7 +148,9 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         decision_logits=partial(decision_logits, settings),
         packed_logits=partial(packed_logits, settings),
         key_window=settings.key_window,
-        name=f"set_transformer_{settings.num_layers}x{settings.width}" + ("_value" if settings.value_head else ""),
+        name=f"set_transformer_{settings.num_layers}x{settings.width}"
+        + ("_value" if settings.value_head else "")
+        + ("_paper" if settings.inputs == "paper" else ""),
         packed_values=partial(packed_values, settings) if settings.value_head else None,
     )
 
@@ -231,8 +238,13 @@ class _SetTransformer(nnx.Module):
         self.layers = nnx.List([_Layer(settings, rngs) for _ in range(settings.num_layers)])
         self.final_norm = nnx.LayerNorm(settings.width, rngs=rngs)
         self.head = nnx.Linear(settings.width, settings.num_actions, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        if settings.inputs == "cosines":
+            self.project_cosines = nnx.Linear(
+                NUM_COSINES, settings.width, use_bias=False, precision=_precision(settings), rngs=rngs
+            )
         if settings.value_head:  # last, so that it takes no random number from another parameter
             self.value_head = nnx.Linear(settings.width, 1, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.has_cosines = settings.inputs == "cosines"
         # Embeddings have unit length; this gives their components unit variance, so projections start at scale one.
         self.input_scale = settings.embedding_width**0.5
 
@@ -244,6 +256,9 @@ class _SetTransformer(nnx.Module):
         step = self.project_step(step_rcjd.reshape(-1, embedding_width) * self.input_scale)
         width = query.shape[-1]
         step_rcjw = step.reshape(num_rows, num_decisions, STEP_TOKENS, width) + kind[2:]
+        if self.has_cosines:
+            cosine_rc3 = largest_cosines(key_rnd, visible_rcs[:, :, 1:], step_rcjd)
+            step_rcjw = step_rcjw + self.project_cosines(cosine_rc3)[:, :, None]
         context_rsw = jnp.concatenate([query[:, None], key.reshape(num_rows, num_entries, width)], axis=1)
         for index, layer in enumerate(self.layers):
             is_last = index == len(self.layers) - 1
@@ -253,9 +268,7 @@ class _SetTransformer(nnx.Module):
 
 def _visible(num_keys_rc: Array, num_entries: int, key_window: int) -> Array:
     """bool[R, C, 1 + N]: the query, and the newest `key_window` of the first `num_keys` keys."""
-    position = jnp.arange(num_entries)
-    count = num_keys_rc[:, :, None]
-    key_visible = (position < count) & (position >= count - key_window)
+    key_visible = visible_keys(num_keys_rc, num_entries, key_window)
     return jnp.concatenate([jnp.ones_like(key_visible[:, :, :1]), key_visible], axis=-1)
 
 

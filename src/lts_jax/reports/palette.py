@@ -9,7 +9,8 @@ from zlib import crc32
 INK, SOFT, FAINT, ACCENT = "#1d2329", "#66707a", "#e3e6e9", "#0072b2"
 
 FIXED = {
-    "lts": ACCENT,
+    "admission_value": ACCENT,
+    "lts": "#b2182b",
     "learned": ACCENT,  # as rollouts call it
     "m1_parallel": INK,
     "none": INK,  # as rollouts call it
@@ -24,7 +25,7 @@ FIXED = {
     "similarity_matched": "#b3a5d6",
 }
 OTHERS = (
-    "#b2182b", "#1b7837", "#c51b7d", "#35978f", "#b35806", "#6a51a3",
+    "#4d4d4d", "#1b7837", "#c51b7d", "#35978f", "#b35806", "#6a51a3",
     "#7fbc41", "#f768a1", "#2b5c8a", "#c9a400", "#8c96c6", "#41b6c4",
 )  # fmt: skip
 

@@ -34,7 +34,7 @@ class ReportSettings:
     """
 
     reference: str = "m1_parallel"
-    highlight: str | None = None  # by default the first policy named "lts..." or "learned...", else the last one
+    highlight: str | None = None  # by default one named as in `LEARNED`, the first of these, else the last one
     own_listed: bool = False
     pulled_listed: bool = False
     new_families: Collection[str] = ()  # task families kept out of training, shown apart
@@ -73,6 +73,7 @@ class Report:
     glossary: Mapping[str, str] = field(default_factory=dict)  # a line on each policy that one is known of
 
 
+LEARNED = ("admission_value", "lts", "learned")  # how names of trained controllers begin; what a report is about
 ON_PAGE_ONLY = ("example", "example_policy", "glossary")  # left out of the JSON
 
 
@@ -185,7 +186,8 @@ def _verdict(interval: Interval) -> str:
 
 
 def _default_highlight(policies: Sequence[str], reference: str) -> str:
-    learned = [name for name in policies if name.lower().startswith(("lts", "learned"))]
+    learned = [name for name in policies if name.lower().startswith(LEARNED)]
+    learned.sort(key=lambda name: LEARNED.index(next(start for start in LEARNED if name.lower().startswith(start))))
     others = [name for name in policies if name != reference]
     return (learned or others[-1:] or [reference])[0]
 
@@ -216,9 +218,8 @@ def _notes(report: Report, settings: ReportSettings) -> tuple[str, ...]:
 
 def _chance_notes(report: Report, settings: ReportSettings) -> list[str]:
     admitted = "Admitted by chance: 0.50, a coin decides."
-    cross = (
-        f"Cross share by chance: {'(K-1)/K, own keys are listed' if settings.own_listed else '1, own keys are hidden'}."
-    )
+    listed = "the part of shown keys that other teams wrote, as own keys are listed"
+    cross = f"Cross share by chance: {listed if settings.own_listed else '1, own keys are hidden'}."
     again = f"Pulled keys are {'listed again' if settings.pulled_listed else 'not listed again while held'}."
     notes = [f"{admitted} {cross} {again}"]
     if math.isfinite(report.pull_rate.rate):

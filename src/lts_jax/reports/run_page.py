@@ -102,6 +102,8 @@ def _comparison(report: Report) -> str:
         ("runtime<br>seconds", "group"),
         ("time saved<br>percent", ""),
         ("answered", "group"),
+        ("precision", ""),
+        ("exact<br>match", ""),
         ("steps<br>per team", ""),
         ("tokens", ""),
         ("US dollars", ""),
@@ -124,6 +126,8 @@ def _comparison_cells(row: ComparisonRow, report: Report) -> list[str]:
         stack(row.runtime_seconds, ",.0f"),
         "–" if is_reference else stack(row.runtime_reduction_percent, "+.1f"),
         number(row.answered, ".2f", "–"),
+        number(row.precision, ".3f", "–"),
+        number(row.exact_match, ".3f", "–"),
         number(row.steps_per_team, ".1f", "–"),
         short_count(row.tokens),
         number(row.usd or math.nan, ".3f", "–"),
@@ -192,7 +196,7 @@ def _sharing(report: Report) -> str:
     intro = (
         "Dots are measured; dashed ticks are the chance level. Admission: a coin. Read rate and reach: a reader who "
         f"pulls each key that it is shown as often as keys of {quote(source)} were pulled. Cross share: a reader who "
-        "does not care who wrote."
+        "pulls of all that is shown, whoever wrote it."
     )
     return section("What was shared, and who read it", grid(panels, pair=True) if panels else "", *blocks, intro=intro)
 

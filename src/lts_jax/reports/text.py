@@ -22,11 +22,13 @@ def report_text(report: Report) -> str:
     """The comparison as plain text, no line longer than `WIDTH` characters."""
     outcome = [_outcome_cells(row, report.reference) for row in report.rows]
     sharing = [_sharing_cells(row) for row in report.rows]
+    official = [_official_cells(row) for row in report.rows]
     heads = ["policy", "admitted", "read (chance)", "cross (chance)", "reach (chance)", "steps", "tokens", "usd"]
     blocks = [
         _wrap(headline(report)),
         _policy_table(["policy", "score", "vs reference", "seconds", "saved %"], outcome),
-        _policy_table([*heads, "answered"], sharing),
+        _policy_table(heads, sharing),
+        _policy_table(["policy", "score", "answered", "precision", "exact match"], official),
         "\n".join(_wrap(note) for note in report.notes),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -94,8 +96,13 @@ def _sharing_cells(row: ComparisonRow) -> Cells:
         number(row.steps_per_team, ".1f"),
         short_count(row.tokens),
         number(row.usd or math.nan, ".3f"),
-        number(row.answered),
     )
+
+
+def _official_cells(row: ComparisonRow) -> Cells:
+    """The figures of AssistantBench's leaderboard."""
+    figures = (row.score.estimate, row.answered, row.precision, row.exact_match)
+    return (row.policy, *(number(one, ".3f") for one in figures))
 
 
 def _with_chance(value: float, chance: float) -> str:

@@ -12,12 +12,15 @@ from typing import Any, Protocol, TypeVar
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redact_record
+from lts_jax.rollouts.garbage import rare_garbage_collection
 from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
 from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts, write_group
 
 Result = TypeVar("Result")
+
+FEW_IN_FLIGHT = 4  # where nothing waits for anything real, more only crowd the processor's cache
 
 
 class RolloutCounter(Protocol):
@@ -37,7 +40,7 @@ class CollectSettings:
     """How rollouts are collected."""
 
     num_rollouts: int = 5  # G, rollouts per task and iteration; the paper
-    num_in_flight: int = 64  # rollouts that run side by side; changes speed, never results
+    num_in_flight: int = 64  # rollouts that run side by side at most; changes speed, never results
 
     def __post_init__(self) -> None:
         for name in ("num_rollouts", "num_in_flight"):
@@ -127,7 +130,11 @@ def collect_groups(
         if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
             finish_group(siblings)
     runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
-    run_to_end(_closing(parts, run_side_by_side(runs, collecting.num_in_flight, iteration.counter, keep)))
+    num_in_flight = collecting.num_in_flight
+    if parts.is_offline and iteration.counter is None:
+        num_in_flight = min(num_in_flight, FEW_IN_FLIGHT)
+    with rare_garbage_collection():
+        run_to_end(_closing(parts, run_side_by_side(runs, num_in_flight, iteration.counter, keep)))
     return [done[task.task_id] for task in tasks]
 
 

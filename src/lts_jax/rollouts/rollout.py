@@ -47,7 +47,7 @@ from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
-from lts_jax.seeds import coordinate_seed, rollout_coordinates, uniform
+from lts_jax.seeds import rollout_coordinates, seed_and_uniform, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
 from lts_jax.teams.parallel import RaceParts, RunTeam, run_teams
@@ -97,6 +97,7 @@ class RolloutParts:
     run_team: RunTeam = run_team  # what works as one team; see `lts_jax.adapters.autogen` for another
     tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
+    is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -133,7 +134,8 @@ class _Execution:
         self.calls: list[ModelCall] = []
         self._seed = rollout_coordinates(coordinates)
         self._identity = object()  # replays of one rollout, with equal coordinates, may run side by side
-        self._secrets = environment_secrets(os.environ) if settings.guards.redact else ()
+        self._redacts = settings.guards.redact and not parts.is_offline
+        self._secrets = environment_secrets(os.environ) if self._redacts else ()
         self._has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
 
@@ -156,14 +158,12 @@ class _Execution:
         self, messages: Sequence[Message], *, purpose: str, team: int, step: int, attempt: int
     ) -> ModelCall:
         """One recorded model call: seeded by where it stands, timed by the clock, paid from the budget."""
-        where = (*self._seed, team, step, purpose, attempt)
+        seed, noise = seed_and_uniform(*self._seed, team, step, purpose, attempt, label="seconds")
         started = self.clock.now()
         error = ""
         try:
             self.parts.budget.check()
-            completion = await self.parts.model.complete(
-                messages, seed=coordinate_seed(*where), json_reply=purpose in {"ledger", "act"}
-            )
+            completion = await self.parts.model.complete(messages, seed=seed, json_reply=purpose in {"ledger", "act"})
         except BudgetExhausted as exhausted:
             error = self.redact(f"budget: {exhausted}")
             completion = Completion("", 0, 0, self.parts.model.name)
@@ -172,7 +172,7 @@ class _Execution:
             completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
-            noise, latency = uniform(*where, "seconds"), self.settings.latency
+            latency = self.settings.latency
             alone = model_seconds(latency, completion.prompt_tokens, completion.completion_tokens, noise)
             await self.clock.work(alone, latency.contention)
         elif not error:  # a replayed call takes the time that it took when it was made
@@ -189,7 +189,7 @@ class _Execution:
 
     def redact(self, text: str) -> str:
         """A text without secrets, if the guards say so."""
-        return redact_text(text, self._secrets) if self.settings.guards.redact else text
+        return redact_text(text, self._secrets) if self._redacts else text
 
     async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
         """Ask the policy about one summarised step, and admit it if it says so and its key is not refused."""
@@ -238,7 +238,9 @@ class _Execution:
         """The rollout as a frozen record, scored where the reference answer is known."""
         first = first_finisher(answers)
         outcome = self._score(final.text)
-        first_outcome = self._score(first.text) if first else Outcome(0.0, False, "no team answered")
+        first_outcome = Outcome(0.0, False, "no team answered")
+        if first:
+            first_outcome = outcome if first.text == final.text else self._score(first.text)
         rollout = Rollout(
             task=self.task,
             coordinates=self.coordinates,
@@ -313,13 +315,13 @@ class _TeamSide:
         if not isinstance(result, ToolResult):
             returned = self._use_tool(tool, result)
             result = await returned if inspect.isawaitable(returned) else returned
-        result = replace(result, text=execution.redact(result.text))
-        self._labels += labels_of_call(tool, arguments, result.text, result.source)
+        text = execution.redact(result.text)
+        self._labels += labels_of_call(tool, arguments, text, result.source)
         self._attempts["tool"] += 1
         if execution.parts.virtual_time:
             noise = uniform(*execution._seed, self._team, self._step, "tool", self._attempts["tool"])
             await execution.clock.sleep(tool_seconds(execution.settings.latency, tool, noise))
-        return replace(result, tool=tool, seconds=execution.clock.now() - started)
+        return replace(result, text=text, tool=tool, seconds=execution.clock.now() - started)
 
     def _read_by_code(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult | Mapping[str, Any]:
         """What a program that only reads the memory prints; else the arguments, with the values that it reads."""

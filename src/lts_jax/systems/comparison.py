@@ -4,8 +4,9 @@ All lines share tasks, seeds, teams, model and bank; only the admission policy d
 number of teams). Random and similarity also run at the learned controller's own admission rate.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.admission.rules import make_rule, rule_part
@@ -20,6 +21,7 @@ from lts_jax.systems.task_source import refuse_leak
 from lts_jax.systems.train_settings import TrainSettings
 
 LEARNED = "lts"
+VALUE = "admission_value"
 SINGLE = "magentic_one"
 REFERENCE = "m1_parallel"
 MATCHED = ("random_matched", "similarity_matched")
@@ -34,15 +36,18 @@ class ComparisonSettings:
     """Which lines are compared. A line is a rule, named by a call, or one of the comparison's own."""
 
     policies: tuple[str, ...] = POLICIES
-    """lts, magentic_one, m1_parallel (the reference, always needed), random_matched, similarity_matched, or a rule such
-    as similarity(threshold=0.6) or mine.py:function."""
+    """lts (the trained controller of the run; called admission_value where that was its objective), magentic_one,
+    m1_parallel (the reference, always needed), random_matched, similarity_matched, or a rule such as
+    similarity(threshold=0.6) or mine.py:function."""
+    beside: tuple[Path, ...] = ()
+    """Run folders whose trained controllers are compared too, each as a line of its own."""
     num_matching_tasks: int = 12  # validation tasks on which the matched similarity threshold is found
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     def __post_init__(self) -> None:
         if self.num_matching_tasks < 1:
             raise UserError(f"num_matching_tasks: expected at least 1, got {self.num_matching_tasks}")
-        names = tuple(line_name(policy) for policy in self.policies)
+        names = tuple(LEARNED if policy == VALUE else line_name(policy) for policy in self.policies)
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"policies: expected each line once, got {twice} twice")
@@ -59,13 +64,23 @@ def line_name(policy: str, *, where: str = "policies") -> str:
     Raises:
         UserError: no line and no rule of this name.
     """
-    return policy if policy in (LEARNED, SINGLE, REFERENCE, *MATCHED) else rule_part(policy, where=where).text
+    return policy if policy in (LEARNED, VALUE, SINGLE, REFERENCE, *MATCHED) else rule_part(policy, where=where).text
 
 
 def policies_of_line(name: str) -> str:
     """How the name of the policy begins in every rollout of a line."""
-    own = {SINGLE: "none", REFERENCE: "none", LEARNED: "learned:", MATCHED[0]: "random(", MATCHED[1]: "similarity("}
-    return own.get(name, name)
+    own = {SINGLE: "none", REFERENCE: "none", MATCHED[0]: "random(", MATCHED[1]: "similarity("}
+    return "learned:" if is_learned(name) else own.get(name, name)
+
+
+def own_line(objective: str) -> str:
+    """What the trained controller of a run is called, by the text of its objective."""
+    return VALUE if objective.partition("(")[0] == VALUE else LEARNED
+
+
+def is_learned(line: str) -> bool:
+    """Whether a line is of a trained controller; of two of one name the second is called after its folder, lts@B."""
+    return line.partition("@")[0] in (LEARNED, VALUE)
 
 
 def _matched_lines(names: Sequence[str]) -> tuple[str, ...]:
@@ -85,31 +100,36 @@ def run_comparison(
     folder: RunFolder,
     training: TrainSettings | RunParts,
     settings: ComparisonSettings,
-    trained: TrainedPolicy | None,
+    trained: Mapping[str, TrainedPolicy],
     on_rollout: Callable[[str, Rollout], None] | None = None,
     *,
     budget: Budget | None = None,
 ) -> dict[str, list[Rollout]]:
     """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again.
 
-    Pass a `budget` to know afterwards what is left of it.
+    `trained` are the run's own controller and those of the runs beside it, by their lines, which stand where the
+    policies name lts. Pass a `budget` to know afterwards what is left of it.
 
     Raises:
         UserError: a task of the test is among those trained on, or the budget is used up.
     """
     run = as_parts(training)
     tasks = held_out_tasks(run, settings)
-    if trained is not None and LEARNED in settings.policies:
-        refuse_leak(train_tasks(run) if trained.tasks is None else trained.tasks, tasks)
+    for one in trained.values():
+        refuse_leak(train_tasks(run) if one.tasks is None else one.tasks, tasks)
+    own = own_line(run.settings.objective)
+    names = [line for name in settings.policies for line in (trained or [own] if name == LEARNED else [name])]
     if set(MATCHED) & set(settings.policies):
         run.tasks("validation", settings.num_matching_tasks)
     budget = Budget(run.settings.model.budget) if budget is None else budget
-    learned = None if trained is None else trained.policy
     finished: dict[str, list[Rollout]] = {}
-    for name in settings.policies:
-        policy = learned if name == LEARNED else make_policy(name, run, settings, finished.get(LEARNED, ()), budget)
-        if policy is None:
-            raise UserError(f"policies: {LEARNED} needs a trained controller")
+    for name in names:
+        if name in trained:
+            policy: AdmissionPolicy = trained[name].policy
+        elif is_learned(name):
+            raise UserError(f"policies: {name} needs a trained controller")
+        else:
+            policy = make_policy(name, run, settings, finished.get(own, ()), budget)
         arm = make_arm(name, run, policy, budget)
         finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
     return finished

@@ -12,12 +12,15 @@ import jax
 
 from lts_jax.bridge.decide import DeciderSettings
 from lts_jax.bridge.learned import Decider, LearnedPolicy, make_decider
+from lts_jax.credit.answered import answered_by
 from lts_jax.errors import UserError
 from lts_jax.learning.loop import train
 from lts_jax.learning.objective import Metrics
+from lts_jax.learning.objective_parts import AdmissionValue
+from lts_jax.learning.replayed import ReplayedUpdate
 from lts_jax.learning.run_keeping import cut_metrics, keep, metric_line, resume
-from lts_jax.learning.state import TrainState
-from lts_jax.learning.update import make_update
+from lts_jax.learning.state import TrainState, is_solved
+from lts_jax.learning.update import Update, make_update
 from lts_jax.models.policy_network import Params
 from lts_jax.models.qwen3_folder import make_mesh
 from lts_jax.records import Rollout
@@ -48,10 +51,16 @@ def train_controller(
     name_parts(folder, run.names)
     state, first = _resume(folder, run)
     cut_metrics(folder.metrics, first)
-    update = make_update(run.network, run.credit, settings.learning, make_mesh(settings.mesh), run.brought.optimizer)
+    answered = answered_by(needed, first_weight=settings.learning.first_weight)
+    mesh, own = make_mesh(settings.mesh), run.brought.optimizer
+    update: Update = make_update(run.network, run.credit, settings.learning, mesh, own, answered, run.objective)
     decider = decider_of(run, state.params, greedy=False)
     budget = budget_of_rest(folder, settings, first)
     collector = Collector(folder, run, decider, budget, needed, progress.on_rollout)
+    if isinstance(run.objective, AdmissionValue) and not is_solved(run.network, run.objective):
+        update = ReplayedUpdate(update, num_steps=run.objective.num_steps, seed=settings.seed)
+        for iteration in range(first):  # stored: read, not run
+            update.remember(*collector.collect(iteration, state.params))
     digests = config_digest(settings), run.base_digest
     warned = False
 
@@ -94,6 +103,7 @@ def decider_of(run: RunParts, params: Params, *, greedy: bool) -> Decider:
     """The batched decision of a run; models on the real clock do not wait for company."""
     deciding = DeciderSettings(
         temperature=run.settings.learning.temperature,
+        min_probability=run.objective.min_probability,
         greedy=greedy,
         max_wait_seconds=None if run.virtual_time else 0.01,
     )

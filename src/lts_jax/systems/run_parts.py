@@ -10,6 +10,7 @@ from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
+from lts_jax.learning.objective_parts import AdmissionValue, Objective, make_objective
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
@@ -57,6 +58,7 @@ class RunParts:
     brought: Brought
     names: Mapping[str, str]
     credit: CreditFn
+    objective: Objective
     network: PolicyNetwork
     encoder: CachedEncoder
     model: ChatModel
@@ -96,7 +98,14 @@ class RunParts:
             run_team=self.brought.run_team or run_team,
             tool_kit=tools.tool_kit,
             own_tools=tools.own_tools,
+            is_offline=self._model_is_simulated and self.brought.tools is None and tools.tool_kit is None,
         )
+
+    @property
+    def _model_is_simulated(self) -> bool:
+        """Whether the model is the simulated one of this process, which knows the messages alone."""
+        model = self.settings.model
+        return self.brought.model is None and model.is_simulated and model.base_url is None
 
     def _tools(self) -> TeamTools:
         brought, settings = self.brought.tools, self.settings
@@ -121,7 +130,7 @@ class RunParts:
             UserError: one line; see `check_questions` and `team_tools`.
         """
         settings, brought = self.settings, self.brought.tools
-        is_simulated = self.brought.model is None and settings.model.is_simulated and settings.model.base_url is None
+        is_simulated = self._model_is_simulated
         if brought is None or isinstance(brought, Sequence):
             has_functions = bool(brought)
             check_questions(self.foreign, settings.tools, is_simulated=is_simulated, has_functions=has_functions)
@@ -129,7 +138,7 @@ class RunParts:
 
     def fresh_state(self, prng_key: "jax.Array") -> TrainState:
         """The state before the first update."""
-        return init_state(self.network, self.settings.learning, prng_key, self.brought.optimizer)
+        return init_state(self.network, self.settings.learning, prng_key, self.brought.optimizer, self.objective)
 
     @property
     def base_digest(self) -> str:
@@ -146,6 +155,8 @@ class RunParts:
         self.check_world()
         self.tasks("train", self.settings.num_tasks)
         make_mesh(self.settings.mesh)
+        if isinstance(self.objective, AdmissionValue):
+            return frozenset()  # no credit scheme is asked
         return check_needs(
             self.names["credit"],
             self.credit,
@@ -186,6 +197,7 @@ def make_parts(settings: TrainSettings, brought: Brought = Brought()) -> RunPart
         brought=brought,
         names=names,
         credit=bind(credit, first_weight=settings.learning.first_weight),
+        objective=make_objective(settings.objective),
         network=network,
         encoder=encoder,
         model=model,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from lts_jax.bridge.collate import CollateSettings
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
+from lts_jax.learning.objective_parts import make_objective, objective_part
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.memory.encoder_parts import encoder_part
@@ -28,6 +29,7 @@ class TrainSettings:
     num_epochs: int = 5  # passes over the training tasks; the paper
     tasks_per_update: int = 3  # task groups per optimiser step; the paper does not say, ours
     credit: str = "usage_aware"  # a scheme, as usage_aware(usage_weight=0.3) or mine.py:function; `lts parts` has all
+    objective: str = "policy_gradient"  # the paper's, with that credit; or admission_value, which asks no scheme
     rollout: RolloutSettings = field(default_factory=RolloutSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
@@ -70,6 +72,8 @@ class TrainSettings:
             )
         # The canonical text of a part is its name in the run folder: equal parts make equal runs.
         object.__setattr__(self, "credit", scheme(self.credit).text)
+        object.__setattr__(self, "objective", objective_part(self.objective).text)
+        make_objective(self.objective)
         object.__setattr__(self, "controller", network_part(self.controller).text)
         object.__setattr__(self, "encoder", encoder_part(self.encoder).text)
 

@@ -59,8 +59,8 @@ def find_objects(text: str) -> JsonSearch:
 
 def plain_text(text: str) -> str:
     """The text without control characters (newlines and tabs stay) and without lone surrogates."""
-    text = _repair_surrogates(text)
-    return text if text.isprintable() else _CONTROL.sub("", text)
+    text = text if text.isascii() else _repair_surrogates(text)
+    return text if text.replace("\n", "").isprintable() else _CONTROL.sub("", text)
 
 
 def _search(text: str) -> JsonSearch:

@@ -14,8 +14,11 @@ from lts_jax.environments.rollout import groups
 from lts_jax.environments.teams.environment import TEAMS, begin
 from lts_jax.environments.teams.gathering import Truth
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
+from lts_jax.environments.teams.sharing import Entry, Looker, admit, read
 from lts_jax.environments.teams.task import draw_task
-from lts_jax.trajectory import Trajectory
+from lts_jax.environments.teams.working import Outcome
+from lts_jax.errors import UserError
+from lts_jax.trajectory import DecisionContext, Trajectory
 
 SHAPE = SimulatorShape(num_teams=3, max_steps=10, num_nodes=6, num_entries=30, embedding_width=8)
 BASE = SimulatorParams(num_dead_ends=1.0, step_limit=10.0)
@@ -40,6 +43,11 @@ def run(admit_probability: float = 1.0, **changes: float) -> tuple[Trajectory, T
     """Trajectories [300, 2, ...] with the defaults changed."""
     trajectory, _, truth = compiled()(replace(BASE, **changes), constant_logit(admit_probability))
     return jax.tree.map(np.asarray, (trajectory, truth))
+
+
+def run_with_context(admit_probability: float, **changes: float) -> tuple[Trajectory, DecisionContext]:
+    """As `run`, with what the controller saw in place of the truth."""
+    return jax.tree.map(np.asarray, compiled()(replace(BASE, **changes), constant_logit(admit_probability))[:2])
 
 
 def steps_per_team(trajectory: Trajectory) -> float:
@@ -134,6 +142,68 @@ def test_the_first_answer_ends_a_rollout_that_is_to_end_with_it():
     np.testing.assert_array_equal(early.reward_first_g, waited.reward_first_g)
     assert (early.runtime_g < waited.runtime_g).all()
     assert (truth.has_answer_k.sum(-1) >= 1).all() and truth.has_answer_k.mean() < 0.7
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 30.0])
+def test_the_controller_sees_what_is_committed_and_nothing_else(seconds):
+    """An entry can be read `decision_seconds` after its decision; text teams count their bank at the decision."""
+    rollouts, context = run_with_context(0.5, decision_seconds=seconds)
+    decided_xe = np.where(rollouts.decision_mask_gkt, rollouts.decision_seconds_gkt, INF).reshape(600, -1)
+    committed_xe = np.where(rollouts.action_gkt.reshape(600, -1) == 1, decided_xe + np.float32(seconds), INF)
+    # Of two within a thousandth of a second the order is a matter of rounding.
+    least_xe, most_xe = ((committed_xe[:, None] <= decided_xe[..., None] + edge).sum(-1) for edge in (-1e-3, 1e-3))
+    found_xe, is_decided_xe = context.num_keys_gkt.reshape(600, -1), np.isfinite(decided_xe)
+    is_right_xe = (least_xe <= found_xe) & (found_xe <= most_xe)
+    assert is_right_xe[is_decided_xe].all() and found_xe.max() > 5
+    before_xe = (decided_xe[:, None] < decided_xe[..., None] - 1e-3) & np.isfinite(committed_xe)[:, None]
+    share = np.mean((before_xe.sum(-1) > found_xe)[is_decided_xe])  # decided before, and not to be seen yet
+    assert (share > 0.3) if seconds == 30.0 else (share < 0.01)
+
+
+def test_nothing_is_decided_or_pulled_after_the_end():
+    for changes in ({}, {"summary_seconds": 60.0}, {"summary_seconds": 20.0, "decision_seconds": 20.0}):
+        early, _ = run(1.0, first_answer_ends=1.0, **changes)
+        pulled = early.first_pull_seconds_gkt[early.used_gkt]
+        ends = np.broadcast_to(early.runtime_g[..., None, None], early.used_gkt.shape)
+        assert (early.decision_seconds_gkt < ends)[early.decision_mask_gkt].all()
+        assert (pulled < ends[early.used_gkt]).all() and len(pulled)
+        assert early.decision_mask_gkt.sum() < early.step_mask_gkt.sum()  # steps were done that nobody decided on
+    late, _ = run(1.0, summary_seconds=60.0, deadline_seconds=150.0)
+    assert late.decision_seconds_gkt[late.decision_mask_gkt].max() <= 150.0
+    assert late.first_pull_seconds_gkt[late.used_gkt].max() <= 150.0
+    nobody, _ = run(1.0, summary_seconds=1e6)
+    assert nobody.step_mask_gkt.any() and not nobody.decision_mask_gkt.any() and not nobody.used_gkt.any()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_nodes": 31}, "shape.num_nodes: expected from 2 to 30, got 31"),
+        ({"max_steps": 16385}, "shape.max_steps: expected at most 16384, got 16385"),
+    ],
+)
+def test_sizes_under_which_one_draw_would_serve_twice_are_refused(sizes, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        SimulatorShape(**sizes)
+
+
+def test_a_fork_draws_anew_what_a_reader_makes_of_an_old_entry():
+    """One wrong value in the bank, one reader, 400 futures: half of them see that it is wrong."""
+    world = replace(BASE, detect_probability=0.5, pull_probability=1.0, attention_keys=1e9)
+    task = draw_task(SHAPE, world, jax.random.key(0))
+    scene, state = begin(SHAPE, world, task, jax.random.key(1))
+    outcome = Outcome(*(jnp.asarray(value) for value in (True, 7, 0, 7, 0.0, False, False, False)))
+    believed = []
+    for word in (5, 6, 7, 8):
+        entry = Entry(outcome, jnp.asarray(0), jnp.uint32(word), jnp.float32(1.0), jnp.float32(0.0), jnp.zeros(8))
+        full = admit(state, entry, jnp.asarray(True))
+
+        def learns(salt, full=full):
+            looker = Looker(jnp.asarray(1), jnp.asarray(2), jnp.asarray(0), jnp.asarray(0), state.variant_km[1], salt)
+            return read(scene, full, looker, jnp.float32(9.0), jnp.asarray(True)).known_bits > 0
+
+        believed.append(float(jax.vmap(learns)(jax.random.bits(jax.random.key(word), (400,), jnp.uint32)).mean()))
+    assert all(0.4 < share < 0.6 for share in believed), believed
 
 
 def test_a_rollout_in_which_every_team_crashes_does_not_count():

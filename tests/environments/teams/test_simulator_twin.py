@@ -38,6 +38,10 @@ WORLDS = {
     "evicts the least wanted": replace(WORLD, capacity=3.0, evict_rule=2.0),
     "first answer ends": replace(WORLD, first_answer_ends=1.0),
     "deadline": replace(WORLD, deadline_seconds=90.0),
+    "slow controller": replace(WORLD, decision_seconds=30.0),
+    "slow summaries, an early end": replace(
+        WORLD, summary_seconds=40.0, decision_seconds=5.0, first_answer_ends=1.0, deadline_seconds=200.0
+    ),
     "crashes, stalls, poison": replace(
         WORLD, crash_probability=0.1, stall_probability=0.2, poison_probability=0.3, stop_probability=0.1
     ),
@@ -94,6 +98,15 @@ def check(policy: str, world: SimulatorParams, forced_skt: np.ndarray = ASKED) -
     return twins
 
 
+def num_spared(slow, number: int) -> int:
+    """Readers that never worked on the entry's node, and that no earlier entry about it had spared that."""
+    node, count = slow.bank[number].node, 0
+    for reader in slow.bank[number].readers:
+        has_worked = any(team == reader and step.node == node for (team, _), step in slow.steps.items())
+        count += not has_worked and not any(e.node == node and reader in e.readers for e in slow.bank[:number])
+    return count
+
+
 def same(slow, trajectory, context, truth) -> None:
     """Equal trajectory, context and truth: integers exactly, floats to rounding."""
     near = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-5)
@@ -121,6 +134,7 @@ def same(slow, trajectory, context, truth) -> None:
         assert int(truth.entry_kt[k, t]) == (SHAPE.num_entries if step.entry is None else step.entry)
         assert int(trajectory.num_other_readers_gkt[k, t]) == (len(entry.readers) if entry else 0)
         assert bool(trajectory.used_gkt[k, t]) == bool(entry and entry.readers)
+        assert int(trajectory.num_spared_gkt[k, t]) == (num_spared(slow, step.entry) if entry else 0)
         near(trajectory.first_pull_seconds_gkt[k, t], entry.first_pull if entry else np.inf)
         near(trajectory.behavior_log_prob_gkt[k, t], step.log_prob)
         near(trajectory.decision_seconds_gkt[k, t], step.decided)
@@ -136,7 +150,7 @@ def test_every_part_of_the_world_equals_the_twin(name: str) -> None:
 
 
 def test_a_policy_that_reads_keys_equals_the_twin() -> None:
-    twins = check("novelty", WORLDS["evicts the least wanted"])
+    twins = check("novelty", WORLDS["evicts the least wanted"]) + check("novelty", WORLDS["slow controller"])
     actions = {step.action for slow in twins for step in slow.steps.values()}
     assert actions == {0, 1}
 

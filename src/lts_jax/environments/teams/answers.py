@@ -12,7 +12,7 @@ from lts_jax.environments.teams.state import RIGHT, Scene, State
 from lts_jax.environments.teams.task import NEEDED
 from lts_jax.environments.teams.working import TEAM_PLACES, covers_needed
 
-_REASONING, _TASTE = 30, 31  # words of a team's place after those of its order; num_nodes is at most 31
+_REASONING, _TASTE = 30, 31  # words of a team's place after those of its order; num_nodes is at most 30
 _SLIP, _GAP = 0x51ED270B, 0x2545F491
 
 

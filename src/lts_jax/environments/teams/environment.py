@@ -14,7 +14,7 @@ from lts_jax.environments.teams.gathering import gather, is_right
 from lts_jax.environments.teams.oracle import only_right
 from lts_jax.environments.teams.process import Process, Turn
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape, check_params
-from lts_jax.environments.teams.state import Event, Scene, State, empty_state
+from lts_jax.environments.teams.state import Event, Scene, State, empty_state, is_before_end
 from lts_jax.environments.teams.task import SimulatedTask, draw_task
 from lts_jax.environments.teams.working import NUM_PURPOSES, choose, step_duration, step_words, team_order
 
@@ -45,9 +45,8 @@ def begin(
 
 def is_running(scene: Scene, state: State) -> Array:
     """bool[]: a team is at work, and no answer has ended the rollout."""
-    first_answer = jnp.where(scene.params.first_answer_ends > 0.0, jnp.min(state.finish_seconds_k), jnp.inf)
     now = jnp.min(state.next_seconds_k)
-    return jnp.isfinite(now) & (now < first_answer)
+    return jnp.isfinite(now) & is_before_end(scene, state, now)
 
 
 def step(
@@ -77,7 +76,7 @@ def step(
         log_prob=jnp.where(is_decided, decision.log_prob, 0.0),
         decision_seconds=jnp.where(is_decided, decision.seconds, jnp.inf),
         num_keys=decision.num_keys,
-        entry=jnp.where(decision.is_in, decision.num_keys, shape.num_entries),
+        entry=decision.entry,
         step_seconds=work.step_seconds,
         step_3d=work.step_3d,
         node=work.outcome.offered_node,

@@ -45,6 +45,7 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
     first_pull_n = jnp.concatenate([state.first_pull_seconds_n, jnp.full(1, jnp.inf)])
     entry_kt = at_place(event_e.entry, shape.num_entries)
     num_readers_kt = num_readers_n[entry_kt]
+    node_kt, step_mask_kt = at_place(event_e.node, 0), at_place(event_e.place < shape.num_events, False)
     trajectory = Trajectory(
         reward_agg_g=end.reward_agg,
         reward_first_g=end.reward_first,
@@ -55,9 +56,10 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
         decision_seconds_gkt=at_place(event_e.decision_seconds, jnp.inf),
         used_gkt=num_readers_kt > 0,
         num_other_readers_gkt=num_readers_kt,
+        num_spared_gkt=jnp.append(_num_spared(state, node_kt, step_mask_kt), 0)[entry_kt],
         first_pull_seconds_gkt=first_pull_n[entry_kt],
         step_seconds_gkt=at_place(event_e.step_seconds, 0.0),
-        step_mask_gkt=at_place(event_e.place < shape.num_events, False),
+        step_mask_gkt=step_mask_kt,
         decision_mask_gkt=at_place(event_e.is_decided, False),
         rollout_mask_g=jnp.any(end.has_answer_k),
     )
@@ -68,7 +70,7 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
         step_gktsd=at_place(event_e.step_3d, 0.0),
     )
     truth = Truth(
-        node_kt=at_place(event_e.node, 0),
+        node_kt=node_kt,
         variant_kt=at_place(event_e.variant, 0),
         entry_kt=entry_kt,
         event_kt=at_place(number_e, 0),
@@ -85,6 +87,19 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
 def is_right(truth: Truth) -> Array:
     """bool[..., K, T]: what a reader would take over is right."""
     return truth.variant_kt == RIGHT
+
+
+def _num_spared(state: State, node_kt: Array, step_mask_kt: Array) -> Array:
+    """i32[N] teams that pulled the entry and never worked on its node; of several such entries the first counts."""
+    num_teams, num_nodes = state.variant_km.shape
+    team_k, node_m = jnp.arange(num_teams), jnp.arange(num_nodes)
+    has_worked_km = jnp.any((node_kt[..., None] == node_m) & step_mask_kt[..., None], axis=1)
+    word_nk = state.reader_bits_nw[:, team_k // 32]
+    is_spared_nk = ((word_nk >> (team_k % 32).astype(jnp.uint32)) & 1 == 1) & ~has_worked_km[:, state.node_n].T
+    is_about_nm = state.node_n[:, None] == node_m
+    spared_nkm = is_spared_nk[..., None] & is_about_nm[:, None]
+    is_first_nkm = spared_nkm & (jnp.cumsum(spared_nkm, axis=0) == 1)
+    return jnp.sum(is_first_nkm, axis=(1, 2), dtype=jnp.int32)
 
 
 def _held(task: SimulatedTask, state: State) -> Array:

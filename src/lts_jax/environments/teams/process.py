@@ -18,7 +18,7 @@ from lts_jax.environments.policies import choose_action
 from lts_jax.environments.randomness import uniforms
 from lts_jax.environments.teams.observing import step_triplet
 from lts_jax.environments.teams.sharing import Entry, Looker, admit, evict, read
-from lts_jax.environments.teams.state import Scene, State
+from lts_jax.environments.teams.state import Scene, State, is_before_end
 from lts_jax.environments.teams.working import (
     ADMIT,
     ENTRY,
@@ -85,8 +85,8 @@ class Decision:
     log_prob: Array  # f32[]
     seconds: Array  # f32[] when it was taken
     after: Array  # f32[] when the team goes on
-    is_in: Array  # bool[] the entry is in the bank
-    num_keys: Array  # i32[] that the controller saw
+    entry: Array  # i32[] number in the bank; N where nothing was admitted
+    num_keys: Array  # i32[] that the controller saw: entries committed by then
 
 
 def finish_work(scene: Scene, state: State, turn: Turn) -> Work:
@@ -105,25 +105,29 @@ def finish_work(scene: Scene, state: State, turn: Turn) -> Work:
 
 
 def decide(scene: Scene, state: State, turn: Turn, work: Work, controller: Controller) -> tuple[State, Decision]:
-    """Ask the controller, and admit what it wants."""
+    """Ask the controller, and admit what it wants. It sees the keys that a reader could see at that time, no others."""
     shape, params, outcome, forced_kt = scene.shape, scene.params, work.outcome, scene.script.forced_kt
     latent = Latent(outcome.offered_node, outcome.offered_variant)
-    seen = Observation(scene.task.query_d, state.key_nd, state.num_entries, work.step_3d, latent)
+    seconds = once(turn.now + params.summary_seconds)
+    # Admissions are in the order of their events, and so of their commits: what is committed is a prefix.
+    num_keys = jnp.sum(state.commit_seconds_n <= seconds, dtype=jnp.int32)
+    seen = Observation(scene.task.query_d, state.key_nd, num_keys, work.step_3d, latent)
     has_memory = params.has_memory > 0.0
-    is_decided = turn.is_on & has_memory & (state.num_entries < shape.num_entries)
+    has_room = state.num_entries < shape.num_entries
+    is_decided = turn.is_on & has_memory & has_room & is_before_end(scene, state, seconds)
     logit_a = controller.policy(controller.params, seen)
     logit = (logit_a[1] - logit_a[0]) / controller.acting.temperature
     fresh_p = (turn.word_p if scene.script.fork is None else step_words(shape, turn.later_w, turn.place))[:NUM_PURPOSES]
     forced = ASK if forced_kt is None else forced_kt.reshape(-1)[turn.place]
     action, log_prob = choose_action(logit, uniforms(fresh_p[ADMIT]), controller.acting, forced)
-    seconds = turn.now + params.summary_seconds
     after = jnp.where(has_memory, seconds + params.decision_seconds, turn.now)
     is_in = is_decided & (action == 1)
     is_in, action, logit, log_prob, after = once((is_in, action, logit, log_prob, after))
+    number = jnp.where(is_in, state.num_entries, shape.num_entries)
     entry = Entry(outcome, turn.team, fresh_p[ENTRY], after, logit, work.step_3d[1])
     state = admit(state, entry, is_in)
     state = evict(state, params) if shape.bounded_bank else state
-    return state, Decision(is_decided, action, log_prob, seconds, after, is_in, seen.num_keys)
+    return state, Decision(is_decided, action, log_prob, seconds, after, number, num_keys)
 
 
 def go_on(scene: Scene, state: State, turn: Turn, work: Work, seconds: Array) -> State:
@@ -134,7 +138,7 @@ def go_on(scene: Scene, state: State, turn: Turn, work: Work, seconds: Array) ->
     is_last = outcome.has_crashed | (turn.num_steps + 1 >= jnp.minimum(params.step_limit, shape.max_steps))
     known_bits, variant_m = once((work.known_bits, work.variant_m))
     looker = Looker(turn.team, turn.num_steps, turn.of(state.num_seen_k), known_bits, variant_m, turn.salt)
-    reading = read(scene, state, looker, seconds, turn.is_on & ~is_last)
+    reading = read(scene, state, looker, seconds, turn.is_on & ~is_last & is_before_end(scene, state, seconds))
     state, after = reading.state, once(seconds + reading.seconds)
     done_bits = once(reading.known_bits | dropped_bits | reading.dropped_bits)
     own_end = is_last | outcome.gives_up | covers_needed(scene, done_bits)

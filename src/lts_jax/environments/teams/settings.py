@@ -27,8 +27,10 @@ class SimulatorShape:
                 raise UserError(f"shape.{name}: expected at least {low}, got {getattr(self, name)}")
         if self.num_teams > 64:
             raise UserError(f"shape.num_teams: expected at most 64, got {self.num_teams}")
-        if not 2 <= self.num_nodes <= 31:
-            raise UserError(f"shape.num_nodes: expected from 2 to 31, got {self.num_nodes}")
+        if self.max_steps > 16384:  # a look's number is 64 times a team's step, below what other draws begin with
+            raise UserError(f"shape.max_steps: expected at most 16384, got {self.max_steps}")
+        if not 2 <= self.num_nodes <= 30:  # a team draws 32 words: its order, whether it slips, what it likes
+            raise UserError(f"shape.num_nodes: expected from 2 to 30, got {self.num_nodes}")
 
     @property
     def num_events(self) -> int:

@@ -152,7 +152,7 @@ def _take_over(
     team, known_bits, variant_m = looker.team, looker.known_bits, looker.variant_m
     node = jnp.max(jnp.where(at_n, state.node_n, 0))
     variant = jnp.max(jnp.where(at_n, state.variant_n, NOTHING))
-    draw = pair_uniform(jnp.max(jnp.where(at_n, state.word_n, 0)), team + _DETECTION)
+    draw = pair_uniform(jnp.max(jnp.where(at_n, state.word_n, 0)) ^ looker.salt, team + _DETECTION)
     is_lacking = is_pulled & (((known_bits >> node) & 1) == 0)
     learns = is_lacking & (variant != NOTHING) & ~((variant > RIGHT) & (draw < params.detect_probability))
     drops = is_lacking & (variant == NOTHING) & (draw < params.discourage_probability)

@@ -86,6 +86,17 @@ class Scene:
     script: Script  # what a replay prescribes
 
 
+def is_before_end(scene: Scene, state: State, seconds: Array) -> Array:
+    """bool[]: the rollout is not over at this time, neither by an answer that ends it nor by the deadline.
+
+    Asked of a time within an event. Events come in order and all take as long to decide, so no later event can bring
+    an answer before that time.
+    """
+    params = scene.params
+    first_answer = jnp.where(params.first_answer_ends > 0.0, jnp.min(state.finish_seconds_k), jnp.inf)
+    return (seconds < first_answer) & (seconds <= params.deadline_seconds)
+
+
 def empty_state(shape: SimulatorShape) -> State:
     """No team has begun, the bank is empty."""
     K, N, M = shape.num_teams, shape.num_entries, shape.num_nodes

@@ -57,5 +57,5 @@ class SimulatedModel:
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """`reply` as a completion; `json_reply` changes nothing."""
         text = self.reply(messages, seed)
-        prompt_tokens = sum(len(message.content) // 4 for message in messages)
+        prompt_tokens = sum([len(message.content) // 4 for message in messages])  # a list: faster than a generator
         return Completion(text, prompt_tokens, len(text) // 4, self._name)

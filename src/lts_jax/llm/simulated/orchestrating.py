@@ -1,7 +1,7 @@
 """What the orchestrator's calls answer: facts, plan, progress ledger, and their revisions."""
 
-import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import NamedTuple
 
 from lts_jax.llm.simulated.chances import Chances
@@ -154,6 +154,10 @@ def _instruct(survey: Survey, need: Need) -> tuple[str, str]:
     return "WebSurfer", f"Open the best page not read so far to find {need}."
 
 
+def _json(answer: object) -> str:
+    return _quoted(answer) if isinstance(answer, str) else "true" if answer else "false"
+
+
 class _Answers(NamedTuple):
     """Of a ledger, in its order; the names are those of its fields."""
 
@@ -181,4 +185,7 @@ def _ledger_text(answers: _Answers, num_found: int, num_open: int, length: int) 
     share = room // 2
     padded = (reasons[0] + _THOUGHTS[:share], *reasons[1:4], reasons[4] + _THOUGHTS[share : share + room - share])
     fields = zip(answers._fields, padded, answers, strict=True)
-    return json.dumps({name: {"reason": reason, "answer": answer} for name, reason, answer in fields})
+    written = (
+        f'"{name}": {{"reason": {_quoted(reason)}, "answer": {_json(answer)}}}' for name, reason, answer in fields
+    )
+    return f"{{{', '.join(written)}}}"

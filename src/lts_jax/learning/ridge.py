@@ -1,0 +1,118 @@
+"""The regression of `admission_value` in closed form, for a network that is linear in fixed features.
+
+All rollouts so far are kept as sums, so nothing is replayed: with X_g = sum_t (z_t - p_t) phi(c_t) in f32[F],
+
+    A = sum_g X_g X_g',   b_o = sum_g X_g y_go,   weight_o = (A + lambda_o I)^-1 b_o,
+
+and lambda_o, the shrinkage of outcome o, is the one under which its data are likeliest when weights are drawn from
+N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (the evidence: MacKay, Neural Computation 4,
+1992).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.learning.admission_value import NUM_OUTCOMES, outcome_weights, outcomes, surprise, value_metrics
+from lts_jax.learning.objective_parts import AdmissionValue
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.trajectory import DecisionContext, Trajectory
+
+SHRINKAGE = (1e-6, 1e4, 41)  # lambda over the largest eigenvalue of A: least, most, how many
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RidgeState:
+    """Sums over all rollouts so far."""
+
+    gram_ff: Array  # f32[F, F] A
+    moment_of: Array  # f32[O, F] b
+    square_o: Array  # f32[O] sum of y^2
+    num_rollouts: Array  # f32[]
+
+
+def init_ridge(params: Params) -> RidgeState:
+    """Before any rollout; `params` are the network's, {"weight": f32[F]}."""
+    size = params["weight"].shape[0]
+    return RidgeState(jnp.zeros((size, size)), jnp.zeros((NUM_OUTCOMES, size)), jnp.zeros(NUM_OUTCOMES), jnp.zeros(()))
+
+
+def add_rollouts(state: RidgeState, surprise_rd: Array, feature_rdf: Array, outcome_ro: Array) -> RidgeState:
+    """The sums with R more rollouts of D decisions each; a rollout of zeros changes `num_rollouts` alone."""
+    x_rf = jnp.einsum("rd,rdf->rf", surprise_rd, feature_rdf)
+    return RidgeState(
+        state.gram_ff + x_rf.T @ x_rf,
+        state.moment_of + outcome_ro.T @ x_rf,
+        state.square_o + jnp.sum(outcome_ro**2, axis=0),
+        state.num_rollouts + outcome_ro.shape[0],
+    )
+
+
+def solve(state: RidgeState) -> tuple[Array, Array]:
+    """Weights f32[O, F] of every outcome, each with its likeliest shrinkage, and these shrinkages f32[O].
+
+    Without rollouts, or for an outcome that never varied, the weights are 0.
+    """
+    eigenvalue_f, vector_ff = jnp.linalg.eigh(state.gram_ff)
+    eigenvalue_f = jnp.maximum(eigenvalue_f, 0.0)
+    largest = jnp.maximum(eigenvalue_f[-1], 1e-12)
+    lambda_s = largest * jnp.logspace(jnp.log10(SHRINKAGE[0]), jnp.log10(SHRINKAGE[1]), SHRINKAGE[2])
+    rotated_of = state.moment_of @ vector_ff
+    explained_os = (rotated_of**2) @ (1.0 / (eigenvalue_f[:, None] + lambda_s))
+    residual_os = jnp.maximum(state.square_o[:, None] - explained_os, 1e-6 * state.square_o[:, None] + 1e-12)
+    complexity_s = jnp.sum(jnp.log1p(eigenvalue_f[:, None] / lambda_s), axis=0)
+    evidence_os = -0.5 * (state.num_rollouts * jnp.log(residual_os) + complexity_s)
+    # Where nothing tells them apart the strongest shrinkage is meant, and it comes last.
+    best_o = SHRINKAGE[2] - 1 - jnp.argmax(evidence_os[:, ::-1], axis=1)
+    chosen_o = lambda_s[best_o]
+    weight_of = (rotated_of / (eigenvalue_f + chosen_o[:, None])) @ vector_ff.T
+    return weight_of, chosen_o
+
+
+def fit_once(
+    network: PolicyNetwork,
+    objective: AdmissionValue,
+    settings: LearningSettings,
+    state: RidgeState,
+    batch: tuple[Trajectory, DecisionContext],
+) -> tuple[Params, RidgeState, dict[str, Array], Array]:
+    """Take in B groups and solve anew.
+
+    Returns:
+        parameters, the sums, metrics, and the value f(c_t) of every decision f32[B, G, K, T] in units of the reward.
+    """
+    trajectory, context = batch
+    assert network.packed_features is not None
+    feature_bgktf = network.packed_features(context)
+    outcome_bgo, counted_bg = jax.vmap(partial(outcomes, first_weight=settings.first_weight))(trajectory)
+    weight_bg = counted_bg.astype(jnp.float32)
+    num_rows = outcome_bgo.shape[0] * outcome_bgo.shape[1]
+    state = add_rollouts(
+        state,
+        (surprise(trajectory) * weight_bg[..., None, None]).reshape(num_rows, -1),
+        feature_bgktf.reshape(num_rows, -1, feature_bgktf.shape[-1]),
+        outcome_bgo.reshape(num_rows, NUM_OUTCOMES),
+    )
+    # Rollouts that do not count are rows of zeros.
+    state = RidgeState(
+        state.gram_ff, state.moment_of, state.square_o, state.num_rollouts - num_rows + jnp.sum(weight_bg)
+    )
+    weight_of, lambda_o = solve(state)
+    weight_f = outcome_weights(objective, settings) @ weight_of
+    value_bgkt = jnp.where(trajectory.decision_mask_gkt, feature_bgktf @ weight_f, 0.0)
+    params = {"weight": (weight_f / objective.value_scale).at[0].add(-objective.threshold / objective.value_scale)}
+    log_odds = (value_bgkt - objective.threshold) / objective.value_scale
+    target_bg = outcome_bgo @ outcome_weights(objective, settings)
+    fitted_bg = jnp.sum(surprise(trajectory) * value_bgkt, axis=(-2, -1))
+    error = jnp.sum(jnp.where(counted_bg, (target_bg - fitted_bg) ** 2, 0.0)) / jnp.maximum(jnp.sum(counted_bg), 1)
+    metrics = value_metrics(trajectory, counted_bg, log_odds, error / objective.value_scale**2)
+    metrics |= {
+        "learning/reward_shrinkage": lambda_o[0],
+        "learning/runtime_shrinkage": lambda_o[1],
+    }
+    return params, state, metrics, value_bgkt
