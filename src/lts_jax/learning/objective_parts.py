@@ -22,9 +22,9 @@ class AdmissionValue:
     """What an admission adds to the return, by regression on randomised decisions: `learning.admission_value`."""
 
     score_weight: float = 1.0
-    threshold: float = 0.0
+    threshold: float = 0.002
     value_scale: float = 0.004
-    min_probability: float = 0.1
+    min_probability: float = 0.5
     num_steps: int = 20
 
     runtime_weight = RUNTIME_WEIGHT
@@ -55,18 +55,20 @@ def policy_gradient() -> PolicyGradient:
 def admission_value(
     *,
     score_weight: float = 1.0,
-    threshold: float = 0.0,
+    threshold: float = 0.002,
     value_scale: float = 0.004,
-    min_probability: float = 0.1,
+    min_probability: float = 0.5,
     num_steps: int = 20,
 ) -> AdmissionValue:
     """Regress the return on what was admitted by chance, and admit what adds to it; no credit scheme is asked.
 
     Args:
         score_weight: of the reward in the return; time's is `--learning.runtime-weight`, 0.2 by default.
-        threshold: return that an admission must add, in units of the reward.
+        threshold: return that an admission must add, in units of the reward; 0.002 is 1 % of the mean runtime at the
+            default weight of time.
         value_scale: added return at which the odds of an admission, while training, are e to 1 (at temperature 1).
-        min_probability: of either action while training; 0.5 is a coin.
+        min_probability: of either action while training; 0.5, a coin, learns what an admission adds to a bank that is
+            half full. Less is nearer to the policy in the making, and may lock in what early noise says.
         num_steps: optimiser steps an iteration, each on a past iteration's rollouts; not for `linear`, which is solved.
     """
     return AdmissionValue(score_weight, threshold, value_scale, min_probability, num_steps)

@@ -105,7 +105,9 @@ def fit_once(
     weight_of, lambda_o = solve(state)
     weight_f = outcome_weights(objective, settings) @ weight_of
     value_bgkt = jnp.where(trajectory.decision_mask_gkt, feature_bgktf @ weight_f, 0.0)
-    params = {"weight": (weight_f / objective.value_scale).at[0].add(-objective.threshold / objective.value_scale)}
+    # The threshold goes into the weight of the first feature, which is constant.
+    threshold_f = jnp.zeros_like(weight_f).at[0].set(objective.threshold / feature_bgktf[0, 0, 0, 0, 0])
+    params = {"weight": (weight_f - threshold_f) / objective.value_scale}
     log_odds = (value_bgkt - objective.threshold) / objective.value_scale
     target_bg = outcome_bgo @ outcome_weights(objective, settings)
     fitted_bg = jnp.sum(surprise(trajectory) * value_bgkt, axis=(-2, -1))

@@ -1,9 +1,12 @@
 """A linear controller: the log-odds of an admission are a weighted sum of numbers that anybody can name.
 
-Features: a constant; whether any key is visible; log(1 + number of visible keys); the largest cosine of instruction,
+Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the largest cosine of instruction,
 summary and output to them (3); the six products among query, instruction, summary and output; then the embedding of the
 summary (D), or of all three texts (3 D). Since they are fixed, the objective `admission_value` fits the weights in
 closed form (`learning.ridge`).
+
+Shrinkage treats all features alike, so their scale says how much each is expected to matter: the cosines count double,
+the other named numbers half of what an embedding of unit length counts.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, largest_cosine
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
+COSINE_SCALE, NUMBER_SCALE = 2.0, 0.5
 _PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (2, 3), (1, 3))  # of query, instruction, summary, output
 
 
@@ -112,9 +116,10 @@ def _features(settings: LinearSettings, query_rd: Array, key_rnd: Array, num_key
     query = jnp.broadcast_to(query_rd[:, None, None], step_rc3d[:, :, :1].shape)
     text = jnp.concatenate([query, step_rc3d], axis=2)  # query, instruction, summary, output
     products = [jnp.sum(text[:, :, one] * text[:, :, other], axis=-1) for one, other in _PAIRS]
-    parts = [jnp.stack([jnp.ones_like(seen), (seen > 0).astype(jnp.float32), jnp.log1p(seen), *products], axis=-1)]
+    numbers = [jnp.ones_like(seen), (seen > 0).astype(jnp.float32), jnp.log1p(seen), *products]
+    parts = [NUMBER_SCALE * jnp.stack(numbers, axis=-1)]
     if settings.inputs == "cosines":
-        parts.append(largest_cosines(key_rnd, visible, step_rc3d))
+        parts.append(COSINE_SCALE * largest_cosines(key_rnd, visible, step_rc3d))
     if settings.texts == "summary":
         parts.append(step_rc3d[:, :, 1])
     elif settings.texts == "all":

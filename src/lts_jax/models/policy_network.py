@@ -83,7 +83,8 @@ class PolicyNetwork:
         frozen: the base weights that are not trained; None for a network that is trained whole.
         cache: decisions from what was computed before; None for a network that computes each anew.
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
-            {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight; else None.
+            {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
+            the same constant everywhere; else None.
     """
 
     init: Callable[[Array], Params]
