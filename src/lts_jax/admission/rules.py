@@ -125,6 +125,25 @@ def orchestrator_decides() -> RulePolicy:
     return RulePolicy("orchestrator", choose)
 
 
+def oracle(values: str = "right", listings: bool = False, repeats: bool = False, world_seed: int = 0) -> RulePolicy:
+    """Admit values by their truth, which only the offline world can tell: an upper bound, not a rule to deploy.
+
+    Args:
+        values: right, any (right or wrong) or none.
+        listings: admit search listings with a fitting page too.
+        repeats: admit also what states no (need, part) that the bank lacks.
+        world_seed: of the offline world that the tasks are from.
+    """
+    from lts_jax.admission.oracle import OracleChoice
+
+    choice = OracleChoice(values, listings, repeats, world_seed)
+
+    async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
+        return _CERTAIN_ADMIT if choice.admits(request) else _CERTAIN_REJECT
+
+    return RulePolicy("oracle", choose)
+
+
 RULES: dict[str, Callable[..., RulePolicy]] = {
     "none": admit_none,
     "all": admit_all,
@@ -133,6 +152,7 @@ RULES: dict[str, Callable[..., RulePolicy]] = {
     "similarity": similarity,
     "judge": model_judge,
     "orchestrator": orchestrator_decides,
+    "oracle": oracle,
 }
 """Rules by the name that the command line uses. One line here is all that a new one needs."""
 

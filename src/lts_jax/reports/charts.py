@@ -10,7 +10,7 @@ from statistics import median
 
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.axes import Frame, ends, legend_row, legend_width, round_marks, x_axis, y_grid
-from lts_jax.reports.palette import ACCENT, FAINT, INK, SOFT, name_colors
+from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_PALE, SHADE, SOFT, name_colors
 from lts_jax.reports.svg import (
     LETTER,
     Figure,
@@ -142,7 +142,7 @@ def dot_plot(dots: Sequence[Dot], axis: DotAxis) -> Figure:
     parts = [text(0, 14, axis.title, weight=600), text(width, 14, axis.text_title, anchor="end", color=SOFT)]
     if axis.zero_line and math.isfinite(axis.resolution):
         x0, x1 = to_x(max(low, -axis.resolution)), to_x(min(high, axis.resolution))
-        parts.append(rect(x0, top - 6, x1 - x0, base - top + 6, "#eef1f3"))
+        parts.append(rect(x0, top - 6, x1 - x0, base - top + 6, SHADE))
     for x, mark in round_marks(to_x, 4):
         is_zero = axis.zero_line and x == to_x(0)
         parts.append(line(x, top - 6, x, base, SOFT if is_zero else FAINT))
@@ -176,7 +176,7 @@ def heat_map(cells: Mapping[tuple[int, int], HeatCell], axes: HeatAxes) -> Figur
                 f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{column_width - 2}" height="{row_height - 2}" rx="2" '
             )
             parts.append(f'{frame}fill="none" stroke="{INK}" stroke-width="2.5"/>')
-        color = "#fff" if depth > 0.5 else INK
+        color = "#fff" if depth > 0.5 else ON_PALE
         parts.append(text(x + column_width / 2, y + row_height / 2 + 4, shown, anchor="middle", color=color) + "</g>")
     return svg("".join(parts), max(width, 300), base + 42, f"{axes.title}: {axes.y_title} against {axes.x_title}")
 

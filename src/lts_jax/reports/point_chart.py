@@ -7,8 +7,8 @@ from statistics import median
 
 from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.axes import Frame, Mark, ends, legend_row, legend_width, round_marks, x_axis, y_grid
-from lts_jax.reports.palette import INK, SOFT, name_colors
-from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, shorten_name, svg, text, ticks
+from lts_jax.reports.palette import INK, SHADE, SOFT, name_colors
+from lts_jax.reports.svg import LETTER, Figure, Scale, circle, line, path, quote, rect, shorten_name, svg, text, ticks
 
 HALO = 'paint-order="stroke" stroke="#fff" stroke-width="3" stroke-linejoin="round"'
 WIDE_RATIO = 50  # of positive values: more may be drawn on a logarithmic axis, or evenly spaced if joined
@@ -32,13 +32,29 @@ class PointSeries:
     points: Sequence[Point] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A point that all are compared with: dashed lines through it, and the corner of less x and more y shaded."""
+
+    x: float
+    y: float
+    corner: str = ""  # what lies there
+
+
 def point_chart(
-    series: Sequence[PointSeries], frame: Frame, *, joined: bool = False, bars: bool = True, named: bool = False
+    series: Sequence[PointSeries],
+    frame: Frame,
+    *,
+    joined: bool = False,
+    bars: bool = True,
+    named: bool = False,
+    origin: Origin | None = None,
 ) -> Figure:
     """Points with their intervals as thin bars; `joined` makes lines of them.
 
     The legend stands on the right; `named` writes the names beside the first points instead. A joined chart has few x
-    values, which are then its ticks; where they span a wide range they are evenly spaced.
+    values, which are then its ticks; where they span a wide range they are evenly spaced. `origin` is where all are
+    compared with.
     """
     labels = [one.label for one in series]
     legend = 24 if named else max(190, legend_width(labels))
@@ -50,9 +66,16 @@ def point_chart(
     y_ends = ends([point.y for point in points], bars=bars)
     y_ticks = ticks(min(y_ends), max(y_ends), 5)
     to_y = Scale(y_ticks[0], y_ticks[-1], base, top)
-    parts = [text(0, 14, frame.title, weight=600), *y_grid(y_ticks, to_y, left, right)]
+    parts = [text(0, 14, frame.title, weight=600)]
+    x0, y0 = (place(origin.x), to_y(origin.y)) if origin is not None else (left, top)
+    if origin is not None:
+        parts += [rect(left, top, x0 - left, y0 - top, SHADE), text(left + 9, top + 18, origin.corner, color=SOFT)]
+    parts += y_grid(y_ticks, to_y, left, right)
     parts += [line(x, base, x, base + 4, SOFT) for x, _ in x_marks]
     parts += x_axis(x_marks, base + 18, frame, right)
+    if origin is not None:
+        crossing = [(x0, top), (x0, base)], [(left, y0), (right, y0)]
+        parts += [path(stroke, SOFT, 1, dash="4 3") for stroke in crossing]
     colors = name_colors(labels)
     for number, one in enumerate(series):
         drawn = [(place(point.x.estimate), to_y(point.y.estimate)) for point in one.points if _is_drawn(point)]

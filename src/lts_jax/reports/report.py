@@ -22,6 +22,7 @@ from lts_jax.evaluation.comparison import (
 )
 from lts_jax.evaluation.curves import Curve, learning_curves
 from lts_jax.evaluation.statistics import MIN_TASKS, Interval
+from lts_jax.evaluation.step_effects import KindRow
 from lts_jax.records import Rollout
 
 
@@ -49,6 +50,7 @@ class Background:
     metrics: Sequence[Mapping[str, Any]] = ()  # lines of a training run's metrics file
     example: Rollout | None = None  # drawn step by step
     glossary: Mapping[str, str] = field(default_factory=dict)  # a line on policies, by name
+    kinds: Sequence[KindRow] = ()  # what an admission is worth, from rollouts in which a coin decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Report:
     versus: tuple[Versus, ...]  # the highlighted policy against each of the others
     breakdown: tuple[BreakdownRow, ...]
     curves: tuple[Curve, ...]
+    kinds: tuple[KindRow, ...] = ()  # what an admission is worth, by kind of step; empty where nobody asked
     example: Rollout | None = None
     example_policy: str = ""  # whose rollout the example is
     glossary: Mapping[str, str] = field(default_factory=dict)  # a line on each policy that one is known of
@@ -113,6 +116,7 @@ def build_report(
         versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
         breakdown=break_down(rollouts_by_policy, measured, new_families=settings.new_families, seed=seed),
         curves=learning_curves(background.metrics),
+        kinds=tuple(background.kinds),
         example=example,
         example_policy="" if example is None else _line_of(example, rollouts_by_policy),
         glossary={name: background.glossary[name] for name in measured if name in background.glossary},

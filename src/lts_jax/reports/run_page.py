@@ -9,6 +9,7 @@ from lts_jax.evaluation.statistics import UNKNOWN, Interval
 from lts_jax.records import Rollout
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
+from lts_jax.reports.kinds_section import kinds_section
 from lts_jax.reports.page import (
     bullets,
     facts_list,
@@ -23,11 +24,11 @@ from lts_jax.reports.page import (
     table,
 )
 from lts_jax.reports.palette import name_colors
-from lts_jax.reports.point_chart import Point, PointSeries, point_chart
 from lts_jax.reports.report import Report, find_row, headline, is_simulated
 from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number, short_count
 from lts_jax.reports.timeline import excerpt, timeline
+from lts_jax.reports.tradeoff import tradeoff_section
 
 TITLE = "What sharing saved"
 COMPLETION = "Share of rollouts that had their final answer by each time. Further left is faster."
@@ -43,13 +44,14 @@ def report_html(report: Report) -> str:
     ]
     sections = [
         opening(TITLE, headline(report), facts),
-        _tradeoff(report),
+        tradeoff_section(report),
         _comparison(report),
         section("The policies", glossary(report.glossary, _colors(report))),
         _differences(report),
         _versus(report),
         section("Completion times", scroll_box(completion_chart(report)), intro=COMPLETION),
         _sharing(report),
+        kinds_section(report.kinds),
         _breakdown(report),
         _learning(report),
         _example(report),
@@ -59,39 +61,11 @@ def report_html(report: Report) -> str:
     return page(TITLE, sections)
 
 
-def tradeoff_chart(report: Report) -> Figure:
-    """Score against runtime, a point per policy with its intervals and its name; up and to the left is better."""
-    series = [
-        PointSeries(
-            row.policy,
-            [
-                Point(
-                    row.runtime_seconds,
-                    row.score,
-                    f"{row.policy}\nscore {interval(row.score, '.3f')}\n{interval(row.runtime_seconds, '.0f')} s",
-                    row.policy in (report.reference, report.highlight),
-                )
-            ],
-        )
-        for row in report.rows
-    ]
-    frame = Frame("mean score", f"mean runtime, seconds on the {report.clock} clock", 860, 420)
-    return point_chart(series, frame, named=True)
-
-
 def completion_chart(report: Report) -> Figure:
     """The share of rollouts that had their final answer by each time, a line per policy; further left is faster."""
     strong = (report.reference, report.highlight)
     series = [Distribution(row.policy, row.completion_seconds, row.policy in strong) for row in report.rows]
     return cumulative_chart(series, Frame("", f"seconds on the {report.clock} clock", 1000, 400))
-
-
-def _tradeoff(report: Report) -> str:
-    intro = (
-        "Up and to the left is better. Bars are 95 % intervals; policies share the luck of the tasks, so that these "
-    )
-    intro += "may overlap where a paired difference is clear. Ringed: the reference and what this page is about."
-    return section("Score against runtime", scroll_box(tradeoff_chart(report)), intro=intro)
 
 
 def _comparison(report: Report) -> str:

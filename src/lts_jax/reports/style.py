@@ -1,6 +1,8 @@
-"""Style sheet and script of a page: system fonts, dark on light, no request to anywhere."""
+"""Style sheet and script of a page: system fonts, light or dark as the reader has it, no request to anywhere."""
 
-STYLE = """
+from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_DARK, SOFT
+
+_LIGHT = """
 :root{--ink:#1d2329;--soft:#66707a;--faint:#e3e6e9;--accent:#0072b2;--paper:#fff}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -66,6 +68,23 @@ th,td{padding:6px 8px}
 color:var(--soft);margin:0 0 6px}}
 @media print{main{max-width:none}.scroll{overflow:visible}#tip{display:none}}
 """
+
+
+def _dark() -> str:
+    """The same page on a dark screen: its colours, and those of figures, which name theirs themselves."""
+    ink, soft, faint, accent, paper = (ON_DARK[color] for color in (INK, SOFT, FAINT, ACCENT, "#fff"))
+    colors = f"--ink:{ink};--soft:{soft};--faint:{faint};--accent:{accent};--paper:{paper}"
+    figures = "".join(
+        f'svg [{part}="{color}"]{{{part}:{dark}}}'
+        for color, dark in ON_DARK.items()
+        for part in ("fill", "stroke")
+        if (part, color) != ("fill", "#fff")  # white letters stand on a dark mark, white strokes on the page
+    )
+    screen = "@media screen and (prefers-color-scheme:dark)"
+    return f"{screen}{{:root{{color-scheme:dark;{colors}}}#tip{{color:{paper}}}\n{figures}}}\n"
+
+
+STYLE = _LIGHT + _dark()
 
 SCRIPT = """
 (function(){

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lts_jax.records import MemoryEntry, Pull, Rollout, Step
-from lts_jax.reports.palette import ACCENT, FAINT, INK, SOFT
+from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_PALE, SOFT
 from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 1180, 62, 104, 44
@@ -121,7 +121,7 @@ def _bar(step: Step, entry: int | None, to_x: Scale) -> str:
     if step.failed:
         parts.append(rect(x, y, width, BAR_HEIGHT, "url(#failed)", radius=2))
     elif width > 18:
-        parts.append(text(x + width / 2, y + BAR_HEIGHT / 2 + 4, str(step.step), anchor="middle"))
+        parts.append(text(x + width / 2, y + BAR_HEIGHT / 2 + 4, str(step.step), anchor="middle", color=ON_PALE))
     return "".join(parts) + "</g>"
 
 
