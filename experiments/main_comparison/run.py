@@ -1,72 +1,170 @@
-"""The main comparison: train one controller per seed, compare it with every rule on held-out tasks, pool the seeds."""
+"""The main comparison, run: train controllers, choose a threshold, and meet every held-out task under every line."""
 
+import math
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from config import Config
+from config import COINS, LEARNED, LINES, ORACLES, REFERENCE, RULES, SIDE_LINES, Config, training, world
 
-from lts_jax.commands.evaluate import evaluate_in
-from lts_jax.commands.report import describe_line, example_rollout, stored_evaluation
+from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.admission.rules import make_rule
+from lts_jax.admission.step_kinds import label_decisions
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.train import train_in
-from lts_jax.records import Rollout
-from lts_jax.reports.report import Background, ReportSettings, build_report, report_json
-from lts_jax.reports.run_page import report_html, tradeoff_chart
-from lts_jax.reports.svg import save_figure
-from lts_jax.reports.text import report_text
-from lts_jax.storage import read_json_lines, write_json, write_text
-from lts_jax.systems.run_folder import open_run
-from lts_jax.tasks.almanac.world import HELD_OUT
+from lts_jax.llm.budget import Budget
+from lts_jax.records import Coordinates, Rollout, Task
+from lts_jax.rollouts.collect import run_side_by_side, run_to_end
+from lts_jax.rollouts.garbage import rare_garbage_collection
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.storage import read_json, write_json
+from lts_jax.systems.lts import learned_policy, trained_params
+from lts_jax.systems.run_folder import RunFolder, open_run
+from lts_jax.systems.run_parts import make_parts
+from lts_jax.systems.world import almanac_tasks
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+NUM_LABELLED = 40  # tasks of each world whose decisions are labelled, to see what a controller ranks first
+GAIN = 0.2  # score that the whole of the runtime is worth
 
 
 def main(config: Config) -> None:
-    """Run what is not stored yet; write report.json, report.html (in the runs), tradeoff.svg, .png and table.txt."""
-    pooled: dict[str, list[Rollout]] = {}
-    metrics = []
-    for seed in config.seeds:
-        training = replace(config.train, seed=seed)
-        evaluation = replace(config.compare.evaluation, seed=config.compare.evaluation.seed + seed)
-        folder = open_run(config.runs / f"seed_{seed}", training)
-        train_in(folder, training)
-        evaluate_in(folder, training, replace(config.compare, evaluation=evaluation))
-        for name, rollouts in stored_evaluation(folder).items():
-            pooled.setdefault(name, []).extend(rollouts)
-        metrics = metrics or read_json_lines(folder.metrics)
-    report = build_report(
-        pooled,
-        ReportSettings(
-            own_listed=config.train.rollout.reading.include_own,
-            pulled_listed=config.train.rollout.reading.list_pulled_again,
-            new_families=HELD_OUT,
-        ),
-        Background(
-            header={
-                "study": "main comparison",
-                "model": "simulated language model",
-                "training": f"{config.train.num_tasks} tasks, {config.train.collect.num_rollouts} rollouts each, "
-                f"{config.train.num_epochs} epochs, one controller for each of {len(config.seeds)} seeds",
-                "curves": f"training seed {config.seeds[0]}",
-            },
-            metrics=metrics,
-            example=example_rollout(pooled),
-            glossary={name: describe_line(name) for name in pooled},
-        ),
-    )
-    text = report_text(report)
-    print(text)
-    document = report_json(report)
-    document.pop("example", None)  # large; it stays in the page
-    for row in document["rows"]:
-        row.pop("completion_seconds", None)
-    write_json(config.results / "report.json", document)
-    write_text(config.results / "table.txt", text + "\n")
-    save_figure(tradeoff_chart(report), config.results / "tradeoff.png")
-    write_text(config.runs / "report.html", report_html(report))
-    print(f"page: {config.runs / 'report.html'}")
+    """Run what is not stored yet."""
+    folder = config.runs / config.weaknesses
+    if config.part == 0:
+        for line in LEARNED:
+            for seed in config.train_worlds:
+                settings = training(config, line, seed)
+                train_in(open_run(folder / f"{line}_{seed}", settings), make_parts(settings))
+        threshold(config, folder)
+    lines = (*LINES, *SIDE_LINES)
+    order = [line for line in lines if line not in COINS and line not in LEARNED and line != "similarity_best"]
+    order = order if config.part else [line for line in lines if line not in order]
+    for line in order if config.num_parts > 1 else lines:
+        for seed in config.test_worlds:
+            tried(config, folder, line, seed)
+
+
+def threshold(config: Config, folder: Path) -> float:
+    """The similarity threshold of the largest gain on validation tasks: score - .2 seconds / mean seconds of none."""
+    path = folder / "threshold.json"
+    if not path.exists():
+        rules = {str(one): f"similarity(threshold={one})" for one in THRESHOLDS}
+        gain: dict[str, list[float]] = {name: [] for name in rules}
+        for seed in config.choose_worlds:
+            tasks, encoder = almanac_tasks(seed, "validation", 90), make_parts(world(config, seed)).encoder
+            reference = mean_of(many(config, seed, make_rule(REFERENCE, encoder), tasks, 2), "seconds")
+            for name, rule in rules.items():
+                found = many(config, seed, make_rule(rule, encoder), tasks, 2)
+                gain[name].append(mean_of(found, "score") - GAIN * mean_of(found, "seconds") / reference)
+        gains = {name: float(np.mean(values)) for name, values in gain.items()}
+        write_json(path, {"gains": gains, "best": max(gains, key=lambda name: gains[name])})
+    return float(read_json(path)["best"])
+
+
+def tried(config: Config, folder: Path, line: str, world_seed: int) -> list[dict[str, Any]]:
+    """The rollouts of a line in a test world as rows; run if they are not stored."""
+    path = folder / "rows" / f"{line}_{world_seed}.json"
+    if path.exists():
+        return read_json(path)
+    tasks = almanac_tasks(world_seed, "test", config.num_tasks)
+    num_rollouts = config.num_rollouts // (1 + (line in SIDE_LINES))
+    print(f"{config.weaknesses}, world {world_seed}: {line}", flush=True)
+    if line in LEARNED:
+        # Rollout r of task number i is decided by controller i + r, so that each meets every kind of task.
+        count, rows = len(config.train_worlds), []
+        for place, seed in enumerate(config.train_worlds):
+            pairs = [
+                (task, number)
+                for at, task in enumerate(tasks)
+                for number in range(num_rollouts)
+                if (at + number) % count == place
+            ]
+            own = training(config, line, seed)
+            policy = learned_policy(own, trained_params(RunFolder(folder / f"{line}_{seed}"), own))
+            rows += many(config, world_seed, policy, tasks, num_rollouts, pairs, controller=seed)
+    else:
+        policy = _policy(config, folder, line, world_seed)
+        rows = many(config, world_seed, policy, tasks, num_rollouts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, rows)
+    return rows
+
+
+def many(
+    config: Config,
+    world_seed: int,
+    policy: AdmissionPolicy,
+    tasks: Sequence[Task],
+    num_rollouts: int,
+    pairs: Sequence[tuple[Task, int]] | None = None,
+    controller: int = -1,
+) -> list[dict[str, Any]]:
+    """A row for each rollout; nothing else of it is kept."""
+    run = make_parts(world(config, world_seed))
+    parts = run.rollout_parts(policy, Budget(run.settings.model.budget))
+    if pairs is None:
+        pairs = [(task, number) for task in tasks for number in range(num_rollouts)]
+    labelled = {task.task_id for task in tasks[:NUM_LABELLED]} if controller >= 0 else set()
+    rows: list[dict[str, Any]] = []
+
+    def keep(rollout: Rollout) -> None:
+        rows.append(_row(rollout, world_seed, controller, with_labels=rollout.task.task_id in labelled))
+
+    runs = [
+        partial(run_rollout, task, Coordinates(config.seed, 0, task.task_id, number), parts, run.settings.rollout)
+        for task, number in pairs
+    ]
+    counter = policy.decider if isinstance(policy, LearnedPolicy) else None
+    with rare_garbage_collection():
+        run_to_end(run_side_by_side(runs, 4 if counter is None else 32, counter, keep))
+    return sorted(rows, key=lambda row: (row["task"], row["number"]))
+
+
+def mean_of(rows: Sequence[dict[str, Any]], name: str) -> float:
+    """Mean of a column."""
+    return float(np.mean([row[name] for row in rows]))
+
+
+def _row(rollout: Rollout, world_seed: int, controller: int, *, with_labels: bool) -> dict[str, Any]:
+    row = {
+        "task": f"{world_seed}/{rollout.task.task_id}",
+        "number": rollout.coordinates.rollout,
+        "controller": controller,
+        "score": rollout.reward_agg if math.isfinite(rollout.reward_agg) else 0.0,
+        "seconds": rollout.seconds,
+        "tokens": rollout.tokens,
+        "decisions": len(rollout.decisions),
+        "admitted": len(rollout.entries),
+        "pulled": len({pull.entry for pull in rollout.pulls if pull.reader != pull.writer}),
+    }
+    if with_labels:
+        labels = label_decisions(rollout, world_seed)
+        row["ranked"] = [
+            (round(decision.admit_probability, 6), label.kind, label.is_new)
+            for decision, label in zip(rollout.decisions, labels, strict=True)
+        ]
+    return row
+
+
+def _policy(config: Config, folder: Path, line: str, world_seed: int) -> AdmissionPolicy:
+    run = make_parts(world(config, world_seed))
+    if line in ORACLES:
+        return make_rule(f"oracle(values={ORACLES[line]}, world_seed={world_seed})", run.encoder)
+    if line in COINS:
+        rows = [row for seed in config.test_worlds for row in tried(config, folder, COINS[line], seed)]
+        rate = sum(row["admitted"] for row in rows) / sum(row["decisions"] for row in rows)
+        return make_rule(f"random(rate={rate!r})", run.encoder)
+    if line == "similarity_best":
+        return make_rule(f"similarity(threshold={threshold(config, folder)})", run.encoder)
+    return make_rule(REFERENCE if line == REFERENCE else RULES[line], run.encoder)
 
 
 if __name__ == "__main__":
