@@ -23,7 +23,7 @@ ORACLES = {"oracle_right": "right", "oracle_any": "any"}
 REFERENCE = "none"
 LINES = (REFERENCE, *LEARNED, "similarity_best", *COINS, *ORACLES, "all", "similarity_0.8", "recency", "random")
 SIDE_LINES = ("judge", "orchestrator")
-"""Run with half as many rollouts."""
+"""Run with two rollouts of each task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,6 @@ class Config:
     """Held-out tasks of each test world."""
     num_rollouts: int = 4
     seed: int = 1000
-    part: int = 0
-    """Where several processes share the work: this one's number ..."""
-    num_parts: int = 1
-    """... of so many. Each takes every so many-th line; the tables are made when all are there."""
 
 
 def world(config: Config, world_seed: int) -> TrainSettings:

@@ -31,25 +31,23 @@ from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.world import almanac_tasks
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-NUM_LABELLED = 40  # tasks of each world whose decisions are labelled, to see what a controller ranks first
+NUM_LABELLED = 8  # tasks of each world and controller whose decisions are labelled, to see what it ranks first
+PAIR = 2  # rollouts of a task that are run together; the first two of all lines come before the next
 GAIN = 0.2  # score that the whole of the runtime is worth
 
 
 def main(config: Config) -> None:
     """Run what is not stored yet."""
     folder = config.runs / config.weaknesses
-    if config.part == 0:
-        for line in LEARNED:
-            for seed in config.train_worlds:
-                settings = training(config, line, seed)
-                train_in(open_run(folder / f"{line}_{seed}", settings), make_parts(settings))
-        threshold(config, folder)
-    lines = (*LINES, *SIDE_LINES)
-    order = [line for line in lines if line not in COINS and line not in LEARNED and line != "similarity_best"]
-    order = order if config.part else [line for line in lines if line not in order]
-    for line in order if config.num_parts > 1 else lines:
-        for seed in config.test_worlds:
-            tried(config, folder, line, seed)
+    for line in LEARNED:
+        for seed in config.train_worlds:
+            settings = training(config, line, seed)
+            train_in(open_run(folder / f"{line}_{seed}", settings), make_parts(settings))
+    threshold(config, folder)
+    for part in range(config.num_rollouts // PAIR):
+        for line in (*LINES, *SIDE_LINES) if part == 0 else LINES:
+            for seed in config.test_worlds:
+                tried(config, folder, line, seed, part)
 
 
 def threshold(config: Config, folder: Path) -> float:
@@ -59,40 +57,36 @@ def threshold(config: Config, folder: Path) -> float:
         rules = {str(one): f"similarity(threshold={one})" for one in THRESHOLDS}
         gain: dict[str, list[float]] = {name: [] for name in rules}
         for seed in config.choose_worlds:
-            tasks, encoder = almanac_tasks(seed, "validation", 90), make_parts(world(config, seed)).encoder
-            reference = mean_of(many(config, seed, make_rule(REFERENCE, encoder), tasks, 2), "seconds")
+            pairs = [(task, number) for task in almanac_tasks(seed, "validation", 90) for number in range(PAIR)]
+            encoder = make_parts(world(config, seed)).encoder
+            reference = mean_of(many(config, seed, make_rule(REFERENCE, encoder), pairs), "seconds")
             for name, rule in rules.items():
-                found = many(config, seed, make_rule(rule, encoder), tasks, 2)
+                found = many(config, seed, make_rule(rule, encoder), pairs)
                 gain[name].append(mean_of(found, "score") - GAIN * mean_of(found, "seconds") / reference)
         gains = {name: float(np.mean(values)) for name, values in gain.items()}
         write_json(path, {"gains": gains, "best": max(gains, key=lambda name: gains[name])})
     return float(read_json(path)["best"])
 
 
-def tried(config: Config, folder: Path, line: str, world_seed: int) -> list[dict[str, Any]]:
-    """The rollouts of a line in a test world as rows; run if they are not stored."""
-    path = folder / "rows" / f"{line}_{world_seed}.json"
+def tried(config: Config, folder: Path, line: str, world_seed: int, part: int) -> list[dict[str, Any]]:
+    """Two rollouts of each task of a test world under a line, as rows; run if they are not stored."""
+    path = folder / "rows" / f"{line}_{world_seed}_{part}.json"
     if path.exists():
         return read_json(path)
     tasks = almanac_tasks(world_seed, "test", config.num_tasks)
-    num_rollouts = config.num_rollouts // (1 + (line in SIDE_LINES))
-    print(f"{config.weaknesses}, world {world_seed}: {line}", flush=True)
+    pairs = [(task, part * PAIR + number) for task in tasks for number in range(PAIR)]
+    print(f"{config.weaknesses}, world {world_seed}: {line}, rollouts from {part * PAIR}", flush=True)
     if line in LEARNED:
         # Rollout r of task number i is decided by controller i + r, so that each meets every kind of task.
-        count, rows = len(config.train_worlds), []
+        rows, places = [], {task.task_id: at for at, task in enumerate(tasks)}
         for place, seed in enumerate(config.train_worlds):
-            pairs = [
-                (task, number)
-                for at, task in enumerate(tasks)
-                for number in range(num_rollouts)
-                if (at + number) % count == place
-            ]
             own = training(config, line, seed)
             policy = learned_policy(own, trained_params(RunFolder(folder / f"{line}_{seed}"), own))
-            rows += many(config, world_seed, policy, tasks, num_rollouts, pairs, controller=seed)
+            count = len(config.train_worlds)
+            some = [(task, number) for task, number in pairs if (places[task.task_id] + number) % count == place]
+            rows += many(config, world_seed, policy, some, controller=seed, num_labelled=0 if part else NUM_LABELLED)
     else:
-        policy = _policy(config, folder, line, world_seed)
-        rows = many(config, world_seed, policy, tasks, num_rollouts)
+        rows = many(config, world_seed, _policy(config, folder, line, world_seed), pairs)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, rows)
     return rows
@@ -102,17 +96,14 @@ def many(
     config: Config,
     world_seed: int,
     policy: AdmissionPolicy,
-    tasks: Sequence[Task],
-    num_rollouts: int,
-    pairs: Sequence[tuple[Task, int]] | None = None,
+    pairs: Sequence[tuple[Task, int]],
     controller: int = -1,
+    num_labelled: int = 0,
 ) -> list[dict[str, Any]]:
     """A row for each rollout; nothing else of it is kept."""
     run = make_parts(world(config, world_seed))
     parts = run.rollout_parts(policy, Budget(run.settings.model.budget))
-    if pairs is None:
-        pairs = [(task, number) for task in tasks for number in range(num_rollouts)]
-    labelled = {task.task_id for task in tasks[:NUM_LABELLED]} if controller >= 0 else set()
+    labelled = set(list(dict.fromkeys(task.task_id for task, _ in pairs))[:num_labelled])
     rows: list[dict[str, Any]] = []
 
     def keep(rollout: Rollout) -> None:
@@ -159,7 +150,7 @@ def _policy(config: Config, folder: Path, line: str, world_seed: int) -> Admissi
     if line in ORACLES:
         return make_rule(f"oracle(values={ORACLES[line]}, world_seed={world_seed})", run.encoder)
     if line in COINS:
-        rows = [row for seed in config.test_worlds for row in tried(config, folder, COINS[line], seed)]
+        rows = [row for seed in config.test_worlds for row in tried(config, folder, COINS[line], seed, 0)]
         rate = sum(row["admitted"] for row in rows) / sum(row["decisions"] for row in rows)
         return make_rule(f"random(rate={rate!r})", run.encoder)
     if line == "similarity_best":

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,20 +13,23 @@ from lts_jax.commands.evaluate import evaluate_in
 from lts_jax.commands.report import write_report
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings
-from lts_jax.systems.comparison import ComparisonSettings, held_out_tasks
+from lts_jax.systems.comparison import LEARNED, VALUE, ComparisonSettings, held_out_tasks
 from lts_jax.systems.run_folder import open_run, working_in
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 
-TRAINING = TrainSettings()  # the paper's sizes: 33 tasks, 5 rollouts each, 5 epochs
-COMPARISON = ComparisonSettings(evaluation=EvaluationSettings(num_tasks=24, num_seeds=2))
+TRAINING = TrainSettings(controller="set_transformer(inputs=paper)")  # 33 tasks, 5 rollouts each, 5 epochs
+COMPARISON = ComparisonSettings(evaluation=EvaluationSettings(num_tasks=48, num_seeds=2))
+PAPER = "lts"  # folder of the paper's run, in that of ours
+MOST_TASKS = 504  # training tasks of the offline world
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Train a small controller on the offline world, compare it with every rule, and write a report.
+    """Train two small controllers on the offline world, ours and the paper's, compare them with every rule, and report.
 
-    No API key, no accelerator. Fewer tasks and seeds than a study: see experiments/main_comparison for that.
+    No API key, no accelerator. Fewer tasks and seeds than a study: see experiments/main_comparison for that. Settings
+    are those of the paper's method; ours is trained on as many rollouts, with the objective admission_value.
     """
 
     run: Path = Path("runs/demo")
@@ -37,23 +40,44 @@ class Command:
     compare: ComparisonSettings = field(default_factory=lambda: COMPARISON)
 
 
+def own_training(paper: TrainSettings) -> TrainSettings:
+    """Ours beside the paper's: as many rollouts, but of other tasks rather than of the same ones again."""
+    num_tasks = paper.num_tasks * paper.num_epochs
+    if paper.tasks.foreign or num_tasks > MOST_TASKS:
+        num_tasks = paper.num_tasks
+    per_update = next(size for size in (15, paper.tasks_per_update) if num_tasks % size == 0)
+    return replace(
+        paper,
+        objective=VALUE,
+        controller="linear",
+        num_tasks=num_tasks,
+        num_epochs=paper.num_tasks * paper.num_epochs // num_tasks,
+        tasks_per_update=per_update,
+    )
+
+
 def run(command: Command) -> None:
-    """Train, evaluate, report."""
-    parts = make_parts(command.train)
-    parts.check()
-    num_tested = len(held_out_tasks(parts, command.compare))
+    """Train both, evaluate, report."""
+    ours, paper = make_parts(own_training(command.train)), make_parts(command.train)
+    for parts in (ours, paper):
+        parts.check()
+    num_tested = len(held_out_tasks(ours, command.compare))
     if command.fresh and (command.run / "config.json").exists():
         shutil.rmtree(command.run)
-    folder = open_run(command.run, command.train)
-    simulated = " Agents are simulated; times are simulated seconds." if parts.virtual_time else ""
+    folder, beside = open_run(command.run, ours.settings), open_run(command.run / PAPER, paper.settings)
+    simulated = " Agents are simulated; times are simulated seconds." if ours.virtual_time else ""
     print(
-        f"Trains on {command.train.num_tasks} tasks, compares on {num_tested} held-out tasks with "
-        f"{command.compare.evaluation.num_seeds} seeds: fewer than a study needs.{simulated}\n",
+        f"Trains two controllers, by our objective and by the paper's (lts), and compares them on {num_tested} "
+        f"held-out tasks with {command.compare.evaluation.num_seeds} seeds: fewer than a study needs.{simulated}\n",
         flush=True,
     )
     with working_in(folder):
-        train_in(folder, parts)
-        evaluate_in(folder, parts, command.compare)
+        train_in(folder, ours)
+        train_in(beside, paper)
+        compared = command.compare
+        if LEARNED in compared.policies:
+            compared = replace(compared, beside=(*compared.beside, beside.path))
+        evaluate_in(folder, ours, compared)
         print(write_report(folder))
     lts = "lts" if shutil.which("lts") else os.path.relpath(sys.argv[0])
     print(

@@ -9,6 +9,8 @@ from pathlib import Path
 from lts_jax.admission.rules import rule_part
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import arm_name
+from lts_jax.evaluation.step_effects import KindRow, kind_table
+from lts_jax.learning.objective_parts import AdmissionValue, make_objective
 from lts_jax.parts import settings_of
 from lts_jax.records import Rollout
 from lts_jax.reports.report import Background, ReportSettings, build_report, report_json
@@ -80,11 +82,25 @@ def write_report(folder: RunFolder) -> str:
             metrics=read_json_lines(folder.metrics),
             example=example_rollout(rollouts),
             glossary={name: line for name in rollouts if (line := describe_line(name))},
+            kinds=coin_kinds(folder, settings),
         ),
     )
     write_json(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
     return f"{report_text(report).rstrip()}\n\nreport: {folder.report_html}"
+
+
+def coin_kinds(folder: RunFolder, settings: TrainSettings) -> tuple[KindRow, ...]:
+    """What an admission was worth by kind of step, from training rollouts in which chance decided.
+
+    Nothing where training drew from a policy in the making, or on other tasks than the offline world's.
+    """
+    objective = make_objective(settings.objective)
+    is_offline = settings.virtual_time and not settings.tasks.foreign
+    if not isinstance(objective, AdmissionValue) or not is_offline or not folder.rollouts.exists():
+        return ()
+    groups = read_folder(folder.rollouts)
+    return kind_table([rollout for group in groups for rollout in group.rollouts], world_seed=settings.world_seed)
 
 
 def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:

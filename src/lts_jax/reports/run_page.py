@@ -29,6 +29,7 @@ from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number, short_count
 from lts_jax.reports.timeline import excerpt, timeline
 from lts_jax.reports.tradeoff import tradeoff_section
+from lts_jax.reports.verdict import verdict
 
 TITLE = "What sharing saved"
 COMPLETION = "Share of rollouts that had their final answer by each time. Further left is faster."
@@ -44,6 +45,7 @@ def report_html(report: Report) -> str:
     ]
     sections = [
         opening(TITLE, headline(report), facts),
+        _verdict(report),
         tradeoff_section(report),
         _comparison(report),
         section("The policies", glossary(report.glossary, _colors(report))),
@@ -59,6 +61,11 @@ def report_html(report: Report) -> str:
         section("This run", facts_list(report.header)),
     ]
     return page(TITLE, sections)
+
+
+def _verdict(report: Report) -> str:
+    said = verdict(report)
+    return section(said[0], bullets(said[1:])) if said else ""
 
 
 def completion_chart(report: Report) -> Figure:

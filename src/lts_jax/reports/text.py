@@ -10,6 +10,7 @@ from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.report import Report, headline
 from lts_jax.reports.svg import shorten, shorten_name
 from lts_jax.reports.sweep_report import SweepReport, number_form, sweep_headline, top_rows
+from lts_jax.reports.verdict import verdict
 
 WIDTH = 100
 MIN_POLICY_WIDTH = 8
@@ -24,7 +25,9 @@ def report_text(report: Report) -> str:
     sharing = [_sharing_cells(row) for row in report.rows]
     official = [_official_cells(row) for row in report.rows]
     heads = ["policy", "admitted", "read (chance)", "cross (chance)", "reach (chance)", "steps", "tokens", "usd"]
+    said = verdict(report)
     blocks = [
+        *(["\n".join([said[0], *(_wrap(f"  {line}") for line in said[1:])])] if said else []),
         _wrap(headline(report)),
         _policy_table(["policy", "score", "vs reference", "seconds", "saved %"], outcome),
         _policy_table(heads, sharing),
