@@ -13,6 +13,7 @@ from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
 from lts_jax.evaluation.statistics import UNKNOWN, Cell, Interval
 from lts_jax.records import Rollout
 
+SCORES, SECONDS = (0.0, 1.0), (0.0, math.inf)  # what a mean cannot leave
 Measured = dict[Cell, RolloutMeasures]
 UNPAIRED: dict[str, Any] = {
     "num_pairs": 0,
@@ -127,7 +128,7 @@ def common_pull_rate(measured: Mapping[str, Measured]) -> PullRate:
 
 
 def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, seed: int = 0) -> ComparisonRow:
-    """The row of `policy`, paired with `reference`; `measured` holds both. `seed` is of the bootstrap.
+    """The row of `policy`, paired with `reference`; `measured` holds both. `seed` is of the sign flips.
 
     Read rate and reach by chance are those of an indifferent reader with the `common_pull_rate` of `measured`.
     """
@@ -157,8 +158,8 @@ def compare(policy: str, measured: Mapping[str, Measured], *, reference: str, se
         num_tasks=len(set(tasks)),
         num_unscored=sum(not math.isfinite(score) for score in values("score")),
         num_out_of_budget=sum(one.ran_out_of_budget for one in all_measures),
-        score=stats.mean_interval(values("score"), tasks, seed=seed),
-        runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, seed=seed),
+        score=stats.mean_interval(values("score"), tasks, within=SCORES),
+        runtime_seconds=stats.mean_interval(values("runtime_seconds"), tasks, within=SECONDS),
         runtime_interquartile_seconds=float(stats.interquartile_mean(values("runtime_seconds"))),
         **(UNPAIRED if policy == reference else _pair_figures(own, other, seed)),
         first_seconds=mean("first_seconds"),
@@ -204,10 +205,10 @@ def _pair_figures(own: Measured, other: Measured, seed: int) -> dict[str, Any]:
     sums, _ = stats.task_sums(score_change, score.tasks)
     return {
         "num_pairs": len(runtime.tasks),
-        "score_difference": stats.difference_interval(score, seed=seed),
+        "score_difference": stats.difference_interval(score, within=(-1.0, 1.0)),
         "score_p_value": float(stats.sign_flip_p_values(sums[None], seed=seed, num_flips=stats.NUM_FLIPS)[0]),
         "score_resolution": stats.minimum_detectable_effect(score_change, score.tasks),
-        "runtime_reduction_percent": stats.reduction_interval(runtime, seed=seed),
+        "runtime_reduction_percent": stats.reduction_interval(runtime),
         "runtime_resolution_percent": stats.reduction_resolution(runtime),
         "speed_up": ratio(float(np.sum(runtime.reference)), float(np.sum(runtime.policy))),
     }
@@ -224,7 +225,6 @@ def break_down(
     measured: Mapping[str, Measured],
     *,
     new_families: Collection[str] = (),
-    seed: int = 0,
 ) -> tuple[BreakdownRow, ...]:
     """Rows by difficulty (easy first), then by whether the family was kept out of training; no group of all tasks."""
     tasks = {one.task.task_id: one.task for rollouts in rollouts_by_policy.values() for one in rollouts}
@@ -234,20 +234,20 @@ def break_down(
     groups["seen families"] = {name for name in tasks if tasks[name].family not in new_families}
     groups["new families"] = tasks.keys() - groups["seen families"]
     return tuple(
-        _group_row(policy, group, members, measured[policy], seed)
+        _group_row(policy, group, members, measured[policy])
         for policy in measured
         for group, members in groups.items()
         if 0 < len(members) < len(tasks)
     )
 
 
-def _group_row(policy: str, group: str, members: Collection[str], measured: Measured, seed: int) -> BreakdownRow:
+def _group_row(policy: str, group: str, members: Collection[str], measured: Measured) -> BreakdownRow:
     cells = [cell for cell in measured if cell[0] in members]
     names = [cell[0] for cell in cells]
     return BreakdownRow(
         policy=policy,
         group=group,
         num_tasks=len(set(names)),
-        score=stats.mean_interval([measured[cell].score for cell in cells], names, seed=seed),
-        runtime_seconds=stats.mean_interval([measured[cell].runtime_seconds for cell in cells], names, seed=seed),
+        score=stats.mean_interval([measured[cell].score for cell in cells], names, within=SCORES),
+        runtime_seconds=stats.mean_interval([measured[cell].runtime_seconds for cell in cells], names, within=SECONDS),
     )

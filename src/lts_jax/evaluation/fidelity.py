@@ -6,7 +6,8 @@ hurt (sign agreement), and speak in the effect's own units (calibration slope). 
 one rollout is measured apart: a number copied to a whole rollout can follow the rollout's reward, and tells its
 decisions from each other not at all.
 
-Flat arrays, one row per decision, a task label per row. Intervals are cluster bootstraps over tasks.
+Flat arrays, one row per decision, a task label per row. Intervals are over tasks: cluster bootstraps, and of means
+Hall's transformed t.
 """
 
 import math
@@ -101,7 +102,7 @@ def credit_fidelity(
     agrees = np.where(credit[matters] == 0.0, 0.5, np.sign(credit[matters]) == np.sign(effect[matters]))
     sign = UNKNOWN
     if len(credit) and not _is_constant(credit):
-        sign = mean_interval(agrees, labels[matters].tolist(), seed=seed, num_resamples=num_resamples)
+        sign = mean_interval(agrees, labels[matters].tolist(), within=(0.0, 1.0))
     positive = float(np.mean(effect[matters] > 0.0)) if matters.any() else math.nan
     rank = slope = signal = UNKNOWN
     resolution = math.nan

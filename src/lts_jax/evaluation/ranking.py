@@ -22,6 +22,7 @@ from lts_jax.evaluation.statistics import (
     holm,
     improvement_interval,
     interquartile_mean,
+    mean_intervals,
     minimum_detectable_effect,
     percentile_interval,
     resample_count,
@@ -85,8 +86,9 @@ def rank(
     `table` is a mapping of columns, or something with `to_pydict` such as a pyarrow table. `reference` names a
     configuration by some of its fields, enough to tell it from all others; by default it is the best one. `better` is
     "up" or "down", by default as the measure's name says (`better_direction`). Values that are not finite are left out
-    and counted. Intervals are percentile bootstraps over seeds with tails expanded for few seeds, the same resamples
-    for all configurations; below `MIN_TASKS` seeds there are none.
+    and counted. Intervals of interquartile means are percentile bootstraps over seeds with tails expanded for few
+    seeds, the same resamples for all configurations, those of differences Hall's transformed t (`skewness`); below
+    `MIN_TASKS` seeds there are none.
 
     Raises:
         UserError: a missing column, no row, a (configuration, seed) twice, no finite value, or no such reference.
@@ -214,7 +216,7 @@ def _figures(value_cs: np.ndarray, *, chosen: int, sign: float, seed: int) -> li
     count_c = np.isfinite(value_cs).sum(axis=1)
     difference_cs = value_cs - value_cs[chosen]
     pairs_c = np.isfinite(difference_cs).sum(axis=1)
-    differences = _intervals(_finite_mean(difference_cs), _resample(_finite_mean, difference_cs, seed), pairs_c)
+    differences = mean_intervals(difference_cs)
     iqms, ranks = _intervals(iqm_c, drawn_cr, count_c), _ranks(iqm_c, drawn_cr, sign, count_c)
     p_value_c = np.full(len(value_cs), np.nan)
     others = np.arange(len(value_cs)) != chosen

@@ -3,8 +3,9 @@
 Two kinds of samples. *Rows of tasks*: flat arrays with one row per rollout or decision and a task label per row; seeds
 and rollouts of one task share its difficulty and stay together in every resample. *Tables of seeds*: `value_cs` is
 f64[configurations, seeds], where one seed means the same luck in every configuration. A value that is not finite is
-missing. A resample never leaves the range of what it is drawn from, so fewer than `MIN_TASKS` tasks (or seeds) give no
-bounds (NaN), never a narrow interval.
+missing. Means and reductions have one interval, Hall's transformed t over tasks or seeds (`evaluation.skewness`); what
+is no mean (rank correlations, interquartile means) has bootstrap percentiles. Few units know little of their own spread
+and nothing of rare events, so fewer than `MIN_TASKS` tasks (or seeds) give no bounds (NaN), never a narrow interval.
 """
 
 import math
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from lts_jax.evaluation.skewness import mean_offsets
 
 LEVEL = 0.95  # of every interval
 MIN_TASKS = 5
@@ -63,44 +66,61 @@ def mean_interval(
     values: Sequence[float] | np.ndarray,
     tasks: Sequence[str],
     *,
-    seed: int = 0,
-    num_resamples: int = NUM_RESAMPLES,
     level: float = LEVEL,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Interval:
-    """Mean with a cluster-bootstrap interval: tasks are drawn with replacement, each with all of its rows.
+    """Mean of rows with its interval over tasks, skewness taken into account: see `evaluation.skewness`.
 
-    NaN values are left out with their row. For a paired difference pass differences.
+    The mean is over rows; what varies are whole tasks with all of their rows (sum of values less the mean times their
+    number). NaN values are left out with their row. For a paired difference pass differences. Where a policy was
+    trained, this speaks of the controllers at hand: **how far another training would come out elsewhere is not in it**
+    (`evaluation.two_way` has it, for several controllers). `within` is what the mean cannot leave, such as 0..1.
     """
     sums, counts = task_sums(values, tasks)
     if not len(sums):
         return UNKNOWN
-    weights = task_weights(len(sums), num_resamples, seed)
-    means = (weights @ sums) / (weights @ counts)
-    return percentile_interval(float(sums.sum() / counts.sum()), means, len(sums), level)
+    estimate = float(sums.sum() / counts.sum())
+    return _interval(estimate, (sums - estimate * counts) * (len(sums) / counts.sum()), level, within)
 
 
-def difference_interval(paired: Paired, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Interval:
-    """Mean of policy - reference over paired rows, with its cluster-bootstrap interval."""
-    return mean_interval(paired.policy - paired.reference, paired.tasks, seed=seed, num_resamples=num_resamples)
+def difference_interval(paired: Paired, *, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    """Mean of policy - reference over paired rows, as `mean_interval`."""
+    return mean_interval(paired.policy - paired.reference, paired.tasks, within=within)
 
 
-def reduction_interval(
-    paired: Paired, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES, level: float = LEVEL
-) -> Interval:
+def reduction_interval(paired: Paired, *, level: float = LEVEL) -> Interval:
     """Reduction in percent of the reference, 100 * (a - b) / a with a, b the mean reference and policy values.
 
-    Relative to the reference, never the symmetric difference. Both means are taken from the same resampled tasks.
+    Relative to the reference, never the symmetric difference. As `mean_interval`, the ratio linearised at its estimate
+    (`reduction_resolution` has the same residuals).
     """
     reference_sums, _ = task_sums(paired.reference, paired.tasks)
     policy_sums, _ = task_sums(paired.policy, paired.tasks)
-    if not len(reference_sums) or reference_sums.sum() == 0:
+    total = reference_sums.sum()
+    if not len(reference_sums) or total == 0:
         return UNKNOWN
-    weights = task_weights(len(reference_sums), num_resamples, seed)
-    resampled_reference = weights @ reference_sums
-    usable = resampled_reference != 0
-    reductions = 100 * (1 - (weights @ policy_sums)[usable] / resampled_reference[usable])
-    estimate = float(100 * (1 - policy_sums.sum() / reference_sums.sum()))
-    return percentile_interval(estimate, reductions, len(reference_sums), level)
+    remaining = policy_sums.sum() / total
+    residuals = (remaining * reference_sums - policy_sums) * (100 * len(reference_sums) / total)
+    return _interval(float(100 * (1 - remaining)), residuals, level, (-math.inf, 100.0))
+
+
+def mean_intervals(value_cs: np.ndarray, *, level: float = LEVEL) -> list[Interval]:
+    """Mean of every row of a table of seeds with its interval over seeds, as `mean_interval`. NaN is missing."""
+    finite_cs = np.isfinite(value_cs)
+    count_c = finite_cs.sum(axis=1)
+    mean_c = np.sum(np.where(finite_cs, value_cs, 0.0), axis=1) / np.where(count_c > 0, count_c, math.nan)
+    below_c, above_c = mean_offsets(np.where(finite_cs, value_cs - mean_c[:, None], math.nan), level)
+    has_bounds_c = count_c >= MIN_TASKS
+    low_c, high_c = (np.where(has_bounds_c, mean_c + offset_c, math.nan) for offset_c in (below_c, above_c))
+    return [Interval(*map(float, row)) for row in zip(mean_c, low_c, high_c, strict=True)]
+
+
+def _interval(estimate: float, residual_b: np.ndarray, level: float, within: tuple[float, float]) -> Interval:
+    """Bounds from the residuals of tasks, which a range cuts off."""
+    if len(residual_b) < MIN_TASKS:
+        return Interval(estimate, math.nan, math.nan)
+    below, above = mean_offsets(residual_b, level)
+    return Interval(estimate, max(within[0], float(estimate + below)), min(within[1], float(estimate + above)))
 
 
 def minimum_detectable_effect(

@@ -114,7 +114,7 @@ def build_report(
         pull_rate=common_pull_rate(measured),
         rows=tuple(compare(policy, measured, reference=reference, seed=seed) for policy in measured),
         versus=tuple(versus(highlight, policy, measured, seed=seed) for policy in measured if policy != highlight),
-        breakdown=break_down(rollouts_by_policy, measured, new_families=settings.new_families, seed=seed),
+        breakdown=break_down(rollouts_by_policy, measured, new_families=settings.new_families),
         curves=learning_curves(background.metrics),
         kinds=tuple(background.kinds),
         example=example,
@@ -211,7 +211,8 @@ def _notes(report: Report, settings: ReportSettings) -> tuple[str, ...]:
     return (
         clock,
         f"{report.num_tasks} tasks, {report.num_seeds} rollout{'s' * (report.num_seeds > 1)} of each (seeds), up to "
-        f"{report.num_teams} teams. Brackets: 95 % intervals; tasks are resampled with all their seeds.",
+        f"{report.num_teams} teams. Brackets: 95 % intervals over tasks, each with all its seeds; the training of the "
+        "controllers at hand is not part of them.",
         f"Differences and reductions are paired with {report.reference} over tasks and seeds; reduction = "
         "100 * (reference - policy) / reference.",
         *_chance_notes(report, settings),
