@@ -163,9 +163,9 @@ def test_the_judge_sees_the_step_and_the_orchestrator_its_thread_too() -> None:
 
 
 def test_rules_by_name() -> None:
-    assert list(RULES) == ["none", "all", "random", "recency", "similarity", "judge", "orchestrator"]
+    assert list(RULES) == ["none", "all", "random", "recency", "similarity", "judge", "orchestrator", "oracle"]
     names = [RULES[name]().name for name in RULES if name != "similarity"]
-    assert names == ["none", "all", "random(rate=0.5)", "recency(window=10)", "judge", "orchestrator"]
+    assert names == ["none", "all", "random(rate=0.5)", "recency(window=10)", "judge", "orchestrator", "oracle"]
 
 
 def test_rules_need_no_jax() -> None:
@@ -206,7 +206,7 @@ def test_a_text_names_a_rule_and_its_settings_name_the_policy() -> None:
         (lambda request: 1.5, r"expected true, false or a probability from 0 to 1, got 1\.5"),
         (lambda: 3, "gives a value of type int, expected a policy with `decide`"),
         ("random(rate=2)", r"policy: random\(rate\): expected a probability in \[0, 1\], got 2"),
-        ("recent", r"policy: expected a name, .* got 'recent' \(did you mean recency\?\)"),
+        ("recent", r"policy: expected a name, .* got 'recent' \(did you mean recency or oracle\?\)"),
         (7, "policy: expected a text or a function, got 7"),
     ],
 )

@@ -13,9 +13,9 @@ from lts_jax.evaluation.statistics import Interval
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.point_chart import Point, PointSeries, free_offsets, point_chart
 from lts_jax.reports.report import build_report
-from lts_jax.reports.run_page import tradeoff_chart
 from lts_jax.reports.svg import save_figure
 from lts_jax.reports.sweep_page import level_plot
+from lts_jax.reports.tradeoff import tradeoff_chart
 
 
 def boxes_of(labels):

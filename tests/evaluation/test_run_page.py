@@ -10,15 +10,18 @@ from fake_rollouts import make_metrics, make_rollout, make_rollouts
 
 from lts_jax.commands.report import describe_line
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
+from lts_jax.evaluation.step_effects import KindRow
 from lts_jax.records import Rollout
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
-from lts_jax.reports.palette import FIXED, OTHERS, name_colors
-from lts_jax.reports.report import Background, ReportSettings, build_report
-from lts_jax.reports.run_page import completion_chart, report_html, tradeoff_chart
+from lts_jax.reports.palette import FIXED, INK, ON_DARK, OTHERS, name_colors
+from lts_jax.reports.report import Background, ReportSettings, build_report, find_row
+from lts_jax.reports.run_page import completion_chart, report_html
+from lts_jax.reports.style import STYLE
 from lts_jax.reports.svg import Scale, number_label, quote, shorten_name, ticks
 from lts_jax.reports.text import report_text
 from lts_jax.reports.timeline import excerpt, timeline
+from lts_jax.reports.tradeoff import policy_point, tradeoff_chart
 from lts_jax.systems.comparison import POLICIES
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
@@ -261,3 +264,35 @@ def test_texts_are_cut_and_quoted() -> None:
     assert excerpt("a" * 340) == "a" * 340
     assert excerpt("a" * 1400) == "a" * 320 + "… (1,080 more characters)"
     assert quote('<a b="c">\x00\n') == "&lt;a b=&quot;c&quot;&gt;\N{REPLACEMENT CHARACTER}\n"
+
+
+def test_what_an_admission_is_worth_is_shown_where_it_was_measured() -> None:
+    seconds, score = Interval(-16.2, -24.2, -7.3), Interval(0.017, -0.008, 0.043)
+    row = KindRow("right value", True, 1234, 0.25, 0.5, 0.76, seconds, score)
+    rows = [
+        row,
+        dataclasses.replace(row, is_new=False, seconds=Interval(4.0, -1.0, 9.0), score=Interval(-0.05, -0.09, -0.01)),
+    ]
+    rollouts = make_rollouts(6, 1)
+    with_kinds = report_html(build_report(rollouts, background=Background(kinds=rows)))
+    assert "What an admission is worth, by kind of step" in with_kinds
+    assert "Read most often: right value, new (76 % of its entries)." in with_kinds
+    assert "Resolved in time: right value, new -16 s; in score: right value, repeat -0.050." in with_kinds
+    assert "[-24.2, -7.3]" in with_kinds and "1,234" in with_kinds
+    assert "What an admission is worth" not in report_html(build_report(rollouts))
+
+
+def test_bars_of_the_tradeoff_are_those_of_the_paired_difference() -> None:
+    report = build_report(make_rollouts(8, 2))
+    row, reference = find_row(report, "all"), find_row(report, report.reference)
+    width = row.runtime_reduction_percent.high - row.runtime_reduction_percent.low
+    x = policy_point(row, reference, report).x
+    assert x.high - x.low == pytest.approx(width * reference.runtime_seconds.estimate / 100)
+    assert x.low < x.estimate == row.runtime_seconds.estimate < x.high
+    assert math.isnan(policy_point(reference, reference, report).x.low)
+
+
+def test_a_dark_screen_has_dark_paper_and_no_ink_on_it() -> None:
+    assert "prefers-color-scheme:dark" in STYLE
+    assert f'svg [fill="{INK}"]{{fill:{ON_DARK[INK]}}}' in STYLE
+    assert 'svg [fill="#fff"]' not in STYLE  # letters on dark marks stay white

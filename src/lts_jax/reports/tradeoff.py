@@ -28,14 +28,15 @@ def tradeoff_chart(report: Report) -> Figure:
     Dashed lines go through the reference, and the corner that is faster and better is shaded.
     """
     reference = find_row(report, report.reference)
-    series = [PointSeries(row.policy, [_point(row, reference, report)]) for row in report.rows]
-    frame = Frame("mean score", f"mean runtime, seconds on the {report.clock} clock", 860, 440)
+    series = [PointSeries(row.policy, [policy_point(row, reference, report)]) for row in report.rows]
+    frame = Frame("mean score", f"mean runtime, seconds on the {report.clock} clock", 860, 420)
     place = (reference.runtime_seconds.estimate, reference.score.estimate)
     origin = Origin(*place, "faster and better") if all(map(math.isfinite, place)) else None
     return point_chart(series, frame, named=True, origin=origin)
 
 
-def _point(row: ComparisonRow, reference: ComparisonRow, report: Report) -> Point:
+def policy_point(row: ComparisonRow, reference: ComparisonRow, report: Report) -> Point:
+    """A policy's means, with bars as wide as the intervals of its paired differences; the reference has none."""
     tip = f"{row.policy}\nscore {interval(row.score, '.3f')}\n{interval(row.runtime_seconds, ',.0f')} s"
     if row is not reference:
         tip += f"\nagainst {reference.policy}: score {interval(row.score_difference, '+.3f')}"
