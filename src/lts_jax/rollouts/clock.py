@@ -49,13 +49,9 @@ class VirtualClock:
         """Let `seconds` of virtual time pass. Zero or less returns at once."""
         if seconds <= 0.0:
             return
-        wake_up = self._now + seconds
-        if self._num_running == 1 and (not self._sleepers or wake_up < self._sleepers[0][0]):
-            self._now = wake_up  # nobody else runs or wakes before: the sleeper would be woken next
-            return
         woken = asyncio.get_running_loop().create_future()
         self._order += 1
-        heapq.heappush(self._sleepers, (wake_up, self._order, woken))
+        heapq.heappush(self._sleepers, (self._now + seconds, self._order, woken))
         await self._stand_aside(woken)
 
     async def work(self, seconds: float, contention: float = 0.0) -> None:
