@@ -107,5 +107,15 @@ def test_the_table_by_hand():
     assert [row.seconds.estimate for row in rows] == pytest.approx([-10.0, 0.0, 0.0])
 
 
+def test_steps_take_time_whether_they_are_admitted_or_not():
+    base = make_rollout("random_0.5", 0, 0)
+    # 100 s, 30 for each decision, less 10 for each admission. Deviations z - 1/2 add up to .5, -.5, .5, -.5: the slope
+    # is (-30 * .5 + 20 * .5 + 20 * .5 - 30 * .5) / 1 = -10. Admissions alone (1, 0, 2, 1) would say +20.
+    actions = [(1,), (0,), (1, 1, 0), (1, 0, 0)]
+    rollouts = [drawn(base, number, one, 100 + 30 * len(one) - 10 * sum(one)) for number, one in enumerate(actions)]
+    (row,) = kind_table(rollouts, [[StepLabel(RIGHT, True)] * len(one) for one in actions])
+    assert row.seconds.estimate == pytest.approx(-10.0)
+
+
 def test_a_controllers_auc_over_no_rollouts_is_unknown():
     assert math.isnan(controller_auc([]).estimate)
