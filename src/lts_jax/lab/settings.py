@@ -58,6 +58,9 @@ class LabSettings:
         network_part(self.network, where="network")
         scheme(self.credit)
         make_objective(self.objective)
+        for name in ("token_weight", "dollar_weight"):
+            if getattr(self.learning, name):
+                raise UserError(f"learning.{name}: the simulator counts no tokens; use lts train, or leave it at 0")
 
 
 def world_of(settings: LabSettings) -> Environment:

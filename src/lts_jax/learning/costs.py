@@ -49,7 +49,8 @@ def with_costs(trajectory: Trajectory, weights: dict[str, Number]) -> Trajectory
     Raises:
         UserError: a weight for what this trajectory does not know.
     """
-    charged = {cost: weight for cost, weight in weights.items() if not (isinstance(weight, float) and weight == 0.0)}
+    # A traced weight for what is not known is 0: the laboratory refuses others before it traces them.
+    charged = {cost: weight for cost, weight in weights.items() if not _is_nothing(weight, trajectory, cost)}
     if not charged:
         return trajectory
     counted_g = trajectory.rollout_mask_g & jnp.isfinite(trajectory.reward_agg_g)
@@ -57,6 +58,12 @@ def with_costs(trajectory: Trajectory, weights: dict[str, Number]) -> Trajectory
     for cost, weight in charged.items():
         reward_g = reward_g - weight * share_of_mean(cost_of(trajectory, cost), counted_g)
     return replace(_with_costly_replays(trajectory, charged, counted_g), reward_agg_g=reward_g)
+
+
+def _is_nothing(weight: Number, trajectory: Trajectory, cost: str) -> bool:
+    if isinstance(weight, (int, float)):
+        return weight == 0
+    return cost != "runtime" and getattr(trajectory, {"token": "tokens_g", "dollar": "usd_g"}[cost]) is None
 
 
 def _with_costly_replays(trajectory: Trajectory, weights: dict[str, Number], counted_g: Array) -> Trajectory:

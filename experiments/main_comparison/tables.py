@@ -1,0 +1,272 @@
+"""The main comparison, told: tables with intervals over tasks and controllers, a figure, the paper's claims.
+
+python experiments/main_comparison/tables.py          # seconds; from what `run.py` stored
+"""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from config import LEARNED, LINES, REFERENCE, SIDE_LINES, Config
+
+from lts_jax.evaluation.auc import auc_interval
+from lts_jax.evaluation.statistics import Interval
+from lts_jax.reports.axes import Frame
+from lts_jax.reports.point_chart import Origin, Point, PointSeries, point_chart
+from lts_jax.reports.svg import save_figure
+from lts_jax.storage import read_json, write_json, write_text
+
+GAIN = 0.2  # score that the whole of the reference's runtime is worth
+OURS, PAPER = LEARNED
+
+
+@dataclass(frozen=True)
+class Line:
+    """The rollouts of a line by (task, rollout number)."""
+
+    cells: dict[tuple[str, int], dict[str, Any]]
+
+    @property
+    def rate(self) -> float:
+        """Admitted steps over decisions."""
+        return _total(self, "admitted") / max(1, _total(self, "decisions"))
+
+    @property
+    def read_rate(self) -> float:
+        """Entries that another team pulled, over entries."""
+        return _total(self, "pulled") / max(1, _total(self, "admitted"))
+
+
+def read_lines(folder: Path, worlds: Sequence[int]) -> dict[str, Line]:
+    """Every line that is whole: all test worlds, the same parts in each."""
+    found = {}
+    for name in (*LINES, *SIDE_LINES):
+        cells: dict[tuple[str, int], dict[str, Any]] = {}
+        for part in range(99):
+            paths = [folder / "rows" / f"{name}_{seed}_{part}.json" for seed in worlds]
+            if not all(path.exists() for path in paths):
+                break
+            for path in paths:
+                cells |= {(row["task"], row["number"]): row for row in read_json(path)}
+        if cells:
+            found[name] = Line(cells)
+    return found
+
+
+def differences(lines: dict[str, Line], line: str, rival: str) -> dict[str, Interval]:
+    """A line against a rival, paired over tasks and rollout numbers.
+
+    `saved`: 100 (seconds of the rival - seconds of the line) / seconds of the reference; `score`: the line's less the
+    rival's; `gain`: score + .2 saved / 100.
+    """
+    reference = lines[REFERENCE].cells
+    both = [cell for cell in lines[line].cells if cell in lines[rival].cells and cell in reference]
+    column = {
+        (name, key): np.array([lines[name].cells[cell][key] for cell in both], float)
+        for name in (line, rival, REFERENCE)
+        for key in ("score", "seconds")
+    }
+    controllers = [max(lines[name].cells[cell]["controller"] for name in (line, rival)) for cell in both]
+    tasks = [task for task, _ in both]
+    base = column[REFERENCE, "seconds"].mean()
+    seconds = column[rival, "seconds"] - column[line, "seconds"]
+    share = seconds.mean() / base
+    saved = (seconds - share * column[REFERENCE, "seconds"]) / base  # what each rollout moves the ratio by
+    score = column[line, "score"] - column[rival, "score"]
+    return {
+        "saved": clustered(100 * saved, tasks, controllers, 100 * share),
+        "score": clustered(score - score.mean(), tasks, controllers, float(score.mean())),
+        "gain": clustered(score - score.mean() + GAIN * saved, tasks, controllers, float(score.mean() + GAIN * share)),
+    }
+
+
+def clustered(influence: np.ndarray, tasks: Sequence[str], controllers: Sequence[int], estimate: float) -> Interval:
+    """95 % for a mean whose rollouts share tasks and, where several were trained, controllers.
+
+    Variance by two-way clustering, V = V_tasks + max(0, V_controllers - V_cells) (Cameron, Gelbach and Miller 2011),
+    each with its factor n / (n - 1); Student's t with Satterthwaite's degrees of freedom.
+    """
+    from scipy.special import stdtrit
+
+    by_task, num_tasks = _variance(influence, tasks)
+    parts = [(by_task, num_tasks - 1)]
+    if len(set(controllers)) > 1:
+        by_controller, num_controllers = _variance(influence, controllers)
+        cells, _ = _variance(influence, list(zip(tasks, controllers, strict=True)))
+        parts.append((max(0.0, by_controller - cells), num_controllers - 1))
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / max(sum(part**2 / degrees for part, degrees in parts), 1e-300)
+    half = float(stdtrit(max(freedom, 1.0), 0.975)) * math.sqrt(variance)
+    return Interval(estimate, estimate - half, estimate + half)
+
+
+def _variance(influence: np.ndarray, clusters: Sequence[Any]) -> tuple[float, int]:
+    place = {one: at for at, one in enumerate(dict.fromkeys(clusters))}
+    sums = np.bincount([place[one] for one in clusters], influence)
+    return float(np.sum(sums**2) / len(influence) ** 2 * len(sums) / max(1, len(sums) - 1)), len(sums)
+
+
+def _total(line: Line, key: str) -> float:
+    return sum(row[key] for row in line.cells.values())
+
+
+def _mean(line: Line, key: str) -> float:
+    return _total(line, key) / len(line.cells)
+
+
+def main_table(lines: dict[str, Line]) -> str:
+    """One row a line, against none."""
+    head = "| line | score | vs none | seconds | saved % | gain | admitted | read rate |\n" + 8 * "|---" + "|"
+    rows = []
+    for name, line in lines.items():
+        cells = [name, f"{_mean(line, 'score'):.3f}", "", f"{_mean(line, 'seconds'):.0f}", "", "", "", ""]
+        if name != REFERENCE:
+            found = differences(lines, name, REFERENCE)
+            cells[2], cells[4], cells[5] = (
+                said(found["score"], "+.3f"),
+                said(found["saved"], "+.1f"),
+                said(found["gain"], "+.3f"),
+            )
+            cells[6], cells[7] = f"{line.rate:.2f}", f"{line.read_rate:.2f}"
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([head, *rows])
+
+
+def rival_table(lines: dict[str, Line]) -> str:
+    """Ours and the paper's against their rivals."""
+    head = "| line | against | saved, points of none's time | score | gain |\n|---|---|---|---|---|"
+    pairs = (
+        [
+            (OURS, rival)
+            for rival in (
+                "coin_as_admission_value",
+                "similarity_best",
+                "similarity_0.8",
+                PAPER,
+                "all",
+                "judge",
+                "recency",
+                "oracle_right",
+                "oracle_any",
+            )
+        ]
+        + [(PAPER, rival) for rival in ("coin_as_lts", "similarity_best", "all")]
+        + [("oracle_right", "coin_as_oracle")]
+    )
+    rows = []
+    for line, rival in pairs:
+        if line in lines and rival in lines:
+            found = differences(lines, line, rival)
+            cells = [
+                line,
+                rival,
+                said(found["saved"], "+.1f"),
+                said(found["score"], "+.3f"),
+                said(found["gain"], "+.3f"),
+            ]
+            rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([head, *rows])
+
+
+def ranking(lines: dict[str, Line]) -> dict[str, Interval]:
+    """How well each trained controller ranks new right values first, on the held-out rollouts that were labelled."""
+    found = {}
+    for name in LEARNED:
+        ranked = [
+            (score, kind == "right value" and new, row["task"])
+            for row in lines[name].cells.values()
+            for score, kind, new in row.get("ranked", ())
+        ]
+        scores, labels, tasks = zip(*ranked, strict=True)
+        found[name] = auc_interval(scores, labels, tasks)
+    return found
+
+
+def share_of_oracle(lines: dict[str, Line]) -> float:
+    """Gain of ours over its coin, as a share of the gain of new right values over theirs."""
+    ours = differences(lines, OURS, "coin_as_admission_value")["gain"].estimate
+    return ours / differences(lines, "oracle_right", "coin_as_oracle")["gain"].estimate
+
+
+def resolutions(lines: dict[str, Line]) -> dict[str, float]:
+    """Smallest true differences between ours and similarity found with 80 % power: 2.8 standard errors."""
+    found = differences(lines, OURS, "similarity_best")
+    return {name: 2.8 / 1.96 * (found[name].high - found[name].low) / 2 for name in ("saved", "score")}
+
+
+def figure(lines: dict[str, Line], path: Path) -> None:
+    """Score against seconds; bars are intervals of the paired difference from none."""
+    series = []
+    for name, line in lines.items():
+        x, y = _mean(line, "seconds"), _mean(line, "score")
+        if name == REFERENCE:
+            point = Point(Interval(x, math.nan, math.nan), Interval(y, math.nan, math.nan), name, True)
+        else:
+            found, base = differences(lines, name, REFERENCE), _mean(lines[REFERENCE], "seconds")
+            wide = (found["saved"].high - found["saved"].low) / 200 * base
+            tall = (found["score"].high - found["score"].low) / 2
+            point = Point(Interval(x, x - wide, x + wide), Interval(y, y - tall, y + tall), name, name in LEARNED)
+        series.append(PointSeries(name, [point]))
+    origin = Origin(_mean(lines[REFERENCE], "seconds"), _mean(lines[REFERENCE], "score"), "faster and better")
+    frame = Frame("mean score", "mean runtime, simulated seconds", 900, 480)
+    save_figure(point_chart(series, frame, named=True, origin=origin), path)
+
+
+def said(value: Interval, form: str) -> str:
+    """An estimate with its interval."""
+    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
+
+
+def main(config: Config) -> None:
+    """Tables and figures of both worlds, as far as they were run."""
+    text = []
+    for world in ("omission", "commission"):
+        folder = config.runs / world
+        lines = read_lines(folder, config.test_worlds)
+        if REFERENCE not in lines or OURS not in lines:
+            continue
+        tasks = {task for task, _ in lines[REFERENCE].cells}
+        power = resolutions(lines)
+        text += [
+            f"## World of {world}s ({len(tasks)} held-out tasks of {len(config.test_worlds)} worlds, "
+            f"{len(lines[REFERENCE].cells) // len(tasks)} rollouts each; simulated)",
+            main_table(lines),
+            rival_table(lines),
+            f"Similarity threshold chosen on validation tasks: {read_json(folder / 'threshold.json')['best']}. "
+            + " ".join(
+                f"AUC of {name} for new right values: {said(one, '.3f')}." for name, one in ranking(lines).items()
+            )
+            + f" Share of the oracle's gain over its coin: {share_of_oracle(lines):.2f}. "
+            f"Smallest resolvable difference between ours and similarity: {power['saved']:.1f} % time, "
+            f"{power['score']:.3f} score.",
+        ]
+        figure(lines, config.results / f"{world}.png")
+        write_json(
+            config.results / f"{world}.json",
+            {
+                name: {
+                    "score": _mean(line, "score"),
+                    "seconds": _mean(line, "seconds"),
+                    "tokens": _mean(line, "tokens"),
+                    "admitted": line.rate,
+                    "read_rate": line.read_rate,
+                    "num_rollouts": len(line.cells),
+                }
+                for name, line in lines.items()
+            },
+        )
+    printed = "\n\n".join(text)
+    print(printed)
+    write_text(config.results / "tables.md", printed + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
