@@ -73,7 +73,7 @@ def test_one_part_with_the_meaning_of_its_settings(capsys):
     assert "set_transformer" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["parts", "nothing"])
-    assert "what: expected credit, policies" in capsys.readouterr().err
+    assert "what: expected objective, credit, policies" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class Command:
     """
 
     what: tyro.conf.Positional[str] = ""
-    """A kind (credit, policies, controller, encoder, environment, weaknesses, scorer) or a part, for its settings."""
+    """A kind (objective, credit, policies, controller, encoder, environment, weaknesses, scorer) or a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ def kinds() -> dict[str, Kind]:
     from lts_jax.admission.rules import RULES
     from lts_jax.credit.schemes import SCHEMES
     from lts_jax.environments.known import ENVIRONMENTS
+    from lts_jax.learning.objective_parts import OBJECTIVES
     from lts_jax.llm.simulated import WEAKNESSES
     from lts_jax.memory.encoder_parts import ENCODERS
     from lts_jax.models.networks import NETWORKS, SUPPLIED
     from lts_jax.tasks.scoring import SCORERS
 
     return {
+        "objective": Kind("Objectives", "--objective", OBJECTIVES),
         "credit": Kind("Credit schemes", "--credit", SCHEMES),
         "policies": Kind("Admission rules", "--policies", RULES, ("encoder",)),
         "controller": Kind("Controller networks", "--controller", NETWORKS, SUPPLIED),

@@ -11,12 +11,13 @@ SCHEMES = (
 
 RUN = ("--run", "FOLDER", "runs/lts", "run folder; the same command goes on with one that exists")
 TRAINING = (
+    ("--objective", "OBJECTIVE", "policy_gradient", "what is learned: the paper's, or admission_value (ours)"),
     ("--credit", "SCHEME", "usage_aware", f"who is paid for an admission: {SCHEMES}, or FILE.py:FUNCTION"),
     (
         "--controller",
         "NETWORK",
         "set_transformer",
-        "who decides: pooled, qwen3 (the paper's), or FILE.py:CLASS",
+        "who decides: linear, pooled, qwen3 (the paper's), or FILE.py:CLASS",
     ),
     ("--learning.sparsity-weight", "NUMBER", "0.25", "price of an admission, lambda of the paper's objective"),
     ("--learning.learning-rate", "NUMBER", "0.001", "of AdamW"),
@@ -42,7 +43,13 @@ SHORT = {
     "demo": (
         ("--run", "FOLDER", "runs/demo", "run folder; an interrupted demo goes on, a finished one is shown again"),
         ("--fresh", "", "", "delete the run folder first"),
-        *TRAINING,
+        TRAINING[1],
+        (
+            *TRAINING[2][:2],
+            "set_transformer(inputs=paper)",
+            "of the paper's method: pooled, qwen3 (the paper's), FILE.py:CLASS",
+        ),
+        *TRAINING[3:],
         *WORLD[:1],
     ),
     "rollout": (
