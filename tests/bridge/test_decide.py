@@ -264,7 +264,7 @@ def test_a_greedy_decider_does_not_try_and_a_third_action_is_refused() -> None:
     log_probs = np.log([[0.95, 0.05], [0.3, 0.7]])
     greedy = admissions(log_probs, [0.99, 0.0], greedy=True, min_probability=0.5)
     assert [(one.action, one.log_prob) for one in greedy] == [(0, 0.0), (1, 0.0)]
-    with pytest.raises(UserError, match="^min_probability: expected two actions, got 3$"):
+    with pytest.raises(UserError, match=r"^min_probability: expected two actions, got 3$"):
         admissions(np.log([[0.2, 0.3, 0.5]]), [0.5], greedy=False, min_probability=0.1)
     with pytest.raises(UserError, match=r"^DeciderSettings.min_probability: expected from 0 to 0.5, got 0.6$"):
         DeciderSettings(min_probability=0.6)

@@ -11,7 +11,7 @@ from lts_jax.lab.lab import run_points
 from lts_jax.lab.settings import LabSettings
 
 SETTINGS = LabSettings(
-    shape=SimulatorShape(num_teams=2, max_steps=5, num_nodes=6, num_entries=10, embedding_width=4),
+    shape=SimulatorShape(num_teams=2, max_steps=5, num_nodes=6, num_entries=10, embedding_width=8),
     objective="admission_value(num_steps=2)",
     num_iterations=2,
     tasks_per_update=3,

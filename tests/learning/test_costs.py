@@ -63,8 +63,7 @@ def test_the_mean_is_over_what_the_return_counts() -> None:
 def test_replays_are_charged_against_the_mean_of_the_rollouts_themselves() -> None:
     """Mean 50 s at weight .5: a second costs .01."""
     nothing = jnp.full((2, 1, 2), jnp.nan)
-    once = lambda value: nothing.at[0, 0, 0].set(value)  # noqa: E731
-    flipped = FlippedRollouts(once(1.0), once(0.0), once(90.0))
+    flipped = FlippedRollouts(*(nothing.at[0, 0, 0].set(value) for value in (1.0, 0.0, 90.0)))
     group = replace(two_rollouts(), flipped=flipped)
     charged = with_costs(group, {"runtime": 0.5})
     assert float(charged.flipped.reward_agg_gkt[0, 0, 0]) == pytest.approx(0.1)  # 1 - .01 * 90
@@ -126,15 +125,15 @@ def test_what_cannot_be_charged_is_refused_in_one_line() -> None:
             with_costs(group, FREE | {cost: 0.1})
         assert str(raised.value) == message
     counting = replace(group, tokens_g=jnp.ones(5), usd_g=jnp.ones(5))
-    with pytest.raises(UserError, match="^learning.token_weight, learning.dollar_weight: replays count neither"):
+    with pytest.raises(UserError, match=r"^learning.token_weight, learning.dollar_weight: replays count neither"):
         with_costs(counting, FREE | {"token": 0.1})
-    with pytest.raises(UserError, match="^learning.token_weight: expected at least 0, got -1"):
+    with pytest.raises(UserError, match=r"^learning.token_weight: expected at least 0, got -1"):
         LearningSettings(token_weight=-1.0)
 
 
 def test_the_laboratory_refuses_what_it_cannot_count_before_anything_runs() -> None:
-    with pytest.raises(UserError, match="^learning.token_weight: the simulator counts no tokens"):
+    with pytest.raises(UserError, match=r"^learning.token_weight: the simulator counts no tokens"):
         LabSettings(learning=LearningSettings(token_weight=0.1))
-    with pytest.raises(UserError, match="^learning.dollar_weight: the simulator counts no dollars"):
+    with pytest.raises(UserError, match=r"^learning.dollar_weight: the simulator counts no dollars"):
         at_point(LabSettings(), {"learning.dollar_weight": 0.1})
     assert at_point(LabSettings(), {"learning.runtime_weight": 0.1}).learning.runtime_weight == 0.1

@@ -3,8 +3,8 @@
     R_g = R_agg - runtime_weight * s_g / mean(s) - token_weight * n_g / mean(n) - dollar_weight * u_g / mean(u)
 
 with s seconds, n tokens and u dollars of rollout g, means over the counted rollouts of its group. So a weight is what
-the whole of a cost is worth in units of R_agg, to which a return may add first_weight * R_first as before. What asks for
-R > 0 asks it of this return. LTS (arXiv 2602.05965) has no costs: all weights 0.
+the whole of a cost is worth in units of R_agg, to which a return may add first_weight * R_first as before. What asks
+for R > 0 asks it of this return. LTS (arXiv 2602.05965) has no costs: all weights 0.
 """
 
 from dataclasses import replace

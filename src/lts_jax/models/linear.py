@@ -1,9 +1,9 @@
 """A linear controller: the log-odds of an admission are a weighted sum of numbers that anybody can name.
 
-Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the six products
-among query, instruction, summary and output; the largest cosine of instruction, summary and output to the keys (3); then
-the embedding of the summary (D), or of all three texts (3 D). Since they are fixed, the objective `admission_value` fits
-the weights in closed form (`learning.ridge`).
+Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the six
+products among query, instruction, summary and output; the largest cosine of instruction, summary and output to the
+keys (3); then the embedding of the summary (D), or of all three texts (3 D). Since they are fixed, the objective
+`admission_value` fits the weights in closed form (`learning.ridge`).
 
 Shrinkage treats all features alike, so their scale says how much each is expected to matter: the cosines count double,
 the other named numbers half of what an embedding of unit length counts.
