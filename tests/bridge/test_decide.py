@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
+from lts_jax.bridge.batching import admissions
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
+from lts_jax.errors import UserError
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, Step
@@ -232,3 +234,37 @@ def test_wrong_settings_are_refused(changes: dict, complaint: str) -> None:
 def test_buckets_must_reach_the_network_window() -> None:
     with pytest.raises(ValueError, match="key window 5"):
         BatchedDecider(fixed_network(-1.0), {}, NoiseEncoder(), DeciderSettings(key_buckets=(2, 4)))
+
+
+@pytest.mark.parametrize(
+    ("rejects", "least", "acted"),
+    [(0.95, 0.2, 0.2), (0.5, 0.2, 0.5), (0.1, 0.2, 0.8), (0.95, 0.5, 0.5), (0.95, 0, 0.05)],
+)
+def test_no_action_is_rarer_than_the_smallest_probability(rejects: float, least: float, acted: float) -> None:
+    """The stored log-probability is the one acted with; a draw from 1 - p on admits."""
+    settings = replace(SETTINGS, temperature=1.0, min_probability=least)
+    decider = BatchedDecider(fixed_network(math.log(rejects)), {}, NoiseEncoder(), settings)
+    requests = [request_of(number, 0) for number in range(60)]
+
+    async def ask_all() -> list[Admission]:
+        for _ in requests:
+            decider.rollout_started()
+        return list(await asyncio.gather(*map(decider.decide, requests)))
+
+    found = asyncio.run(ask_all())
+    draws = [uniform(1, 0, "task", number, number % 3, number, "decide") for number in range(60)]
+    assert [one.action for one in found] == [int(draw >= 1.0 - acted) for draw in draws]
+    assert {one.action for one in found} == {0, 1}
+    for one in found:
+        assert one.admit_probability == pytest.approx(acted, rel=1e-5)
+        assert one.log_prob == pytest.approx(math.log(acted if one.action else 1.0 - acted), rel=1e-5)
+
+
+def test_a_greedy_decider_does_not_try_and_a_third_action_is_refused() -> None:
+    log_probs = np.log([[0.95, 0.05], [0.3, 0.7]])
+    greedy = admissions(log_probs, [0.99, 0.0], greedy=True, min_probability=0.5)
+    assert [(one.action, one.log_prob) for one in greedy] == [(0, 0.0), (1, 0.0)]
+    with pytest.raises(UserError, match=r"^min_probability: expected two actions, got 3$"):
+        admissions(np.log([[0.2, 0.3, 0.5]]), [0.5], greedy=False, min_probability=0.1)
+    with pytest.raises(UserError, match=r"^DeciderSettings.min_probability: expected from 0 to 0.5, got 0.6$"):
+        DeciderSettings(min_probability=0.6)

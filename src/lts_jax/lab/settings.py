@@ -58,9 +58,11 @@ class LabSettings:
         network_part(self.network, where="network")
         scheme(self.credit)
         make_objective(self.objective)
-        for name in ("token_weight", "dollar_weight"):
-            if getattr(self.learning, name):
-                raise UserError(f"learning.{name}: the simulator counts no tokens; use lts train, or leave it at 0")
+        for cost in ("token", "dollar"):
+            if getattr(self.learning, f"{cost}_weight") != 0.0:
+                raise UserError(
+                    f"learning.{cost}_weight: the simulator counts no {cost}s; use lts train, or set it to 0"
+                )
 
 
 def world_of(settings: LabSettings) -> Environment:

@@ -98,7 +98,8 @@ def train(plan: Plan, numbers: Numbers, prng_key: Array) -> tuple[TrainState, di
         state, metrics, _ = update(state, *newest)
         if jax.tree.leaves(past):
             past = jax.tree.map(lambda all_i, leaf: all_i.at[iteration].set(leaf), past, newest)
-            state = _replayed(update, state, past, iteration, key, num_steps=objective.num_steps)  # type: ignore[union-attr]
+            chosen = jax.random.fold_in(jax.random.fold_in(prng_key, _REPLAY), iteration)
+            state = _replayed(update, state, past, iteration, chosen, num_steps=objective.num_steps)  # type: ignore[union-attr]
         return (state, past), {name: metrics[name] for name in CURVES if name in metrics}
 
     (state, _), curves = jax.lax.scan(iterate, (state, past), jnp.arange(num_iterations))
@@ -109,7 +110,7 @@ def _replayed(
     update: Any, state: TrainState, past: Any, iteration: Array, prng_key: Array, *, num_steps: int
 ) -> TrainState:
     """More steps, each on the rollouts of an iteration drawn from those so far (`learning.replayed`)."""
-    place_s = jax.random.randint(jax.random.fold_in(prng_key, _REPLAY), (num_steps,), 0, iteration + 1)
+    place_s = jax.random.randint(prng_key, (num_steps,), 0, iteration + 1)
 
     def step(number: Array, state: TrainState) -> TrainState:
         return update(state, *jax.tree.map(lambda all_i: all_i[place_s[number]], past))[0]

@@ -27,7 +27,7 @@ from jax import Array
 
 from lts_jax.credit.contract import Number
 from lts_jax.credit.returns import episode_return
-from lts_jax.learning.costs import COSTS, cost_of, share_of_mean
+from lts_jax.learning.costs import COSTS, charged_costs, cost_of, share_of_mean
 from lts_jax.learning.objective_parts import AdmissionValue
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -69,7 +69,7 @@ def outcomes(trajectory: Trajectory, *, first_weight: Number) -> tuple[Array, Ar
 def surprise(trajectory: Trajectory) -> Array:
     """z_t - p_t: f32[..., K, T], 1 less the probability after an admission, minus it after a rejection; 0 elsewhere.
 
-    A decision that was certain, as all greedy ones are, has none.
+    A decision that was certain has none, as all greedy ones of text teams.
     """
     taken = jnp.exp(trajectory.behavior_log_prob_gkt)
     residual = jnp.where(trajectory.action_gkt == ADMIT, 1.0 - taken, taken - 1.0)
@@ -87,8 +87,12 @@ def value_loss(
     """mean_g (w . y_g - sum_t (z_t - p_t) f(c_t))^2 / value_scale^2 of B groups, and its parts as metrics.
 
     f = value_scale (logit of ADMIT - logit of REJECT) + threshold, w = `outcome_weights`.
+
+    Raises:
+        UserError: a weight for a cost that this trajectory does not know.
     """
     trajectory, context = batch
+    charged_costs(trajectory, settings.cost_weights(objective.runtime_weight))
     logits = network.packed_logits(network.join(params, frozen_arrays), context)
     log_odds = logits[..., ADMIT] - logits[..., REJECT]
     outcome_bgo, counted_bg = jax.vmap(partial(outcomes, first_weight=settings.first_weight))(trajectory)

@@ -3,7 +3,8 @@
     R_g = R_agg - runtime_weight * s_g / mean(s) - token_weight * n_g / mean(n) - dollar_weight * u_g / mean(u)
 
 with s seconds, n tokens and u dollars of rollout g, means over the counted rollouts of its group. So a weight is what
-the whole of a cost is worth in units of the reward. LTS (arXiv 2602.05965) has none of them: all weights 0.
+the whole of a cost is worth in units of R_agg, to which a return may add first_weight * R_first as before. What asks
+for R > 0 asks it of this return. LTS (arXiv 2602.05965) has no costs: all weights 0.
 """
 
 from dataclasses import replace
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.contract import Number
+from lts_jax.credit.returns import total_reward
 from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
 
@@ -37,7 +39,19 @@ def cost_of(trajectory: Trajectory, cost: str) -> Array:
     return found
 
 
-def with_costs(trajectory: Trajectory, weights: dict[str, Number]) -> Trajectory:
+def charged_costs(trajectory: Trajectory, weights: dict[str, Number]) -> dict[str, Number]:
+    """The weights that cost anything; a plain 0 does not.
+
+    Raises:
+        UserError: a weight for what this trajectory does not know.
+    """
+    charged = {cost: weight for cost, weight in weights.items() if not (isinstance(weight, float) and weight == 0.0)}
+    for cost in charged:
+        cost_of(trajectory, cost)
+    return charged
+
+
+def with_costs(trajectory: Trajectory, weights: dict[str, Number], *, first_weight: Number = 1.0) -> Trajectory:
     """One group with its costs taken off the aggregated reward, in its rollouts and in all that is replayed of them.
 
     Replays are measured against the mean of the group's own rollouts, so that a difference is a difference in cost.
@@ -45,25 +59,20 @@ def with_costs(trajectory: Trajectory, weights: dict[str, Number]) -> Trajectory
     Args:
         trajectory: one group.
         weights: of the `COSTS`, at least 0; may be traced. A plain 0 costs nothing.
+        first_weight: lambda_first of the return; unless it is 0, a rollout without R_first does not count.
 
     Raises:
         UserError: a weight for what this trajectory does not know.
     """
-    # A traced weight for what is not known is 0: the laboratory refuses others before it traces them.
-    charged = {cost: weight for cost, weight in weights.items() if not _is_nothing(weight, trajectory, cost)}
+    charged = charged_costs(trajectory, weights)
     if not charged:
         return trajectory
-    counted_g = trajectory.rollout_mask_g & jnp.isfinite(trajectory.reward_agg_g)
+    return_g = total_reward(trajectory.reward_agg_g, trajectory.reward_first_g, first_weight=first_weight)
+    counted_g = trajectory.rollout_mask_g & jnp.isfinite(return_g)
     reward_g = trajectory.reward_agg_g
     for cost, weight in charged.items():
         reward_g = reward_g - weight * share_of_mean(cost_of(trajectory, cost), counted_g)
     return replace(_with_costly_replays(trajectory, charged, counted_g), reward_agg_g=reward_g)
-
-
-def _is_nothing(weight: Number, trajectory: Trajectory, cost: str) -> bool:
-    if isinstance(weight, (int, float)):
-        return weight == 0
-    return cost != "runtime" and getattr(trajectory, {"token": "tokens_g", "dollar": "usd_g"}[cost]) is None
 
 
 def _with_costly_replays(trajectory: Trajectory, weights: dict[str, Number], counted_g: Array) -> Trajectory:
@@ -85,8 +94,8 @@ def _with_costly_replays(trajectory: Trajectory, weights: dict[str, Number], cou
     return replace(trajectory, **changed)
 
 
-def over_tasks(trajectory: Trajectory, weights: dict[str, Number]) -> Trajectory:
+def over_tasks(trajectory: Trajectory, weights: dict[str, Number], *, first_weight: Number = 1.0) -> Trajectory:
     """`with_costs` for B groups [B, G, ...]."""
-    if all(isinstance(weight, float) and weight == 0.0 for weight in weights.values()):
+    if not charged_costs(trajectory, weights):
         return trajectory
-    return jax.vmap(lambda group: with_costs(group, weights))(trajectory)
+    return jax.vmap(lambda group: with_costs(group, weights, first_weight=first_weight))(trajectory)

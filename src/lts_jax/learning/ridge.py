@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.learning.admission_value import NUM_OUTCOMES, outcome_weights, outcomes, surprise, value_metrics
+from lts_jax.learning.admission_value import NUM_OUTCOMES, outcome_weights, outcomes, surprise
 from lts_jax.learning.objective_parts import AdmissionValue
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 SHRINKAGE = (1e-6, 1e4, 41)  # lambda over the largest eigenvalue of A: least, most, how many
+_product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)  # accelerators would round to the least shrinkage
 
 
 @jax.tree_util.register_dataclass
@@ -44,10 +45,10 @@ def init_ridge(params: Params) -> RidgeState:
 
 def add_rollouts(state: RidgeState, surprise_rd: Array, feature_rdf: Array, outcome_ro: Array) -> RidgeState:
     """The sums with R more rollouts of D decisions each; a rollout of zeros changes `num_rollouts` alone."""
-    x_rf = jnp.einsum("rd,rdf->rf", surprise_rd, feature_rdf)
+    x_rf = _product("rd,rdf->rf", surprise_rd, feature_rdf)
     return RidgeState(
-        state.gram_ff + x_rf.T @ x_rf,
-        state.moment_of + outcome_ro.T @ x_rf,
+        state.gram_ff + _product("rf,rh->fh", x_rf, x_rf),
+        state.moment_of + _product("ro,rf->of", outcome_ro, x_rf),
         state.square_o + jnp.sum(outcome_ro**2, axis=0),
         state.num_rollouts + outcome_ro.shape[0],
     )
@@ -62,15 +63,15 @@ def solve(state: RidgeState) -> tuple[Array, Array]:
     eigenvalue_f = jnp.maximum(eigenvalue_f, 0.0)
     largest = jnp.maximum(eigenvalue_f[-1], 1e-12)
     lambda_s = largest * jnp.logspace(jnp.log10(SHRINKAGE[0]), jnp.log10(SHRINKAGE[1]), SHRINKAGE[2])
-    rotated_of = state.moment_of @ vector_ff
-    explained_os = (rotated_of**2) @ (1.0 / (eigenvalue_f[:, None] + lambda_s))
+    rotated_of = _product("of,fh->oh", state.moment_of, vector_ff)
+    explained_os = _product("of,fs->os", rotated_of**2, 1.0 / (eigenvalue_f[:, None] + lambda_s))
     residual_os = jnp.maximum(state.square_o[:, None] - explained_os, 1e-6 * state.square_o[:, None] + 1e-12)
     complexity_s = jnp.sum(jnp.log1p(eigenvalue_f[:, None] / lambda_s), axis=0)
     evidence_os = -0.5 * (state.num_rollouts * jnp.log(residual_os) + complexity_s)
     # Where nothing tells them apart the strongest shrinkage is meant, and it comes last.
     best_o = SHRINKAGE[2] - 1 - jnp.argmax(evidence_os[:, ::-1], axis=1)
     chosen_o = lambda_s[best_o]
-    weight_of = (rotated_of / (eigenvalue_f + chosen_o[:, None])) @ vector_ff.T
+    weight_of = _product("oh,fh->of", rotated_of / (eigenvalue_f + chosen_o[:, None]), vector_ff)
     return weight_of, chosen_o
 
 
@@ -84,7 +85,8 @@ def fit_once(
     """Take in B groups and solve anew.
 
     Returns:
-        parameters, the sums, metrics, and the value f(c_t) of every decision f32[B, G, K, T] in units of the reward.
+        parameters, the sums, metrics of the solution, and the value f(c_t) of every decision f32[B, G, K, T] in units
+        of the reward.
     """
     trajectory, context = batch
     assert network.packed_features is not None
@@ -103,18 +105,11 @@ def fit_once(
         state.gram_ff, state.moment_of, state.square_o, state.num_rollouts - num_rows + jnp.sum(weight_bg)
     )
     weight_of, lambda_o = solve(state)
-    weight_f = outcome_weights(objective, settings) @ weight_of
-    value_bgkt = jnp.where(trajectory.decision_mask_gkt, feature_bgktf @ weight_f, 0.0)
+    weight_f = _product("o,of->f", outcome_weights(objective, settings), weight_of)
+    value_bgkt = _product("bgktf,f->bgkt", feature_bgktf, weight_f)
+    value_bgkt = jnp.where(trajectory.decision_mask_gkt, value_bgkt, 0.0)
     # The threshold goes into the weight of the first feature, which is constant.
     threshold_f = jnp.zeros_like(weight_f).at[0].set(objective.threshold / feature_bgktf[0, 0, 0, 0, 0])
     params = {"weight": (weight_f - threshold_f) / objective.value_scale}
-    log_odds = (value_bgkt - objective.threshold) / objective.value_scale
-    target_bg = outcome_bgo @ outcome_weights(objective, settings)
-    fitted_bg = jnp.sum(surprise(trajectory) * value_bgkt, axis=(-2, -1))
-    error = jnp.sum(jnp.where(counted_bg, (target_bg - fitted_bg) ** 2, 0.0)) / jnp.maximum(jnp.sum(counted_bg), 1)
-    metrics = value_metrics(trajectory, counted_bg, log_odds, error / objective.value_scale**2)
-    metrics |= {
-        "learning/reward_shrinkage": lambda_o[0],
-        "learning/runtime_shrinkage": lambda_o[1],
-    }
-    return params, state, metrics, value_bgkt
+    told = {"learning/reward_shrinkage": lambda_o[0], "learning/runtime_shrinkage": lambda_o[1]}
+    return params, state, told, value_bgkt

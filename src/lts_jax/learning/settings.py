@@ -8,9 +8,12 @@ import jax
 
 from lts_jax.errors import UserError
 
-_STATIC = ("step_reduction", "num_warmup_updates", "num_decay_updates", "tasks_per_pass")
+# Of tokens and dollars a simulator knows nothing, and whether a weight is 0 must be known before it is traced.
+_STATIC = (
+    "step_reduction", "num_warmup_updates", "num_decay_updates", "tasks_per_pass", "token_weight", "dollar_weight",
+)  # fmt: skip
 _TRACED = (
-    "sparsity_weight", "first_weight", "runtime_weight", "token_weight", "dollar_weight",
+    "sparsity_weight", "first_weight", "runtime_weight",
     "entropy_weight", "value_weight", "temperature", "loss_temperature",
     "learning_rate", "weight_decay", "beta1", "beta2", "max_gradient_norm",
 )  # fmt: skip
@@ -29,7 +32,7 @@ class LearningSettings:
     Pr(used and R > 0) exceeds its ratio to the usage weight of the credit."""
     first_weight: float = 1.0  # lambda_first of the return, for every scheme that takes it; the paper, appendix B
     runtime_weight: float | None = None
-    """What the mean runtime of a task's rollouts is worth in units of the reward, in the return of every scheme
+    """What the mean runtime of a task's rollouts is worth in units of R_agg, in the return of every scheme
     (`learning.costs`). None is the objective's own: 0 in the paper's policy gradient, 0.2 in admission_value."""
     token_weight: float = 0.0  # the same for the mean number of tokens; the paper has none
     dollar_weight: float = 0.0  # the same for the mean dollars
@@ -51,7 +54,7 @@ class LearningSettings:
         """Refuse values that cannot be meant. Traced numbers are taken as they are."""
         if not all(isinstance(getattr(self, name), int | float | None) for name in _TRACED):
             return
-        weights = ("sparsity_weight", "first_weight", "token_weight", "dollar_weight", "entropy_weight", "value_weight")
+        weights = ("sparsity_weight", "first_weight", "entropy_weight", "value_weight")
         for name in (*weights, "weight_decay", *_STATIC[1:]):
             self._expect(name, getattr(self, name) >= 0, "at least 0")
         self._expect("runtime_weight", self.runtime_weight is None or self.runtime_weight >= 0, "at least 0")

@@ -90,7 +90,8 @@ def update_once(
         return _solve_once(learner, state, trajectory, context)
     if isinstance(learner.objective, AdmissionValue):
         return _value_step(learner, state, trajectory, context, frozen_arrays)
-    trajectory = over_tasks(trajectory, settings.cost_weights(learner.objective.runtime_weight))
+    weights = settings.cost_weights(learner.objective.runtime_weight)
+    trajectory = over_tasks(trajectory, weights, first_weight=settings.first_weight)
     if network.packed_values is not None:
         trajectory = replace(
             trajectory, value_gkt=network.packed_values(network.join(state.params, frozen_arrays), context)
@@ -123,16 +124,18 @@ def _value_step(
 def _solve_once(
     learner: Learner, state: TrainState, trajectory: Trajectory, context: DecisionContext
 ) -> tuple[TrainState, Metrics, Array]:
-    """Take in a batch and solve the regression anew; a result that is not finite leaves everything as it was."""
-    objective = learner.objective
+    """Take in a batch and solve the regression anew; a result that is not finite leaves everything as it was.
+
+    The loss is that of the parameters before, which have not seen the batch; the credit is the value after it.
+    """
+    network, settings, objective = learner.network, learner.settings, learner.objective
     assert isinstance(objective, AdmissionValue)
-    params, sums, metrics, value_bgkt = fit_once(
-        learner.network, objective, learner.settings, state.opt_state, (trajectory, context)
-    )
+    _, metrics = value_loss(network, objective, settings, state.params, (trajectory, context))
+    params, sums, told, value_bgkt = fit_once(network, objective, settings, state.opt_state, (trajectory, context))
     is_finite = _all_finite((params, sums))
     new = _kept(state, params, sums, is_finite)
-    metrics |= {"learning/gradient_norm": jnp.zeros(()), **_counts(new)}
-    told = credit_metrics(trajectory, value_bgkt, first_weight=learner.settings.first_weight)
+    told |= {"learning/gradient_norm": jnp.zeros(()), **_counts(new)}
+    told |= credit_metrics(trajectory, value_bgkt, first_weight=settings.first_weight)
     return new, metrics | told, value_bgkt
 
 

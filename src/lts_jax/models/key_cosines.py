@@ -4,6 +4,7 @@ Whether a step is new is not in its embedding but between it and the keys. A net
 keys would have to learn an identity between two random projections to see it; the largest cosine says it at once.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -28,7 +29,9 @@ def largest_cosines(key_rnd: Array, visible_rcn: Array, step_rc3d: Array) -> Arr
     num_rows, num_decisions, _, width = step_rc3d.shape
     key = _unit(key_rnd)
     # All step texts of a row as one axis: one product per row, not one per decision.
-    cosine = jnp.einsum("rqd,rnd->rqn", _unit(step_rc3d).reshape(num_rows, -1, width), key)
+    # In full precision: a repeat has cosine 1, and what is nearly one must not be taken for it.
+    text = _unit(step_rc3d).reshape(num_rows, -1, width)
+    cosine = jnp.einsum("rqd,rnd->rqn", text, key, precision=jax.lax.Precision.HIGHEST)
     cosine_rc3n = cosine.reshape(num_rows, num_decisions, NUM_COSINES, -1)
     seen = visible_rcn[:, :, None, :]
     largest = jnp.max(jnp.where(seen, cosine_rc3n, -jnp.inf), axis=-1, initial=-jnp.inf)

@@ -1,8 +1,8 @@
 """A linear controller: the log-odds of an admission are a weighted sum of numbers that anybody can name.
 
-Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the largest
-cosine of instruction, summary and output to them (3); the six products among query, instruction, summary and output;
-then the embedding of the summary (D), or of all three texts (3 D). Since they are fixed, the objective
+Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the six
+products among query, instruction, summary and output; the largest cosine of instruction, summary and output to the
+keys (3); then the embedding of the summary (D), or of all three texts (3 D). Since they are fixed, the objective
 `admission_value` fits the weights in closed form (`learning.ridge`).
 
 Shrinkage treats all features alike, so their scale says how much each is expected to matter: the cosines count double,
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -105,7 +106,7 @@ def linear(settings: LinearSettings) -> PolicyNetwork:
 
 
 def _logits(params: Params, features: Array) -> Array:
-    admit = features @ params["weight"]
+    admit = jnp.matmul(features, params["weight"], precision=jax.lax.Precision.HIGHEST)
     return jnp.stack([jnp.zeros_like(admit), admit], axis=-1)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lts_jax.bridge.collate import CollateSettings
 from lts_jax.credit.schemes import scheme
 from lts_jax.errors import UserError
-from lts_jax.learning.objective_parts import make_objective, objective_part
+from lts_jax.learning.objective_parts import AdmissionValue, make_objective, objective_part
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.memory.encoder_parts import encoder_part
@@ -73,7 +73,11 @@ class TrainSettings:
         # The canonical text of a part is its name in the run folder: equal parts make equal runs.
         object.__setattr__(self, "credit", scheme(self.credit).text)
         object.__setattr__(self, "objective", objective_part(self.objective).text)
-        make_objective(self.objective)
+        if isinstance(make_objective(self.objective), AdmissionValue) and self.learning.tasks_per_pass:
+            raise UserError(
+                "learning.tasks_per_pass: expected 0 for admission_value, which takes a batch whole, "
+                f"got {self.learning.tasks_per_pass}"
+            )
         object.__setattr__(self, "controller", network_part(self.controller).text)
         object.__setattr__(self, "encoder", encoder_part(self.encoder).text)
 
