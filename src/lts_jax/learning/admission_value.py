@@ -101,15 +101,18 @@ def value_loss(
     fitted_bg = jnp.sum(surprise(trajectory) * value_bgkt, axis=(-2, -1))
     error_bg = jnp.where(counted_bg, target_bg / objective.value_scale - fitted_bg, 0.0)
     loss = jnp.sum(error_bg**2) / jnp.maximum(jnp.sum(counted_bg), 1)
-    return loss, jax.lax.stop_gradient(value_metrics(trajectory, counted_bg, log_odds, loss))
+    return loss, jax.lax.stop_gradient(value_metrics(trajectory, counted_bg, log_odds, loss, settings.temperature))
 
 
-def value_metrics(trajectory: Trajectory, counted_bg: Array, log_odds_bgkt: Array, loss: Array) -> dict[str, Array]:
-    """The loss, and how often a greedy controller would admit what was decided here."""
+def value_metrics(
+    trajectory: Trajectory, counted_bg: Array, log_odds_bgkt: Array, loss: Array, temperature: Number
+) -> dict[str, Array]:
+    """The loss, and how often a greedy controller, or one that samples, would admit what was decided here."""
     where = trajectory.decision_mask_gkt & counted_bg[..., None, None]
     number = jnp.maximum(jnp.sum(where), 1)
     return {
         "learning/loss": loss,
         "learning/admits_greedily": jnp.sum(where & (log_odds_bgkt > 0.0)) / number,
-        "learning/admit_probability": jnp.sum(jnp.where(where, jax.nn.sigmoid(log_odds_bgkt), 0.0)) / number,
+        "learning/admit_probability": jnp.sum(jnp.where(where, jax.nn.sigmoid(log_odds_bgkt / temperature), 0.0))
+        / number,
     }

@@ -19,7 +19,9 @@ METRICS: dict[str, Metric] = {
     "learning/policy_gradient_loss": Metric("its policy-gradient term", "", ""),
     "learning/sparsity_loss": Metric("admission probability, summed or averaged over a rollout's decisions", "", ""),
     "learning/entropy": Metric("entropy of a decision; 0.693 is a coin", "nats", ""),
-    "learning/admit_probability": Metric("mean probability of admitting, at the sampling temperature", "fraction", ""),
+    "learning/admit_probability": Metric(
+        "mean probability of admitting at the sampling temperature, before any smallest one", "fraction", ""
+    ),
     "learning/admits_greedily": Metric("decisions that a greedy controller would admit", "fraction", ""),
     "learning/reward_shrinkage": Metric("shrinkage of the reward's regression (learning.ridge)", "", ""),
     "learning/runtime_shrinkage": Metric("shrinkage of the runtime's regression (learning.ridge)", "", ""),
