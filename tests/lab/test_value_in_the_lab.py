@@ -20,6 +20,7 @@ SETTINGS = LabSettings(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["linear(texts='none')", "pooled(hidden_width=4)"])
 def test_it_trains_in_one_program(network: str) -> None:
     points = [{"learning.runtime_weight": 0.0}, {"learning.runtime_weight": 0.9}]
