@@ -176,6 +176,45 @@ def rival_table(lines: dict[str, Line]) -> str:
     return "\n".join([head, *rows])
 
 
+MEANINGS = {
+    REFERENCE: "none: three teams, nothing shared",
+    OURS: "**admission_value (ours)**",
+    PAPER: "lts: the paper's method",
+    "coin_as_admission_value": "a coin, as often as ours",
+    "coin_as_lts": "a coin, as often as lts",
+    "similarity_best": "similarity at its best threshold",
+    "similarity_0.8": "similarity(threshold=0.8)",
+    "all": "all: everything is shared",
+    "recency": "recency: the newest ten keys",
+    "judge": "judge: a language model decides",
+    "orchestrator": "orchestrator: the team's own model decides",
+    "oracle_right": "oracle: new right values",
+    "oracle_any": "oracle: new values, right or wrong",
+}
+
+
+def short_table(worlds: dict[str, dict[str, Line]]) -> str:
+    """Both worlds side by side: score, time saved and gain against none."""
+    names = [name for name in MEANINGS if all(name in lines for lines in worlds.values())]
+    head = "| policy |" + "".join(f" {world}s: score | saved % | gain | admitted |" for world in worlds)
+    rows = []
+    for name in names:
+        cells = [MEANINGS[name]]
+        for lines in worlds.values():
+            if name == REFERENCE:
+                cells += [f"{_mean(lines[name], 'score'):.3f}", "reference", "", ""]
+                continue
+            found = differences(lines, name, REFERENCE)
+            cells += [
+                f"{_mean(lines[name], 'score'):.3f}",
+                said(found["saved"], "+.1f"),
+                said(found["gain"], "+.3f"),
+                f"{lines[name].rate:.2f}",
+            ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([head, "|---" * (1 + 4 * len(worlds)) + "|", *rows])
+
+
 def ranking(lines: dict[str, Line]) -> dict[str, Interval]:
     """How well each trained controller ranks new right values first, on the held-out rollouts that were labelled."""
     found = {}
@@ -227,12 +266,14 @@ def said(value: Interval, form: str) -> str:
 
 def main(config: Config) -> None:
     """Tables and figures of both worlds, as far as they were run."""
-    text = []
+    text: list[str] = []
+    worlds: dict[str, dict[str, Line]] = {}
     for world in ("omission", "commission"):
         folder = config.runs / world
         lines = read_lines(folder, config.test_worlds)
         if REFERENCE not in lines or OURS not in lines:
             continue
+        worlds[world] = lines
         tasks = {task for task, _ in lines[REFERENCE].cells}
         power = resolutions(lines)
         text += [
@@ -263,6 +304,7 @@ def main(config: Config) -> None:
                 for name, line in lines.items()
             },
         )
+    text.append(short_table(worlds))
     printed = "\n\n".join(text)
     print(printed)
     write_text(config.results / "tables.md", printed + "\n")
