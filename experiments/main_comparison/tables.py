@@ -215,6 +215,39 @@ def short_table(worlds: dict[str, dict[str, Line]]) -> str:
     return "\n".join([head, "|---" * (1 + 4 * len(worlds)) + "|", *rows])
 
 
+CLAIMS = (
+    ("sharing everything saves time", "784 s for 1389, 967 for 1005", ("all", REFERENCE, "saved", 1)),
+    ("and loses score", "-.010, -.037", ("all", REFERENCE, "score", -1)),
+    ("the paper's controller saves time", "882 s for 1389, 792 for 1005", (PAPER, REFERENCE, "saved", 1)),
+    ("and gains score", "+.027, +.012", (PAPER, REFERENCE, "score", 1)),
+    ("it scores above sharing everything", "+.037, +.049", (PAPER, "all", "score", 1)),
+    ("it scores above a model as judge", "+.010, +.033", (PAPER, "judge", "score", 1)),
+    ("selective admission saves time (ours)", "", (OURS, REFERENCE, "saved", 1)),
+    ("and gains score (ours)", "", (OURS, REFERENCE, "score", 1)),
+    ("it scores above sharing everything (ours)", "", (OURS, "all", "score", 1)),
+)
+"""A claim of LTS (arXiv 2602.05965, tables 1 and 2, GPT-5.1), its figures on AssistantBench and GAIA, and what it
+compares: line, rival, measure, sign."""
+
+
+def claims_table(worlds: dict[str, dict[str, Line]]) -> str:
+    """Each claim with the paper's figures, ours in each world, and whether it holds there."""
+    head = "| claim | the paper |" + "".join(f" {world}s | |" for world in worlds)
+    rows = []
+    for claim, figures, (line, rival, measure, sign) in CLAIMS:
+        cells = [claim, figures]
+        for lines in worlds.values():
+            if line not in lines or rival not in lines:
+                cells += ["", ""]
+                continue
+            found = differences(lines, line, rival)[measure]
+            told = sign * found.low > 0 < sign * found.high, sign * found.low < 0 > sign * found.high
+            cells.append(said(found, "+.1f" if measure == "saved" else "+.3f"))
+            cells.append("holds" if told[0] else "the contrary" if told[1] else "not resolved")
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join([head, "|---" * (2 + 2 * len(worlds)) + "|", *rows])
+
+
 def ranking(lines: dict[str, Line]) -> dict[str, Interval]:
     """How well each trained controller ranks new right values first, on the held-out rollouts that were labelled."""
     found = {}
@@ -304,7 +337,7 @@ def main(config: Config) -> None:
                 for name, line in lines.items()
             },
         )
-    text.append(short_table(worlds))
+    text += [claims_table(worlds), short_table(worlds)]
     printed = "\n\n".join(text)
     print(printed)
     write_text(config.results / "tables.md", printed + "\n")
