@@ -45,6 +45,7 @@ def trained(folder: Path, settings: TrainSettings, stop_after: int | None = None
     return train_controller(open_run(folder, settings), settings, Progress(on_iteration=die))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("controller", ["linear", "set_transformer(width=16, num_layers=1)"])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(controller: str, tmp_path: Path) -> None:
     """Also where optimiser steps are taken on rollouts of iterations before the stop."""
