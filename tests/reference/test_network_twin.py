@@ -25,6 +25,10 @@ def gelu(x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other) / math.sqrt(float(one @ one) * float(other @ other))
+
+
 def sees(token: int, other: int, num_keys: int) -> bool:
     """Tokens are query, keys, then three step tokens."""
     if token == QUERY:
@@ -38,7 +42,13 @@ def twin_logits(params: dict, query: np.ndarray, keys: np.ndarray, step: np.ndar
     num_keys, scale = len(keys), math.sqrt(SETTINGS.embedding_width)
     tokens = [dense(params["project_query"], query * scale) + params["token_kind"][0]]
     tokens += [dense(params["project_key"], key * scale) + params["token_kind"][1] for key in keys]
-    tokens += [dense(params["project_step"], step[i] * scale) + params["token_kind"][2 + i] for i in range(3)]
+    near = [max((cosine(text, key) for key in keys), default=0.0) for text in step]
+    tokens += [
+        dense(params["project_step"], step[i] * scale)
+        + params["token_kind"][2 + i]
+        + np.array(near) @ params["project_cosines"]["kernel"]
+        for i in range(3)
+    ]
     x = np.stack(tokens)
     head_width = SETTINGS.width // SETTINGS.num_heads
     for layer in (params["layers"][i] for i in range(SETTINGS.num_layers)):

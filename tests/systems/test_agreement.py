@@ -120,7 +120,8 @@ def test_a_run_becomes_a_file_of_parameters(run_folder, capsys, tmp_path):
     assert policies == ["none", "all", "random"]
     assert sum(line[:1] == ["read_rate"] for line in lines) == 2  # nothing is read without a memory
     params = read_params(tmp_path / "world.json")
-    assert params.summary_seconds == pytest.approx(1.3, abs=0.2) and params.decision_seconds == pytest.approx(0.05)
+    # 1.3 alone; three teams' calls slow each other.
+    assert params.summary_seconds == pytest.approx(2.07, abs=0.3) and params.decision_seconds == pytest.approx(0.05)
     assert set(json.loads((tmp_path / "world.json").read_text())) == set(SimulatorParams.names())
 
 
