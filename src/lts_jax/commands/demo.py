@@ -19,14 +19,15 @@ from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 
 TRAINING = TrainSettings(controller="set_transformer(inputs=paper)")  # 33 tasks, 5 rollouts each, 5 epochs
-COMPARISON = ComparisonSettings(evaluation=EvaluationSettings(num_tasks=48, num_seeds=2))
+LINES = ("magentic_one", "m1_parallel", "all", "recency", "similarity", "judge", LEARNED, "random_matched")
+COMPARISON = ComparisonSettings(policies=LINES, evaluation=EvaluationSettings(num_tasks=36, num_seeds=2))
 PAPER = "lts"  # folder of the paper's run, in that of ours
 MOST_TASKS = 504  # training tasks of the offline world
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Train two small controllers on the offline world, ours and the paper's, compare them with every rule, and report.
+    """Train two small controllers on the offline world, ours and the paper's, compare them with rules, and report.
 
     No API key, no accelerator. Fewer tasks and seeds than a study: see experiments/main_comparison for that. Settings
     are those of the paper's method; ours is trained on as many rollouts, with the objective admission_value.
