@@ -92,7 +92,6 @@ RETIRED = {
     "--model.simulated.": '--model.weaknesses "omission(misreads=0.1)"; `lts parts weaknesses` lists the sets',
     "--learning.usage-weight": '--credit "usage_aware(usage_weight=0.5)"',
     "--learning.saved-weight": '--credit "saved_work(saved_weight=5)"',
-    "--learning.runtime-weight": '--credit "counterfactual(runtime_weight=0)"',
     "--learning.discount": '--credit "gae(discount=1)"',
     "--learning.trace-decay": '--credit "gae(trace_decay=0.95)"',
     "--learning.advantage-divisor": '--credit "usage_aware(divisor=population)"',
