@@ -84,6 +84,12 @@ def test_the_demo_table_has_its_place():
     assert README.count("<!-- demo table -->") == README.count("<!-- end of demo table -->") == 1
 
 
+def test_the_table_of_policies_is_the_one_that_its_study_printed():
+    inside = README.split("<!-- demo table -->")[1].split("<!-- end of demo table -->")[0].strip().splitlines()
+    printed = (ROOT / "experiments/main_comparison/results/tables.md").read_text(encoding="utf-8").splitlines()
+    assert len(inside) >= 10 and [row for row in inside if row not in printed] == []
+
+
 def test_every_command_is_shown():
     assert {words[1] for words in BLOCK} == set(COMMANDS)
     assert len(SENTENCES) >= 4  # else the search for commands in sentences has gone blind

@@ -6,6 +6,7 @@ from typing import Literal
 
 from lts_jax.systems.train_settings import TrainSettings
 
+GAIN = 0.2  # score that the whole of the runtime without a memory is worth
 LEARNED = ("admission_value", "lts")
 COINS = {"coin_as_admission_value": "admission_value", "coin_as_lts": "lts", "coin_as_oracle": "oracle_right"}
 """Coins, and the line whose rate each has."""

@@ -12,7 +12,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from config import COINS, LEARNED, LINES, ORACLES, REFERENCE, RULES, SIDE_LINES, Config, training, world
+from config import COINS, GAIN, LEARNED, LINES, ORACLES, REFERENCE, RULES, SIDE_LINES, Config, training, world
 
 from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.admission.rules import make_rule
@@ -33,7 +33,6 @@ from lts_jax.systems.world import almanac_tasks
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 NUM_LABELLED = 8  # tasks of each world and controller whose decisions are labelled, to see what it ranks first
 PAIR = 2  # rollouts of a task that are run together; the first two of all lines come before the next
-GAIN = 0.2  # score that the whole of the runtime is worth
 
 
 def main(config: Config) -> None:

@@ -15,7 +15,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from config import LEARNED, LINES, REFERENCE, SIDE_LINES, Config
+from config import GAIN, LEARNED, LINES, REFERENCE, SIDE_LINES, Config
 
 from lts_jax.evaluation.auc import auc_interval
 from lts_jax.evaluation.statistics import Interval
@@ -24,7 +24,6 @@ from lts_jax.reports.point_chart import Origin, Point, PointSeries, point_chart
 from lts_jax.reports.svg import save_figure
 from lts_jax.storage import read_json, write_json, write_text
 
-GAIN = 0.2  # score that the whole of the reference's runtime is worth
 OURS, PAPER = LEARNED
 
 
@@ -92,7 +91,8 @@ def clustered(influence: np.ndarray, tasks: Sequence[str], controllers: Sequence
     """95 % for a mean whose rollouts share tasks and, where several were trained, controllers.
 
     Variance by two-way clustering, V = V_tasks + max(0, V_controllers - V_cells) (Cameron, Gelbach and Miller 2011),
-    each with its factor n / (n - 1); Student's t with Satterthwaite's degrees of freedom.
+    each with its factor n / (n - 1); Student's t with Satterthwaite's degrees of freedom. `evaluation.two_way` asks for
+    every controller on every task; here each task meets two of five.
     """
     from scipy.special import stdtrit
 
