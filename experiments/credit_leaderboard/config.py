@@ -25,6 +25,12 @@ class Config:
     """Tried for every scheme: what a weight means depends on the scale of the credit."""
     larger_weights: tuple[float, ...] = (0.2625, 0.275, 0.2875, 0.3, 0.35)
     """Tried as well where the largest of those still leaves more than half admitted; see `trained.finer_weights`."""
+    values: tuple[tuple[str, int], ...] = (("admission_value", 80), ("admission_value, 9x", 720))
+    """Rows of `--objective admission_value` and their updates: with as many training rollouts as a scheme has, and with
+    as many as one pays for that replays each of them 8 times."""
+    value_network: str = "linear(texts=all)"
+    runtime_weights: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
+    """Tried for `admission_value`, which has no sparsity weight."""
     num_selection_seeds: int = 2
     """Of each weight; the weight with the best gain is trained again on fresh seeds."""
     num_seeds: int = 20

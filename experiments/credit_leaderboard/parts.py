@@ -5,7 +5,7 @@ from typing import Any
 
 from config import WORLDS, Config
 from judged import OwnPolicies, admissions_told, under_coin
-from trained import train_scheme
+from trained import train_scheme, train_value
 
 from lts_jax.plain import to_plain
 from lts_jax.storage import read_json, write_json
@@ -32,6 +32,18 @@ def part_of(scheme: str, config: Config, own: OwnPolicies) -> dict[str, Any]:
         print(
             f"{scheme}: {time.monotonic() - started:.0f} s, {time.process_time() - burnt:.0f} s of a core", flush=True
         )
+    return read_json(path)  # type: ignore[no-any-return]
+
+
+def value_part_of(name: str, num_iterations: int, config: Config) -> dict[str, Any]:
+    """The same of `admission_value`; its worth of a decision is a prediction and no credit, so fidelity has no rows."""
+    path = config.parts / f"{name.replace(', ', '_')}.json"
+    if not path.exists():
+        started, burnt = time.monotonic(), time.process_time()
+        selection, rows = train_value(num_iterations, config)
+        named = [[{"credit": name, **row} for row in several] for several in (selection, rows)]
+        write_json(path, finite({"selection": named[0], "rows": named[1], "own": []}))
+        print(f"{name}: {time.monotonic() - started:.0f} s, {time.process_time() - burnt:.0f} s of a core", flush=True)
     return read_json(path)  # type: ignore[no-any-return]
 
 

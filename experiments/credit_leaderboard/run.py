@@ -16,7 +16,7 @@ from typing import Any
 from config import WORLDS, Config
 from drawn import leaderboard_png
 from judged import OwnPolicies
-from parts import coin_of, finite, part_of
+from parts import coin_of, finite, part_of, value_part_of
 from tables import fidelity_table, ranking_table, rankings, readme_table
 from trained import rule_rows
 
@@ -33,6 +33,8 @@ def quick(config: Config) -> Config:
         schemes=("group_relative", "usage_aware"),
         sparsity_weights=(0.0,),
         larger_weights=(0.3,),
+        values=(("admission_value", 3),),
+        runtime_weights=(0.2,),
         num_selection_seeds=1,
         num_seeds=2,
         num_iterations=3,
@@ -48,6 +50,7 @@ def main(config: Config) -> None:
     """Train, judge, rank, store and draw."""
     coin, own = coin_of(config), OwnPolicies(config)
     parts = {scheme: part_of(scheme, config, own) for scheme in config.schemes}
+    parts |= {name: value_part_of(name, num_iterations, config) for name, num_iterations in config.values}
     rows = [row for part in parts.values() for row in part["rows"]]
     rows += rule_rows(rows, config)
     fidelity = coin["fidelity"] + [one for part in parts.values() for one in part["own"]]

@@ -19,6 +19,7 @@ from lts_jax.environments.rollout import lone_rollouts
 from lts_jax.environments.teams.oracle import only_right
 from lts_jax.lab.lab import results, results_by_scheme
 from lts_jax.lab.settings import LabSettings, at_point, world_of
+from lts_jax.lab.training import Result
 
 Row = dict[str, Any]
 SEPARATE = (
@@ -36,11 +37,11 @@ def gain(row: Row, price: float) -> float:
     return row["reward"] + price * row["saved_percent"] / 100.0
 
 
-def chosen_weight(rows: Sequence[Row], world: str, price: float) -> float:
-    """The sparsity weight with the best mean gain in a world; the smallest of equals."""
+def chosen_weight(rows: Sequence[Row], world: str, price: float, name: str = "sparsity_weight") -> float:
+    """The weight with the best mean gain in a world; the smallest of equals."""
     here = [row for row in rows if row["world"] == world]
-    weights = sorted({row["sparsity_weight"] for row in here})
-    means = [np.mean([gain(row, price) for row in here if row["sparsity_weight"] == weight]) for weight in weights]
+    weights = sorted({row[name] for row in here})
+    means = [np.mean([gain(row, price) for row in here if row[name] == weight]) for weight in weights]
     return weights[int(np.argmax(np.asarray(means) > max(means) - 1e-9))]
 
 
@@ -88,6 +89,25 @@ def train_scheme(scheme: str, config: Config) -> tuple[list[Row], list[Row], dic
     return [{"credit": scheme, **row} for row in selection], [{"credit": scheme, **row} for row in reported], params
 
 
+def train_value(num_iterations: int, config: Config) -> tuple[list[Row], list[Row]]:
+    """The same for the regression of `admission_value`, whose weight of time is chosen."""
+    settings = replace(
+        config.lab(), objective="admission_value", network=config.value_network, num_iterations=num_iterations
+    )
+
+    def run(weights: Sequence[float], worlds: Sequence[str], seeds: range) -> list[Row]:
+        points = [{**WORLDS[world], "learning.runtime_weight": weight} for world in worlds for weight in weights]
+        labels = [{"world": world, "runtime_weight": weight} for world in worlds for weight in weights]
+        return _measured(results(settings, points, list(seeds)), labels, seeds, config)
+
+    selection = run(config.runtime_weights, tuple(WORLDS), range(config.num_selection_seeds))
+    reported = []
+    for world in WORLDS:
+        weight = chosen_weight(selection, world, config.runtime_price, name="runtime_weight")
+        reported += run([weight], [world], range(config.first_seed, config.first_seed + config.num_seeds))
+    return selection, reported
+
+
 def _selection(settings: LabSettings, weights: Sequence[float], config: Config) -> list[Row]:
     tried = [
         (world, weight, {**cues, "learning.sparsity_weight": weight})
@@ -107,14 +127,18 @@ def _run(
         together = dict.fromkeys(name for name in SCHEMES if name not in SEPARATE)
         only = (settings.credit,)
         result = results_by_scheme(settings, together, points, list(seeds), only=only)[settings.credit]
+    labels = [{"world": world, "sparsity_weight": weight} for world, weight, _ in tried]
+    return _measured(result, labels, seeds, config), result.params
+
+
+def _measured(result: Result, labels: Sequence[Row], seeds: range, config: Config) -> list[Row]:
+    """A row for each label and seed, in the order of the result's."""
     columns = {name: np.asarray(value, float) for name, value in result.measures.items()}
-    labels = [(world, weight, seed) for world, weight, _ in tried for seed in seeds]
     rows = []
-    for place, (world, weight, seed) in enumerate(labels):
-        row = {name: float(value[place]) for name, value in columns.items()}
-        row |= {"world": world, "sparsity_weight": weight, "seed": seed}
+    for place, (label, seed) in enumerate((label, seed) for label in labels for seed in seeds):
+        row = {name: float(value[place]) for name, value in columns.items()} | label | {"seed": seed}
         rows.append(row | {"gain": gain(row, config.runtime_price)})
-    return rows, result.params
+    return rows
 
 
 def rule_rows(reported: Sequence[Row], config: Config) -> list[Row]:

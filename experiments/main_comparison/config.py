@@ -7,7 +7,8 @@ from typing import Literal
 from lts_jax.systems.train_settings import TrainSettings
 
 GAIN = 0.2  # score that the whole of the runtime without a memory is worth
-LEARNED = ("admission_value", "lts")
+OURS, PAPER = "admission_value", "lts"
+LEARNED = (OURS, PAPER)
 COINS = {"coin_as_admission_value": "admission_value", "coin_as_lts": "lts", "coin_as_oracle": "oracle_right"}
 """Coins, and the line whose rate each has."""
 RULES = {
@@ -38,7 +39,9 @@ class Config:
     train_worlds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """World seeds: a controller of each method is trained on each."""
     choose_worlds: tuple[int, ...] = (5, 6)
-    """World seeds on whose validation tasks the similarity threshold is chosen."""
+    """World seeds on whose validation tasks the similarity threshold and the price of an admission are chosen."""
+    price_worlds: tuple[int, ...] = (0, 1)
+    """World seeds on which a controller of the paper is trained for every price."""
     test_worlds: tuple[int, ...] = (11, 12, 13, 14)
     """World seeds that nothing was trained or chosen on."""
     num_tasks: int = 250
@@ -57,11 +60,16 @@ def world(config: Config, world_seed: int) -> TrainSettings:
     return settings
 
 
-def training(config: Config, line: str, world_seed: int) -> TrainSettings:
-    """How a controller is trained: ours on 990 rollouts of 198 tasks, the paper's with its sizes and its inputs."""
+def training(config: Config, line: str, world_seed: int, price: float | None = None) -> TrainSettings:
+    """How a controller is trained: ours on 990 rollouts of 198 tasks, the paper's with its sizes and its inputs.
+
+    `price` is what the paper's objective charges for an admission (lambda), which it does not give.
+    """
     settings = world(config, world_seed)
-    if line == "lts":
-        return replace(settings, controller="set_transformer(inputs=paper)")
+    if line == PAPER:
+        assert price is not None, "the paper's price is chosen first"
+        learning = replace(settings.learning, sparsity_weight=price)
+        return replace(settings, controller="set_transformer(inputs=paper)", learning=learning)
     return replace(
         settings, objective="admission_value", controller="linear", num_tasks=198, num_epochs=1, tasks_per_update=18
     )

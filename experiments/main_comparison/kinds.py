@@ -25,7 +25,7 @@ from lts_jax.evaluation.statistics import Interval
 from lts_jax.evaluation.step_effects import KindRow, kind_table
 from lts_jax.records import RolloutGroup
 from lts_jax.rollouts.store import read_folder
-from lts_jax.storage import write_text
+from lts_jax.storage import read_json, write_text
 from lts_jax.systems.lts import trained_params
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.run_parts import make_parts
@@ -57,7 +57,7 @@ def ranked(config: Config, folder: Path, line: str) -> dict[str, Interval]:
     said: list[StepLabel] = []
     for place, seed in enumerate(config.train_worlds):
         other = config.train_worlds[(place + 1) % len(config.train_worlds)]
-        run = make_parts(training(config, line, seed))
+        run = make_parts(training(config, line, seed, read_json(folder / "price.json")["best"]))
         params = trained_params(RunFolder(folder / f"{line}_{seed}"), run)
         for group in islice(coin_groups(folder, other), NUM_RANKED):
             _, context = collate(group, run.encoder, run.settings.padding)

@@ -1,8 +1,8 @@
-"""The main comparison, run: train controllers, choose a threshold, and meet every held-out task under every line."""
+"""The main comparison, run: choose a threshold and a price, train, and meet every held-out task under every line."""
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from config import COINS, GAIN, LEARNED, LINES, ORACLES, REFERENCE, RULES, SIDE_LINES, Config, training, world
+from config import COINS, GAIN, LEARNED, LINES, ORACLES, PAPER, REFERENCE, RULES, SIDE_LINES, Config, training, world
 
 from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.admission.rules import make_rule
@@ -28,9 +28,11 @@ from lts_jax.storage import read_json, write_json
 from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run
 from lts_jax.systems.run_parts import make_parts
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks
 
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96)
+PRICES = (0.05, 0.1, 0.15, 0.2, 0.25)  # lambda of the paper's objective, at its beta of .5
 NUM_LABELLED = 8  # tasks of each world and controller whose decisions are labelled, to see what it ranks first
 PAIR = 2  # rollouts of a task that are run together; the first two of all lines come before the next
 
@@ -38,32 +40,67 @@ PAIR = 2  # rollouts of a task that are run together; the first two of all lines
 def main(config: Config) -> None:
     """Run what is not stored yet."""
     folder = config.runs / config.weaknesses
+    threshold(config, folder)
+    paid = price(config, folder)
     for line in LEARNED:
         for seed in config.train_worlds:
-            settings = training(config, line, seed)
-            train_in(open_run(folder / f"{line}_{seed}", settings), make_parts(settings))
-    threshold(config, folder)
+            trained(training(config, line, seed, paid), folder / f"{line}_{seed}")
     for part in range(config.num_rollouts // PAIR):
         for line in (*LINES, *SIDE_LINES) if part == 0 else LINES:
             for seed in config.test_worlds:
                 tried(config, folder, line, seed, part)
 
 
+def trained(settings: TrainSettings, folder: Path) -> LearnedPolicy:
+    """The controller of a run folder, trained as far as it is not."""
+    train_in(open_run(folder, settings), make_parts(settings))
+    return learned_policy(settings, trained_params(RunFolder(folder), settings))
+
+
 def threshold(config: Config, folder: Path) -> float:
-    """The similarity threshold of the largest gain on validation tasks: score - .2 seconds / mean seconds of none."""
-    path = folder / "threshold.json"
+    """The similarity threshold of the largest gain on validation tasks."""
+
+    def policies(world_seed: int) -> dict[str, list[AdmissionPolicy]]:
+        encoder = make_parts(world(config, world_seed)).encoder
+        return {str(one): [make_rule(f"similarity(threshold={one})", encoder)] for one in THRESHOLDS}
+
+    return chosen(config, folder / "threshold.json", policies)
+
+
+def price(config: Config, folder: Path) -> float:
+    """The price of an admission under which the paper's controllers, acting greedily, gain most on validation tasks."""
+
+    def policies(world_seed: int) -> dict[str, list[AdmissionPolicy]]:
+        return {
+            str(one): [
+                trained(training(config, PAPER, seed, one), folder / "prices" / f"{one}_{seed}")
+                for seed in config.price_worlds
+            ]
+            for one in PRICES
+        }
+
+    return chosen(config, folder / "price.json", policies)
+
+
+def chosen(config: Config, path: Path, policies: Callable[[int], Mapping[str, Sequence[AdmissionPolicy]]]) -> float:
+    """The setting of the largest gain on validation tasks: score - .2 seconds / mean seconds of none, all told."""
     if not path.exists():
-        rules = {str(one): f"similarity(threshold={one})" for one in THRESHOLDS}
-        gain: dict[str, list[float]] = {name: [] for name in rules}
+        told: list[dict[str, Any]] = []
         for seed in config.choose_worlds:
             pairs = [(task, number) for task in almanac_tasks(seed, "validation", 90) for number in range(PAIR)]
             encoder = make_parts(world(config, seed)).encoder
             reference = mean_of(many(config, seed, make_rule(REFERENCE, encoder), pairs), "seconds")
-            for name, rule in rules.items():
-                found = many(config, seed, make_rule(rule, encoder), pairs)
-                gain[name].append(mean_of(found, "score") - GAIN * mean_of(found, "seconds") / reference)
-        gains = {name: float(np.mean(values)) for name, values in gain.items()}
-        write_json(path, {"gains": gains, "best": max(gains, key=lambda name: gains[name])})
+            for name, several in policies(seed).items():
+                for policy in several:
+                    print(f"{path.stem} {name}, validation tasks of world {seed}", flush=True)
+                    found = many(config, seed, policy, pairs)
+                    score, share = mean_of(found, "score"), mean_of(found, "seconds") / reference
+                    rate = sum(row["admitted"] for row in found) / sum(row["decisions"] for row in found)
+                    row = {"name": name, "world": seed, "score": score, "share": share, "admitted": rate}
+                    told.append(row | {"gain": score + GAIN * (1.0 - share)})
+        names = dict.fromkeys(row["name"] for row in told)
+        gains = {name: float(np.mean([row["gain"] for row in told if row["name"] == name])) for name in names}
+        write_json(path, {"gains": gains, "best": max(gains, key=lambda name: gains[name]), "told": told})
     return float(read_json(path)["best"])
 
 
@@ -79,8 +116,7 @@ def tried(config: Config, folder: Path, line: str, world_seed: int, part: int) -
         # Rollout r of task number i is decided by controller i + r, so that each meets every kind of task.
         rows, places = [], {task.task_id: at for at, task in enumerate(tasks)}
         for place, seed in enumerate(config.train_worlds):
-            own = training(config, line, seed)
-            policy = learned_policy(own, trained_params(RunFolder(folder / f"{line}_{seed}"), own))
+            policy = trained(training(config, line, seed, price(config, folder)), folder / f"{line}_{seed}")
             count = len(config.train_worlds)
             some = [(task, number) for task, number in pairs if (places[task.task_id] + number) % count == place]
             rows += many(config, world_seed, policy, some, controller=seed, num_labelled=0 if part else NUM_LABELLED)

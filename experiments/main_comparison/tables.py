@@ -15,7 +15,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from config import GAIN, LEARNED, LINES, REFERENCE, SIDE_LINES, Config
+from config import GAIN, LEARNED, LINES, OURS, PAPER, REFERENCE, SIDE_LINES, Config
 
 from lts_jax.evaluation.auc import auc_interval
 from lts_jax.evaluation.statistics import Interval
@@ -23,8 +23,6 @@ from lts_jax.reports.axes import Frame
 from lts_jax.reports.point_chart import Origin, Point, PointSeries, point_chart
 from lts_jax.reports.svg import save_figure
 from lts_jax.storage import read_json, write_json, write_text
-
-OURS, PAPER = LEARNED
 
 
 @dataclass(frozen=True)
@@ -314,7 +312,8 @@ def main(config: Config) -> None:
             f"{len(lines[REFERENCE].cells) // len(tasks)} rollouts each; simulated)",
             main_table(lines),
             rival_table(lines),
-            f"Similarity threshold chosen on validation tasks: {read_json(folder / 'threshold.json')['best']}. "
+            f"Similarity threshold chosen on validation tasks: {read_json(folder / 'threshold.json')['best']}; "
+            f"price of an admission for lts: {read_json(folder / 'price.json')['best']}. "
             + " ".join(
                 f"AUC of {name} for new right values: {said(one, '.3f')}." for name, one in ranking(lines).items()
             )

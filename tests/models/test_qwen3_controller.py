@@ -1,5 +1,7 @@
 """The paper's controller over a tiny base: packed and cached decisions equal one forward each; the base is frozen."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from lts_jax.models.lora import LoraSettings, num_parameters
 from lts_jax.models.policy_network import CachedDecision, Frozen, Joined
 from lts_jax.models.qwen3 import Qwen3Settings, init_weights
 from lts_jax.models.qwen3_controller import packed_layout, qwen3_controller
-from lts_jax.models.qwen3_soft_tokens import ControllerSettings
+from lts_jax.models.qwen3_soft_tokens import ControllerSettings, Shape, init, step_tokens
 from lts_jax.trajectory import DecisionContext
 
 QWEN3 = Qwen3Settings(
@@ -22,10 +24,11 @@ WIDTH, NUM_KEYS, TEAMS, STEPS = 12, 7, 2, 3
 OWN = ControllerSettings(answer_ids=(3, 4), embedding_width=WIDTH, key_window=NUM_KEYS)
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=["paper", "cosines"])
+def network(request):
     weights = jax.tree.map(lambda leaf: leaf * 2.0, init_weights(QWEN3, jax.random.key(0)))  # less linear
-    return qwen3_controller(OWN, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
+    own = replace(OWN, inputs=request.param)
+    return qwen3_controller(own, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +158,26 @@ def test_the_base_is_an_argument_and_no_parameter(network, params):
     assert sum(np.size(constant) for constant in program.consts) < QWEN3.width * 8  # no weights among them
     # Adapters on q, k, v, o of two layers, and three maps of 12 x 16.
     adapters = 2 * 2 * ((16 + 16) + (16 + 8) + (16 + 8) + (16 + 16))
-    assert num_parameters(network.init(jax.random.key(0))) == adapters + 3 * WIDTH * QWEN3.width
+    cosines = 3 * QWEN3.width if network.name.endswith("_cosines") else 0
+    assert num_parameters(network.init(jax.random.key(0))) == adapters + 3 * WIDTH * QWEN3.width + cosines
     with pytest.raises(ValueError, match="expected the frozen arrays of its base"):
         network.join(params)
+
+
+def test_one_more_soft_token_says_how_near_the_step_is_to_the_keys():
+    """Two banks, alike but for a key that repeats the summary: the cosines are the token, after the keys."""
+    shape = Shape(replace(OWN, inputs="cosines"), QWEN3, LoraSettings(rank=2))
+    fresh = init(shape, jax.random.key(5))
+    paper = init(replace(shape, controller=OWN), jax.random.key(5))
+    assert (fresh["projections"]["step"]["kernel"] == paper["projections"]["step"]["kernel"]).all()
+    eye = jnp.eye(WIDTH)
+    step, keys = eye[None, None, :3], jnp.stack([eye[3], eye[1]])[None]
+    tokens = step_tokens(shape, Joined(fresh, None), keys, jnp.array([[[True, False]]]), step)
+    assert tokens.shape == (1, 4, QWEN3.width)
+    assert (tokens[0, 0] == 0.0).all()  # the repeated key is not seen: no cosine is above 0
+    seen = step_tokens(shape, Joined(fresh, None), keys, jnp.array([[[True, True]]]), step)
+    np.testing.assert_allclose(seen[0, 0], fresh["projections"]["cosines"]["kernel"][1], atol=1e-6)
+    np.testing.assert_array_equal(seen[0, 1:], tokens[0, 1:])
 
 
 def test_sizes_of_the_papers_controller():
@@ -176,3 +196,5 @@ def test_what_cannot_be_built_is_refused():
         qwen3_controller(ControllerSettings(answer_ids=(3, 20)), QWEN3, LoraSettings(), frozen)
     with pytest.raises(UserError, match="expected two different tokens"):
         ControllerSettings(answer_ids=(3, 3))
+    with pytest.raises(UserError, match='inputs: expected "cosines" or "paper"'):
+        replace(OWN, inputs="all")

@@ -11,6 +11,9 @@ none, and there they do not.)
 `decision_logits` is the plain reading: one forward a decision. `packed_logits` is one forward a rollout: the query, its
 keys, then three tokens for every decision, each at the positions it has on its own and seeing what it sees on its own.
 A key's state does not depend on what comes after it, so all decisions can share it; both are equal up to rounding.
+
+With `inputs="cosines"` one more soft token stands before the instruction, W_c of the largest cosines of the step's
+texts to the keys that are read (`models.key_cosines`); the paper has none.
 """
 
 from functools import lru_cache, partial
@@ -19,6 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
+from lts_jax.models.key_cosines import visible_keys
 from lts_jax.models.lora import LoraSettings, Tuning
 from lts_jax.models.policy_network import Frozen, Joined, PolicyNetwork
 from lts_jax.models.qwen3 import Qwen3Settings
@@ -31,6 +35,7 @@ from lts_jax.models.qwen3_soft_tokens import (
     base,
     init,
     soft_tokens,
+    step_tokens,
 )
 from lts_jax.trajectory import DecisionContext
 
@@ -62,7 +67,7 @@ def qwen3_controller(
         decision_logits=partial(decision_logits, shape),
         packed_logits=partial(packed_logits, shape),
         key_window=settings.key_window,
-        name=f"qwen3_{qwen3.num_layers}x{qwen3.width}_{frozen.digest[:8]}",
+        name=f"qwen3_{qwen3.num_layers}x{qwen3.width}_{frozen.digest[:8]}" + ("_cosines" if shape.has_cosines else ""),
         frozen=frozen,
         cache=decision_cache(shape),
     )
@@ -92,7 +97,7 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
         [
             jnp.zeros((num_rows, 1), jnp.int32),
             jnp.maximum(place_n - first_r[:, None] + 1, 0),
-            count_r[:, None] + 1 + jnp.arange(STEP_TOKENS),
+            count_r[:, None] + 1 + jnp.arange(shape.num_step_tokens),
         ],
         axis=1,
     )
@@ -100,16 +105,17 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
         [
             jnp.ones((num_rows, 1), bool),
             (place_n >= first_r[:, None]) & (place_n < num_keys_r[:, None]),
-            jnp.ones((num_rows, STEP_TOKENS), bool),
+            jnp.ones((num_rows, shape.num_step_tokens), bool),
         ],
         axis=1,
     )
     causal_st = jnp.tril(jnp.ones((position_rs.shape[1],) * 2, bool))
+    key_rnd, step_rc3d = key.reshape(num_rows, num_entries, width), step.reshape(num_rows, 1, STEP_TOKENS, width)
     embeds_rsw = jnp.concatenate(
         [
             soft_tokens(shape, params, "query", query.reshape(num_rows, 1, width)),
-            soft_tokens(shape, params, "key", key.reshape(num_rows, num_entries, width)),
-            soft_tokens(shape, params, "step", step.reshape(num_rows, STEP_TOKENS, width)),
+            soft_tokens(shape, params, "key", key_rnd),
+            step_tokens(shape, params, key_rnd, is_read_rs[:, None, 1 : 1 + num_entries], step_rc3d),
         ],
         axis=1,
     )
@@ -124,8 +130,8 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
 
 
 def packed_logits(shape: Shape, params: Joined, context: DecisionContext) -> Array:
-    """Logits of all decisions of a group (or of B groups, with a leading axis), one sequence of 1 + N + 3 K T tokens
-    per rollout.
+    """Logits of all decisions of a group (or of B groups, with a leading axis), one sequence of 1 + N + P K T tokens
+    per rollout, P = 3 or, with cosines, 4.
 
     Returns:
         f32[(B,) G, K, T, 2], equal to `decision_logits` of every decision. Padded decisions get finite values.
@@ -145,31 +151,35 @@ def packed_logits(shape: Shape, params: Joined, context: DecisionContext) -> Arr
     num_rows = context.num_keys_gkt.size // per_row  # R
     num_keys_rc = context.num_keys_gkt.reshape(num_rows, per_row)
     query = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width))
+    key_rnd = context.key_gnd.reshape(num_rows, num_entries, width)
+    step_rc3d = context.step_gktsd.reshape(num_rows, per_row, STEP_TOKENS, width)
+    visible_rcn = visible_keys(num_keys_rc, num_entries, shape.controller.key_window)
     embeds_rsw = jnp.concatenate(
         [
             soft_tokens(shape, params, "query", query.reshape(num_rows, 1, width)),
-            soft_tokens(shape, params, "key", context.key_gnd.reshape(num_rows, num_entries, width)),
-            soft_tokens(shape, params, "step", context.step_gktsd.reshape(num_rows, per_row * STEP_TOKENS, width)),
+            soft_tokens(shape, params, "key", key_rnd),
+            step_tokens(shape, params, key_rnd, visible_rcn, step_rc3d),
         ],
         axis=1,
     )
-    position_rs, visible_rst = packed_layout(num_keys_rc, num_entries)
+    num_tokens = shape.num_step_tokens
+    position_rs, visible_rst = packed_layout(num_keys_rc, num_entries, num_tokens)
     network = base(shape, params)
     state_rsw = network(embeds_rsw, position_rs, visible_rst, tuning=Tuning(params.trained["adapters"], shape.lora))
-    last_rcw = state_rsw[:, num_entries + STEP_TOKENS :: STEP_TOKENS]  # of 1 + N tokens and the triplets, every third
+    last_rcw = state_rsw[:, num_entries + num_tokens :: num_tokens]  # after 1 + N tokens, the last of each step
     return answer_logits(shape, network, last_rcw).reshape(*decisions, 2)
 
 
-def packed_layout(num_keys_rc: Array, num_entries: int) -> tuple[Array, Array]:
-    """Positions i32[R, S] and visibility bool[R, S, S] of packed sequences, S = 1 + N + 3 C.
+def packed_layout(num_keys_rc: Array, num_entries: int, num_step_tokens: int = STEP_TOKENS) -> tuple[Array, Array]:
+    """Positions i32[R, S] and visibility bool[R, S, S] of packed sequences, S = 1 + N + P C, P tokens a step.
 
     Query and keys are causal among themselves and see no step. Decision c sees the query, its first `num_keys` keys
-    and its own tokens so far; its triplet follows its last key.
+    and its own tokens so far; they follow its last key.
     """
     num_rows, num_decisions = num_keys_rc.shape
-    num_context, num_steps = 1 + num_entries, STEP_TOKENS * num_decisions
+    num_context, num_steps = 1 + num_entries, num_step_tokens * num_decisions
     context_ts = jnp.tril(jnp.ones((num_context, num_context), bool))
-    decision_s, place_s = jnp.divmod(jnp.arange(num_steps), STEP_TOKENS)
+    decision_s, place_s = jnp.divmod(jnp.arange(num_steps), num_step_tokens)
     is_own_st = (decision_s[:, None] == decision_s) & (place_s[:, None] >= place_s)
     sees_rct = jnp.arange(num_context) <= num_keys_rc[:, :, None]  # token 0 is the query, token i the i-th key
     upper_rst = jnp.broadcast_to(
@@ -177,13 +187,13 @@ def packed_layout(num_keys_rc: Array, num_entries: int) -> tuple[Array, Array]:
     )
     lower_rst = jnp.concatenate(
         [
-            jnp.repeat(sees_rct, STEP_TOKENS, axis=1),
+            jnp.repeat(sees_rct, num_step_tokens, axis=1),
             jnp.broadcast_to(is_own_st, (num_rows, num_steps, num_steps)),
         ],
         axis=2,
     )
     context_position_rs = jnp.broadcast_to(jnp.arange(num_context), (num_rows, num_context))
-    step_position_rs = jnp.repeat(num_keys_rc, STEP_TOKENS, axis=1) + 1 + place_s
+    step_position_rs = jnp.repeat(num_keys_rc, num_step_tokens, axis=1) + 1 + place_s
     return (
         jnp.concatenate([context_position_rs, step_position_rs], axis=1),
         jnp.concatenate([upper_rst, lower_rst], axis=1),

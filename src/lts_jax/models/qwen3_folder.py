@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jax import Array
 
 from lts_jax.errors import UserError
+from lts_jax.models.key_cosines import check_inputs
 from lts_jax.models.lora import LoraSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
 
@@ -31,9 +32,11 @@ class Qwen3ControllerSettings:
     lora: LoraSettings = field(default_factory=LoraSettings)
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; updates need at least all keys of a rollout
+    inputs: Literal["paper", "cosines"] = "paper"  # "cosines": one more soft token, how near the step is to the keys
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
+        check_inputs("qwen3", self.inputs)
         if self.key_window < 1:
             raise UserError(f"qwen3.key_window: expected at least 1, got {self.key_window}")
         if self.compute_dtype not in ("float32", "bfloat16"):
@@ -102,6 +105,7 @@ def qwen3(
         embedding_width=embedding_width,
         projection_bias=settings.projection_bias,
         key_window=settings.key_window,
+        inputs=settings.inputs,
     )
     no, yes = own.answer_ids  # with other answers the same weights say something else
     network = qwen3_controller(own, shape, settings.lora, Frozen(frozen.arrays, f"{frozen.digest}, NO {no}, YES {yes}"))
