@@ -8,6 +8,7 @@ import pytest
 
 SMALLER = {  # so that a notebook takes seconds; nothing else about it changes
     "num_iterations=60, num_evaluation_tasks=128": "num_iterations=6, num_evaluation_tasks=16",
+    "num_iterations=60, num_evaluation_tasks=0": "num_iterations=2, num_evaluation_tasks=0",
     "SampleSettings(num_tasks=60)": "SampleSettings(num_tasks=12)",
     "--set num_iterations=30": "--set num_iterations=6",
 }

@@ -1,9 +1,9 @@
 """Learning to Share in JAX: a shared memory bank for parallel agent teams, and its admission controller.
 
 `import lts_jax as lts` is the front door; each name is imported when it is first used. Calls: `train`, `evaluate`,
-`rollout`, `simulate`, `sweep`, `report`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`. What a user
-implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a `Trajectory`
-(credit) or an `AdmissionRequest` (rules).
+`rollout`, `simulate`, `sweep`, `report`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`, `LabSettings`.
+What a user implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a
+`Trajectory` (credit) or an `AdmissionRequest` (rules).
 """
 
 from importlib import import_module
@@ -17,6 +17,7 @@ _PLACES = {
     "Task": "lts_jax.records",
     "Rollout": "lts_jax.records",
     "TrainSettings": "lts_jax.systems.train_settings",
+    "LabSettings": "lts_jax.lab.settings",
     "UserError": "lts_jax.errors",
     "Trajectory": "lts_jax.trajectory",
     "CreditFn": "lts_jax.credit.contract",

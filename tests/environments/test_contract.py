@@ -70,6 +70,13 @@ def test_the_laboratory_trains_it() -> None:
     assert found.curves["learning/loss"].shape == (4, 20)
 
 
+def test_curves_alone_are_those_of_a_run_that_is_measured_too() -> None:
+    alone = simulate(settings=replace(SMALL, num_iterations=3, num_evaluation_tasks=0), seeds=2)
+    measured = simulate(settings=replace(SMALL, num_iterations=3, num_evaluation_tasks=4), seeds=2)
+    assert alone.rows == ({"credit": "usage_aware", "seed": 0}, {"credit": "usage_aware", "seed": 1})
+    np.testing.assert_allclose(alone.curves["learning/loss"], measured.curves["learning/loss"], rtol=1e-6)
+
+
 def test_what_it_lacks_is_refused_by_name() -> None:
     with pytest.raises(UserError, match=r"^credit scheme counterfactual: needs flipped, and environment notes replays"):
         simulate("counterfactual", settings=SMALL, seeds=1)

@@ -43,6 +43,7 @@ def setting(values: tuple[str, ...]) -> list[str]:
 @pytest.mark.parametrize(
     ("over", "said"),
     [
+        ("num_evaluation_tasks=0,4", "num_evaluation_tasks: expected at least 1 in a sweep, which measures, got 0"),
         (
             "rollout.team.max_rounds=10,30",
             "rollout.team.max_rounds: a field of the text side only; the simulator has none, as its teams exchange no "

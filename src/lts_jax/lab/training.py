@@ -74,6 +74,8 @@ class Result:
 def train_and_evaluate(plan: Plan, numbers: Numbers, prng_key: Array) -> Result:
     """Train `num_iterations` updates on fresh tasks, then act greedily on evaluation tasks that the key alone fixes."""
     state, curves = train(plan, numbers, prng_key)
+    if not plan.settings.num_evaluation_tasks:
+        return Result({}, curves, state.params)
     return Result(evaluate(plan, numbers, state.params, prng_key), curves, state.params)
 
 

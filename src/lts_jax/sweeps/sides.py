@@ -76,6 +76,8 @@ def _nothing(settings: Any) -> None:
 def _check_simulator(settings: Any) -> None:
     from lts_jax.lab.lab import plan_of
 
+    if not settings.num_evaluation_tasks:
+        raise UserError("num_evaluation_tasks: expected at least 1 in a sweep, which measures, got 0")
     plan_of(settings)  # tries the scheme, and refuses one that breaks its contract
 
 
