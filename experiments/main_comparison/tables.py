@@ -191,25 +191,27 @@ MEANINGS = {
 }
 
 
-def short_table(worlds: dict[str, dict[str, Line]]) -> str:
-    """Both worlds side by side: score, time saved and gain against none."""
-    names = [name for name in MEANINGS if all(name in lines for lines in worlds.values())]
+def short_cells(lines: dict[str, Line]) -> dict[str, list[str]]:
+    """Score, time saved, gain and rate of every line, against none."""
+    cells = {}
+    for name in (name for name in MEANINGS if name in lines):
+        score = f"{_mean(lines[name], 'score'):.3f}"
+        if name == REFERENCE:
+            cells[name] = [score, "reference", "", ""]
+            continue
+        found = differences(lines, name, REFERENCE)
+        cells[name] = [score, said(found["saved"], "+.1f"), said(found["gain"], "+.3f"), f"{lines[name].rate:.2f}"]
+    return cells
+
+
+def short_table(worlds: dict[str, dict[str, Any]]) -> str:
+    """Both worlds side by side, of the lines that both have."""
+    names = [name for name in MEANINGS if all(name in stored["short"] for stored in worlds.values())]
     head = "| policy |" + "".join(f" {world}s: score | saved % | gain | admitted |" for world in worlds)
-    rows = []
-    for name in names:
-        cells = [MEANINGS[name]]
-        for lines in worlds.values():
-            if name == REFERENCE:
-                cells += [f"{_mean(lines[name], 'score'):.3f}", "reference", "", ""]
-                continue
-            found = differences(lines, name, REFERENCE)
-            cells += [
-                f"{_mean(lines[name], 'score'):.3f}",
-                said(found["saved"], "+.1f"),
-                said(found["gain"], "+.3f"),
-                f"{lines[name].rate:.2f}",
-            ]
-        rows.append("| " + " | ".join(cells) + " |")
+    rows = [
+        "| " + " | ".join([MEANINGS[name], *(cell for one in worlds.values() for cell in one["short"][name])]) + " |"
+        for name in names
+    ]
     return "\n".join([head, "|---" * (1 + 4 * len(worlds)) + "|", *rows])
 
 
@@ -228,21 +230,27 @@ CLAIMS = (
 compares: line, rival, measure, sign."""
 
 
-def claims_table(worlds: dict[str, dict[str, Line]]) -> str:
+def claim_cells(lines: dict[str, Line]) -> list[list[str]]:
+    """Of each claim what was found here, and whether it holds."""
+    cells = []
+    for _, _, (line, rival, measure, sign) in CLAIMS:
+        if line not in lines or rival not in lines:
+            cells.append(["", ""])
+            continue
+        found = differences(lines, line, rival)[measure]
+        told = sign * found.low > 0 < sign * found.high, sign * found.low < 0 > sign * found.high
+        verdict = "holds" if told[0] else "the contrary" if told[1] else "not resolved"
+        cells.append([said(found, "+.1f" if measure == "saved" else "+.3f"), verdict])
+    return cells
+
+
+def claims_table(worlds: dict[str, dict[str, Any]]) -> str:
     """Each claim with the paper's figures, ours in each world, and whether it holds there."""
     head = "| claim | the paper |" + "".join(f" {world}s | |" for world in worlds)
-    rows = []
-    for claim, figures, (line, rival, measure, sign) in CLAIMS:
-        cells = [claim, figures]
-        for lines in worlds.values():
-            if line not in lines or rival not in lines:
-                cells += ["", ""]
-                continue
-            found = differences(lines, line, rival)[measure]
-            told = sign * found.low > 0 < sign * found.high, sign * found.low < 0 > sign * found.high
-            cells.append(said(found, "+.1f" if measure == "saved" else "+.3f"))
-            cells.append("holds" if told[0] else "the contrary" if told[1] else "not resolved")
-        rows.append("| " + " | ".join(cells) + " |")
+    rows = [
+        "| " + " | ".join([claim, figures, *(cell for one in worlds.values() for cell in one["claims"][place])]) + " |"
+        for place, (claim, figures, _) in enumerate(CLAIMS)
+    ]
     return "\n".join([head, "|---" * (2 + 2 * len(worlds)) + "|", *rows])
 
 
@@ -295,49 +303,49 @@ def said(value: Interval, form: str) -> str:
     return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
 
 
-def main(config: Config) -> None:
-    """Tables and figures of both worlds, as far as they were run."""
-    text: list[str] = []
-    worlds: dict[str, dict[str, Line]] = {}
-    for world in ("omission", "commission"):
-        folder = config.runs / world
-        lines = read_lines(folder, config.test_worlds)
-        if REFERENCE not in lines or OURS not in lines:
-            continue
-        worlds[world] = lines
-        tasks = {task for task, _ in lines[REFERENCE].cells}
-        power = resolutions(lines)
-        text += [
+def section(world: str, config: Config, folder: Path, lines: dict[str, Line]) -> str:
+    """The tables of one world."""
+    tasks, power = {task for task, _ in lines[REFERENCE].cells}, resolutions(lines)
+    areas = " ".join(f"AUC of {name} for new right values: {said(one, '.3f')}." for name, one in ranking(lines).items())
+    return "\n\n".join(
+        [
             f"## World of {world}s ({len(tasks)} held-out tasks of {len(config.test_worlds)} worlds, "
             f"{len(lines[REFERENCE].cells) // len(tasks)} rollouts each; simulated)",
             main_table(lines),
             rival_table(lines),
             f"Similarity threshold chosen on validation tasks: {read_json(folder / 'threshold.json')['best']}; "
-            f"price of an admission for lts: {read_json(folder / 'price.json')['best']}. "
-            + " ".join(
-                f"AUC of {name} for new right values: {said(one, '.3f')}." for name, one in ranking(lines).items()
-            )
-            + f" Share of the oracle's gain over its coin: {share_of_oracle(lines):.2f}. "
+            f"price of an admission for lts: {read_json(folder / 'price.json')['best']}. {areas} "
+            f"Share of the oracle's gain over its coin: {share_of_oracle(lines):.2f}. "
             f"Smallest resolvable difference between ours and similarity: {power['saved']:.1f} % time, "
             f"{power['score']:.3f} score.",
         ]
-        figure(lines, config.results / f"{world}.png")
-        write_json(
-            config.results / f"{world}.json",
-            {
-                name: {
-                    "score": _mean(line, "score"),
-                    "seconds": _mean(line, "seconds"),
-                    "tokens": _mean(line, "tokens"),
-                    "admitted": line.rate,
-                    "read_rate": line.read_rate,
-                    "num_rollouts": len(line.cells),
-                }
-                for name, line in lines.items()
-            },
-        )
-    text += [claims_table(worlds), short_table(worlds)]
-    printed = "\n\n".join(text)
+    )
+
+
+def means(line: Line) -> dict[str, float]:
+    """What the figures of a line are made of."""
+    names = ("score", "seconds", "tokens")
+    own = {name: _mean(line, name) for name in names}
+    return own | {"admitted": line.rate, "read_rate": line.read_rate, "num_rollouts": len(line.cells)}
+
+
+def main(config: Config) -> None:
+    """Tables and figures of the worlds that were run here; those of the other stay as they are stored."""
+    worlds: dict[str, dict[str, Any]] = {}
+    for world in ("omission", "commission"):
+        folder, stored = config.runs / world, config.results / f"{world}.json"
+        lines = read_lines(folder, config.test_worlds)
+        if REFERENCE in lines and OURS in lines:
+            figure(lines, config.results / f"{world}.png")
+            found = {
+                "text": section(world, config, folder, lines),
+                "lines": {n: means(one) for n, one in lines.items()},
+            }
+            write_json(stored, found | {"short": short_cells(lines), "claims": claim_cells(lines)})
+        if stored.exists():
+            worlds[world] = read_json(stored)
+    texts = [one["text"] for one in worlds.values()]
+    printed = "\n\n".join([*texts, claims_table(worlds), short_table(worlds)])
     print(printed)
     write_text(config.results / "tables.md", printed + "\n")
 
