@@ -302,7 +302,7 @@ BOMB = gzip.compress(bytes(50_000_000), 9, mtime=0)
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no readable HTTP reply"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello", "no readable HTTP reply"),
+        (b"HTTP/1.1 200 OK\r\n Content-Length: 5\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "no readable HTTP reply"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "no readable HTTP reply"),
         (b"", "no readable HTTP reply"),
@@ -345,7 +345,14 @@ def test_packed_replies_are_unpacked(packing, packed):
 
 
 @pytest.mark.parametrize(
-    "header", ["X Bad Header: 1", "Transfer-Encoding: identity", "Content-Encoding: UTF-8", "Content-Type: text/plain"]
+    "header",
+    [
+        "X Bad Header: 1",
+        "X-Blank : 1",
+        "Transfer-Encoding: identity",
+        "Content-Encoding: UTF-8",
+        "Content-Type: text/plain",
+    ],
 )
 def test_headers_that_the_web_gets_wrong_do_no_harm(header):
     result, _ = get({"/": reply(b"hello", "Content-Type: text/html", header)})

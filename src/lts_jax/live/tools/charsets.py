@@ -14,7 +14,7 @@ _KNOWN = frozenset(
      "shift_jis", "cp932", "iso2022_jp", "euc_kr", "cp949", "tis-620", *(f"iso8859-{n}" for n in range(2, 17)))
 )  # fmt: skip
 _READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}  # as browsers do
-# What is guessed where nothing is told: those of letters that are not Latin, and Windows-1252 to be chosen against them.
+# What is guessed where nothing is told: letters that are not Latin, and Windows-1252 to be chosen against them.
 _GUESSED = ("gb18030", "cp932", "euc_jp", "cp949", "big5", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp1252")
 _NUM_GUESSED_FROM = 32_768  # bytes
 _MIN_FOREIGN = 0.5  # of the bytes that are not ASCII

@@ -63,7 +63,7 @@ def is_text(content: bytes) -> bool:
 
 
 def looks_like_html(start: str, *, is_part: bool = False) -> bool:
-    """Whether the first characters of a text open a web page, after comments; with `is_part` also any element of one."""
+    """Whether a text opens as a web page does, after comments; with `is_part` also as an element of one."""
     return (_PART_OF_PAGE if is_part else _PAGE).match(start) is not None
 
 

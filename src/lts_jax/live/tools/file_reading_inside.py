@@ -40,10 +40,9 @@ def start(path: str, suffix: str, max_characters: int, max_unpacked_bytes: int, 
     except MemoryError:
         text = "failed\nit needs more memory than a document may have"
     except Exception as error:
-        text = (
-            "failed\nit wants a password"
-            if _wants_password(error)
-            else f"failed\nit is no readable {suffix} file: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        text = "failed\n" + (
+            "it wants a password" if _wants_password(error) else f"it is no readable {suffix} file: {told}"
         )
     with os.fdopen(output, "wb") as pipe:
         pipe.write(text.encode(errors="replace"))
