@@ -1,7 +1,9 @@
 """One team's web tools over real loopback HTTP, against the offline world as a website."""
 
 import asyncio
+import io
 import json
+import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -9,8 +11,9 @@ from threading import Thread
 import pytest
 
 from lts_jax.live.tools.converter import Converter
-from lts_jax.live.tools.fetch import Fetched, FetchSettings
+from lts_jax.live.tools.fetch import Fetched, FetchFailure, FetchSettings
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
+from lts_jax.live.tools.page_text import PageText
 from lts_jax.live.tools.pages import PageSettings, PageTools
 from lts_jax.live.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
 from lts_jax.live.tools.search import SearchSettings, read_results
@@ -25,6 +28,15 @@ LONG = next(page for page in ALMANAC.pages.values() if len(page.text) > 12_000 a
 TABLE = next(
     page for page in ALMANAC.pages.values() if "| " in page.text and "Next page" in page.text and not page.refusal
 )
+
+
+def packed(*names):
+    """An archive of empty members."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +191,78 @@ def test_each_kind_of_content_goes_to_its_reader(url, kind, body, suffix, text):
     result = asyncio.run(PageTools(load, Converter(), read_file=read_file).visit_url(url))
     assert not result.failed and result.text.endswith(f"\n\n{text}")
     assert names == ([] if suffix is None else [f"document{suffix}"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "file_name", "wanted"),
+    [
+        ("text/html", b"%PDF-1.4\n", "", "document.pdf"),
+        ("text/plain", b"%PDF-1.4\n", "x.txt", "document.pdf"),
+        ("application/x-pdf", b"%PDF-1.4\n", "", "document.pdf"),
+        ("", b"\x89PNG\r\n\x1a\n", "", "document.png"),
+        ("application/vnd.ms-excel", packed("[Content_Types].xml", "xl/workbook.xml"), "", "document.xlsx"),
+        ("application/octet-stream", b"\x00\x01", "table.parquet", "document.parquet"),
+        ("text/plain", b"\x00\x01", "", "document"),
+        ("application/force-download", b"<b>no</b> page", "notes.md", "document.md"),
+        ("application/octet-stream", b"<!-- saved --><html><p>x</p></html>", "", "a page"),
+        ("", b"<body><p>x</p></body>", "", "a page"),
+        ("application/x-unknown", b"<p>x</p>", "", "a page"),
+        ("application/octet-stream", b"x", "x.HTML", "a page"),
+        ("text/plain", b"<!doctype html><p>x</p>", "", "a page"),
+        ("application/xml", b"<?xml version='1.0'?><html xmlns='x'></html>", "", "a page"),
+        ("application/xml", b"<?xml version='1.0'?><rss></rss>", "", "a text"),
+        ("text/plain", b"<p>as it stands</p>", "", "a text"),
+        ("text/css", b"<!doctype html>", "", "a text"),
+    ],
+)
+def test_what_arrives_is_what_its_first_bytes_say(kind, body, file_name, wanted):
+    read = []
+
+    class Pages:
+        async def convert(self, body, *, url, charset=""):
+            read.append("a page")
+            return PageText(url, "", "text")
+
+    async def load(url, form):
+        return Fetched(url, kind, "", body, "", 0.0, (url,), "", 200, file_name)
+
+    async def read_file(content, name):
+        read.append(name)
+        return "text"
+
+    result = asyncio.run(PageTools(load, Pages(), read_file=read_file).visit_url("http://a.example/x"))
+    assert not result.failed and (read or ["a text"]) == [wanted]
+
+
+def test_a_browser_is_tried_where_a_plain_client_is_kept_out():
+    pytest.importorskip("markitdown", reason=REASON)
+    failures = {
+        "kept": FetchFailure("403 Forbidden", "status", "", 0.0, 403),
+        "circle": FetchFailure("round in a circle", "redirect", "", 0.0),
+        "gone": FetchFailure("404 Not Found", "status", "", 0.0, 404),
+        "private": FetchFailure("not public", "refused", "", 0.0),
+    }
+    rendered = []
+
+    async def load(url, form):
+        return failures[url.rpartition("/")[2]]
+
+    async def render(url, form):
+        rendered.append(url.rpartition("/")[2])
+        if rendered[-1] == "circle":
+            return FetchFailure("the browser cannot run", "refused", url, 0.0)
+        return Fetched(url, "text/html", "", b"<p>let in</p>", "", 0.0, (url,), "")
+
+    async def run():
+        converter = Converter()
+        pages = PageTools(load, converter, render=render)
+        results = [await pages.visit_url(f"http://x.example/{name}") for name in failures]
+        await converter.aclose()
+        return results
+
+    kept, circle, gone, private = asyncio.run(run())
+    assert rendered == ["kept", "circle"] and "let in" in kept.text
+    assert circle.text.startswith("round in a circle") and gone.failed and private.failed
 
 
 def test_a_file_that_cannot_be_read_is_a_failed_result(site):

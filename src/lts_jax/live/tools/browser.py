@@ -48,7 +48,8 @@ class BrowserSettings:
     """How Chromium runs; the limits of `FetchSettings` hold for each load as a whole. All values are ours."""
 
     use: Use = "never"
-    """when_needed: pages that hold scripts and hardly a word without them are loaded once more, with Chromium."""
+    """when_needed: pages that hold scripts and hardly a word without them are loaded once more, with Chromium; so are
+    pages that a plain client does not get: 403, 406, 429, 503, redirects that do not end, replies that are no HTTP."""
 
     executable: str = ""
     """Path of Chromium; empty: the one on PATH, else Playwright's own."""

@@ -1,4 +1,4 @@
-"""Cookies along the redirects of one fetch: consent pages and newspapers set one and send back, or go round for ever."""
+"""Cookies along the redirects of one fetch: many sites set one, send back, and without it go round for ever."""
 
 from email.message import Message
 from http.cookiejar import CookieJar, DefaultCookiePolicy
