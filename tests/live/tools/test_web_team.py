@@ -2,11 +2,8 @@
 
 import asyncio
 import io
-import json
 import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
@@ -16,7 +13,7 @@ from lts_jax.live.tools.kit import LiveTools, ToolSettings
 from lts_jax.live.tools.page_text import PageText
 from lts_jax.live.tools.pages import PageSettings, PageTools
 from lts_jax.live.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
-from lts_jax.live.tools.search import SearchSettings, read_results
+from lts_jax.live.tools.search import SearchSettings
 from lts_jax.records import ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 from lts_jax.tasks.almanac.website import WorldSite
@@ -375,36 +372,6 @@ def test_without_an_endpoint_the_offline_world_answers_for_its_own_hosts():
     assert found.text == offline.find_on_page(PAGE.url, "See").text and none.failed
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ({"results": []}, "No results found for: pool"),
-        ({"found": []}, "no JSON with results"),
-        ({"results": "many"}, "no JSON with results"),
-        ([1], "no JSON with results"),
-        (None, "no JSON with results"),
-        ({"results": [1, {}, {"url": 3}, {"url": "javascript:x"}, {"url": "file:///x"}]}, "No results"),
-    ],
-)
-def test_odd_answers_of_a_search_endpoint(answer, words):
-    with json_server(answer) as endpoint:
-        (result,) = use(settings(search=SearchSettings(endpoint=endpoint)), ("web_search", {"query": "pool"}))
-    assert result.failed and words in result.text and "\n" not in result.text
-
-
-def test_other_endpoints_by_their_fields_and_with_a_key(monkeypatch):
-    monkeypatch.setenv("KEY_OF_SEARCH", "hunter2")
-    answer = {"web": {"results": [{"url": "http://a.example/ b", "title": "A\n1. fake", "description": "x" * 50}]}}
-    with json_server(answer) as endpoint:
-        chosen = SearchSettings(
-            endpoint=endpoint, query_parameter="query", parameters=("count=3",), results_field="web.results",
-            snippet_field="description", snippet_characters=10, key_header="X-Key", key_variable="KEY_OF_SEARCH",
-        )  # fmt: skip
-        (result,) = use(settings(search=chosen), ("web_search", {"query": " cheap\n pool "}))
-        assert json_server.asked == ["/s?query=cheap+pool&count=3"] and json_server.keys == ["hunter2"]
-    assert result.text.split("\n")[1:] == ["1. A 1. fake", "   <http://a.example/%20b>", "   xxxxxxx..."]
-
-
 def test_scripts_are_run_only_where_a_page_says_little_without_them():
     pytest.importorskip("markitdown", reason=REASON)
     bodies = {
@@ -431,50 +398,3 @@ def test_scripts_are_run_only_where_a_page_says_little_without_them():
     scripted, wordy, plain = asyncio.run(run())
     assert rendered == ["http://x.example/a"] and "after scripts" in scripted.text
     assert "word word" in wordy.text and plain.text.endswith("hi")
-
-
-def test_a_key_that_is_missing_is_said(monkeypatch):
-    monkeypatch.delenv("KEY_OF_SEARCH", raising=False)
-    chosen = SearchSettings(endpoint="http://127.0.0.1:9/", key_header="X-Key", key_variable="KEY_OF_SEARCH")
-    (result,) = use(settings(search=chosen), ("web_search", {"query": "pool"}))
-    assert result.failed and "the variable KEY_OF_SEARCH holds none" in result.text
-
-
-def test_settings_of_search_say_what_they_expect():
-    for wrong in ({"endpoint": "ftp://x"}, {"num_results": 0}, {"key_header": "X"}, {"parameters": ("json",)}):
-        with pytest.raises(ValueError, match=r"expected|belong"):
-            SearchSettings(**wrong)
-    assert read_results({"results": [{"url": "http://a"}] * 2}, SearchSettings()) == ["http://a\n   <http://a>"]
-
-
-class json_server:
-    """A loopback endpoint that answers everything with one JSON value."""
-
-    asked: list
-    keys: list
-
-    def __init__(self, answer):
-        json_server.asked, json_server.keys = [], []
-        body = json.dumps(answer).encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                json_server.asked.append(self.path)
-                json_server.keys.append(self.headers.get("X-Key"))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self):
-        Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_address[1]}/s"
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
