@@ -1,7 +1,8 @@
 """Results of tau2-bench (github.com/sierra-research/tau2-bench, MIT) as runs of tau-bench, several trials of a task.
 
-A file is an object with `tasks` and `simulations`, or simulations alone; a simulation holds `task_id`, `trial`, `reward_info`, how it ended,
-and its messages. Calls that the simulated customer makes on a device of his own are no steps of the agent.
+A file is an object with `tasks` and `simulations`, or simulations alone; a simulation holds `task_id`, `trial`,
+`reward_info`, how it ended, and its messages. Calls that the simulated customer makes on a device of his own are no
+steps of the agent.
 """
 
 from collections.abc import Iterator
