@@ -61,7 +61,15 @@ def test_unpacking_stops_one_byte_after_the_limit():
     assert unpack(packed * 1000, "gzip", 10) == b"abcdefabcde"
     assert unpack(zlib.compress(b"abcdef")[2:-4], "deflate", 9) == b"abcdef"
     assert unpack(b"", "gzip", 9) == b""
-    assert unpack(b"text", "utf-8", 9) == b"text"
-    for data, encoding in ((packed[:-3], "gzip"), (b"text", "gzip"), (packed, "br"), (packed, "gzip, gzip")):
+    for none in ("utf-8", "UTF8", "none", "Identity", "ISO-8859-1", "windows-1252", "binary", " utf-8 , identity"):
+        assert unpack(b"text", none, 9) == b"text"
+    assert unpack(packed, "identity, gzip", 6) == unpack(packed, "gzip,utf-8", 6) == b"abcdef"
+    for data, encoding in (
+        (packed[:-3], "gzip"),
+        (b"text", "gzip"),
+        (packed, "br"),
+        (packed, "zlib"),
+        (packed, "gzip, gzip"),
+    ):
         with pytest.raises(BadResponse):
             unpack(data, encoding, 9)

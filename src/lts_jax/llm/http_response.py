@@ -18,7 +18,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)([ \t]*):[ \t]*([^\r\n\0]*?)[ \t]*")
 _FRAMING = re.compile(rb"\s*(?:content-length|transfer-encoding)\b", re.IGNORECASE)
 _LISTS = {"connection": ", ", "content-encoding": ", ", "set-cookie": "\n"}  # joined so; of all else the first counts
-_UNPACKED = {"", "identity", "none", "utf-8", "utf8"}  # the last three are none, but are seen on the web
+_UNPACKED = {"", "identity", "none", "binary", "7bit", "8bit"}  # but the first two these are none; the web has them all
 _PACKED = {"gzip", "x-gzip", "deflate"}
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[^\r\n]*)?")
 
@@ -221,17 +221,28 @@ def _headers(lines: list[bytes]) -> tuple[dict[str, str], bool]:
     return headers, is_clean
 
 
+def _is_none(encoding: str) -> bool:
+    """Whether a coding changes no byte: none, or the name of a charset, which some servers put in its place."""
+    if encoding in _UNPACKED:
+        return True
+    try:
+        return encoding not in _PACKED and "a".encode(encoding) == b"a"
+    except (LookupError, ValueError):
+        return False
+
+
 def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     """A body without its Content-Encoding; of one that is longer than `limit` the first `limit + 1` bytes.
 
     Raises:
         BadResponse: an encoding that was not asked for, or bytes that are not packed so or end too early.
     """
-    encoding = encoding.strip().lower()
-    if encoding in _UNPACKED or not body:
+    encodings = [each for part in encoding.lower().split(",") if not _is_none(each := part.strip())]
+    if not encodings or not body:
         return body[: limit + 1]
-    if encoding not in _PACKED:
+    if len(encodings) > 1 or encodings[0] not in _PACKED:
         raise BadResponse(f"content-encoding {encoding[:40]!r} was not asked for")
+    encoding = encodings[0]
     bare = encoding == "deflate" and body[0] & 0x0F != 8  # some servers send it without its head
     unpacked = bytearray()
     try:

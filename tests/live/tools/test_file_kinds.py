@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from lts_jax.live.tools.charsets import decode_text
-from lts_jax.live.tools.file_kinds import kind_of, looks_like_html
+from lts_jax.live.tools.file_kinds import is_text, kind_of, looks_like_html
 
 OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100)
 
@@ -88,3 +88,10 @@ def test_a_page_is_told_by_how_it_opens(start, is_page, is_part):
 def test_a_text_that_tells_no_charset_is_read_by_its_letters(text, charset):
     pytest.importorskip("charset_normalizer", reason="comes with markitdown, of the extra `web`")
     assert decode_text(text.encode(charset)) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_wide_text_needs_no_mark(encoding):
+    content = "town,pools\nZürich,7\n".encode(encoding)
+    assert is_text(content) and decode_text(content) == "town,pools\nZürich,7\n"
+    assert not is_text(content + b"\0\0\0") and not is_text(bytes(100)) and not is_text(b"\x01\0\x02\x03" * 30)

@@ -210,6 +210,10 @@ def test_each_kind_of_content_goes_to_its_reader(url, kind, body, suffix, text):
         ("application/xml", b"<?xml version='1.0'?><rss></rss>", "", "a text"),
         ("text/plain", b"<p>as it stands</p>", "", "a text"),
         ("text/css", b"<!doctype html>", "", "a text"),
+        ("text/html", b"town,pools\nUlm,7\n", "", "a text"),
+        ("text/html", b"", "", "a text"),
+        ("application/pdf", b"<html><body>Sign in</body></html>", "", "a page"),
+        ("application/pdf", b"<p>x</p>", "", "document.pdf"),
     ],
 )
 def test_what_arrives_is_what_its_first_bytes_say(kind, body, file_name, wanted):

@@ -160,6 +160,7 @@ def test_a_table_of_logs_is_read_row_by_row(tmp_path, form):
             ("x", "q0"), ("y", "q1"), ("x#2", "q2"), ("table-3", "q3"),
         ]  # fmt: skip
         assert tasks[0].runs[0].steps[0].step.agent == "Expert" and tasks[0].mistake is not None
+    assert read(tmp_path, history=json.dumps(history)).runs[0].steps[0].step.agent == "Expert"
 
 
 def test_odd_messages_are_read_and_noted(tmp_path):

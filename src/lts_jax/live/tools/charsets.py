@@ -17,6 +17,7 @@ _READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk"
 # What is guessed where nothing is told: letters that are not Latin, and Windows-1252 to be chosen against them.
 _GUESSED = ("gb18030", "cp932", "euc_jp", "cp949", "big5", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp1252")
 _NUM_GUESSED_FROM = 32_768  # bytes
+_NUM_LOOKED_AT = 8_192  # bytes that tell UTF-16
 _MIN_FOREIGN = 0.5  # of the bytes that are not ASCII
 _NOT_ASCII_BASED = frozenset(("utf-16", "utf-16-le", "utf-16-be", "iso2022_jp"))
 
@@ -31,6 +32,9 @@ def decode_text(body: bytes, told: str = "") -> str:
     for start, name in _BYTE_ORDER_MARKS:
         if body.startswith(start):
             return body[len(start) :].decode(name, "replace")
+    wide = utf_16_without_mark(body)
+    if wide:
+        return body.decode(wide, "replace")
     found = _META.search(body[:2_048])
     names = [name for name in (known_charset(told), known_charset(found[1].decode() if found else "")) if name]
     if names and names[0] in _NOT_ASCII_BASED and (told or names[0] == "iso2022_jp"):
@@ -81,6 +85,18 @@ def _is_likely(name: str, text: str) -> bool:
     if name == "cp932":
         return sum("\uff61" <= letter <= "\uff9f" for letter in letters) < 0.3 * len(letters)
     return True
+
+
+def utf_16_without_mark(body: bytes) -> str:
+    """Which UTF-16 a body without a mark is in, if it is: of most letters one byte is zero, and few are controls."""
+    start = body[:_NUM_LOOKED_AT]
+    if len(body) % 2 or len(start) < 4 or 0 not in start:
+        return ""
+    for name, low, high in (("utf-16-le", start[::2], start[1::2]), ("utf-16-be", start[1::2], start[::2])):
+        num_controls = sum(byte < 32 and byte not in b"\t\n\f\r" for byte in low)
+        if high.count(0) >= 0.6 * len(high) and num_controls <= 0.02 * len(low):
+            return name
+    return ""
 
 
 def known_charset(label: str) -> str:

@@ -8,6 +8,8 @@ import re
 import zipfile
 from pathlib import PurePosixPath
 
+from lts_jax.live.tools.charsets import utf_16_without_mark
+
 _NUM_LOOKED_AT = 8_192  # first bytes that tell a text from other files
 _MAX_CONTROL_FRACTION = 0.02
 _PDF_WITHIN = 1_024  # readers of PDF take what stands before it for a mail's or a server's head
@@ -54,8 +56,8 @@ def kind_of(content: bytes, name: str) -> str:
 
 
 def is_text(content: bytes) -> bool:
-    """Whether bytes look like text of some charset: next to no control characters, or a mark of UTF-16 in front."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    """Whether bytes look like text of some charset: UTF-16, or next to no control characters."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or utf_16_without_mark(content):
         return True
     start = content[:_NUM_LOOKED_AT]
     num_controls = sum(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in start)

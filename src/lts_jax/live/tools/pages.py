@@ -25,6 +25,7 @@ ReadFile = Callable[[bytes, str], Awaitable[str]]
 """(content, name with a suffix that tells its kind) -> its text. Raises ValueError with one line."""
 
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_OFTEN_WRONG = {"text/plain", "text/xml", "application/xml"}  # of web pages
 _TEXT_TYPES = {"application/json", "application/xml", "application/javascript", "application/x-yaml"}
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _SUFFIXES = {
@@ -231,23 +232,23 @@ def _failure(text: str, tool: str, source: str) -> ToolResult:
 
 
 def _is_page(arrived: Fetched) -> bool:
-    """Whether what arrived is a web page: told to be one, or told to be nothing in particular and opening as one."""
+    """Whether what arrived is a web page: told to be one, or else opening as one."""
     kind = arrived.content_type
     if kind in _HTML_TYPES:
-        return True
-    if kind in _SUFFIXES or not is_text(arrived.body):
-        return False
+        return b"<" in arrived.body or not is_text(arrived.body)  # a list of lines is none, whatever it is called
     is_told = _is_text_type(kind)
-    if is_told and kind not in ("text/plain", "text/xml", "application/xml"):
+    if not is_text(arrived.body) or (is_told and kind not in _OFTEN_WRONG):
         return False
-    start = decode_text(arrived.body[:_NUM_SNIFFED], arrived.charset)
-    return looks_like_html(start, is_part=not is_told) or (not is_told and _named_suffix(arrived) in _HTML_SUFFIXES)
+    start, is_named = decode_text(arrived.body[:_NUM_SNIFFED], arrived.charset), kind in _SUFFIXES
+    if looks_like_html(start, is_part=not is_told and not is_named):
+        return True
+    return not is_told and _named_suffix(arrived) in _HTML_SUFFIXES
 
 
 def _is_plain_text(arrived: Fetched) -> bool:
     """Whether what arrived is told to be a text, and holds no bytes that no text has."""
     looks_so = is_text(arrived.body) or arrived.charset.startswith("utf-16")
-    return looks_so and _is_text_type(arrived.content_type)
+    return looks_so and (_is_text_type(arrived.content_type) or arrived.content_type in _HTML_TYPES)
 
 
 def _is_text_type(kind: str) -> bool:

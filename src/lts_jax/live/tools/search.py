@@ -95,7 +95,7 @@ async def web_search(query: Any, settings: SearchSettings) -> ToolResult:
         answer = json.loads(decode_text(found.body, found.charset))
         results = read_results(answer, settings)
     except (ValueError, RecursionError):
-        return _failure("the search endpoint's answer is no JSON with results")
+        return _failure(_no_results_in(found.body))
     shown = [*show_asides(answer), *(f"{number}. {each}" for number, each in enumerate(results, 1))]
     outage = show_outage(answer)
     if not shown and outage:
@@ -115,8 +115,14 @@ async def search_problem(settings: SearchSettings) -> str:
     try:
         read_results(json.loads(decode_text(found.body, found.charset)), settings)
     except (ValueError, RecursionError):
-        return "the search endpoint's answer is no JSON with results; that of a SearXNG ends in /search"
+        return _no_results_in(found.body)
     return ""
+
+
+def _no_results_in(body: bytes) -> str:
+    is_page = body.lstrip().startswith(b"<")
+    hint = "; it is a web page: the address of a SearXNG ends in /search, and its search.formats lists json"
+    return f"the search endpoint's answer is no JSON with results{hint if is_page else ''}"
 
 
 async def _ask(asked: str, settings: SearchSettings, headers: Mapping[str, str]) -> Fetched | FetchFailure:

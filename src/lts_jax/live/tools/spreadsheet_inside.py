@@ -33,10 +33,10 @@ def _cells(sheet: Any) -> dict[tuple[int, int], Any]:
 def _show_sheet(written: Any, computed: Any) -> str:
     rows: dict[int, dict[int, str]] = {}
     values = _cells(computed)
-    for (row, column), cell in _cells(written).items():
-        text = _show_cell(cell, values[row, column].value)
+    for place, cell in _cells(written).items():
+        text = _show_cell(cell, values[place].value)
         if text:
-            rows.setdefault(row, {})[column] = text
+            rows.setdefault(place[0], {})[place[1]] = text
     heading = f"## {' '.join(str(written.title).split())}"
     if not rows:
         return f"{heading}\n\nNo cell of it holds anything."

@@ -105,7 +105,8 @@ def _values_of_lines(text: str) -> tuple[list[Any], tuple[str, ...]]:
 
     Only a line feed ends a line: texts hold U+2028 and others of the kind as they are.
     """
-    values, cut = [], []
+    values: list[Any] = []
+    cut: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
         value = _value_of_line(line)
         if value is not None:

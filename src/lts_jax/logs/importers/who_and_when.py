@@ -67,6 +67,7 @@ def _parse_log(log: Log) -> tuple[RecordedTask, ...]:
 
 def _parse_run(value: Any, log: Log, name: str) -> RecordedTask:
     file = log.file
+    value = _with_history(value)
     if not isinstance(value, dict) or not isinstance(value.get("history"), list) or not value["history"]:
         raise UserError(f"{file}: expected {EXPECTED[WHO_AND_WHEN]}")
     reader = _HistoryReader()
@@ -85,6 +86,16 @@ def _parse_run(value: Any, log: Log, name: str) -> RecordedTask:
     notes = (*log.notes, *reader.notes)
     run = RecordedRun(0, tuple(reader.steps), answer, Outcome(score, bool(answer.text), "label"), notes)
     return RecordedTask(task=_task(value, question, name), runs=(run,), source=str(file), mistake=mistake)
+
+
+def _with_history(value: Any) -> Any:
+    """A log whose history is a list: tables may hold it as its JSON."""
+    if not isinstance(value, dict) or not isinstance(value.get("history"), str):
+        return value
+    try:
+        return value | {"history": json.loads(value["history"])}
+    except (ValueError, RecursionError):
+        return value
 
 
 def _task(value: dict[str, Any], question: str, name: str) -> Task:
