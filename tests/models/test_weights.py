@@ -189,6 +189,8 @@ def test_missing_files_and_shards_are_refused(folder):
     assert "model.safetensors.index.json: expected a field weight_map" in refusal(folder)
     index.unlink()
     assert "model.safetensors: no such file; expected it, or shards" in refusal(folder)
+    (folder / "pytorch_model.bin").touch()
+    assert refusal(folder).endswith("pytorch_model.bin is not read: save the model again with safe_serialization=True")
     (folder / "config.json").unlink()
     assert "config.json: no such file" in refusal(folder)
 

@@ -120,6 +120,13 @@ def test_the_word_terminate_is_an_end_and_no_answer(tmp_path, ending, text):
     assert import_autogen(tmp_path / "pool.json").tasks[0].task.question == "How deep? Say TERMINATE"
 
 
+def test_what_stopped_a_team_may_be_a_message_of_its_own(tmp_path):
+    stop = said("manager", "Maximum number of messages 3 reached", kind="StopMessage")
+    value = [said("user", "How deep?"), said(BOSS, "Look."), said("assistant", "31"), stop]
+    answer = import_autogen(write(tmp_path, value)).tasks[0].runs[0].answer
+    assert (answer.text, answer.stop_reason, answer.detail) == ("31", StopReason.ROUND_LIMIT, stop["content"])
+
+
 def old(name, content, role="user", **more):
     return {"content": content, "role": role, "name": name, **more}
 

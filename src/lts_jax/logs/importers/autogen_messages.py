@@ -47,6 +47,7 @@ class MessageReader:
     calls: list[tuple[str, Any]] = field(default_factory=list)  # the tool calls of the step under way
     call_failed: bool = False  # one of them, as its result says
     is_done: bool = False  # an agent said so, or a condition for it was met
+    ending: str = ""  # which one, in AutoGen's words
     began: float = math.nan
     asked: float = 0.0
     now: float = 0.0
@@ -61,6 +62,7 @@ class MessageReader:
             self._read_results(message.get("content"))
         elif kind == "StopMessage":
             self.is_done = True
+            self.ending = without_termination(message_text(message.get("content")))[0].strip()
         elif kind.endswith("Event"):
             return  # results of calls stand in the message that follows; thoughts and chunks are part of it
         else:
@@ -70,8 +72,10 @@ class MessageReader:
 
     def answer(self, team: TeamLog) -> Answer:
         """How the run ended, and with what. A log that just stops counts as crashed."""
-        ending = team.stop_reason or ""
-        last = self.last if self.has_orchestrator else self.steps[-1].step.output if self.steps else ""
+        ending = team.stop_reason or self.ending
+        last = self.last if self.has_orchestrator else ""
+        if not last and self.steps and (self.is_done or not self.has_orchestrator):
+            last = self.steps[-1].step.output
         is_answer = bool(last) and (team.has_ended or self.is_done or "final answer" in last.lower())
         found = next((reason for text, reason in _ENDINGS if text in ending.lower()), StopReason.SATISFIED)
         return Answer(
