@@ -208,6 +208,9 @@ class _Answer:
         (errors.HfHubHTTPError, 403, "Enable it in your fine-grained token settings", "hf_x", "a fine-grained one has"),
         (errors.GatedRepoError, 403, "enable access in token settings", "hf_x", "the token has no right to read it"),
         (errors.GatedRepoError, 403, "You are not in the list", "hf_x", "is gated: log in at"),
+        (errors.HfHubHTTPError, 404, "", None, "no such dataset on the hub"),
+        (errors.HfHubHTTPError, 403, "", "hf_x", r"refuses it \(403: Forbidden\); see whether the token in HF_TOKEN"),
+        (errors.HfHubHTTPError, 500, "Oops", None, r"cannot be reached \(500: Oops\); give a local folder"),
         (errors.HfHubHTTPError, 429, "Too many requests", None, r"the hub refuses it \(429: Too many requests\)"),
     ],
 )  # fmt: skip
@@ -225,7 +228,7 @@ def test_what_the_hub_answered_is_told(
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: token)
     with pytest.raises(ValueError, match=words) as raised:
         loaders.load_gaia()
-    assert "\n" not in str(raised.value) and "cannot be reached" not in str(raised.value)
+    assert "\n" not in str(raised.value) and ("cannot be reached" in str(raised.value)) == (status == 500)
 
 
 def test_gaia_of_an_older_copy_is_read_by_its_lines(tmp_path: Path) -> None:

@@ -59,14 +59,15 @@ def _explain(error: Exception, name: str, kind: str) -> str:
             f" is gated: log in at https://huggingface.co/{place}{name}, accept its terms, "
             "then set HF_TOKEN (or run `hf auth login`)" + (", or give a local folder" if kind == "dataset" else "")
         )
-    if isinstance(error, errors.RepositoryNotFoundError):
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 404:
         return f": no such folder here and no such {kind} on the hub (or no access to it)"
     if isinstance(error, errors.HFValidationError):
         return f": expected the name of a repository, as OWNER/NAME ({_first_line(error)})"
-    if status:
-        return f": the hub refuses it ({status}: {told or _first_line(error)})"
+    if status == 403:
+        return f": the hub refuses it (403: {told or 'Forbidden'}); see whether the token in HF_TOKEN may read it"
     other_way = "; give a local folder instead" if kind == "dataset" else ""
-    return f": the hub cannot be reached ({_first_line(error)}){other_way}"
+    why = f"{status}: {told}" if status and told else _first_line(error)
+    return f": the hub {'refuses it' if 400 <= status < 500 else 'cannot be reached'} ({why}){other_way}"
 
 
 def _reply(error: BaseException | None) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from lts_jax.live.tools.addresses import Refused, read_url
+from lts_jax.live.tools.content_headers import read_content_type
 from lts_jax.live.tools.fetch import Fetched, FetchFailure, FetchSettings, Resolve, fetch, status_line
 from lts_jax.live.tools.guard_proxy import GuardProxy
 
@@ -238,7 +239,7 @@ class _Loading:
         self._url = response.url
         if not 200 <= response.status < 300:
             return self.failure("status", status_line(response.status), response.status)
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = read_content_type(response.headers.get("content-type", ""))
         if content_type not in _PAGE_TYPES:
             return self._finish(await response.body(), content_type, response)
         await self._settle(page)

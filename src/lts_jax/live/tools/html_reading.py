@@ -16,6 +16,7 @@ _MAX_FIELDS = 60
 _MAX_OPTIONS = 200
 _MAX_FRAMES = 20
 _FRAMES = ("frame", "iframe", "embed", "object")  # other documents, shown inside this one
+_DOTS = ("0", "1", "0px", "1px")
 _UNSEEN = ("script", "style", "template", "svg", "frame", "iframe", "object", "canvas", "head", "dialog")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.I)
 _REFRESH = re.compile(r"\s*\d*\.?\d*\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]+)", re.I)
@@ -76,7 +77,8 @@ def _show_refresh(soup: Any) -> None:
 def _show_frame(soup: Any, tag: Any, base_url: str) -> None:
     """A document within the document is a link to it, or its text where it stands in the tag itself."""
     reference = str(tag.get("src") or tag.get("data") or "").strip()
-    if _is_unseen_itself(tag) or any(map(_is_unseen_itself, tag.parents)):
+    is_dot = str(tag.get("width") or "").strip() in _DOTS  # counts visitors
+    if is_dot or _is_unseen_itself(tag) or any(map(_is_unseen_itself, tag.parents)):
         reference = ""
     elif tag.get("srcdoc"):
         from bs4 import BeautifulSoup
