@@ -122,7 +122,8 @@ def test_a_page_that_sends_on_says_where_to():
 def test_a_document_within_a_document_is_a_link_to_it():
     pytest.importorskip("bs4", reason=REASON)
     inside = "<iframe title='A  map' src=/map></iframe><embed src=a.pdf><object data='b.pdf'>old</object>"
-    unseen = "<iframe hidden src=/ad></iframe><iframe width=1 height=1 src=/dot></iframe><div style='display:none'><iframe src=/pixel></iframe></div>"
+    unseen = "<iframe hidden src=/ad></iframe><div style='display:none'><iframe src=/pixel></iframe></div>"
+    unseen += "<iframe width=1 height=1 src=/dot></iframe>"
     nowhere = "<iframe src='about:blank'></iframe><iframe src='javascript:x()'></iframe><iframe>empty</iframe>"
     read = read_html(f"<body>{inside}{unseen}{nowhere}</body>", "http://a.example/b/")
     assert read.links == ["http://a.example/map", "http://a.example/b/a.pdf", "http://a.example/b/b.pdf"]
