@@ -15,7 +15,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 _READ_AS = {"ascii": "cp1252", "iso8859-1": "cp1252", "gb2312": "gb18030", "gbk": "gb18030"}  # as browsers do
 # What is guessed where nothing is told: letters that are not Latin, and Windows-1252 to be chosen against them.
-_GUESSED = ("gb18030", "cp932", "euc_jp", "cp949", "big5", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp1252")
+_GUESSED = ("gb18030", "cp932", "euc_jp", "euc_kr", "big5", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp1252")
 _NUM_GUESSED_FROM = 32_768  # bytes
 _NUM_LOOKED_AT = 8_192  # bytes that tell UTF-16
 _MIN_FOREIGN = 0.5  # of the bytes that are not ASCII
@@ -80,7 +80,7 @@ def _looks_foreign(start: bytes) -> bool:
 def _is_likely(name: str, text: str) -> bool:
     """Whether a text has the letters of its charset: Korean ones, or Japanese ones of full width."""
     letters = [letter for letter in text if not letter.isascii() and letter.isalpha()]
-    if name == "cp949":
+    if name == "euc_kr":
         return sum("\uac00" <= letter <= "\ud7a3" for letter in letters) > 0.85 * len(letters)
     if name == "cp932":
         return sum("\uff61" <= letter <= "\uff9f" for letter in letters) < 0.3 * len(letters)

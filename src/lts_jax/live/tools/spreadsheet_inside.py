@@ -78,6 +78,9 @@ def _show_cell(cell: Any, value: Any) -> str:
         value = value.replace(microsecond=value.microsecond // 1000 * 1000)
         has_time = value.time() != datetime.time() or _shows_hours(str(cell.number_format))
         return value.isoformat(" ") if has_time else value.date().isoformat()
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     return "" if value is None else " ".join(str(value).replace("|", "\\|").split())
 
 
@@ -86,7 +89,7 @@ def _show_number(value: float, number_format: str) -> str:
         width = len(number_format) if re.fullmatch("0{2,}", number_format) else 0  # shown with zeros in front
         return f"{value:0{width}d}" if width else str(value)
     rounded = float(f"{value:.15g}")  # a workbook shows fifteen digits; the rest is how binary fractions are kept
-    return str(int(rounded)) if rounded.is_integer() and abs(rounded) < 1e15 else repr(rounded)
+    return str(int(rounded)) if rounded.is_integer() and abs(rounded) < 1e16 else repr(rounded)
 
 
 def _shows_hours(number_format: str) -> bool:
