@@ -83,7 +83,8 @@ def _decode(file: Path) -> tuple[str, tuple[str, ...]]:
 
 def _values_in_a_row(text: str) -> list[Any]:
     """Objects and lists that follow each other, the lists' items in their place; none where anything else is there."""
-    decoder, values, place = json.JSONDecoder(), [], 0
+    values: list[Any] = []
+    decoder, place = json.JSONDecoder(), 0
     while (place := _end_of_blank(text, place)) < len(text):
         try:
             value, place = decoder.raw_decode(text, place)
