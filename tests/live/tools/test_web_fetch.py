@@ -232,7 +232,7 @@ def test_redirects_end():
     assert failure(result, "redirect", "circle") and len(requests) == 2
     chain = {f"/{i}": reply(b"", f"Location: /{i + 1}", status="302 Found") for i in range(9)}
     result, requests = get(chain, "/0", max_redirects=3)
-    assert failure(result, "redirect", "more than 3 redirects") and len(requests) == 4
+    assert failure(result, "redirect", "more than 3 redirects, the next one to /4") and len(requests) == 4
     result, _ = get({"/": reply(b"here", status="302 Found")})
     assert failure(result, "status", "302 Found") and result.status == 302
 

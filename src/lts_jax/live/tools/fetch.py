@@ -194,7 +194,8 @@ class _Fetching:
             if reply.status not in _REDIRECTS or location is None:
                 return self._result(reply)
             if len(self._hops) > self._settings.max_redirects:
-                return self.failure("redirect", f"more than {self._settings.max_redirects} redirects")
+                told = f"more than {self._settings.max_redirects} redirects, the next one to {location[:200]}"
+                return self.failure("redirect", told)
             following = read_url(join(target.url, _as_utf8(location)), self._settings.ports)
             if form is None and (following.url, self._cookies.header(following.url)) in asked:
                 return self.failure("redirect", f"the redirects go round in a circle: {following.url}")
