@@ -190,6 +190,74 @@ def test_hub_failures_are_explained(failure: type[Exception], words: str, monkey
     assert "\n" not in str(raised.value)
 
 
+class _Answer:
+    """As much of the hub's answer as is read."""
+
+    def __init__(self, status_code: int, told: str) -> None:
+        self.status_code, self.headers = status_code, {"X-Error-Message": told} if told else {}
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "told", "token", "words"),
+    [
+        (errors.HfHubHTTPError, 401, "Invalid credentials in Authorization header", "hf_x", "the token in HF_TOKEN"),
+        (errors.RepositoryNotFoundError, 401, "Invalid username or password.", "hf_x", "is wrong or has expired"),
+        (errors.RepositoryNotFoundError, 401, "", "hf_x", r"\(401 Unauthorized\): it is wrong or has expired"),
+        (errors.RepositoryNotFoundError, 401, "", None, "no such dataset on the hub"),
+        (errors.RepositoryNotFoundError, 404, "Not found", "hf_x", "no such dataset on the hub"),
+        (errors.HfHubHTTPError, 403, "Enable it in your fine-grained token settings", "hf_x", "a fine-grained one has"),
+        (errors.GatedRepoError, 403, "enable access in token settings", "hf_x", "the token has no right to read it"),
+        (errors.GatedRepoError, 403, "You are not in the list", "hf_x", "is gated: log in at"),
+        (errors.HfHubHTTPError, 404, "", None, "no such dataset on the hub"),
+        (errors.HfHubHTTPError, 403, "", "hf_x", r"refuses it \(403: Forbidden\); see whether the token in HF_TOKEN"),
+        (errors.HfHubHTTPError, 500, "Oops", None, r"cannot be reached \(500: Oops\); give a local folder"),
+        (errors.HfHubHTTPError, 429, "Too many requests", None, r"the hub refuses it \(429: Too many requests\)"),
+    ],
+)  # fmt: skip
+def test_what_the_hub_answered_is_told(
+    failure: type[Exception], status: int, told: str, token: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(source: str, **options: object) -> str:
+        answered = failure.__new__(failure)
+        answered.response, answered.server_message = _Answer(status, told), None  # type: ignore[attr-defined]
+        if failure is not errors.HfHubHTTPError:
+            raise answered
+        raise errors.LocalEntryNotFoundError.__new__(errors.LocalEntryNotFoundError) from answered  # as the library
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: token)
+    with pytest.raises(ValueError, match=words) as raised:
+        loaders.load_gaia()
+    assert "\n" not in str(raised.value) and ("cannot be reached" in str(raised.value)) == (status == 500)
+
+
+def test_gaia_of_an_older_copy_is_read_by_its_lines(tmp_path: Path) -> None:
+    folder = tmp_path / "2023" / "validation"
+    folder.mkdir(parents=True)
+    (folder / "g3.csv").write_text("1,2")
+    rows = [
+        {"task_id": "g1", "Question": "One\u2028line?", "Level": 1, "Final answer": "17", "file_name": ""},
+        {"task_id": "0-0-0-0-0", "Question": "Hello", "Level": 1, "Final answer": "?", "file_name": ""},
+        {"task_id": "g3", "Question": "Which?", "Level": "2", "Final answer": "b", "file_name": "g3.csv",
+         "Annotator Metadata": {"Steps": _SECRET}},
+    ]  # fmt: skip
+    path = folder / "metadata.jsonl"
+    path.write_text("\ufeff" + "\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    one, other = loaders.load_gaia(str(tmp_path))
+    assert (one.question, one.answer, one.level, one.attachments) == ("One\u2028line?", "17", 1, ())
+    assert (other.level, other.attachments) == (2, ("attachment.csv",)) and _SECRET not in repr(other)
+    assert [task.task_id for task in loaders.load_gaia(str(tmp_path), "2023_level2")] == ["g3"]
+    path.write_text('{"task_id": "g1"}\n')
+    with pytest.raises(ValueError, match=r"metadata\.jsonl: line 1: expected the fields Question, Level"):
+        loaders.load_gaia(str(tmp_path))
+    path.write_text(json.dumps(rows[0]) + "\n" + json.dumps(rows[2])[:30])
+    with pytest.raises(ValueError, match=r"metadata\.jsonl: line 2 is not JSON"):
+        loaders.load_gaia(str(tmp_path))
+    path.write_text(json.dumps(rows[0] | {"Level": 4}))
+    with pytest.raises(ValueError, match="task g1: expected Level 1, 2 or 3, got 4"):
+        loaders.load_gaia(str(tmp_path), "2023_level1")
+
+
 def test_submissions_hold_what_the_leaderboards_read(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     loaders.write_submission(path, {"t1": "line\nbreak", "t2": "\ud800"}, "assistantbench")

@@ -24,7 +24,13 @@ def test_a_line_that_is_no_header_is_passed_over_and_ends_the_connection():
     assert (early.is_done, early.may_reuse) == (True, False)
 
 
-@pytest.mark.parametrize("line", [b"Content-Length : 2", b" Transfer-Encoding: chunked", b"content-length\t: 2"])
+@pytest.mark.parametrize("line", [b"Content-Length : 2", b"content-length\t: 2"])
+def test_a_blank_before_the_colon_is_passed_over_and_ends_the_connection(line):
+    odd = read(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\nok")
+    assert (odd.is_done, odd.may_reuse, bytes(odd.body)) == (True, False, b"ok")
+
+
+@pytest.mark.parametrize("line", [b" Content-Length: 2", b" Transfer-Encoding: chunked", b"Content-Length 2"])
 def test_a_line_that_could_say_where_the_body_ends_is_refused(line):
     with pytest.raises(BadResponse, match="expected a header"):
         read(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\nok")
@@ -35,6 +41,8 @@ def test_of_headers_that_come_twice_the_first_counts_and_lists_add_up():
     reader = read(b"HTTP/1.1 200 OK\r\n" + twice + b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n")
     assert reader.headers["a"] == "1" and reader.headers["content-encoding"] == "gzip, gzip"
     assert reader.is_done and not reader.may_reuse
+    cookies = read(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1, 2\r\nSet-Cookie: b=3\r\nContent-Length: 0\r\n\r\n")
+    assert cookies.headers["set-cookie"] == "a=1, 2\nb=3"
 
 
 def test_the_limit_is_the_callers():
@@ -53,7 +61,15 @@ def test_unpacking_stops_one_byte_after_the_limit():
     assert unpack(packed * 1000, "gzip", 10) == b"abcdefabcde"
     assert unpack(zlib.compress(b"abcdef")[2:-4], "deflate", 9) == b"abcdef"
     assert unpack(b"", "gzip", 9) == b""
-    assert unpack(b"text", "utf-8", 9) == b"text"
-    for data, encoding in ((packed[:-3], "gzip"), (b"text", "gzip"), (packed, "br"), (packed, "gzip, gzip")):
+    for none in ("utf-8", "UTF8", "none", "Identity", "ISO-8859-1", "windows-1252", "binary", " utf-8 , identity"):
+        assert unpack(b"text", none, 9) == b"text"
+    assert unpack(packed, "identity, gzip", 6) == unpack(packed, "gzip,utf-8", 6) == b"abcdef"
+    for data, encoding in (
+        (packed[:-3], "gzip"),
+        (b"text", "gzip"),
+        (packed, "br"),
+        (packed, "zlib"),
+        (packed, "gzip, gzip"),
+    ):
         with pytest.raises(BadResponse):
             unpack(data, encoding, 9)

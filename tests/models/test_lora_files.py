@@ -178,6 +178,41 @@ def test_a_config_of_another_kind_is_refused(written, changes, message):
     assert message in refusal(written)
 
 
+WHOLE = [
+    f"model.layers.{layer}.{module}"
+    for layer in (0, 1)
+    for module in ("self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj")
+]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        WHOLE,
+        [name.removeprefix("model.") for name in WHOLE],
+        "all-linear",
+        r".*\.(q|o|down)_proj",
+        ["self_attn.q_proj", "o_proj", "down_proj"],
+    ],
+)
+def test_modules_are_named_by_their_ends_or_whole(written, named):
+    """As peft writes `all-linear`: whole names in a small model, ends of names in a large one."""
+    path = written / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": named}))
+    assert load_adapters(written, SETTINGS)[0] == LORA
+    if isinstance(named, list):
+        for wrong in (named[1:], [*named, "mlp.up_proj"]):
+            path.write_text(json.dumps({**json.loads(path.read_text()), "target_modules": wrong}))
+            assert "target_modules: expected those of" in refusal(written)
+
+
+def test_adapters_of_an_older_peft_are_named(written):
+    (written / "adapter_model.safetensors").rename(written / "adapter_model.bin")
+    said = refusal(written)
+    assert "adapter_model.safetensors: no such file" in said
+    assert said.endswith("adapter_model.bin is not read: save it again with safe_serialization=True")
+
+
 def test_missing_foreign_and_broken_files_are_refused(written):
     from safetensors.numpy import load_file, save_file
 

@@ -189,6 +189,8 @@ def test_missing_files_and_shards_are_refused(folder):
     assert "model.safetensors.index.json: expected a field weight_map" in refusal(folder)
     index.unlink()
     assert "model.safetensors: no such file; expected it, or shards" in refusal(folder)
+    (folder / "pytorch_model.bin").touch()
+    assert refusal(folder).endswith("pytorch_model.bin is not read: save the model again with safe_serialization=True")
     (folder / "config.json").unlink()
     assert "config.json: no such file" in refusal(folder)
 
@@ -213,6 +215,18 @@ def _tensors(content):
             "rope scaling: expected 'default', found 'yarn'",
         ),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_parameters": None}, "rope scaling: expected"),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}},
+            "rope scaling: expected 'default', found 'yarn' (rope_scaling.rope_type)",  # beside plain rope_parameters
+        ),
+        ({"rope_scaling": {"type": "dynamic"}}, "expected 'default', found 'dynamic' (rope_scaling.type)"),
+        ({"rope_scaling": {"factor": 2.0}}, "rope scaling: expected 1.0, found 2.0 (rope_scaling.factor)"),
+        ({"rope_parameters": {"rope_theta": 1e6, "factor": 2}}, "expected 1.0, found 2 (rope_parameters.factor)"),
+        ({"rope_scaling": {"mrope_section": [2, 1]}}, "expected None, found [2, 1] (rope_scaling.mrope_section)"),
+        (
+            {"rope_theta": 1e4, "rope_parameters": {"rope_theta": 1e6}},
+            "rope_theta: expected one, found 1000000.0 in rope",
+        ),
         ({"quantization_config": {"bits": 4}}, "quantization_config: expected None, found {'bits': 4}"),
         ({"hidden_size": None}, "expected the field hidden_size of a Qwen3 model, found none"),
         ({"rope_theta": None, "rope_parameters": None}, "expected the field rope_theta"),

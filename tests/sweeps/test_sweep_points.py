@@ -1,5 +1,6 @@
 """Axes and points: what each form means, and what each mistake is told."""
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -121,12 +122,22 @@ def test_points_from_files_are_those_of_the_command_line(tmp_path):
     assert read_points(KNOWN, tmp_path / "none.jsonl") == ({"learning.loss_temperature": None},)
 
 
+def test_only_a_line_feed_ends_a_line_of_points(tmp_path):
+    odd = "a\u2028b\x85c"
+    lines = "\r\n".join(json.dumps({"folder": name}, ensure_ascii=False) for name in (odd, "d"))
+    (tmp_path / "p.jsonl").write_text("\ufeff" + lines, encoding="utf-8", newline="")
+    (tmp_path / "p.csv").write_text(f"\ufefffolder\r\n{odd}\r\nd\r\n", encoding="utf-8", newline="")
+    for name in ("p.jsonl", "p.csv"):
+        assert read_points(KNOWN, tmp_path / name) == ({"folder": odd}, {"folder": "d"})
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
         ("a.jsonl", "", "holds no point"),
         ("b.jsonl", "{}\n", "holds no point"),
         ("c.jsonl", '{"credit": "reinforce"}\n[1]\n', "line 2 is not a JSON object"),
+        ("i.jsonl", "[" * 100_000, "line 1 is not a JSON object"),
         ("d.jsonl", '{"credit": "reinforce"}\n{"folder": "a"}\n', "point 2 has other fields than the first"),
         ("e.csv", "credit,folder\na\n", "point 1 has other fields than the first, or is cut short"),
         ("f.csv", "credit\na,b\n", "point 1 has other fields than the first, or is cut short"),

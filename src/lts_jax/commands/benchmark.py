@@ -58,7 +58,7 @@ class Command:
     controller: Path | None = None
     """Run folder of a trained controller; adds the line lts. It must not have been trained on these tasks."""
     search: str = ""
-    """Address of a SearXNG's search, or brave (with its key in BRAVE_API_KEY)."""
+    """Address of a SearXNG's search, which is asked once first, or brave (with its key in BRAVE_API_KEY)."""
     num_seeds: int = 1
     """Rollouts of each task and line."""
     num_in_flight: int = 8

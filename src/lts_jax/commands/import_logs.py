@@ -18,7 +18,8 @@ class Command:
     """Read logs and store each task's runs as the teams of one rollout; print what was read."""
 
     system: tyro.conf.Positional[Literal["autogen", "who_and_when", "tau_bench"]]
-    """Which system wrote the logs. autogen: a TaskResult, a saved team state, or the event log, as JSON or lines."""
+    """Which system wrote the logs. autogen: a TaskResult, a saved team state, a chat history of 0.2, or the event log,
+    as JSON or lines. tau_bench: tau2-bench too."""
     log: tyro.conf.Positional[Path]
     """A log, or a folder of logs."""
     out: Path

@@ -1,6 +1,7 @@
 """`lts models`: fetch a Qwen3 checkpoint from the Hugging Face hub, or write a tiny random one without a network."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,15 +55,8 @@ def run(command: Command) -> None:
 
 
 def _fetch(command: Command, folder: Path) -> None:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
-    except ModuleNotFoundError:
-        raise UserError("lts models get needs the extra qwen: pip install 'lts-jax[qwen]'") from None
-    try:
-        snapshot_download(command.repository, revision=command.revision, local_dir=folder, allow_patterns=list(FILES))
-    except (EntryNotFoundError, HfHubHTTPError, HFValidationError, ConnectionError, TimeoutError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{command.repository}: expected to fetch it from the hub, which failed ({first_line.rstrip('.')})"
-        ) from None
+    if find_spec("huggingface_hub") is None:
+        raise UserError("lts models get needs the extra qwen: pip install 'lts-jax[qwen]'")
+    from lts_jax.live.hub import fetch_repository
+
+    fetch_repository(command.repository, "model", FILES, revision=command.revision, folder=folder)

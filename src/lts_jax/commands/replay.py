@@ -22,8 +22,9 @@ from lts_jax.rollouts.store import write_rollouts
 class Command:
     """Replay recorded runs under each admission rule, and print what sharing would have saved.
 
-    Takes tau-bench result files (several runs of each task become parallel teams) and Who&When logs (one run a
-    question: they are read, counted and can be stored, but have no parallel teams to replay).
+    Takes results of tau-bench and tau2-bench (several runs of each task become parallel teams), AutoGen logs (runs of
+    one question do) and Who&When logs (one run a question: they are read, counted and can be stored, but have no
+    parallel teams to replay). experiments/sample_logs holds small ones.
     """
 
     runs: Path

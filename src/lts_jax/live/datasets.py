@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
+from lts_jax.live.hub import fetch_repository
 from lts_jax.records import Task
 from lts_jax.storage import write_text
 
@@ -26,6 +27,8 @@ _GAIA_FILES = {
     "2023_level2": "metadata.level2.parquet",
     "2023_level3": "metadata.level3.parquet",
 }
+_GAIA_LEVELS = {"2023_all": "123", "2023_level1": "1", "2023_level2": "2", "2023_level3": "3"}
+_GAIA_OLDER_FILE = "metadata.jsonl"  # of all levels, in copies and revisions from before the tables
 _GAIA_SPLITS = ("validation", "test")
 _GAIA_COLUMNS = ("task_id", "Question", "Level", "Final answer", "file_name", "file_path")
 _GAIA_WELCOME_ID = "0-0-0-0-0"  # a greeting in old test files, not a question
@@ -73,7 +76,8 @@ def load_gaia(
     like; `attachment_paths` says where it lies. `attachments.stage_attachments` lays it out for the file tools.
 
     Args:
-        source: hub id (gated: the terms must be accepted and a token given), or a folder holding `2023/<split>/`.
+        source: hub id (gated: the terms must be accepted and a token given), or a folder holding `2023/<split>/`,
+            with tables in Parquet or the older `metadata.jsonl`.
         config: `2023_all`, `2023_level1`, `2023_level2` or `2023_level3`.
         split: `validation` or `test`.
         revision: commit, branch or tag on the hub; its newest state by default.
@@ -83,7 +87,11 @@ def load_gaia(
     file_name = _choose("config", config, _GAIA_FILES)
     _choose("split", split, dict.fromkeys(_GAIA_SPLITS, ""))
     folder = _local_folder(source, f"2023/{split}/*", revision)
-    rows = _rows("parquet", folder / "2023" / split / file_name, _GAIA_COLUMNS, columns=list(_GAIA_COLUMNS))
+    path, older = folder / "2023" / split / file_name, folder / "2023" / split / _GAIA_OLDER_FILE
+    if older.is_file() and not path.is_file():
+        rows = _older_gaia_rows(older, _GAIA_LEVELS[config])
+    else:
+        rows = _rows("parquet", path, _GAIA_COLUMNS, columns=list(_GAIA_COLUMNS))
     return tuple(_gaia_task(row, folder, split) for row in rows if row["task_id"] != _GAIA_WELCOME_ID)
 
 
@@ -176,6 +184,28 @@ def _rows(file_format: str, path: Path, required: tuple[str, ...], **options: An
     return rows
 
 
+def _older_gaia_rows(path: Path, levels: str) -> list[dict[str, Any]]:
+    """The rows of these levels; a level that is none of three stays, for its error to be told.
+
+    Raises:
+        UserError: a line that is no row of the data set.
+    """
+    rows = []
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise UserError(f"{path}: line {number} is not JSON") from None
+        missing = [name for name in ("task_id", "Question", "Level") if not isinstance(row, dict) or name not in row]
+        if missing:
+            raise UserError(f"{path}: line {number}: expected the fields {', '.join(missing)}, got {show(row)}")
+        if str(row["Level"]) in levels or str(row["Level"]) not in "123":
+            rows.append(dict.fromkeys(_GAIA_COLUMNS) | {name: row[name] for name in _GAIA_COLUMNS if name in row})
+    return rows
+
+
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
@@ -186,28 +216,4 @@ def _local_folder(source: str, pattern: str, revision: str | None) -> Path:
         return folder.resolve()
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise UserError(f"{source}: no such folder; expected a folder or a hub id such as owner/name")
-    return _download(source, pattern, revision)
-
-
-def _download(source: str, pattern: str, revision: str | None) -> Path:
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    try:
-        folder = huggingface_hub.snapshot_download(
-            source, repo_type="dataset", revision=revision, allow_patterns=[pattern]
-        )
-        return Path(folder)
-    except errors.GatedRepoError as error:
-        raise UserError(
-            f"{source} is gated: log in at https://huggingface.co/datasets/{source}, accept its terms, "
-            "then set HF_TOKEN (or run `hf auth login`), or give a local folder"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise UserError(f"{source}: has no revision {revision!r} on the hub") from error
-    except errors.RepositoryNotFoundError as error:
-        raise UserError(f"{source}: no such folder here and no such dataset on the hub (or no access to it)") from error
-    except (OSError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError) as error:
-        raise UserError(
-            f"{source}: the hub cannot be reached ({_first_line(error)}); give a local folder instead"
-        ) from error
+    return fetch_repository(source, "dataset", [pattern], revision=revision)

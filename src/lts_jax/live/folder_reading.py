@@ -18,14 +18,15 @@ from lts_jax.errors import UserError
 from lts_jax.live.plain_html import plain_html
 from lts_jax.live.tools.charsets import decode_text
 from lts_jax.live.tools.converter import Converter, ConverterSettings
-from lts_jax.live.tools.file_reading import READ_BY_CHILD, ReadingSettings, is_text, read_document
+from lts_jax.live.tools.file_kinds import is_text, kind_of
+from lts_jax.live.tools.file_reading import READ_BY_CHILD, ReadingSettings, read_document
 from lts_jax.live.tools.rooted import files_below, read_below
 from lts_jax.live.tools.sandbox_settings import SandboxSettings
 
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 32 << 20
 MAX_CHARACTERS = 100_000_000  # of all documents together; they are kept in memory
-_WEB_KINDS = frozenset((".pdf", ".docx", ".xlsx", ".pptx"))
+_WEB_KINDS = frozenset((".pdf", ".docx", ".xlsx", ".xlsm", ".pptx"))
 _HTML_KINDS = frozenset((".html", ".htm"))
 _NOT_TEXTS = READ_BY_CHILD - _WEB_KINDS - _HTML_KINDS  # images and archives
 _MISSING = "needs pip install 'lts-jax[web]'"
@@ -108,15 +109,17 @@ async def _read_document(root: Path, name: str, converter: Converter) -> Documen
         ValueError: it cannot be read; one line says why.
     """
     suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in _NOT_TEXTS:
+        content = await asyncio.to_thread(read_below, root, name, MAX_FILE_BYTES)
+        suffix = kind_of(content, name)
     if suffix in _NOT_TEXTS:
         raise ValueError("images and archives are not read")
     if suffix in _WEB_KINDS and find_spec("markitdown") is None:
         raise ValueError(_MISSING)
-    content = await asyncio.to_thread(read_below, root, name, MAX_FILE_BYTES)
     title = PurePosixPath(name).name
     if suffix in _HTML_KINDS:
         title, text = await _html(content, converter)
-    elif suffix in _WEB_KINDS:
+    elif suffix in _WEB_KINDS or suffix == ".locked":
         text = await read_document(content, name, ReadingSettings(), SandboxSettings())
     elif is_text(content):
         text = decode_text(content)

@@ -1,7 +1,9 @@
 """Which tools teams work with: the offline world's, a folder, functions, or live ones with each task's own files."""
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -16,7 +18,7 @@ from lts_jax.live.tools.files import FileTools
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
 from lts_jax.live.tools.sandbox import sandbox_problem
 from lts_jax.live.tools.sandbox_settings import SandboxSettings
-from lts_jax.live.tools.search import SearchSettings
+from lts_jax.live.tools.search import SearchSettings, search_problem
 from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac.calculate import calculate
 from lts_jax.teams.ports import UseTool
@@ -30,6 +32,7 @@ SEARCH_SERVICES = {
         snippet_field="description",
         key_header="X-Subscription-Token",
         key_variable="BRAVE_API_KEY",
+        seconds_apart=1.0,  # its free plan's rate
     ),
 }
 """Search services by name. A SearXNG of one's own needs its address alone."""
@@ -100,6 +103,19 @@ def tell_missing_sandbox(settings: SandboxSettings) -> None:
         print(f"lts: tools.live.sandbox: agents will work without running programs. {problem}", file=sys.stderr)
 
 
+@lru_cache(maxsize=8)  # once a process, however many updates make tools anew
+def try_search(settings: SearchSettings) -> None:
+    """Ask a search endpoint of the user's own once, before a run spends anything on agents that search in vain.
+
+    Raises:
+        UserError: it cannot be reached, or refuses; one line says what to change.
+    """
+    with ThreadPoolExecutor(max_workers=1) as threads:  # a notebook's thread runs an event loop already
+        problem = threads.submit(asyncio.run, search_problem(settings)).result()
+    if problem:
+        raise UserError(f"tools.live.search.endpoint: {settings.endpoint}: {problem}")
+
+
 class TaskTools:
     """`ToolKit` of all that is not the offline world alone: each team's file tools see its task's attachments alone."""
 
@@ -110,7 +126,7 @@ class TaskTools:
         world: UseTool | None = None,
         staged: Path | None = None,
     ) -> None:
-        """Nothing is started or copied yet; a missing sandbox of live tools is told.
+        """Nothing is started or copied yet; a missing sandbox of live tools is told, a search without a key is tried.
 
         Args:
             choice: which tools; its folder is read here, its `functions` are not.
@@ -119,10 +135,12 @@ class TaskTools:
             staged: where attachments are laid out, by default in the cache.
 
         Raises:
-            UserError: a folder that cannot be read.
+            UserError: a folder that cannot be read, or a search that does not answer.
         """
         if choice.is_live:
             tell_missing_sandbox(choice.live.sandbox)
+            if choice.live.search.endpoint and not choice.live.search.key_variable:  # with a key a call may cost
+                try_search(choice.live.search)
         self._choice = choice
         self._library = open_library(choice.folder) if choice.folder else None
         self._functions = tuple(functions)

@@ -2,7 +2,8 @@
 
 Of RFC 9112 it knows what a reply to a GET or POST needs: interim responses, Content-Length, chunks, a body that ends
 with the connection, and a packed body. Whatever is ambiguous about where a body ends is refused, because a body read
-wrongly becomes the next call's reply. A line that is no header is passed over, as browsers do, and ends the connection.
+wrongly becomes the next call's reply. A line that is no header is passed over, a blank before a colon too, as browsers
+do; either ends the connection.
 """
 
 import re
@@ -14,10 +15,10 @@ MAX_ERROR_BYTES = 64 * 2**10  # of the body of an error; the rest is left unread
 _MAX_HEAD_BYTES = 64 * 2**10  # of all headers, interim responses and trailers included
 _MAX_CHUNK_LINE_BYTES = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)([ \t]*):[ \t]*([^\r\n\0]*?)[ \t]*")
 _FRAMING = re.compile(rb"\s*(?:content-length|transfer-encoding)\b", re.IGNORECASE)
-_LISTS = {"connection", "content-encoding"}  # given twice they add up; of all else the first counts
-_UNPACKED = {"", "identity", "none", "utf-8", "utf8"}  # the last three are none, but are seen on the web
+_LISTS = {"connection": ", ", "content-encoding": ", ", "set-cookie": "\n"}  # joined so; of all else the first counts
+_UNPACKED = {"", "identity", "none", "binary", "7bit", "8bit"}  # but the first two these are none; the web has them all
 _PACKED = {"gzip", "x-gzip", "deflate"}
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[^\r\n]*)?")
 
@@ -196,7 +197,7 @@ class ResponseReader:
 
 
 def _headers(lines: list[bytes]) -> tuple[dict[str, str], bool]:
-    """Headers by lower-case name, and whether every line was one. Of one that comes twice the first counts.
+    """Headers by lower-case name, and whether every line was a clean one. Of one that comes twice the first counts.
 
     Raises:
         BadResponse: lengths or codings that come twice and differ, or a line that could be meant as one.
@@ -210,13 +211,24 @@ def _headers(lines: list[bytes]) -> tuple[dict[str, str], bool]:
                 raise BadResponse(f"expected a header, got {line[:40]!r}")
             is_clean = False
             continue
-        name, value = matched[1].decode().lower(), matched[2].decode("latin-1")
+        is_clean = is_clean and not matched[2]
+        name, value = matched[1].decode().lower(), matched[3].decode("latin-1")
         known = headers.setdefault(name, value)
         if name in _LISTS and known is not value:
-            headers[name] = f"{known}, {value}"
+            headers[name] = f"{known}{_LISTS[name]}{value}"
         elif name in {"content-length", "transfer-encoding"} and known != value:
             raise BadResponse(f"{name} comes twice: {known[:40]!r} and {value[:40]!r}")
     return headers, is_clean
+
+
+def _is_none(encoding: str) -> bool:
+    """Whether a coding changes no byte: none, or the name of a charset, which some servers put in its place."""
+    if encoding in _UNPACKED:
+        return True
+    try:
+        return encoding not in _PACKED and "a".encode(encoding) == b"a"
+    except (LookupError, ValueError):
+        return False
 
 
 def unpack(body: bytes, encoding: str, limit: int) -> bytes:
@@ -225,11 +237,12 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
     Raises:
         BadResponse: an encoding that was not asked for, or bytes that are not packed so or end too early.
     """
-    encoding = encoding.strip().lower()
-    if encoding in _UNPACKED or not body:
+    encodings = [each for part in encoding.lower().split(",") if not _is_none(each := part.strip())]
+    if not encodings or not body:
         return body[: limit + 1]
-    if encoding not in _PACKED:
+    if len(encodings) > 1 or encodings[0] not in _PACKED:
         raise BadResponse(f"content-encoding {encoding[:40]!r} was not asked for")
+    encoding = encodings[0]
     bare = encoding == "deflate" and body[0] & 0x0F != 8  # some servers send it without its head
     unpacked = bytearray()
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.models.lora import TARGETS, Adapters, LoraSettings, target_widths
 from lts_jax.models.qwen3_settings import Qwen3Settings
 from lts_jax.models.weights import LAYER_TENSORS
@@ -19,6 +19,7 @@ from lts_jax.storage import read_json, replacing, write_text
 
 CONFIG = "adapter_config.json"
 ADAPTER = "adapter_model.safetensors"
+PICKLED = "adapter_model.bin"  # what older versions of peft wrote: a program, as far as a reader can tell
 
 _TENSOR = re.compile(
     r"(?P<prefix>base_model\.model\.(?:model\.)?)layers\.\d+\.(?P<matrix>\w+\.\w+_proj)\.lora_[AB]\.weight"
@@ -48,9 +49,11 @@ def load_adapters(
     config = _read_config(folder / CONFIG)
     path = folder / ADAPTER
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected the adapter of {CONFIG}")
+        old = f", and {PICKLED} is not read: save it again with safe_serialization=True" * (folder / PICKLED).is_file()
+        raise UserError(f"{path}: no such file; expected the adapter of {CONFIG}{old}")
     with open_tensors({path: None}) as tensors:
         prefix, targets = _prefix_and_targets(path, tensors)
+        _check_named(folder / CONFIG, config, {name.rpartition(".lora_")[0] for name in tensors}, targets)
         lora = _lora_settings(folder / CONFIG, config, targets)
         if expected is not None:
             _check_expected(folder / CONFIG, lora, expected)
@@ -131,11 +134,21 @@ def _prefix_and_targets(path: Path, tensors: Mapping[str, Any]) -> tuple[str, tu
     return prefixes.pop(), tuple(target for target in TARGETS if target in found)
 
 
-def _lora_settings(path: Path, config: Mapping[str, Any], targets: tuple[str, ...]) -> LoraSettings:
+def _check_named(path: Path, config: Mapping[str, Any], modules: set[str], targets: tuple[str, ...]) -> None:
+    """See that the names in the configuration are those of the adapted modules: their ends, or for `all-linear` all.
+
+    A pattern, or the word itself, says nothing to compare.
+    """
     named = config.get("target_modules")
-    modules = sorted(LAYER_TENSORS[target].split(".")[1] for target in targets)
-    if isinstance(named, list) and sorted(named) != modules:
-        raise UserError(f"{path}: target_modules: expected those of {ADAPTER}, {modules}, found {sorted(named)}")
+    if not isinstance(named, list):
+        return
+    ends = {module: {str(name) for name in named if f".{module}".endswith(f".{name}")} for module in modules}
+    if not all(ends.values()) or set().union(*ends.values()) != set(map(str, named)):
+        expected = sorted(LAYER_TENSORS[target].split(".")[1] for target in targets)
+        raise UserError(f"{path}: target_modules: expected those of {ADAPTER}, {expected}, found {show(sorted(named))}")
+
+
+def _lora_settings(path: Path, config: Mapping[str, Any], targets: tuple[str, ...]) -> LoraSettings:
     try:
         rank, alpha, dropout = config.get("r"), config.get("lora_alpha"), config.get("lora_dropout", 0.0)
         return LoraSettings(rank=rank, alpha=float(alpha), targets=targets, dropout=float(dropout))  # type: ignore

@@ -16,6 +16,9 @@ SIZES = {  # our name: the name in config.json
     "vocabulary_size": "vocab_size",
 }
 
+_ROPE_KINDS = ("rope_type", "type")
+_ROPE_FACTORS = ("factor", "partial_rotary_factor", "attention_factor")
+_PLAIN_ROPE = ("rope_theta", "original_max_position_embeddings")  # change no position by themselves
 _JSON_NAMES = {dict: "object", list: "array"}
 
 
@@ -92,10 +95,15 @@ def settings_from_json(
     for name, kind in (("rope_scaling", dict), ("rope_parameters", dict), ("layer_types", list)):
         if not isinstance(config.get(name) or kind(), kind):
             raise UserError(f"{path}: {name}: expected a JSON {_JSON_NAMES[kind]}, found {config[name]!r}")
-    rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    _refuse_what_we_have_not(path, config, rope)
+    rope = config.get("rope_parameters") or {}
+    _refuse_what_we_have_not(path, config)
+    for name in ("rope_scaling", "rope_parameters"):
+        _refuse_scaling(path, name, config.get(name) or {})
     sizes: dict[str, Any] = {ours: _require(path, config, theirs) for ours, theirs in SIZES.items()}
-    sizes["rope_theta"] = rope["rope_theta"] if "rope_theta" in rope else _require(path, config, "rope_theta")
+    thetas = [place["rope_theta"] for place in (rope, config) if place.get("rope_theta") is not None]
+    if len(thetas) == 2 and thetas[0] != thetas[1]:
+        raise UserError(f"{path}: rope_theta: expected one, found {thetas[0]!r} in rope_parameters and {thetas[1]!r}")
+    sizes["rope_theta"] = thetas[0] if thetas else _require(path, config, "rope_theta")
     try:
         return Qwen3Settings(
             **sizes,
@@ -116,7 +124,19 @@ def _require(path: Path, config: dict[str, Any], name: str) -> Any:
     return config[name]
 
 
-def _refuse_what_we_have_not(path: Path, config: dict[str, Any], rope: dict[str, Any]) -> None:
+def _refuse_scaling(path: Path, name: str, rope: dict[str, Any]) -> None:
+    """Refuse rotary positions that are not the plain ones, in either field: one that is plain does not undo the other.
+
+    The kind says so, in older files as `type`, and so does anything else than the base of the angles.
+    """
+    for key in sorted(rope, key=lambda key: (key not in _ROPE_KINDS, key)):
+        value = rope[key]
+        expected = "default" if key in _ROPE_KINDS else 1.0 if key in _ROPE_FACTORS else None
+        if value not in (expected, None) and key not in _PLAIN_ROPE:
+            raise UserError(f"{path}: rope scaling: expected {expected!r}, found {value!r} ({name}.{key})")
+
+
+def _refuse_what_we_have_not(path: Path, config: dict[str, Any]) -> None:
     window = config.get("sliding_window") if config.get("use_sliding_window") else None
     kinds = sorted({str(kind) for kind in config.get("layer_types") or ["full_attention"]})
     found_and_expected = {
@@ -125,8 +145,7 @@ def _refuse_what_we_have_not(path: Path, config: dict[str, Any], rope: dict[str,
         "attention_bias": (bool(config.get("attention_bias", False)), False),
         "sliding_window": (window, None),
         "layer_types": (kinds, ["full_attention"]),
-        "rope scaling": (rope.get("rope_type", rope.get("type", "default")), "default"),
-        "partial_rotary_factor": (rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0)), 1.0),
+        "partial_rotary_factor": (config.get("partial_rotary_factor", 1.0), 1.0),
         "quantization_config": (config.get("quantization_config"), None),
     }
     for name, (found, expected) in found_and_expected.items():

@@ -29,7 +29,9 @@ def checkpoint_files(folder: Path) -> dict[Path, set[str] | None]:
     index, single = folder / INDEX, folder / WEIGHTS
     if not index.is_file():
         if not single.is_file():
-            raise UserError(f"{single}: no such file; expected it, or shards with {INDEX}")
+            pickled = sorted(each.name for each in folder.glob("pytorch_model*.bin")) if folder.is_dir() else []
+            old = f"; {pickled[0]} is not read: save the model again with safe_serialization=True" if pickled else ""
+            raise UserError(f"{single}: no such file; expected it, or shards with {INDEX}{old}")
         return {single: None}
     plan = read_json(index)
     shard_of = plan.get("weight_map") if isinstance(plan, dict) else None

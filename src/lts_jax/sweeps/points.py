@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import product
 from pathlib import Path
 
@@ -154,12 +155,13 @@ def read_points(
         UserError: no such file, another form, an unknown field, or lines of different fields.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (IsADirectoryError, UnicodeDecodeError):
         raise UserError(f"{path}: expected a file of JSON lines, or of CSV") from None
-    rows = list(csv.DictReader(text.splitlines())) if Path(path).suffix == ".csv" else _json_rows(path, text)
+    is_csv = Path(path).suffix == ".csv"
+    rows = list(csv.DictReader(StringIO(text, newline=""))) if is_csv else _json_rows(path, text)
     if not rows or not rows[0]:
         raise UserError(f"{path}: holds no point")
     for number, row in enumerate(rows, 1):  # the csv module marks a short or a long line with None
@@ -175,12 +177,12 @@ def read_points(
 
 def _json_rows(path: Path, text: str) -> list[dict[str, object]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # a line feed alone: texts may hold other ends of lines
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number} is not a JSON object")

@@ -84,6 +84,8 @@ def get(answers, path="/", *, host="127.0.0.1", resolve=None, form=None, headers
 
 
 def _with_port(answer, port):
+    if isinstance(answer, Turns):
+        return Turns(*(_with_port(each, port) for each in answer.replies))
     return answer.replace(b"PORT", str(port).encode()) if isinstance(answer, bytes) else answer
 
 
@@ -230,9 +232,84 @@ def test_redirects_end():
     assert failure(result, "redirect", "circle") and len(requests) == 2
     chain = {f"/{i}": reply(b"", f"Location: /{i + 1}", status="302 Found") for i in range(9)}
     result, requests = get(chain, "/0", max_redirects=3)
-    assert failure(result, "redirect", "more than 3 redirects") and len(requests) == 4
+    assert failure(result, "redirect", "more than 3 redirects, the next one to /4") and len(requests) == 4
     result, _ = get({"/": reply(b"here", status="302 Found")})
     assert failure(result, "status", "302 Found") and result.status == 302
+
+
+class Turns:
+    """Answers a path with one reply after the other; the last is repeated."""
+
+    def __init__(self, *replies):
+        self.replies = list(replies)
+
+    async def __call__(self, writer):
+        writer.write(self.replies.pop(0) if len(self.replies) > 1 else self.replies[0])
+        await writer.drain()
+
+
+def test_cookies_last_as_long_as_the_redirects_of_one_fetch():
+    asks = reply(b"", "Set-Cookie: ok=1; Path=/", "Set-Cookie: seen=a b", "Location: /p", status="302 Found")
+    answers = {"/p": Turns(asks, reply(b"the page"))}
+    result, requests = get(answers, "/p")
+    assert isinstance(result, Fetched) and result.body == b"the page"
+    assert "Cookie:" not in requests[0] and "\r\nCookie: ok=1; seen=a b\r\n" in requests[1]
+    again, requests = get(answers, "/p")
+    assert isinstance(again, Fetched) and "Cookie:" not in requests[0]
+    result, requests = get({"/p": asks}, "/p")  # as often as the cookie is new, and no more
+    assert failure(result, "redirect", "circle") and len(requests) == 2
+
+
+def test_a_cookie_goes_back_to_those_that_may_have_it():
+    consent = "http://consent.a.example:PORT/"
+    answers = {
+        "/": Turns(reply(b"", f"Location: {consent}c", status="302 Found"), reply(b"the page")),
+        "/c": reply(
+            b"", "Set-Cookie: ok=1; Domain=a.example; Path=/", "Set-Cookie: own=2", "Set-Cookie: x=3; Domain=b.example",
+            "Location: http://www.a.example:PORT/", status="302 Found",
+        ),
+    }  # fmt: skip
+    result, requests = get(answers, host="www.a.example", resolve=resolver(["127.0.0.1"]))
+    assert isinstance(result, Fetched) and result.body == b"the page"
+    assert [request.partition("\r\nCookie: ")[2].partition("\r")[0] for request in requests] == ["", "", "ok=1"]
+
+
+@pytest.mark.parametrize("status", ["429 Slow", "503 Busy"])
+def test_a_busy_server_is_asked_again_when_it_says(status):
+    busy = reply(b"slow", "Retry-After: 0.01", status=status)
+    result, requests = get({"/": Turns(busy, busy, reply(b"the page"))})
+    assert isinstance(result, Fetched) and result.body == b"the page" and len(requests) == 3
+    result, requests = get({"/": busy})
+    assert failure(result, "status", status[:3]) and len(requests) == 3 and result.body == b"slow"
+
+
+def test_a_wait_that_the_deadline_does_not_allow_is_told_at_once():
+    result, requests = get({"/": reply(b"", "Retry-After: 3600", status="429 Slow")})
+    assert failure(result, "status", "429 Too Many Requests (it asks to come back in 3600 seconds)")
+    assert len(requests) == 1
+    busy = reply(b"", "Retry-After: 0.01", status="503 Busy")
+    result, requests = get({"/": busy}, form={"n": "1"})  # it may have taken the form
+    assert failure(result, "status", "503 Service Unavailable") and len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ("Content-Type: text/html, text/html; charset=utf-8", ("text/html", "utf-8", "")),
+        ("Content-Type: text/html; charset=UTF-8, text/html", ("text/html", "utf-8", "")),
+        ("Content-Type: , Text/Plain;charset='koi8-r'", ("text/plain", "koi8-r", "")),
+        ("Content-Type: html", ("", "", "")),
+        ("Content-Type : text/html charset=utf-8", ("text/html", "utf-8", "")),
+        ('Content-Disposition: attachment; filename="../a/report.pdf"', ("", "", "report.pdf")),
+        ("Content-Disposition: inline; filename=data.xlsx", ("", "", "data.xlsx")),
+        ("Content-Disposition: attachment; filename*=UTF-8''r%C3%A9sum%C3%A9.pdf", ("", "", "résumé.pdf")),
+        ("Content-Disposition: attachment; filename*=no-charset''%FF.pdf", ("", "", "ÿ.pdf")),
+        ("Content-Disposition: attachment", ("", "", "")),
+    ],
+)
+def test_what_a_reply_is_called_and_told_to_be(header, found):
+    result, _ = get({"/": reply(b"x", header)})
+    assert (result.content_type, result.charset, result.file_name) == found
 
 
 def test_a_form_is_posted_and_becomes_a_get_where_the_server_says_so():
@@ -302,7 +379,7 @@ BOMB = gzip.compress(bytes(50_000_000), 9, mtime=0)
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no readable HTTP reply"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello", "no readable HTTP reply"),
+        (b"HTTP/1.1 200 OK\r\n Content-Length: 5\r\n\r\nhello", "no readable HTTP reply"),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "no readable HTTP reply"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "no readable HTTP reply"),
         (b"", "no readable HTTP reply"),
@@ -345,7 +422,14 @@ def test_packed_replies_are_unpacked(packing, packed):
 
 
 @pytest.mark.parametrize(
-    "header", ["X Bad Header: 1", "Transfer-Encoding: identity", "Content-Encoding: UTF-8", "Content-Type: text/plain"]
+    "header",
+    [
+        "X Bad Header: 1",
+        "X-Blank : 1",
+        "Transfer-Encoding: identity",
+        "Content-Encoding: UTF-8",
+        "Content-Type: text/plain",
+    ],
 )
 def test_headers_that_the_web_gets_wrong_do_no_harm(header):
     result, _ = get({"/": reply(b"hello", "Content-Type: text/html", header)})

@@ -119,6 +119,30 @@ def test_a_page_that_sends_on_says_where_to():
     assert read_html("<meta http-equiv=refresh content=30><body>x</body>", "http://a.example/").links == []
 
 
+def test_a_document_within_a_document_is_a_link_to_it():
+    pytest.importorskip("bs4", reason=REASON)
+    inside = "<iframe title='A  map' src=/map></iframe><embed src=a.pdf><object data='b.pdf'>old</object>"
+    unseen = "<iframe hidden src=/ad></iframe><div style='display:none'><iframe src=/pixel></iframe></div>"
+    unseen += "<iframe width=1 height=1 src=/dot></iframe>"
+    nowhere = "<iframe src='about:blank'></iframe><iframe src='javascript:x()'></iframe><iframe>empty</iframe>"
+    read = read_html(f"<body>{inside}{unseen}{nowhere}</body>", "http://a.example/b/")
+    assert read.links == ["http://a.example/map", "http://a.example/b/a.pdf", "http://a.example/b/b.pdf"]
+    assert "[frame: A map] [L1]" in read.html and "[frame: untitled] [L2]" in read.html and "empty" not in read.html
+    frames = read_html(
+        "<frameset cols=50%><frame name=list src=list.htm><frame src=//c.example/></frameset>", "http://a.example/"
+    )
+    assert frames.links == ["http://a.example/list.htm", "http://c.example/"] and "[frame: list] [L1]" in frames.html
+    whole = read_html("<iframe srcdoc='<p>seven <b>pools</b></p><script>x()</script>'></iframe>", "http://a.example/")
+    assert "<p>seven <b>pools</b></p>" in whole.html and "x()" not in whole.html
+
+
+def test_what_stands_there_for_readers_without_scripts_counts_where_there_is_little_else():
+    pytest.importorskip("bs4", reason=REASON)
+    without = "<noscript><p>Seven pools.</p></noscript>"
+    assert "Seven pools." in read_html(f"<body><h1>Pools</h1>{without}</body>", "http://a.example/").html
+    assert "Seven pools." not in read_html(f"<body>{'word ' * 50}{without}</body>", "http://a.example/").html
+
+
 def test_no_link_leads_out_of_the_web():
     pytest.importorskip("bs4", reason=REASON)
     wrong = ("file:///etc/passwd", "data:text/html,x", "ftp://a.example/", "http://[::1", "java\nscript:x", "\x00", "")

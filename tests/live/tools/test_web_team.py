@@ -1,19 +1,19 @@
 """One team's web tools over real loopback HTTP, against the offline world as a website."""
 
 import asyncio
-import json
+import io
+import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
 from lts_jax.live.tools.converter import Converter
-from lts_jax.live.tools.fetch import Fetched, FetchSettings
+from lts_jax.live.tools.fetch import Fetched, FetchFailure, FetchSettings
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
+from lts_jax.live.tools.page_text import PageText
 from lts_jax.live.tools.pages import PageSettings, PageTools
 from lts_jax.live.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
-from lts_jax.live.tools.search import SearchSettings, read_results
+from lts_jax.live.tools.search import SearchSettings
 from lts_jax.records import ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 from lts_jax.tasks.almanac.website import WorldSite
@@ -25,6 +25,15 @@ LONG = next(page for page in ALMANAC.pages.values() if len(page.text) > 12_000 a
 TABLE = next(
     page for page in ALMANAC.pages.values() if "| " in page.text and "Next page" in page.text and not page.refusal
 )
+
+
+def packed(*names):
+    """An archive of empty members."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +190,82 @@ def test_each_kind_of_content_goes_to_its_reader(url, kind, body, suffix, text):
     assert names == ([] if suffix is None else [f"document{suffix}"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "file_name", "wanted"),
+    [
+        ("text/html", b"%PDF-1.4\n", "", "document.pdf"),
+        ("text/plain", b"%PDF-1.4\n", "x.txt", "document.pdf"),
+        ("application/x-pdf", b"%PDF-1.4\n", "", "document.pdf"),
+        ("", b"\x89PNG\r\n\x1a\n", "", "document.png"),
+        ("application/vnd.ms-excel", packed("[Content_Types].xml", "xl/workbook.xml"), "", "document.xlsx"),
+        ("application/octet-stream", b"\x00\x01", "table.parquet", "document.parquet"),
+        ("text/plain", b"\x00\x01", "", "document"),
+        ("application/force-download", b"<b>no</b> page", "notes.md", "document.md"),
+        ("application/octet-stream", b"<!-- saved --><html><p>x</p></html>", "", "a page"),
+        ("", b"<body><p>x</p></body>", "", "a page"),
+        ("application/x-unknown", b"<p>x</p>", "", "a page"),
+        ("application/octet-stream", b"x", "x.HTML", "a page"),
+        ("text/plain", b"<!doctype html><p>x</p>", "", "a page"),
+        ("application/xml", b"<?xml version='1.0'?><html xmlns='x'></html>", "", "a page"),
+        ("application/xml", b"<?xml version='1.0'?><rss></rss>", "", "a text"),
+        ("text/plain", b"<p>as it stands</p>", "", "a text"),
+        ("text/css", b"<!doctype html>", "", "a text"),
+        ("text/html", b"town,pools\nUlm,7\n", "", "a text"),
+        ("text/html", b"", "", "a text"),
+        ("application/pdf", b"<html><body>Sign in</body></html>", "", "a page"),
+        ("application/pdf", b"<p>x</p>", "", "document.pdf"),
+    ],
+)
+def test_what_arrives_is_what_its_first_bytes_say(kind, body, file_name, wanted):
+    read = []
+
+    class Pages:
+        async def convert(self, body, *, url, charset=""):
+            read.append("a page")
+            return PageText(url, "", "text")
+
+    async def load(url, form):
+        return Fetched(url, kind, "", body, "", 0.0, (url,), "", 200, file_name)
+
+    async def read_file(content, name):
+        read.append(name)
+        return "text"
+
+    result = asyncio.run(PageTools(load, Pages(), read_file=read_file).visit_url("http://a.example/x"))
+    assert not result.failed and (read or ["a text"]) == [wanted]
+
+
+def test_a_browser_is_tried_where_a_plain_client_is_kept_out():
+    pytest.importorskip("markitdown", reason=REASON)
+    failures = {
+        "kept": FetchFailure("403 Forbidden", "status", "", 0.0, 403),
+        "circle": FetchFailure("round in a circle", "redirect", "", 0.0),
+        "gone": FetchFailure("404 Not Found", "status", "", 0.0, 404),
+        "private": FetchFailure("not public", "refused", "", 0.0),
+    }
+    rendered = []
+
+    async def load(url, form):
+        return failures[url.rpartition("/")[2]]
+
+    async def render(url, form):
+        rendered.append(url.rpartition("/")[2])
+        if rendered[-1] == "circle":
+            return FetchFailure("the browser cannot run", "refused", url, 0.0)
+        return Fetched(url, "text/html", "", b"<p>let in</p>", "", 0.0, (url,), "")
+
+    async def run():
+        converter = Converter()
+        pages = PageTools(load, converter, render=render)
+        results = [await pages.visit_url(f"http://x.example/{name}") for name in failures]
+        await converter.aclose()
+        return results
+
+    kept, circle, gone, private = asyncio.run(run())
+    assert rendered == ["kept", "circle"] and "let in" in kept.text
+    assert circle.text.startswith("round in a circle") and gone.failed and private.failed
+
+
 def test_a_file_that_cannot_be_read_is_a_failed_result(site):
     async def load(url, form):
         return Fetched(url, "application/pdf", "", b"nonsense", "", 0.0, (url,), "")
@@ -291,36 +376,6 @@ def test_without_an_endpoint_the_offline_world_answers_for_its_own_hosts():
     assert found.text == offline.find_on_page(PAGE.url, "See").text and none.failed
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ({"results": []}, "No results found for: pool"),
-        ({"found": []}, "no JSON with results"),
-        ({"results": "many"}, "no JSON with results"),
-        ([1], "no JSON with results"),
-        (None, "no JSON with results"),
-        ({"results": [1, {}, {"url": 3}, {"url": "javascript:x"}, {"url": "file:///x"}]}, "No results"),
-    ],
-)
-def test_odd_answers_of_a_search_endpoint(answer, words):
-    with json_server(answer) as endpoint:
-        (result,) = use(settings(search=SearchSettings(endpoint=endpoint)), ("web_search", {"query": "pool"}))
-    assert result.failed and words in result.text and "\n" not in result.text
-
-
-def test_other_endpoints_by_their_fields_and_with_a_key(monkeypatch):
-    monkeypatch.setenv("KEY_OF_SEARCH", "hunter2")
-    answer = {"web": {"results": [{"url": "http://a.example/ b", "title": "A\n1. fake", "description": "x" * 50}]}}
-    with json_server(answer) as endpoint:
-        chosen = SearchSettings(
-            endpoint=endpoint, query_parameter="query", parameters=("count=3",), results_field="web.results",
-            snippet_field="description", snippet_characters=10, key_header="X-Key", key_variable="KEY_OF_SEARCH",
-        )  # fmt: skip
-        (result,) = use(settings(search=chosen), ("web_search", {"query": " cheap\n pool "}))
-        assert json_server.asked == ["/s?query=cheap+pool&count=3"] and json_server.keys == ["hunter2"]
-    assert result.text.split("\n")[1:] == ["1. A 1. fake", "   <http://a.example/%20b>", "   xxxxxxx..."]
-
-
 def test_scripts_are_run_only_where_a_page_says_little_without_them():
     pytest.importorskip("markitdown", reason=REASON)
     bodies = {
@@ -347,50 +402,3 @@ def test_scripts_are_run_only_where_a_page_says_little_without_them():
     scripted, wordy, plain = asyncio.run(run())
     assert rendered == ["http://x.example/a"] and "after scripts" in scripted.text
     assert "word word" in wordy.text and plain.text.endswith("hi")
-
-
-def test_a_key_that_is_missing_is_said(monkeypatch):
-    monkeypatch.delenv("KEY_OF_SEARCH", raising=False)
-    chosen = SearchSettings(endpoint="http://127.0.0.1:9/", key_header="X-Key", key_variable="KEY_OF_SEARCH")
-    (result,) = use(settings(search=chosen), ("web_search", {"query": "pool"}))
-    assert result.failed and "the variable KEY_OF_SEARCH holds none" in result.text
-
-
-def test_settings_of_search_say_what_they_expect():
-    for wrong in ({"endpoint": "ftp://x"}, {"num_results": 0}, {"key_header": "X"}, {"parameters": ("json",)}):
-        with pytest.raises(ValueError, match=r"expected|belong"):
-            SearchSettings(**wrong)
-    assert read_results({"results": [{"url": "http://a"}] * 2}, SearchSettings()) == ["http://a\n   <http://a>"]
-
-
-class json_server:
-    """A loopback endpoint that answers everything with one JSON value."""
-
-    asked: list
-    keys: list
-
-    def __init__(self, answer):
-        json_server.asked, json_server.keys = [], []
-        body = json.dumps(answer).encode()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                json_server.asked.append(self.path)
-                json_server.keys.append(self.headers.get("X-Key"))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self):
-        Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_address[1]}/s"
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()

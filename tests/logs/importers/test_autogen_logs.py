@@ -69,6 +69,116 @@ def test_a_log_that_just_stops_has_no_answer(tmp_path, stop_reason):
     assert (answer.text, answer.stop_reason) == wanted
 
 
+def test_a_structured_message_is_its_json(tmp_path):
+    reply = said("Counter", {"text": "many", "value": 31}, kind="StructuredMessage[Reply]")
+    run = (
+        import_autogen(write(tmp_path, {"messages": [said("user", "How deep?"), reply], "stop_reason": "done"}))
+        .tasks[0]
+        .runs[0]
+    )
+    assert run.steps[0].step.output == run.answer.text == '{"text": "many", "value": 31}'
+    assert not run.steps[0].step.failed
+
+
+def test_a_call_whose_result_is_an_error_failed(tmp_path):
+    failed = [RESULT | {"is_error": True, "content": "no such page"}]
+    value = [
+        *MESSAGES[:4],
+        said("WebSurfer", failed, 6, "ToolCallExecutionEvent"),
+        said("WebSurfer", "no such page", 7),
+    ]
+    later = said("WebSurfer", "The lake is 31 m deep.", 8)
+    run = import_autogen(write(tmp_path, [*value, MESSAGES[2], later])).tasks[0].runs[0]
+    assert [item.step.failed for item in run.steps] == [True, False]
+
+
+STOP = said("assistant", "TERMINATE", kind="StopMessage")
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ([said("assistant", "31"), STOP], "31"),
+        ([said("assistant", "31"), said("assistant", "TERMINATE")], "31"),
+        ([said("assistant", "31 TERMINATE")], "31"),
+        ([said("assistant", "FINAL ANSWER: 31\n\nTERMINATE")], "31"),
+        ([said(BOSS, "Say it."), said("assistant", "31"), said(BOSS, "It is 31. TERMINATE")], "It is 31."),
+        (
+            [
+                said("assistant", "Look at 31."),
+                said("assistant", "31"),
+                said("assistant", "Stopped", kind="StopMessage"),
+            ],
+            "31",
+        ),
+    ],
+)
+def test_the_word_terminate_is_an_end_and_no_answer(tmp_path, ending, text):
+    run = import_autogen(write(tmp_path, [said("user", "How deep? Say TERMINATE"), *ending])).tasks[0].runs[0]
+    assert (run.answer.text, run.answer.stop_reason) == (text, StopReason.SATISFIED)
+    assert all("TERMINATE" not in item.step.output for item in run.steps)
+    assert import_autogen(tmp_path / "pool.json").tasks[0].task.question == "How deep? Say TERMINATE"
+
+
+def test_what_stopped_a_team_may_be_a_message_of_its_own(tmp_path):
+    stop = said("manager", "Maximum number of messages 3 reached", kind="StopMessage")
+    value = [said("user", "How deep?"), said(BOSS, "Look."), said("assistant", "31"), stop]
+    answer = import_autogen(write(tmp_path, value)).tasks[0].runs[0].answer
+    assert (answer.text, answer.stop_reason, answer.detail) == ("31", StopReason.ROUND_LIMIT, stop["content"])
+
+
+def old(name, content, role="user", **more):
+    return {"content": content, "role": role, "name": name, **more}
+
+
+def test_a_chat_history_of_autogen_0_2(tmp_path):
+    called = {"tool_calls": [{"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"b": 1}'}}]}
+    history = [
+        old("user_proxy", "How deep?", "assistant"),
+        old("helper", None, **called),
+        old("user_proxy", "31 m", "tool", tool_call_id="c"),
+        old("user_proxy", "", "assistant"),
+        old("helper", "```python\nprint(x)\n```"),
+        old("user_proxy", "exitcode: 1 (execution failed)\nCode output: x"),
+        old("helper", "It is 31 m. TERMINATE"),
+    ]
+    for value in (history, {"chat_id": 1, "chat_history": history, "summary": "31 m", "cost": {}}):
+        file = write(tmp_path, value)
+        assert detect_format(file) == "autogen"
+        (task,) = import_autogen(file).tasks
+        steps = [item.step for item in task.runs[0].steps]
+        assert task.task.question == "How deep?" and task.runs[0].answer.text == "It is 31 m."
+        assert [step.agent for step in steps] == ["user_proxy", "helper", "user_proxy", "helper"]
+        assert [(step.action, step.failed) for step in steps][::2] == [('look({"b":1})', False), ("", True)]
+    whole = write(tmp_path, {"chat_history": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]})
+    assert import_autogen(whole).tasks[0].runs[0].answer.text == "A"
+    bare = write(tmp_path, [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}])
+    with pytest.raises(UserError):  # a chat of anybody
+        import_autogen(bare)
+
+
+def test_several_results_in_one_file_are_runs_and_tasks(tmp_path):
+    one, two = (
+        {"messages": MESSAGES, "stop_reason": "done"},
+        {"messages": [said("user", "Other?"), said("Coder", "No.")]},
+    )
+    tasks = import_autogen(write(tmp_path, "\n".join(map(json.dumps, (one, two, one))), "all.jsonl")).tasks
+    assert [(each.task.task_id, [run.trial for run in each.runs]) for each in tasks] == [
+        ("all", [0, 1]),
+        ("all-1", [0]),
+    ]
+
+
+def test_a_step_is_kept_whatever_letters_its_line_holds_and_half_a_line_is_noted(tmp_path):
+    odd = [said("user", "How deep?"), said("WebSurfer", "a\u2028b\x85c"), said("WebSurfer", "FINAL ANSWER: 31")]
+    lines = [json.dumps(each, ensure_ascii=False) for each in odd]
+    run = import_autogen(write(tmp_path, "\n".join(lines), "odd.jsonl")).tasks[0].runs[0]
+    assert run.steps[0].step.output == "a\u2028b\x85c" and len(run.steps) == 2 and run.notes == ()
+    cut = "\n".join([lines[0], lines[1][:40], lines[2]])
+    run = import_autogen(write(tmp_path, cut, "cut.jsonl")).tasks[0].runs[0]
+    assert len(run.steps) == 1 and run.notes == ("lines that are no whole JSON were left out: line 2",)
+
+
 def test_a_team_without_an_orchestrator(tmp_path):
     value = [
         said("user", "Say it."),

@@ -91,6 +91,8 @@ def test_equal_calls_have_one_spelling():
     assert canonical_call("f", '{"b": 1, "a": [1, {"d": 1, "c": 2}]}') == 'f({"a":[1,{"c":2,"d":1}],"b":1})'
     assert canonical_call("f", {"b": 1}) == canonical_call("f", '{ "b" : 1 }') == 'f({"b":1})'
     assert canonical_call("f", "") == canonical_call("f", None) == canonical_call("f", "{}") == "f({})"
+    assert canonical_call("f", "[" * 100_000) == f"f({'[' * 100_000})"
+    assert canonical_call("f", '{"a": "\\ud800"}') == 'f({"a":"\ufffd"})'
     assert canonical_call("f", '{"a": 1,\n  oops') == 'f({"a": 1, oops)'
     assert canonical_call("f", '{"a": "é"}') == 'f({"a":"é"})'
 
@@ -106,6 +108,17 @@ def test_several_calls_of_one_message_get_their_own_results_and_ask_the_model_on
     assert (first.step.output, second.step.output) == ("A", "B")
     assert (first.asks_model, second.asks_model) == (True, False)
     assert (first.reply_characters, second.reply_characters) == (len("Both.get_a({})get_b({})"), 0)
+    assert (first.said, second.said, first.step.action) == ("Both.", "", "get_a({})")
+
+
+def test_what_is_said_beside_a_call_is_kept_in_the_rollout_and_not_in_the_call(tmp_path):
+    tools = steps_of(tmp_path, agent(call("get_a", "{}"), content="I look."), result("A", name="get_a"))
+    words = {"role": "assistant", "content": 'Thought: I look.\nAction:\n{"name": "get_a", "arguments": {}}'}
+    texts = steps_of(tmp_path, words, {"role": "user", "content": "API output: A"})
+    assert [run.steps[0].said for run in (tools, texts)] == ["I look.", "Thought: I look."]
+    assert [run.steps[0].step.action for run in (tools, texts)] == ["get_a({})", "get_a({})"]
+    (recorded,) = import_tau_bench(tmp_path / "log.json").tasks
+    assert recorded_rollout(recorded).steps[0].action == "Thought: I look.\nget_a({})"
 
 
 def test_a_result_without_an_id_goes_to_the_last_message_not_to_an_older_call(tmp_path):

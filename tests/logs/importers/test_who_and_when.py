@@ -107,6 +107,62 @@ def test_a_log_that_just_stops_counts_as_crashed(tmp_path):
     assert (answer.stop_reason, answer.text) == (StopReason.CRASHED, "") and "without a termination" in answer.detail
 
 
+def talk(*messages):
+    return [
+        {"role": "human", "content": "Q"},
+        *({"role": "user", "name": name, "content": text} for name, text in messages),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        (
+            [("Expert", "It is 4."), ("Computer_terminal", "There is no code to run."), ("Expert", "TERMINATE")],
+            "It is 4.",
+        ),
+        ([("Expert", "FINAL ANSWER: 4\n\nTERMINATE")], "4"),
+        ([("Expert", "print(4)"), ("Computer_terminal", "exitcode: 0\n4"), ("Checker", "4, so TERMINATE.")], "4, so"),
+    ],
+)
+def test_the_word_terminate_is_an_end_and_no_crash(tmp_path, messages, text):
+    answer = read(tmp_path, history=talk(*messages)).runs[0].answer
+    assert (answer.stop_reason, answer.text, answer.detail) == (StopReason.SATISFIED, text, "")
+
+
+def test_code_that_failed_is_a_failed_step(tmp_path):
+    run = read(tmp_path, history=talk(("A", "print(n)"), ("Computer_terminal", "exitcode: 1 (execution failed)"))).runs[
+        0
+    ]
+    assert [item.step.failed for item in run.steps] == [False, True]
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "parquet"])
+def test_a_table_of_logs_is_read_row_by_row(tmp_path, form):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    history = [{"role": "human", "content": "Q", "name": None}, {"role": "assistant", "content": "A", "name": "Expert"}]
+    rows = [
+        {**LOG, "history": history, "question": f"q{n}", "question_ID": name}
+        for n, name in enumerate(["x", "y", "x", None])
+    ]
+    file = tmp_path / f"table.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+        pq.write_table(pa.table({"other": [1]}), tmp_path / "of_something_else.parquet")
+    else:
+        file.write_text(json.dumps(rows) if form == "json" else "\n".join(map(json.dumps, rows)))
+    for path in (file, tmp_path):
+        assert detect_format(path) == "who_and_when"
+        tasks = import_who_and_when(path).tasks
+        assert [(item.task.task_id, item.task.question) for item in tasks] == [
+            ("x", "q0"), ("y", "q1"), ("x#2", "q2"), ("table-3", "q3"),
+        ]  # fmt: skip
+        assert tasks[0].runs[0].steps[0].step.agent == "Expert" and tasks[0].mistake is not None
+    assert read(tmp_path, history=json.dumps(history)).runs[0].steps[0].step.agent == "Expert"
+
+
 def test_odd_messages_are_read_and_noted(tmp_path):
     history = [
         {"role": "user", "name": "human", "content": "Q from history"},

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from lts_jax.live.tools.addresses import Refused, read_url
+from lts_jax.live.tools.content_headers import read_content_type
 from lts_jax.live.tools.fetch import Fetched, FetchFailure, FetchSettings, Resolve, fetch, status_line
 from lts_jax.live.tools.guard_proxy import GuardProxy
 
@@ -48,7 +49,8 @@ class BrowserSettings:
     """How Chromium runs; the limits of `FetchSettings` hold for each load as a whole. All values are ours."""
 
     use: Use = "never"
-    """when_needed: pages that hold scripts and hardly a word without them are loaded once more, with Chromium."""
+    """when_needed: pages that hold scripts and hardly a word without them are loaded once more, with Chromium; so are
+    pages that a plain client does not get: 403, 406, 429, 503, redirects that do not end, replies that are no HTTP."""
 
     executable: str = ""
     """Path of Chromium; empty: the one on PATH, else Playwright's own."""
@@ -237,7 +239,7 @@ class _Loading:
         self._url = response.url
         if not 200 <= response.status < 300:
             return self.failure("status", status_line(response.status), response.status)
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = read_content_type(response.headers.get("content-type", ""))
         if content_type not in _PAGE_TYPES:
             return self._finish(await response.body(), content_type, response)
         await self._settle(page)

@@ -2,7 +2,8 @@
 
 The host is resolved once a hop; every address that it has must be allowed; the connection goes to one of these
 addresses and to no other, with the host in Host and in TLS. A name that changes its address between check and use
-(DNS rebinding) gains nothing, and neither does a redirect. No proxy of the environment is used, and no cookie kept.
+(DNS rebinding) gains nothing, and neither does a redirect. No proxy of the environment is used, and no cookie outlives
+the redirects of one fetch. A server that is too busy is waited for, as long as it asks, where the deadline allows it.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ from lts_jax.live.tools.addresses import (
     read_networks,
     read_url,
 )
+from lts_jax.live.tools.content_headers import read_charset, read_content_type, read_file_name
+from lts_jax.live.tools.hop_cookies import HopCookies
 from lts_jax.live.tools.http_exchange import BadExchange, Exchange, connect, exchange
+from lts_jax.llm.openai_wire import retry_after_seconds
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) -> its addresses as text. May raise OSError."""
@@ -38,6 +42,10 @@ _MAX_LOOKUPS = 32  # at once
 _MAX_ADDRESSES = 4  # of a host that are tried
 _USER = re.compile(r"//[^/]*@")
 _REDIRECTS = {301, 302, 303, 307, 308}
+_BUSY = {429, 503}
+_MAX_WAITS = 2
+_WAIT_SECONDS = 1.0  # for a busy server that does not say how long
+_LEFT_SECONDS = 1.0  # of the deadline that a wait leaves for the reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Fetched:
     hops: tuple[str, ...]  # every URL that was asked, in order
     address: str  # that answered last
     status: int = 200
+    file_name: str = ""  # as the server told it, without a path; empty if it told none
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class FetchFailure:
     url: str  # that was asked last
     seconds: float
     status: int = 0
+    body: bytes = b""  # of a reply that is no success, the part of it that was kept
 
 
 async def fetch(
@@ -161,33 +171,50 @@ class _Fetching:
         self._url = url
         self._hops: list[str] = []
         self._address = ""
+        self._cookies = HopCookies()
 
-    def failure(self, kind: str, reason: str, status: int = 0) -> FetchFailure:
+    def failure(self, kind: str, reason: str, status: int = 0, body: bytes = b"") -> FetchFailure:
         line = " ".join(reason.split())[:300]
         seconds = time.monotonic() - self._started
         url = _USER.sub("//", self._url[:MAX_URL_CHARACTERS])
-        return FetchFailure(line, kind, url, seconds, status)  # type: ignore[arg-type]
+        return FetchFailure(line, kind, url, seconds, status, body)  # type: ignore[arg-type]
 
     async def follow(self, form: Mapping[str, str] | None, headers: dict[str, str]) -> Fetched | FetchFailure:
         first = read_url(self._url, self._settings.ports)
-        target = first
+        target, asked = first, set()
         while True:
             self._url = target.url
             self._hops.append(target.url)
-            reply = await self._ask(target, form, headers if target.origin == first.origin else {})
+            cookie = self._cookies.header(target.url)
+            asked.add((target.url, cookie))
+            sent = {**(headers if target.origin == first.origin else {}), **({"Cookie": cookie} if cookie else {})}
+            reply = await self._ask_patiently(target, form, sent)
+            self._cookies.take(target.url, reply.headers.get("set-cookie", ""))
             location = reply.headers.get("location")
             if reply.status not in _REDIRECTS or location is None:
                 return self._result(reply)
             if len(self._hops) > self._settings.max_redirects:
-                return self.failure("redirect", f"more than {self._settings.max_redirects} redirects")
+                told = f"more than {self._settings.max_redirects} redirects, the next one to {location[:200]}"
+                return self.failure("redirect", told)
             following = read_url(join(target.url, _as_utf8(location)), self._settings.ports)
-            if form is None and following.url in self._hops:
+            if form is None and (following.url, self._cookies.header(following.url)) in asked:
                 return self.failure("redirect", f"the redirects go round in a circle: {following.url}")
             if reply.status in {301, 302, 303}:
                 form = None
             if form is not None and following.origin != first.origin:
                 return self.failure("redirect", f"a form is not sent on to another place: {following.url}")
             target = following
+
+    async def _ask_patiently(self, target: Target, form: Mapping[str, str] | None, headers: dict[str, str]) -> Exchange:
+        """As `_ask`; of a busy server again, but for a form that it may have taken."""
+        for _ in range(_MAX_WAITS):
+            reply = await self._ask(target, form, headers)
+            seconds = retry_after_seconds(reply.headers) or _WAIT_SECONDS
+            left = self._settings.deadline_seconds - (time.monotonic() - self._started) - _LEFT_SECONDS
+            if reply.status not in _BUSY or (form is not None and reply.status != 429) or seconds > left:
+                return reply
+            await asyncio.sleep(seconds)
+        return await self._ask(target, form, headers)
 
     async def _ask(self, target: Target, form: Mapping[str, str] | None, headers: dict[str, str]) -> Exchange:
         tls = tls_context(self._settings.certificates) if target.scheme == "https" else None
@@ -217,18 +244,21 @@ class _Fetching:
 
     def _result(self, reply: Exchange) -> Fetched | FetchFailure:
         if not 200 <= reply.status < 300:
-            return self.failure("status", status_line(reply.status), reply.status)
-        content_type, _, parameters = reply.headers.get("content-type", "").partition(";")
+            seconds = retry_after_seconds(reply.headers) if reply.status in _BUSY else 0.0
+            asks = f" (it asks to come back in {min(seconds, 1e9):.0f} seconds)" if seconds >= 1.0 else ""
+            return self.failure("status", status_line(reply.status) + asks, reply.status, reply.body)
+        told = reply.headers.get("content-type", "")
         return Fetched(
             self._url,
-            content_type.partition(",")[0].strip().lower(),
-            _charset(parameters),
+            read_content_type(told),
+            read_charset(told),
             reply.body,
             sha256(reply.body).hexdigest(),
             time.monotonic() - self._started,
             tuple(self._hops),
             self._address,
             reply.status,
+            read_file_name(reply.headers.get("content-disposition", "")),
         )
 
 
@@ -236,14 +266,6 @@ class _Fetching:
 def tls_context(certificates: str = "") -> ssl.SSLContext:
     """How TLS is checked: the system's authorities, or those of a PEM file. Raises OSError if it cannot be read."""
     return ssl.create_default_context(cafile=certificates or None)
-
-
-def _charset(parameters: str) -> str:
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip("\"'").lower()[:40]
-    return ""
 
 
 def status_line(status: int) -> str:

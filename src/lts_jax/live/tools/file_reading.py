@@ -7,13 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from lts_jax.live.tools.charsets import decode_text
+from lts_jax.live.tools.file_kinds import is_text, kind_of
 from lts_jax.live.tools.sandbox import UNSANDBOXED, SandboxSettings, run_program
 
 READ_BY_CHILD = frozenset(
-    (".pdf", ".docx", ".xlsx", ".pptx", ".html", ".htm", ".zip", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
-) | {".tif", ".tiff"}
-_NUM_LOOKED_AT = 8_192  # first bytes that tell a text from other files
-_MAX_CONTROL_FRACTION = 0.02
+    (".pdf", ".docx", ".xlsx", ".xlsm", ".pptx", ".html", ".htm", ".zip", ".png", ".jpg", ".jpeg", ".gif", ".webp")
+) | {".bmp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,14 @@ class ReadingSettings:
 
 
 async def read_document(content: bytes, name: str, settings: ReadingSettings, sandbox: SandboxSettings) -> str:
-    """The text of a file's content; `name` tells its kind.
+    """The text of a file's content; its first bytes tell its kind, and `name` where they do not.
 
     Raises:
         ValueError: it cannot be read; one line says why.
     """
-    suffix = Path(name).suffix.lower()
+    suffix = kind_of(content, name)
+    if suffix == ".locked":
+        raise ValueError("it wants a password")
     if suffix in (".html", ".htm"):
         content = decode_text(content).encode(errors="replace")
     if suffix in READ_BY_CHILD:
@@ -49,15 +50,6 @@ async def read_document(content: bytes, name: str, settings: ReadingSettings, sa
     if not is_text(content):
         raise ValueError(f"no reader for files of kind {suffix or 'without suffix'}; a Python program can open it")
     return decode_text(content)[: settings.text_characters]
-
-
-def is_text(content: bytes) -> bool:
-    """Whether bytes look like text of some charset: next to no control characters, or a mark of UTF-16 in front."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return True
-    start = content[:_NUM_LOOKED_AT]
-    num_controls = sum(byte < 32 and byte not in b"\t\n\f\r\x1b" for byte in start)
-    return 0 not in start and num_controls <= _MAX_CONTROL_FRACTION * len(start)
 
 
 async def _read_by_child(content: bytes, suffix: str, settings: ReadingSettings, sandbox: SandboxSettings) -> str:
@@ -69,7 +61,8 @@ async def _read_by_child(content: bytes, suffix: str, settings: ReadingSettings,
         memory_bytes=settings.memory_bytes,
         output_bytes=4 * settings.text_characters + 16,
     )
-    code = f"{_source()}\n\nstart('document', {suffix!r}, {settings.text_characters}, {settings.unpacked_bytes})\n"
+    bounds = f"{settings.text_characters}, {settings.unpacked_bytes}"
+    code = f"{_source()}\n\nstart('document', {suffix!r}, {bounds}, read_workbook)\n"
     with tempfile.TemporaryDirectory(prefix="document-", ignore_cleanup_errors=True) as folder:
         await asyncio.to_thread((Path(folder) / "document").write_bytes, content)
         ran = await run_program(code, limits, Path(folder))
@@ -83,4 +76,5 @@ async def _read_by_child(content: bytes, suffix: str, settings: ReadingSettings,
 
 @lru_cache(maxsize=1)
 def _source() -> str:
-    return (Path(__file__).parent / "file_reading_inside.py").read_text(encoding="utf-8")
+    names = ("spreadsheet_inside.py", "file_reading_inside.py")
+    return "\n\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)

@@ -7,21 +7,25 @@ import io
 import os
 import warnings
 import zipfile
+from collections.abc import Callable
 
 _CONVERTERS = {
     ".pdf": "PdfConverter",
     ".docx": "DocxConverter",
-    ".xlsx": "XlsxConverter",
     ".pptx": "PptxConverter",
     ".html": "HtmlConverter",
     ".htm": "HtmlConverter",
 }
-_PACKED = (".docx", ".xlsx", ".pptx", ".zip")
+_WORKBOOKS = (".xlsx", ".xlsm")
+_PACKED = (".docx", *_WORKBOOKS, ".pptx", ".zip")
 _MAX_MEMBERS = 10_000
 _MAX_FIELD_CHARACTERS = 200
 
 
-def start(path: str, suffix: str, max_characters: int, max_unpacked_bytes: int) -> None:
+Reader = Callable[[bytes], str]
+
+
+def start(path: str, suffix: str, max_characters: int, max_unpacked_bytes: int, read_workbook: Reader) -> None:
     """Read the document at `path` as one of kind `suffix` and print what is in it."""
     output = os.dup(1)
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -30,18 +34,21 @@ def start(path: str, suffix: str, max_characters: int, max_unpacked_bytes: int) 
     warnings.simplefilter("ignore")
     try:
         with open(path, "rb") as file:
-            text = "ok\n" + read(file.read(), suffix, max_unpacked_bytes)[:max_characters]
+            text = "ok\n" + read(file.read(), suffix, max_unpacked_bytes, read_workbook)[:max_characters]
     except ImportError as error:
         text = f"failed\n{suffix} files cannot be read here: {error.name} is not installed (extra web)"
     except MemoryError:
         text = "failed\nit needs more memory than a document may have"
     except Exception as error:
-        text = f"failed\nit is no readable {suffix} file: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        text = "failed\n" + (
+            "it wants a password" if _wants_password(error) else f"it is no readable {suffix} file: {told}"
+        )
     with os.fdopen(output, "wb") as pipe:
         pipe.write(text.encode(errors="replace"))
 
 
-def read(content: bytes, suffix: str, max_unpacked_bytes: int) -> str:
+def read(content: bytes, suffix: str, max_unpacked_bytes: int, read_workbook: Reader) -> str:
     """The text of a document.
 
     Raises:
@@ -52,6 +59,8 @@ def read(content: bytes, suffix: str, max_unpacked_bytes: int) -> str:
         check_unpacked(content, max_unpacked_bytes)
     if suffix == ".zip":
         return describe_archive(content)
+    if suffix in _WORKBOOKS:
+        return read_workbook(content)
     if suffix in _CONVERTERS:
         from markitdown import StreamInfo, converters
 
@@ -90,6 +99,15 @@ def describe_image(content: bytes) -> str:
         fields.load(image.info.get("exif", b""))
         lines += [f"{ExifTags.TAGS.get(tag, tag)}: {_one_line(value)}" for tag, value in fields.items()]
     return "\n".join(lines)
+
+
+def _wants_password(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is that of a document which opens with a password only."""
+    while error is not None:
+        if "password" in f"{type(error).__name__} {error}".lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_plain(value: object) -> bool:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lts_jax.live.tools.addresses import Refused, join
-from lts_jax.live.tools.page_text import Field, Form
+from lts_jax.live.tools.page_text import FEW_CHARACTERS, Field, Form
 
 _MAX_LINKS = 1_000
 _MAX_FORMS = 20
 _MAX_FIELDS = 60
 _MAX_OPTIONS = 200
-_UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "dialog")
+_MAX_FRAMES = 20
+_FRAMES = ("frame", "iframe", "embed", "object")  # other documents, shown inside this one
+_DOTS = ("0", "1", "0px", "1px")
+_UNSEEN = ("script", "style", "template", "svg", "frame", "iframe", "object", "canvas", "head", "dialog")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.I)
 _REFRESH = re.compile(r"\s*\d*\.?\d*\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]+)", re.I)
 _BUTTONS = {"submit", "button", "reset", "image", "file"}
@@ -42,10 +45,13 @@ def read_html(text: str, url: str) -> ReadHtml:
     base = soup.find("base", href=True)
     base_url = _absolute(url, str(base["href"])) if base is not None else ""
     _show_refresh(soup)
+    for tag in soup.find_all(_FRAMES)[:_MAX_FRAMES]:
+        _show_frame(soup, tag, base_url or url)
     for comment in soup.find_all(string=lambda each: isinstance(each, Comment)):
         comment.extract()
     for tag in soup.find_all(_is_unseen):
         tag.decompose()
+    _choose_noscript(soup)
     for tag in soup.find_all("form")[:_MAX_FORMS]:
         _number_form(soup, tag, base_url or url, read)
     for tag in soup.find_all("a", href=True):
@@ -68,6 +74,37 @@ def _show_refresh(soup: Any) -> None:
             soup.body.insert(0, note)
 
 
+def _show_frame(soup: Any, tag: Any, base_url: str) -> None:
+    """A document within the document is a link to it, or its text where it stands in the tag itself."""
+    reference = str(tag.get("src") or tag.get("data") or "").strip()
+    is_dot = str(tag.get("width") or "").strip() in _DOTS  # counts visitors
+    if is_dot or _is_unseen_itself(tag) or any(map(_is_unseen_itself, tag.parents)):
+        reference = ""
+    elif tag.get("srcdoc"):
+        from bs4 import BeautifulSoup
+
+        tag.insert_before(BeautifulSoup(str(tag["srcdoc"]), "html.parser"))
+        reference = ""
+    if reference and _absolute(base_url, reference):
+        link = soup.new_tag("a", href=reference)
+        link.string = f"[frame: {' '.join(str(tag.get('title') or tag.get('name') or 'untitled').split())[:100]}]"
+        tag.insert_before(link)
+    if tag.name == "embed":  # it has no end, so that parsers put what follows into it
+        tag.unwrap()
+
+
+def _choose_noscript(soup: Any) -> None:
+    """What stands there for readers without scripts is shown where the rest says hardly a word."""
+    found = soup.find_all("noscript")
+    num_characters = len(" ".join((soup.body or soup).get_text(" ").split()))
+    num_without = num_characters - sum(len(" ".join(tag.get_text(" ").split())) for tag in found)
+    for tag in found:
+        if num_without < FEW_CHARACTERS:
+            tag.unwrap()
+        else:
+            tag.decompose()
+
+
 def _parser() -> str:
     try:
         import lxml  # noqa: F401  (mends broken markup as browsers do, and limits depth)
@@ -77,8 +114,12 @@ def _parser() -> str:
 
 
 def _is_unseen(tag: Any) -> bool:
+    return tag.name in _UNSEEN or _is_unseen_itself(tag)
+
+
+def _is_unseen_itself(tag: Any) -> bool:
     style = tag.attrs.get("style") or ""
-    return tag.name in _UNSEEN or "hidden" in tag.attrs or bool(_HIDDEN_STYLE.search(str(style)))
+    return "hidden" in tag.attrs or bool(_HIDDEN_STYLE.search(str(style)))
 
 
 def _absolute(base_url: str, reference: str) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+FEW_CHARACTERS = 200
+"""A page with less text than this says hardly a word: what stands there for readers without scripts then counts."""
+
 _MAX_MATCHES = 20
 _MAX_MATCH_CHARACTERS = 600
 

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 from lts_jax.live.tools.charsets import decode_text
 from lts_jax.live.tools.converter import Converter
 from lts_jax.live.tools.fetch import Fetched, FetchFailure
-from lts_jax.live.tools.page_text import PageText, find_lines, windows
+from lts_jax.live.tools.file_kinds import is_text, kind_of, looks_like_html
+from lts_jax.live.tools.page_text import FEW_CHARACTERS, PageText, find_lines, windows
 from lts_jax.records import ToolResult
 
 Load = Callable[[str, Mapping[str, str] | None], Awaitable[Fetched | FetchFailure]]
@@ -24,6 +25,7 @@ ReadFile = Callable[[bytes, str], Awaitable[str]]
 """(content, name with a suffix that tells its kind) -> its text. Raises ValueError with one line."""
 
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_OFTEN_WRONG = {"text/plain", "text/xml", "application/xml"}  # of web pages
 _TEXT_TYPES = {"application/json", "application/xml", "application/javascript", "application/x-yaml"}
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _SUFFIXES = {
@@ -34,11 +36,12 @@ _SUFFIXES = {
     f"{_OFFICE}.presentationml.presentation": ".pptx",
     **{f"image/{kind}": f".{kind}" for kind in ("png", "jpeg", "gif", "webp", "bmp", "tiff")},
 }
-_UNKNOWN_TYPES = {"", "application/octet-stream", "binary/octet-stream", "text/plain"}
+_HTML_SUFFIXES = {".html", ".htm", ".xhtml"}
+_NUM_SNIFFED = 8_192  # first bytes that tell a web page
+_REFUSALS = {403, 406, 429, 503}  # what sites answer a client that is no browser
 _LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
-_FEW_CHARACTERS = 200
 _MAX_HEADING_URL = 500  # the whole of it is the result's source
 _MAX_SHOWN_URL = 110
 
@@ -145,7 +148,7 @@ class PageTools:
     async def _load_page(self, url: str, form: Mapping[str, str] | None) -> PageText | ToolResult:
         arrived = await self._load(url, form)
         page = await self._read(arrived)
-        if form is None and self._render is not None and _needs_scripts(arrived, page):
+        if form is None and self._render is not None and _needs_a_browser(arrived, page):
             after = await self._read(await self._render(url, None))
             page = after if isinstance(after, PageText) else page
         if isinstance(page, PageText):
@@ -162,17 +165,17 @@ class PageTools:
 
     async def _text_of(self, arrived: Fetched) -> PageText | str:
         """What arrived as text, or one line that says why there is none."""
-        kind, body = arrived.content_type, arrived.body
-        if kind in _HTML_TYPES or (kind in _UNKNOWN_TYPES and _looks_like_html(body)):
+        body, suffix = arrived.body, kind_of(arrived.body, "")
+        if not suffix and _is_page(arrived):
             return await self._converter.convert(body, url=arrived.url, charset=arrived.charset)
-        if kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml")):
+        if not suffix and _is_plain_text(arrived):
             text = decode_text(body[: 4 * self._settings.text_characters], arrived.charset)
         else:
             try:
-                text = await self._read_file(body, f"document{_suffix(arrived)}")
+                text = await self._read_file(body, f"document{suffix or _named_suffix(arrived)}")
             except ValueError as error:
                 return f"the file cannot be read: {error}"
-        return PageText(arrived.url, "", text[: self._settings.text_characters], content_type=kind)
+        return PageText(arrived.url, "", text[: self._settings.text_characters], content_type=arrived.content_type)
 
     def _show(self, found: PageText, page: Any) -> ToolResult:
         portions = windows(found.text, self._settings.window_characters)
@@ -205,11 +208,13 @@ class PageTools:
         return self._history[-1].url if self._history else ""
 
 
-def _needs_scripts(arrived: Fetched | FetchFailure, page: PageText | ToolResult) -> bool:
-    """Whether a page holds scripts and hardly a word without them."""
-    if isinstance(arrived, FetchFailure) or isinstance(page, ToolResult):
+def _needs_a_browser(arrived: Fetched | FetchFailure, page: PageText | ToolResult) -> bool:
+    """Whether a page holds scripts and hardly a word without them, or is kept from clients that are no browsers."""
+    if isinstance(arrived, FetchFailure):
+        return arrived.kind in {"reply", "redirect"} or arrived.status in _REFUSALS
+    if isinstance(page, ToolResult):
         return False
-    return len(page.text.strip()) < _FEW_CHARACTERS and b"<script" in arrived.body.lower()
+    return len(page.text.strip()) < FEW_CHARACTERS and b"<script" in arrived.body.lower()
 
 
 async def _no_file(content: bytes, name: str) -> str:
@@ -226,13 +231,33 @@ def _failure(text: str, tool: str, source: str) -> ToolResult:
     return ToolResult(text, failed=True, tool=tool, source=source)
 
 
-def _looks_like_html(body: bytes) -> bool:
-    return body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+def _is_page(arrived: Fetched) -> bool:
+    """Whether what arrived is a web page: told to be one, or else opening as one."""
+    kind = arrived.content_type
+    if kind in _HTML_TYPES:
+        return b"<" in arrived.body or not is_text(arrived.body)  # a list of lines is none, whatever it is called
+    is_told = _is_text_type(kind)
+    if not is_text(arrived.body) or (is_told and kind not in _OFTEN_WRONG):
+        return False
+    start, is_named = decode_text(arrived.body[:_NUM_SNIFFED], arrived.charset), kind in _SUFFIXES
+    if looks_like_html(start, is_part=not is_told and not is_named):
+        return True
+    return not is_told and _named_suffix(arrived) in _HTML_SUFFIXES
 
 
-def _suffix(arrived: Fetched) -> str:
-    """The suffix of a file's name: of its type, or else of its address."""
+def _is_plain_text(arrived: Fetched) -> bool:
+    """Whether what arrived is told to be a text, and holds no bytes that no text has."""
+    looks_so = is_text(arrived.body) or arrived.charset.startswith("utf-16")
+    return looks_so and (_is_text_type(arrived.content_type) or arrived.content_type in _HTML_TYPES)
+
+
+def _is_text_type(kind: str) -> bool:
+    return kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml"))
+
+
+def _named_suffix(arrived: Fetched) -> str:
+    """The suffix of a file's name: of its type, or else of the name that the server gives it, or of its address."""
     known = _SUFFIXES.get(arrived.content_type, "")
-    name = arrived.url.partition("?")[0].rpartition("/")[2]
-    named = f".{name.rpartition('.')[2].lower()}" if re.fullmatch(r".+\.[A-Za-z0-9]{1,5}", name) else ""
-    return known or named
+    names = (arrived.file_name, arrived.url.partition("?")[0].rpartition("/")[2])
+    named = (f".{name.rpartition('.')[2].lower()}" for name in names if re.fullmatch(r".+\.[A-Za-z0-9]{1,8}", name))
+    return known or next(named, "")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lts_jax.errors import UserError
 from lts_jax.logs.importers.autogen import import_autogen
-from lts_jax.logs.importers.files import AUTOGEN, EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format, read_log
+from lts_jax.logs.importers.files import AUTOGEN, EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format
+from lts_jax.logs.importers.log_values import read_log
 from lts_jax.logs.importers.recorded import (
     ImportedRuns,
     Mistake,
@@ -61,7 +62,7 @@ def import_recorded(path: Path | str, *, skip_bad: bool = False) -> ImportedRuns
 
 
 def _file_format(file: Path) -> str:
-    name = log_format(read_log(file))
+    name = log_format(read_log(file).value)
     if name is None:
         raise UserError(f"{file}: not a known log; expected " + ", or ".join(EXPECTED.values()))
     return name

@@ -1,20 +1,24 @@
 """Logs of AutoGen's AgentChat (github.com/microsoft/autogen, MIT): whole results, saved states, and its event log.
 
-Four things are read: a `TaskResult` as JSON, a bare list of its messages, the state that a team saves, and the JSON
-lines of the event logger `autogen_core.events`, in which several teams may stand together. A worker's message becomes
-one step; its instruction is what the orchestrator last said. Runs of the same question are runs of one task, so that
-teams which worked side by side can be replayed side by side. AutoGen logs no scores.
+Five things are read: a `TaskResult` as JSON, a bare list of its messages, the state that a team saves, a chat history
+of AutoGen 0.2, and the JSON lines of the event logger `autogen_core.events`, in which several teams may stand together;
+a file may hold several results. A worker's message becomes one step; its instruction is what the orchestrator last
+said. Runs of the same question are runs of one task, so that teams which worked side by side can be replayed side by
+side. AutoGen logs no scores.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
 from lts_jax.logs.importers.autogen_events import teams_of_events
+from lts_jax.logs.importers.autogen_history import team_of_history
 from lts_jax.logs.importers.autogen_messages import MessageReader, TeamLog
 from lts_jax.logs.importers.files import AUTOGEN, EXPECTED, message_text, read_logs
+from lts_jax.logs.importers.log_values import Log
 from lts_jax.logs.importers.recorded import ImportedRuns, RecordedRun, RecordedTask
 from lts_jax.records import Outcome, Task
 
@@ -47,21 +51,21 @@ def _task(question: str, task_id: str, run: RecordedRun, file: Path) -> Recorded
 
 
 def _with_run(found: RecordedTask, run: RecordedRun) -> RecordedTask:
-    numbered = RecordedRun(len(found.runs), run.steps, run.answer, run.outcome, run.notes)
-    return RecordedTask(found.task, (*found.runs, numbered), found.source, found.mistake)
+    return replace(found, runs=(*found.runs, replace(run, trial=len(found.runs))))
 
 
-def _parse_log(value: Any, file: Path) -> list[tuple[str, RecordedRun]]:
-    teams = _teams(value)
+def _parse_log(log: Log) -> list[tuple[str, RecordedRun]]:
+    teams = _teams(log.value)
     if not teams:
-        raise UserError(f"{file}: expected {EXPECTED[AUTOGEN]}")
-    return [_run(team, f"{file}: team {number}") for number, team in enumerate(teams)]
+        raise UserError(f"{log.file}: expected {EXPECTED[AUTOGEN]}")
+    found = [_run(team, f"{log.file}: team {number}") for number, team in enumerate(teams)]
+    return [(question, replace(run, notes=(*log.notes, *run.notes))) for question, run in found]
 
 
 def _teams(value: Any) -> Sequence[TeamLog]:
     if isinstance(value, list):
-        events = teams_of_events(value)
-        return events or ([TeamLog(value, None)] if _are_messages(value) else [])
+        found = teams_of_events(value) or ([TeamLog(value, None)] if _are_messages(value) else [])
+        return found or _teams_of_history(value) or [team for each in value for team in _teams(each)]
     if not isinstance(value, dict):
         return []
     if _are_messages(value.get("messages")):
@@ -77,7 +81,12 @@ def _teams(value: Any) -> Sequence[TeamLog]:
             has_ended=True,
         )
         for state in orchestrators
-    ]
+    ] or _teams_of_history(value)
+
+
+def _teams_of_history(value: Any) -> list[TeamLog]:
+    team = team_of_history(value)
+    return [] if team is None else [team]
 
 
 def _are_messages(value: Any) -> bool:

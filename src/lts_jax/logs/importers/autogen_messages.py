@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lts_jax.logs.importers.files import looks_failed, message_text
+from lts_jax.logs.importers.files import json_text, looks_failed, message_text, without_termination
 from lts_jax.logs.importers.recorded import RecordedStep
 from lts_jax.logs.importers.tool_calls import canonical_call
 from lts_jax.records import Answer, Step, StopReason
@@ -45,7 +45,9 @@ class MessageReader:
     characters: int = 0
     num_ledgers: int = 0
     calls: list[tuple[str, Any]] = field(default_factory=list)  # the tool calls of the step under way
-    reply_characters: int = 0
+    call_failed: bool = False  # one of them, as its result says
+    is_done: bool = False  # an agent said so, or a condition for it was met
+    ending: str = ""  # which one, in AutoGen's words
     began: float = math.nan
     asked: float = 0.0
     now: float = 0.0
@@ -56,20 +58,29 @@ class MessageReader:
         self._read_time(message.get("created_at"))
         if kind == "ToolCallRequestEvent":
             self._read_calls(message.get("content"))
+        elif kind == "ToolCallExecutionEvent":
+            self._read_results(message.get("content"))
+        elif kind == "StopMessage":
+            self.is_done = True
+            self.ending = without_termination(message_text(message.get("content")))[0].strip()
         elif kind.endswith("Event"):
             return  # results of calls stand in the message that follows; thoughts and chunks are part of it
         else:
-            self._read_said(source, message_text(message.get("content")))
+            content = message.get("content")
+            is_structured = kind.startswith("StructuredMessage") and not isinstance(content, str)
+            self._read_said(source, json_text(content) if is_structured else message_text(content))
 
     def answer(self, team: TeamLog) -> Answer:
         """How the run ended, and with what. A log that just stops counts as crashed."""
-        ending = team.stop_reason or ""
-        last = self.last if self.has_orchestrator else self.steps[-1].step.output if self.steps else ""
-        is_answer = bool(last) and (team.has_ended or "final answer" in last.lower())
+        ending = team.stop_reason or self.ending
+        last = self.last if self.has_orchestrator else ""
+        if not last and self.steps and (self.is_done or not self.has_orchestrator):
+            last = self.steps[-1].step.output
+        is_answer = bool(last) and (team.has_ended or self.is_done or "final answer" in last.lower())
         found = next((reason for text, reason in _ENDINGS if text in ending.lower()), StopReason.SATISFIED)
         return Answer(
             team=0,
-            text=_answer_text(last) if is_answer else "",
+            text=answer_text(last) if is_answer else "",
             seconds=self.now,
             stop_reason=found if is_answer or found != StopReason.SATISFIED else StopReason.CRASHED,
             num_steps=len(self.steps),
@@ -91,7 +102,16 @@ class MessageReader:
             if isinstance(call, dict):
                 self.calls.append((str(call.get("name") or ""), call.get("arguments")))
 
+    def _read_results(self, content: Any) -> None:
+        results = content if isinstance(content, list) else ()
+        self.call_failed |= any(isinstance(each, dict) and each.get("is_error") is True for each in results)
+
     def _read_said(self, source: str, text: str) -> None:
+        if source != "user":
+            text, is_done = without_termination(text)
+            self.is_done |= is_done
+            if is_done and not text.strip():
+                return  # an end, and neither a step nor an answer
         if source == "user":
             self.request = self.request or text
             self.instruction = self.instruction or text
@@ -124,15 +144,16 @@ class MessageReader:
             output=text,
             started_seconds=self.asked,
             finished_seconds=self.now,
-            failed=looks_failed(text),
+            failed=self.call_failed or looks_failed(text),
         )
         tool = self.calls[0][0] if self.calls else ""
         reply = sum(map(len, calls)) or len(text)
         self.steps.append(RecordedStep(step, tool, self.characters, reply))
-        self.calls, self.last, self.asked = [], "", self.now
+        self.calls, self.call_failed, self.last, self.asked = [], False, "", self.now
         if not self.has_orchestrator:
             self.instruction = text
 
 
-def _answer_text(text: str) -> str:
+def answer_text(text: str) -> str:
+    """The answer in the last words of a run: what follows a marker, or else all of it."""
     return extract_answer(text) if "final answer" in text.lower() else text.strip()

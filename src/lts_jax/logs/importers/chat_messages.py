@@ -36,7 +36,8 @@ class ChatReader:
         role, text = str(message.get("role") or "").lower(), message_text(message.get("content"))
         calls = message_calls(message, self.messages[index + 1] if index + 1 < len(self.messages) else None)
         if role == "assistant":
-            self._read_agent(text, calls)
+            has_calls = bool(message.get("tool_calls") or message.get("function_call"))
+            self._read_agent(text, calls, text if has_calls else text.rpartition("Action:")[0].strip())
         elif role in ("tool", "function"):
             self._read_result(index, message, text)
         elif role == "user" and text.startswith(API_OUTPUT) and self.open_calls:
@@ -53,35 +54,22 @@ class ChatReader:
         for call in self.open_calls:
             self.notes.append(f"step {call.position}: the call has no result")
 
-    def _read_agent(self, text: str, calls: list[tuple[str, str, Any]]) -> None:
+    def _read_agent(self, text: str, calls: list[tuple[str, str, Any]], beside: str) -> None:
         spoken = sum(len(canonical_call(name, arguments)) for _, name, arguments in calls) + len(text)
         self.latest = len(self.steps)
         if not calls:
-            self._add("", "", text, prompt=self.characters, reply=spoken, asks_model=True)
+            self.steps.append(RecordedStep(self._step("", text), "", self.characters, spoken))
         for place, (call_id, name, arguments) in enumerate(calls):
             first = place == 0
             self.open_calls.append(_OpenCall(call_id, len(self.steps)))
-            self._add(
-                name,
-                canonical_call(name, arguments),
-                "",
-                prompt=self.characters,
-                reply=spoken * first,
-                asks_model=first,
-            )
+            step = self._step(canonical_call(name, arguments), "")
+            asked, said = (spoken, beside) if first else (0, "")
+            self.steps.append(RecordedStep(step, name, self.characters, asked, asks_model=first, said=said))
         self.characters += spoken
 
-    def _add(self, tool: str, action: str, output: str, *, prompt: int, reply: int, asks_model: bool) -> None:
-        step = Step(
-            team=0,
-            step=len(self.steps),
-            agent=AGENT,
-            instruction=self.context,
-            action=action,
-            output=output,
-            failed=looks_failed(output),
-        )
-        self.steps.append(RecordedStep(step, tool, prompt, reply, asks_model=asks_model))
+    def _step(self, action: str, output: str) -> Step:
+        number, failed = len(self.steps), looks_failed(output)
+        return Step(0, number, AGENT, instruction=self.context, action=action, output=output, failed=failed)
 
     def _read_result(self, index: int, message: dict[str, Any], text: str) -> None:
         call_id, name = message.get("tool_call_id") or message.get("id"), message.get("name")
@@ -95,7 +83,7 @@ class ChatReader:
             self.notes.append(f"message {index}: a tool result without a call; kept as context only")
             return
         self.open_calls.remove(call)
-        self.steps[call.position] = _with_output(self.steps[call.position], text)
+        self.steps[call.position] = _with_output(self.steps[call.position], text, message.get("error") is True)
 
     def _read_customer(self, text: str) -> None:
         self.characters += len(text)
@@ -104,8 +92,8 @@ class ChatReader:
             self.steps[-1] = _with_customer(self.steps[-1], len(text))
 
 
-def _with_output(item: RecordedStep, output: str) -> RecordedStep:
-    return replace(item, step=replace(item.step, output=output, failed=looks_failed(output)))
+def _with_output(item: RecordedStep, output: str, has_failed: bool) -> RecordedStep:
+    return replace(item, step=replace(item.step, output=output, failed=has_failed or looks_failed(output)))
 
 
 def _with_customer(item: RecordedStep, characters: int) -> RecordedStep:

@@ -1,30 +1,42 @@
-"""Finding and opening logs: JSON files, which format each is, and the text of a message in its several spellings."""
+"""Finding logs and telling which format each is, and the text of a message in its several spellings."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lts_jax.errors import UserError
-from lts_jax.storage import read_json
+from lts_jax.llm.well_formed import replace_surrogates
+from lts_jax.logs.importers.log_values import Log, has_columns, read_log
 
 TAU_BENCH = "tau_bench"
 WHO_AND_WHEN = "who_and_when"
 AUTOGEN = "autogen"
 EXPECTED = {
-    TAU_BENCH: 'a JSON list of runs, each an object with "task_id" and a list "traj" of chat messages',
-    WHO_AND_WHEN: 'a JSON object with a text "question" and a list "history" of {"role", "content"} messages',
-    AUTOGEN: "a TaskResult, a saved team state or the event log of AutoGen, as JSON or JSON lines",
+    TAU_BENCH: 'a JSON list of runs, each an object with "task_id" and a list "traj" of chat messages, or the '
+    '"simulations" of tau2-bench',
+    WHO_AND_WHEN: 'a JSON object with a text "question" and a list "history" of {"role", "content"} messages, or a '
+    "table of them",
+    AUTOGEN: "a TaskResult, a saved team state, a chat history or the event log of AutoGen, as JSON or JSON lines",
 }
 _FAILURES = ("Traceback (most recent call last)", "Error processing publish message")
+_EXIT_CODE = re.compile(  # in the first line of what is told of a program
+    r"(?:(?:the )?(?:script|process|command|program|execution)\b.{0,60}?)?\bexit ?(?:code|status):? ?-?[1-9]",
+    re.IGNORECASE,
+)
+_TERMINATE = re.compile(r"[\s*_`\"'(\[]*\bTERMINATE\b[\s*_`\"')\].!]*$")
+_PICTURES = frozenset(("data", "image", "image_url"))
 T = TypeVar("T")
 
 
 def find_logs(path: Path | str) -> list[Path]:
     """The logs that a path stands for: itself, or all JSON below a folder, in order of their names (1, 2, ..., 10).
 
+    Parquet tables of a folder are among them where they have a column `history`.
+
     Raises:
-        UserError: no such file or folder, or a folder without a JSON file.
+        UserError: no such file or folder, or a folder without a log.
     """
     path = Path(path)
     if path.is_file():
@@ -32,6 +44,7 @@ def find_logs(path: Path | str) -> list[Path]:
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder; expected a log or a folder of recorded runs")
     found = [file for file in path.rglob("*.json*") if file.suffix in (".json", ".jsonl") and _is_log(file)]
+    found += [file for file in path.rglob("*.parquet") if _is_log(file) and has_columns(file, "history")]
     if not found:
         raise UserError(f"{path}: no .json file in this folder; expected recorded runs")
     return sorted(found, key=lambda file: (str(file.parent), *_natural(file.stem)))
@@ -39,37 +52,22 @@ def find_logs(path: Path | str) -> list[Path]:
 
 def log_format(value: Any) -> str | None:
     """Name of the format that a parsed JSON value looks like by its outermost shape, or None."""
-    if isinstance(value, list) and any(isinstance(run, dict) and "traj" in run for run in value):
-        return TAU_BENCH
-    if isinstance(value, dict) and "history" in value:
-        return WHO_AND_WHEN
-    if isinstance(value, dict) and ("agent_states" in value or "messages" in value):
-        return AUTOGEN
-    if isinstance(value, list) and any(isinstance(line, dict) and _is_autogen(line) for line in value):
-        return AUTOGEN
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, dict):
+            continue
+        if "simulations" in each or "reward_info" in each or (isinstance(value, list) and "traj" in each):
+            return TAU_BENCH
+        if "history" in each:
+            return WHO_AND_WHEN
+        if "agent_states" in each or "messages" in each or "chat_history" in each or _is_autogen(each):
+            return AUTOGEN
     return None
 
 
-def read_log(file: Path) -> Any:
-    """A log's JSON value; a file of JSON lines is the list of them, each without what a logger writes before it.
-
-    Raises:
-        UserError: the file is neither.
-    """
-    try:
-        return read_json(file)
-    except UserError:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        found = [value for line in lines if (value := _line_value(line)) is not None]
-        if not found:
-            raise
-        return found
-
-
 def read_logs(
-    path: Path | str, name: str, parse: Callable[[Any, Path], T], *, skip_bad: bool
+    path: Path | str, name: str, parse: Callable[[Log], T], *, skip_bad: bool
 ) -> tuple[list[tuple[Path, T]], list[str]]:
-    """Parse every log of one format under a path. In a folder, logs of the other known format are left alone.
+    """Parse every log of one format under a path. In a folder, logs of the other known formats are left alone.
 
     Returns the parsed logs with their files, and the problems: one line for each log left out, always empty unless
     `skip_bad`. A folder that holds no log of the format at all is an error either way.
@@ -82,11 +80,11 @@ def read_logs(
     others = 0
     for file in find_logs(path):
         try:
-            value = read_log(file)
-            if Path(path).is_dir() and log_format(value) not in (None, name):
+            log = read_log(file)
+            if Path(path).is_dir() and log_format(log.value) not in (None, name):
                 others += 1
                 continue
-            parsed.append((file, parse(value, file)))
+            parsed.append((file, _parse(parse, log)))
         except UserError as error:
             if not skip_bad:
                 raise
@@ -98,22 +96,52 @@ def read_logs(
 
 
 def message_text(content: Any) -> str:
-    """Text of a chat message's content: a text, None, or a list of parts of which the texts are joined."""
+    """Text of a chat message's content: a text, None, a list of parts of which the texts are joined, or an object.
+
+    An object that is no part of a message, as a structured reply is, is its JSON; pictures have no text.
+    """
     if content is None:
         return ""
     if isinstance(content, str):
-        return content
+        return replace_surrogates(content)
     if isinstance(content, list):
         return "\n".join(filter(None, (message_text(part) for part in content)))
     if isinstance(content, dict):
-        return message_text(content.get("text", content.get("content")))
+        text = content.get("text", content.get("content"))
+        if text is None and content and "type" not in content and not _PICTURES & set(content):
+            return json_text(content)
+        return message_text(text)
     return str(content)
 
 
+def json_text(value: Any, *, in_one_spelling: bool = False) -> str:
+    """A value as JSON; in one spelling, with keys sorted and no spaces, equal values are equal texts."""
+    separators = (",", ":") if in_one_spelling else None
+    return replace_surrogates(json.dumps(value, sort_keys=in_one_spelling, separators=separators, ensure_ascii=False))
+
+
 def looks_failed(output: str) -> bool:
-    """Whether a tool's or worker's reply is empty, an error line or a traceback. A lower bound: useless pages pass."""
+    """Whether a tool's or worker's reply is empty, an error, a traceback, or of a program that ended with a failure.
+
+    A lower bound: useless pages pass.
+    """
     text = output.strip()
-    return not text or text.startswith(("Error", "error:")) or any(mark in text for mark in _FAILURES)
+    if not text or text.startswith(("Error", "error:")) or any(mark in text for mark in _FAILURES):
+        return True
+    return _EXIT_CODE.match(text) is not None
+
+
+def without_termination(text: str) -> tuple[str, bool]:
+    """A message without the word TERMINATE at its end, and whether it was there: agents so say that they are done."""
+    found = _TERMINATE.search(text)
+    return (text[: found.start()], True) if found is not None else (text, False)
+
+
+def _parse(parse: Callable[[Log], T], log: Log) -> T:
+    try:
+        return parse(log)
+    except RecursionError:
+        raise UserError(f"{log.file}: not a log: something in it is nested too deeply to be read") from None
 
 
 def _is_log(file: Path) -> bool:
@@ -121,16 +149,8 @@ def _is_log(file: Path) -> bool:
 
 
 def _is_autogen(line: dict[str, Any]) -> bool:
-    return ("payload" in line and "delivery_stage" in line) or ("source" in line and "type" in line)
-
-
-def _line_value(line: str) -> Any:
-    """The JSON object that a line ends with, or None."""
-    start = line.find("{")
-    try:
-        return json.loads(line[start:]) if start >= 0 else None
-    except ValueError:
-        return None
+    is_event, is_message = "payload" in line and "delivery_stage" in line, "source" in line and "type" in line
+    return is_event or is_message or {"role", "content", "name"} <= set(line)
 
 
 def _natural(stem: str) -> tuple[int, int, str]:

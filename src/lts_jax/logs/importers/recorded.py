@@ -21,6 +21,7 @@ class RecordedStep:
     reply_characters: int = 0  # what the model wrote: text, tool name and arguments
     customer_characters: int = 0  # what a person answered to this step, 0 if nobody did
     asks_model: bool = True  # false for the second and later calls of one model reply
+    said: str = ""  # what the model wrote beside a tool call, which `step.action` holds alone, as equal calls are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def recorded_rollout(recorded: RecordedTask) -> Rollout:
         task=recorded.task,
         coordinates=Coordinates(seed=0, iteration=0, task=recorded.task.task_id, rollout=0),
         num_teams=len(recorded.runs),
-        steps=tuple(replace(item.step, team=team) for team, run in enumerate(recorded.runs) for item in run.steps),
+        steps=tuple(_whole_step(item, team) for team, run in enumerate(recorded.runs) for item in run.steps),
         decisions=(),
         entries=(),
         pulls=(),
@@ -93,6 +94,11 @@ def recorded_rollout(recorded: RecordedTask) -> Rollout:
         policy="recorded",
         stop_reason=stop_reason,
     )
+
+
+def _whole_step(item: RecordedStep, team: int) -> Step:
+    """The step of a team, with all that was written: what was said beside a call stands before it."""
+    return replace(item.step, team=team, action="\n".join(filter(None, (item.said, item.step.action))))
 
 
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Logs of tau-bench (github.com/sierra-research/tau-bench, MIT): several independent runs of each task.
+"""Logs of tau-bench (github.com/sierra-research/tau-bench, MIT) and tau2-bench: several independent runs of each task.
 
 A file is a JSON list of runs with `task_id`, `trial`, `reward`, `info` and `traj`, the chat messages. Each tool call,
 and each reply to the customer, becomes one step. Both ways in which the benchmark's agents call tools are read: the
@@ -13,7 +13,9 @@ from typing import Any
 from lts_jax.errors import UserError
 from lts_jax.logs.importers.chat_messages import ChatReader
 from lts_jax.logs.importers.files import EXPECTED, TAU_BENCH, message_text, read_logs
+from lts_jax.logs.importers.log_values import Log
 from lts_jax.logs.importers.recorded import ImportedRuns, RecordedRun, RecordedTask
+from lts_jax.logs.importers.tau2_bench import STOPS, as_tau_bench
 from lts_jax.records import Answer, Outcome, StopReason, Task
 
 
@@ -33,7 +35,8 @@ def import_tau_bench(path: Path | str, *, skip_bad: bool = False) -> ImportedRun
     return ImportedRuns(tuple(_with_prefix(item, file.stem) for file, log in logs for item in log), tuple(problems))
 
 
-def _parse_log(value: Any, file: Path) -> tuple[RecordedTask, ...]:
+def _parse_log(log: Log) -> tuple[RecordedTask, ...]:
+    value, file = as_tau_bench(log.value), log.file
     if not isinstance(value, list) or not value:
         raise UserError(f"{file}: expected {EXPECTED[TAU_BENCH]}")
     runs: dict[str, list[tuple[dict[str, Any], RecordedRun]]] = {}
@@ -42,8 +45,8 @@ def _parse_log(value: Any, file: Path) -> tuple[RecordedTask, ...]:
             raise UserError(f"{file}: run {position}: expected {EXPECTED[TAU_BENCH]}")
         if not all(isinstance(message, dict) for message in run["traj"]):
             raise UserError(f'{file}: run {position}: expected every message of "traj" to be an object')
-        of_task = runs.setdefault(str(run["task_id"]), [])
-        of_task.append((run, _parse_run(run, len(of_task))))
+        of_task = runs.setdefault(message_text(run["task_id"]), [])
+        of_task.append((run, _parse_run(run, len(of_task), log.notes)))
     ordered = sorted(runs, key=lambda task: (0, int(task), "") if task.isdecimal() else (1, 0, task))
     return tuple(_recorded_task(task_id, runs[task_id], file) for task_id in ordered)
 
@@ -64,13 +67,13 @@ def _recorded_task(task_id: str, runs: list[tuple[dict[str, Any], RecordedRun]],
     return RecordedTask(task=task, runs=tuple(in_order), source=str(file))
 
 
-def _parse_run(run: dict[str, Any], position: int) -> RecordedRun:
+def _parse_run(run: dict[str, Any], position: int, notes_of_log: tuple[str, ...]) -> RecordedRun:
     reader = ChatReader(run["traj"])
     for index, message in enumerate(run["traj"]):
         reader.read(index, message)
     reader.close()
     trial, reward = run.get("trial"), run.get("reward")
-    notes = list(reader.notes)
+    notes = [*notes_of_log, *reader.notes]
     if not isinstance(trial, int):
         notes.append("no trial number: counted in order of the file")
         trial = position
@@ -83,13 +86,15 @@ def _parse_run(run: dict[str, Any], position: int) -> RecordedRun:
     info = run.get("info")
     error = message_text(info.get("error")) if isinstance(info, dict) else ""
     replies = [item.step.output for item in reader.steps if not item.tool and item.step.output]
+    ended = STOPS.get(str(run.get("ended")))
+    stop_reason = StopReason.CRASHED if error or not reader.steps else ended or StopReason.SATISFIED
     answer = Answer(
         team=0,
         text=replies[-1] if replies else "",
         seconds=0.0,
-        stop_reason=StopReason.CRASHED if error or not reader.steps else StopReason.SATISFIED,
+        stop_reason=stop_reason,
         num_steps=len(reader.steps),
-        detail=error.splitlines()[0] if error else "",
+        detail=error.splitlines()[0] if error else str(run["ended"]) if ended else "",
     )
     return RecordedRun(trial, tuple(reader.steps), answer, Outcome(score, bool(reader.steps), "recorded"), tuple(notes))
 

@@ -4,7 +4,8 @@ import json
 import re
 from typing import Any
 
-from lts_jax.logs.importers.files import message_text
+from lts_jax.llm.well_formed import replace_surrogates
+from lts_jax.logs.importers.files import json_text, message_text
 
 API_OUTPUT = "API output:"  # how a tool's result opens in a user message of agents without a tool interface
 
@@ -17,11 +18,11 @@ def canonical_call(name: str, arguments: Any) -> str:
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments) if arguments.strip() else {}
-        except ValueError:
-            return f"{name}({' '.join(arguments.split())})"
+        except (ValueError, RecursionError):
+            return f"{name}({' '.join(replace_surrogates(arguments).split())})"
     if arguments is None:
         arguments = {}
-    return f"{name}({json.dumps(arguments, sort_keys=True, separators=(',', ':'), ensure_ascii=False)})"
+    return f"{name}({json_text(arguments, in_one_spelling=True)})"
 
 
 def message_calls(message: dict[str, Any], following: dict[str, Any] | None) -> list[tuple[str, str, Any]]:
@@ -43,6 +44,6 @@ def message_calls(message: dict[str, Any], following: dict[str, Any] | None) -> 
     action = re.sub(r"^```(?:json)?|```$", "", text.rsplit("Action:", 1)[1].strip()).strip()
     try:
         parsed = json.loads(action)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [("", "", action)]
     return [("", str(parsed.get("name") or ""), parsed.get("arguments"))] if isinstance(parsed, dict) else calls

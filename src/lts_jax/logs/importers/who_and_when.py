@@ -1,19 +1,29 @@
-"""Logs of the Who&When set (github.com/mingyin1/Agents_Failure_Attribution, MIT): one failed Magentic-One run a file.
+"""Logs of the Who&When set (github.com/mingyin1/Agents_Failure_Attribution, MIT): failed runs of Magentic-One.
 
-A file is a JSON object with `question`, `ground_truth`, `history` (messages with `role` and `content`) and a label:
-the agent and the message that an annotator holds responsible. A worker's reply becomes one step; its instruction is
+A log is a JSON object with `question`, `ground_truth`, `history` (messages with `role` and `content`) and a label:
+the agent and the message that an annotator holds responsible. It is a file of its own, or a row of a table (JSON,
+JSON lines, Parquet). A worker's reply becomes one step; its instruction is
 what the orchestrator last told that worker.
 """
 
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
-from lts_jax.logs.importers.files import EXPECTED, WHO_AND_WHEN, looks_failed, message_text, read_logs
+from lts_jax.logs.importers.autogen_messages import answer_text
+from lts_jax.logs.importers.files import (
+    EXPECTED,
+    WHO_AND_WHEN,
+    looks_failed,
+    message_text,
+    read_logs,
+    without_termination,
+)
+from lts_jax.logs.importers.log_values import Log
 from lts_jax.logs.importers.recorded import ImportedRuns, Mistake, RecordedRun, RecordedStep, RecordedTask
 from lts_jax.records import Answer, Outcome, Step, StopReason, Task
 
@@ -31,7 +41,7 @@ _PEOPLE = ("human", "user")
 
 
 def import_who_and_when(path: Path | str, *, skip_bad: bool = False) -> ImportedRuns:
-    """Read one log, or all of them below a folder, each as a task with one run and the annotated mistake.
+    """Read a log, or all of them below a folder, each as a task with one run and the annotated mistake.
 
     The score is 0 for a run that carries a mistake label or says it is incorrect, 1 where it says it is correct, NaN
     where it says nothing. A log that cannot be read is an error, or with `skip_bad` a line in `problems`.
@@ -40,10 +50,24 @@ def import_who_and_when(path: Path | str, *, skip_bad: bool = False) -> Imported
         UserError: the file, and what was expected of it.
     """
     logs, problems = read_logs(path, WHO_AND_WHEN, _parse_log, skip_bad=skip_bad)
-    return ImportedRuns(tuple(log for _, log in logs), tuple(problems))
+    tasks: dict[str, RecordedTask] = {}
+    for item in (item for _, found in logs for item in found):
+        same = sum(name == item.task.task_id or name.startswith(f"{item.task.task_id}#") for name in tasks)
+        name = f"{item.task.task_id}#{same + 1}" if same else item.task.task_id  # one question, run by two systems
+        tasks[name] = replace(item, task=replace(item.task, task_id=name))
+    return ImportedRuns(tuple(tasks.values()), tuple(problems))
 
 
-def _parse_log(value: Any, file: Path) -> RecordedTask:
+def _parse_log(log: Log) -> tuple[RecordedTask, ...]:
+    if not isinstance(log.value, list) or not log.value:
+        return (_parse_run(log.value, log, log.file.stem),)
+    stem = log.file.stem
+    return tuple(_parse_run(value, log, f"{stem}-{number}") for number, value in enumerate(log.value))
+
+
+def _parse_run(value: Any, log: Log, name: str) -> RecordedTask:
+    file = log.file
+    value = _with_history(value)
     if not isinstance(value, dict) or not isinstance(value.get("history"), list) or not value["history"]:
         raise UserError(f"{file}: expected {EXPECTED[WHO_AND_WHEN]}")
     reader = _HistoryReader()
@@ -59,12 +83,23 @@ def _parse_log(value: Any, file: Path) -> RecordedTask:
     mistake = _mistake(value, reader.step_of_message)
     score = _score(value, mistake)
     answer = reader.answer()
-    run = RecordedRun(0, tuple(reader.steps), answer, Outcome(score, bool(answer.text), "label"), tuple(reader.notes))
-    return RecordedTask(task=_task(value, question, file), runs=(run,), source=str(file), mistake=mistake)
+    notes = (*log.notes, *reader.notes)
+    run = RecordedRun(0, tuple(reader.steps), answer, Outcome(score, bool(answer.text), "label"), notes)
+    return RecordedTask(task=_task(value, question, name), runs=(run,), source=str(file), mistake=mistake)
 
 
-def _task(value: dict[str, Any], question: str, file: Path) -> Task:
-    identity = str(value.get("question_ID") or value.get("question_id") or file.stem)
+def _with_history(value: Any) -> Any:
+    """A log whose history is a list: tables may hold it as its JSON."""
+    if not isinstance(value, dict) or not isinstance(value.get("history"), str):
+        return value
+    try:
+        return value | {"history": json.loads(value["history"])}
+    except (ValueError, RecursionError):
+        return value
+
+
+def _task(value: dict[str, Any], question: str, name: str) -> Task:
+    identity = message_text(value.get("question_ID") or value.get("question_id")) or name
     reference = value.get("ground_truth", value.get("groundtruth"))
     level = value.get("level")
     is_gaia = level is not None or re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identity) is not None
@@ -131,19 +166,27 @@ class _HistoryReader:
         self.previous = text
 
     def answer(self) -> Answer:
-        """The run's final answer and how it ended. A log that just stops counts as crashed."""
+        """The run's final answer and how it ended. A log that just stops counts as crashed.
+
+        Without an orchestrator agents end with TERMINATE; the answer is what was last said before it by no program.
+        """
         ending = self.ending or ""
         found = _FINAL_ANSWER.findall(ending)
-        reason = next((reason for text, reason in _ENDINGS if text in ending.lower()), StopReason.CRASHED)
+        is_done = without_termination(self.previous)[1]
+        said = (item.step.output for item in reversed(self.steps) if not _is_program(item.step))
+        spoken = next((text for text in map(_without_word, said) if text), "") if is_done and not ending else ""
+        answer = found[-1].strip() if found else answer_text(spoken)
+        at_end = StopReason.SATISFIED if is_done and not ending else StopReason.CRASHED
+        reason = next((reason for text, reason in _ENDINGS if text in ending.lower()), at_end)
         return Answer(
             team=0,
-            text=found[-1].strip() if found else "",
+            text=answer,
             seconds=0.0,
             stop_reason=reason,
             num_steps=len(self.steps),
             num_replans=self.replans,
             num_stalls=self.stalls,
-            detail=ending.splitlines()[0] if ending else "the log ends without a termination note",
+            detail=ending.splitlines()[0] if ending else "" if is_done else "the log ends without a termination note",
         )
 
     def _read_orchestrator(self, index: int, aside: str, text: str) -> None:
@@ -178,6 +221,15 @@ class _HistoryReader:
             failed=looks_failed(text),
         )
         self.steps.append(RecordedStep(step, "", self.characters, len(text)))
+
+
+def _is_program(step: Step) -> bool:
+    """Whether a step is what a program printed, or the note that there was none to run."""
+    return "terminal" in step.agent.lower() or step.output.startswith(("exitcode:", "There is no code"))
+
+
+def _without_word(text: str) -> str:
+    return without_termination(text)[0].strip()
 
 
 def _action(text: str) -> str:
