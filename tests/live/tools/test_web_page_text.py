@@ -132,6 +132,9 @@ def test_a_document_within_a_document_is_a_link_to_it():
         "<frameset cols=50%><frame name=list src=list.htm><frame src=//c.example/></frameset>", "http://a.example/"
     )
     assert frames.links == ["http://a.example/list.htm", "http://c.example/"] and "[frame: list] [L1]" in frames.html
+    nested = "<html><head><title>t</title></head><frameset><frame src=/a><frameset><frame src=/b></frameset></frameset>"
+    both = read_html(f"{nested}<noframes>none</noframes></html>", "http://a.example/")
+    assert both.html.startswith("<body>") and both.links == ["http://a.example/a", "http://a.example/b"]
     whole = read_html("<iframe srcdoc='<p>seven <b>pools</b></p><script>x()</script>'></iframe>", "http://a.example/")
     assert "<p>seven <b>pools</b></p>" in whole.html and "x()" not in whole.html
 

@@ -45,6 +45,7 @@ def read_html(text: str, url: str) -> ReadHtml:
     base = soup.find("base", href=True)
     base_url = _absolute(url, str(base["href"])) if base is not None else ""
     _show_refresh(soup)
+    _give_body(soup)
     for tag in soup.find_all(_FRAMES)[:_MAX_FRAMES]:
         _show_frame(soup, tag, base_url or url)
     for comment in soup.find_all(string=lambda each: isinstance(each, Comment)):
@@ -72,6 +73,20 @@ def _show_refresh(soup: Any) -> None:
             link.string = "This page sends on"
             note.append(link)
             soup.body.insert(0, note)
+
+
+def _give_body(soup: Any) -> None:
+    """A page of frames has a frameset where others have a body: what is in it is shown first."""
+    outermost = [tag for tag in soup.find_all("frameset") if tag.find_parent("frameset") is None]
+    if not outermost:
+        return
+    if soup.body is None:
+        (soup.html or soup).append(soup.new_tag("body"))
+    for tag in reversed(outermost):
+        tag.name = "div"
+        soup.body.insert(0, tag.extract())
+    for tag in soup.find_all("frameset"):
+        tag.name = "div"
 
 
 def _show_frame(soup: Any, tag: Any, base_url: str) -> None:
