@@ -26,7 +26,8 @@ PATIENT = {"call_deadline_seconds": 300.0, "attempt_deadline_seconds": 120.0}  #
 REPLY = "reply to 7"
 ENDS = {  # of a call that asks for no stream: the beginning of its reply, or the kind of its failure
     REPLY: "ok content_in_parts nested_content huge_content lone_surrogate control_characters byte_order_mark no_usage "
-    "nan_usage negative_usage absurd_usage text_usage wrong_model duplicated_headers gzip_unasked two_replies late_second_reply "
+    "nan_usage negative_usage absurd_usage text_usage wrong_model duplicated_headers gzip_unasked two_replies "
+    "late_second_reply "
     "hang_up_later stream_cut stream_cut_in_event stream_disordered stream_of_garbage stream_of_nothing stream_error "
     "stream_without_done stream_without_usage "
     "stream_with_comments stream_ignored",

@@ -184,6 +184,6 @@ def _json_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _is_quoted(text: str, found: re.Match[str]) -> bool:
-    """Whether a mark stands directly between quotes, or directly behind or before a backtick."""
+    """Whether a mark stands directly between quotes or backticks."""
     before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-    return "`" in (before, after) or bool(before and after and before in _QUOTES and after in _QUOTES)
+    return bool(before and after) and before in _QUOTES and after in _QUOTES

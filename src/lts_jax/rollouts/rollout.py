@@ -19,6 +19,7 @@ from lts_jax.admission.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.llm.speech import read_speech
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.encoders import Encoder
@@ -169,7 +170,10 @@ class _Execution:
             completion = Completion("", 0, 0, self.parts.model.name)
         except ModelFailure as failure:
             error = self.redact(f"{ENDPOINT if failure.kind in ENDPOINT_IS_DOWN else 'model'}: {failure}")
-            completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
+            tokens = (failure.prompt_tokens, failure.completion_tokens)
+            completion = Completion("", *tokens, self.parts.model.name, failure.attempts)
+        if not self.parts.is_offline and not error:
+            completion, error = _heard(completion)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
             latency = self.settings.latency
@@ -183,6 +187,7 @@ class _Execution:
         call = ModelCall(
             purpose, reply, completion.prompt_tokens, completion.completion_tokens, completion.model,
             team, step, started, seconds, usd, completion.attempts, error,
+            self.redact(completion.thought), completion.is_cut,
         )  # fmt: skip
         self.calls.append(call)
         return call
@@ -273,6 +278,15 @@ class _Execution:
         if self.task.answer is None:
             return Outcome(math.nan, bool(text), "the split withholds its answers")
         return score_answer(self.task, text)
+
+
+def _heard(completion: Completion) -> tuple[Completion, str]:
+    """What is said in a completion of any model, and the error of one that only thinks."""
+    if not completion.thought:  # else the client has told the one from the other
+        speech = read_speech(completion.reply)
+        completion = replace(completion, reply=speech.text, thought=speech.thought)
+    only_thinks = bool(completion.thought and not completion.reply.strip())
+    return completion, "model: the model reasoned and said nothing" if only_thinks else ""
 
 
 class _TeamSide:

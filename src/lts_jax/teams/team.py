@@ -148,4 +148,6 @@ async def _answer(task: Task, team: int, ports: TeamPorts, state: TeamState, sto
     call = await ask_answer(task, ports, state)
     if call.error:
         return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, call.error)
+    if call.is_cut:  # twice: half an answer is none
+        return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, "the answer was cut at its limit of tokens")
     return state.answer(team, extract_answer(plain_text(call.reply)), ports.now(), stop_reason)
