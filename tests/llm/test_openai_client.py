@@ -309,7 +309,7 @@ def test_a_fault_inside_that_cannot_pass_is_what_it_says():
     for inside, kind in (
         ({"error": {"message": "Insufficient credits", "code": 402}}, FailureKind.QUOTA),
         ({"error": {"message": "No auth credentials found", "code": 401}}, FailureKind.KEY_REFUSED),
-        ({"error": {"message": "flagged", "code": 403}}, FailureKind.REQUEST_REFUSED),
+        ({"error": {"message": "flagged", "code": 403}}, FailureKind.HELD_BACK),
     ):
         script = Script(inside, body())
         with pytest.raises(ModelFailure) as caught:

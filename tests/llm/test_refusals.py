@@ -190,7 +190,7 @@ KINDS = {
     (400, "API key not valid. Please pass a valid API key."): FailureKind.KEY_REFUSED,
     (403, "Invalid credentials"): FailureKind.KEY_REFUSED,
     (401, "no"): FailureKind.KEY_REFUSED,
-    (403, "Your input was flagged by moderation. No credits were charged."): FailureKind.REQUEST_REFUSED,
+    (403, "Your input was flagged by moderation. No credits were charged."): FailureKind.HELD_BACK,
     (403, "Country not supported"): FailureKind.REQUEST_REFUSED,
     (400, "deployment is paused"): FailureKind.REQUEST_REFUSED,
     (429, "You exceeded your current quota, please check your plan. Please retry in 34s."): FailureKind.RATE_LIMIT,

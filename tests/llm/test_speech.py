@@ -183,5 +183,5 @@ def test_thoughts_of_any_model_are_told_apart_in_a_rollout():
     assert rollout.final.text == "5"
     assert {call.thought for call in rollout.calls} == {"FINAL ANSWER: 4"}
     assert {call.error for call in rollout.calls if call.purpose == "ledger"} == {
-        "model: the model reasoned and said nothing"
+        "model (no_text): the model reasoned and said nothing"
     }

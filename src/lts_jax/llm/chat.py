@@ -39,6 +39,7 @@ class FailureKind(StrEnum):
     REDIRECT = "redirect"  # 3xx; the messages and the key go nowhere else
     NOT_FOUND = "not_found"  # 404: no such model, or no such address
     REQUEST_REFUSED = "request_refused"  # any other 4xx
+    HELD_BACK = "held_back"  # a filter of the endpoint refused what was asked or said
     TOO_LARGE = "too_large"  # a reply past the limit of bytes
     UNREADABLE = "unreadable"  # not JSON, or not a chat completion
     NO_TEXT = "no_text"  # a completion that says nothing, or thinks without saying anything

@@ -113,5 +113,5 @@ def _problem_of(error: Exception) -> Problem:
     if not isinstance(status, int) or not 400 <= status < 600:
         return Problem(describe(error), may_retry=False, kind=known)
     said = read_problem(HttpReply(status, {}, str(getattr(error, "message", "") or error).encode()), "the client")
-    kind = said.kind if said.kind in (FailureKind.QUOTA, FailureKind.KEY_REFUSED) else known
+    kind = said.kind if said.kind in (FailureKind.QUOTA, FailureKind.KEY_REFUSED, FailureKind.HELD_BACK) else known
     return Problem(describe(error), may_retry=False, kind=kind, status=status)

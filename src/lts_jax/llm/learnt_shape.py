@@ -13,7 +13,7 @@ _REFUSALS = frozenset({400, 404, 405, 409, 413, 415, 422, 501})  # statuses that
 _UNNAMED = frozenset({400, 422})  # of which those that may mean it without a word
 _NUM_FAILED = 2  # server errors in one call after which the JSON mode may be the cause
 _NUM_DOUBTED = 2
-_OTHERWISE = frozenset({FailureKind.KEY_REFUSED, FailureKind.QUOTA})
+_OTHERWISE = frozenset({FailureKind.KEY_REFUSED, FailureKind.QUOTA, FailureKind.HELD_BACK})
 
 
 class LearntShape:

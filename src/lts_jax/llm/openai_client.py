@@ -202,7 +202,7 @@ class OpenAIChatModel:
                 reply = await connection.transport.post(headers, sent, is_whole)
         except TimeoutError:
             limit = self._settings.attempt_deadline_seconds
-            text = f"no reply within {limit:g} seconds (attempt_deadline_seconds)"
+            text = f"no reply within {limit:g} seconds (--model.attempt-deadline-seconds)"
             return Problem(text, may_retry=True, kind=FailureKind.DEADLINE)
         tally.answers += isinstance(reply, HttpReply)
         if isinstance(reply, HttpReply) and not reply.is_success:

@@ -81,7 +81,7 @@ def problem_inside(body: object, headers: Mapping[str, str], key_variable: str) 
         return _problem(status, {"error": found}, headers, key_variable, f"an error in the reply ({status})")
     if finish_reason(choice) == "content_filter" and not get(get(choice, "message"), "content"):
         text = "the endpoint's content filter held the reply back"
-        return Problem(text, may_retry=False, kind=FailureKind.REQUEST_REFUSED)
+        return Problem(text, may_retry=False, kind=FailureKind.HELD_BACK)
     if "choices" in body and choice is None and choices in (None, []):
         text = "the reply holds no choices"
         return Problem(text, may_retry=True, kind=FailureKind.UNREADABLE)
@@ -146,8 +146,8 @@ def _kind_said(status: int, body: object) -> FailureKind | None:
     if not 400 <= status < 600:
         return None
     codes, text = _codes(body), error_text(body)[:_SAID_CHARACTERS]
-    if status in {400, 403} and _HELD_BACK.search(text):
-        return None
+    if status in {400, 403, 451} and _HELD_BACK.search(text):
+        return FailureKind.HELD_BACK
     if codes & _QUOTA_CODES and not (status == 429 and _PER_TIME.search(text) and "insufficient_quota" not in codes):
         return FailureKind.QUOTA
     if status in {400, 403} and (codes & _KEY_CODES or _KEY_TEXT.search(text)):

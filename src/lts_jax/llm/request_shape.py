@@ -147,7 +147,7 @@ PARTS: dict[str, _Part] = {
 
 _OF_WHAT_WAS_ASKED = _told(
     r"context (?:length|window|size)|too (?:long|large|many tokens)|maximum (?:context|number of tokens)|prompt is too"
-    r"|flagged|moderat|content.?(?:policy|filter|management)|safety|violat|paused|suspended|deprecat|retired"
+    r"|paused|suspended|deprecat|retired"
     r"|does not exist|not found|no such model|unknown model|not available|temperature|region|country|territory"
 )
 

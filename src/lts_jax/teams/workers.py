@@ -32,7 +32,7 @@ class WorkerReply:
 
 
 async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
-    """One reply of an agent of the team. Raises BudgetStop only."""
+    """One reply of an agent of the team. Raises BudgetStop and EndpointStop only."""
     if agent == "ComputerTerminal":
         return await _run_code(thread, ports)
     if agent == "Coder":

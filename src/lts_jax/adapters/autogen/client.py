@@ -17,7 +17,7 @@ from lts_jax.adapters.autogen.messages import native_request, read_reply
 from lts_jax.prompts import LEDGER_FIELDS
 from lts_jax.records import ModelCall, StopReason
 from lts_jax.teams.ledger import Ledger
-from lts_jax.teams.ports import BudgetStop, TeamPorts, ask_model
+from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, ask_model
 from lts_jax.teams.tolerant_json import is_whole_json
 
 TEXT_MODEL = ModelInfo(
@@ -59,7 +59,7 @@ class CallGate:
         """The result of some work of the team.
 
         Raises:
-            CallFailed: the run's budget is used up.
+            CallFailed: the run's budget is used up, or the endpoint fails whatever is asked.
             asyncio.CancelledError: the team was stopped.
         """
         under_way = asyncio.ensure_future(work)
@@ -68,8 +68,9 @@ class CallGate:
             if self._closed:
                 under_way.cancel()
             return await under_way
-        except BudgetStop as stop:
-            self.failure = (StopReason.BUDGET, str(stop))
+        except (BudgetStop, EndpointStop) as stop:
+            is_budget = isinstance(stop, BudgetStop)
+            self.failure = (StopReason.BUDGET if is_budget else StopReason.MODEL_ERROR, str(stop))
             raise CallFailed(str(stop)) from None
         finally:
             self._under_way.discard(under_way)
