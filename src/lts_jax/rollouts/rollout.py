@@ -18,8 +18,7 @@ from lts_jax import prompts
 from lts_jax.admission.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
-from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, FailureKind, ModelFailure
-from lts_jax.llm.speech import read_speech
+from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.encoders import Encoder
@@ -47,6 +46,7 @@ from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.failed_calls import FirstCalls, common_failure, error_of
+from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.seeds import rollout_coordinates, seed_and_uniform, uniform
@@ -179,7 +179,7 @@ class _Execution:
             tokens = (failure.prompt_tokens, failure.completion_tokens)
             completion = Completion("", *tokens, self.parts.model.name, failure.attempts)
         if not self.parts.is_offline and not error:
-            completion, error = _heard(completion)
+            completion, error = heard(completion)
         self.first_calls.note(error)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
@@ -288,16 +288,6 @@ class _Execution:
         if self.task.answer is None:
             return Outcome(math.nan, bool(text), "the split withholds its answers")
         return score_answer(self.task, text)
-
-
-def _heard(completion: Completion) -> tuple[Completion, str]:
-    """What is said in a completion of any model, and the error of one that only thinks."""
-    if not completion.thought:  # else the client has told the one from the other
-        speech = read_speech(completion.reply)
-        completion = replace(completion, reply=speech.text, thought=speech.thought)
-    if completion.reply.strip() or not completion.thought:
-        return completion, ""
-    return completion, error_of(ModelFailure("the model reasoned and said nothing", kind=FailureKind.NO_TEXT))
 
 
 class _NotAsked(Exception):

@@ -75,7 +75,7 @@ def make_model(settings: ModelSettings) -> ChatModel:
     else:
         from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 
-        endpoint = _endpoint(settings)
+        endpoint = endpoint_settings(settings)
         model, options = OpenAIChatModel(endpoint), request_options(endpoint)
     return _record(settings, model, options)
 
@@ -92,7 +92,9 @@ def own_model(settings: ModelSettings, model: Any) -> ChatModel:
     if is_client(model):
         if settings.is_simulated:
             raise UserError("model.name: expected the name of the model that the client is to ask, got 'simulated'")
-        endpoint = _endpoint(replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url))
+        endpoint = endpoint_settings(
+            replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url)
+        )
         return _record(settings, ClientModel(model, endpoint), request_options(endpoint))
     if not hasattr(model, "complete"):
         kind = type(model).__name__
@@ -109,7 +111,8 @@ def _record(settings: ModelSettings, model: ChatModel, options: str) -> ChatMode
     return ReplayModel(settings.record_folder, fallback, name=model.name, options=options)
 
 
-def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
+def endpoint_settings(settings: ModelSettings) -> "OpenAIChatSettings":
+    """What the settings say of an endpoint."""
     from lts_jax.llm.openai_client import OpenAIChatSettings
 
     return OpenAIChatSettings(
