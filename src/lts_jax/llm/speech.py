@@ -40,8 +40,9 @@ _START_MARK = re.compile(
 _END_MARK = re.compile(
     r"<\|(?:im_end|im_start|end|endoftext|end_of_text|eot_id|eom_id|eot|return|call|start_header_id|end_of_turn"
     r"|END_OF_TURN_TOKEN|END_RESPONSE|end_of_solution|user|eos|start_of_role)\|>"
-    r"|</s>(?=\s*(?:\Z|<s>|\[INST\]))|<(?:end_of_turn|start_of_turn|eos|eod|pad)>|<｜(?:end▁of▁sentence|User)｜>|\[INST\]"
+    r"|</s>(?=\s*(?:\Z|<s>|\[INST\]|<\|))|<(?:end_of_turn|start_of_turn|eos|eod|pad)>|<｜(?:end▁of▁sentence|User)｜>|\[INST\]"
 )
+_STRAY = re.compile(r"<\|[A-Za-z_]{2,30}\|>")
 _WRAPPED = re.compile(
     r"\A\s*<(answer|response|output|final|final_answer)>(.*?)(?:</\1>)?\s*\Z", re.DOTALL | re.IGNORECASE
 )
@@ -67,7 +68,7 @@ def read_speech(written: str) -> Speech:
         return Speech(written)
     text, thought = _without_channels(written)
     text, more = _without_thoughts(_without_start(text))
-    text = _until_end(_without_start(text))
+    text = _without_strays(_until_end(_without_start(text)))
     wrapped = _WRAPPED.match(text)
     text = wrapped[2] if wrapped else text
     thoughts = "\n".join(part for part in (thought, more) if part.strip())
@@ -96,6 +97,14 @@ def _until_end(text: str) -> str:
     """The text up to the first mark that ends a turn: what follows it is the model playing the others."""
     kept = next((mark.start() for mark in _END_MARK.finditer(text) if not _is_quoted(text, mark)), None)
     return text if kept is None else text[:kept].rstrip()
+
+
+def _without_strays(text: str) -> str:
+    """The text without marks of a template that are left in its middle."""
+    if "<|" not in text:
+        return text
+    inside = _json_spans(text)
+    return _STRAY.sub(lambda mark: mark[0] if _is_quoted(text, mark) or _is_inside(mark, inside) else "", text)
 
 
 def _without_channels(text: str) -> tuple[str, str]:
@@ -152,7 +161,7 @@ def _tags(text: str) -> list[tuple[int, int, bool]]:
     found: list[tuple[int, int, bool]] = []
     rare: set[str] = set()  # names that count because the text began with them
     for tag in _TAG.finditer(text):
-        if _is_quoted(text, tag) or any(start < tag.start() < end for start, end in inside):
+        if _is_quoted(text, tag) or _is_inside(tag, inside):
             continue
         name = (tag["name"] or "").lower()
         if name and not _SPOKEN_AT_START.match(name) and name not in rare:
@@ -183,7 +192,13 @@ def _json_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def _is_inside(found: re.Match[str], spans: list[tuple[int, int]]) -> bool:
+    return any(start < found.start() < end for start, end in spans)
+
+
 def _is_quoted(text: str, found: re.Match[str]) -> bool:
     """Whether a mark stands directly between quotes or backticks."""
     before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+    if "```" in (text[max(0, found.start() - 3) : found.start()], text[found.end() : found.end() + 3]):
+        return False  # a fence ends there, or begins
     return bool(before and after) and before in _QUOTES and after in _QUOTES

@@ -101,6 +101,10 @@ def split_failed(rollouts: Sequence[Rollout]) -> tuple[list[Rollout], list[Rollo
     return halves
 
 
+class NotAsked(Exception):
+    """All calls of a rollout so far failed for one reason: no more are made."""
+
+
 @dataclass(slots=True)
 class FirstCalls:
     """Watches the first calls of one rollout. Once all of `NUM_FIRST` failed for one reason, the rest is not made."""
@@ -108,6 +112,11 @@ class FirstCalls:
     verdict: str = ""  # the error of every further call
     _errors: list[str] = field(default_factory=list)
     _is_over: bool = False
+
+    def check(self) -> None:
+        """Raise `NotAsked`, in the words of the calls that failed, where no further call is to be made."""
+        if self.verdict:
+            raise NotAsked(self.verdict)
 
     def note(self, error: str) -> None:
         """Count a call with this error, "" for one that was answered."""

@@ -45,7 +45,7 @@ from lts_jax.records import (
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
-from lts_jax.rollouts.failed_calls import FirstCalls, common_failure, error_of
+from lts_jax.rollouts.failed_calls import FirstCalls, NotAsked, common_failure, error_of
 from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
 from lts_jax.rollouts.outcomes import first_finisher
@@ -163,17 +163,16 @@ class _Execution:
         """One recorded model call: seeded by where it stands, timed by the clock, paid from the budget."""
         seed, noise = seed_and_uniform(*self._seed, team, step, purpose, attempt, label="seconds")
         started = self.clock.now()
-        error = self.first_calls.verdict
+        error = ""
         try:
-            if error:
-                raise _NotAsked
+            self.first_calls.check()
             self.parts.budget.check()
             completion = await self.parts.model.complete(messages, seed=seed, json_reply=purpose in {"ledger", "act"})
         except BudgetExhausted as exhausted:
             error = self.redact(f"budget: {exhausted}")
             completion = Completion("", 0, 0, self.parts.model.name)
-        except _NotAsked:
-            completion = Completion("", 0, 0, self.parts.model.name, 0)
+        except NotAsked as verdict:
+            error, completion = str(verdict), Completion("", 0, 0, self.parts.model.name, 0)
         except ModelFailure as failure:
             error = self.redact(error_of(failure))
             tokens = (failure.prompt_tokens, failure.completion_tokens)
@@ -288,10 +287,6 @@ class _Execution:
         if self.task.answer is None:
             return Outcome(math.nan, bool(text), "the split withholds its answers")
         return score_answer(self.task, text)
-
-
-class _NotAsked(Exception):
-    """All calls of the rollout so far failed for one reason: no more are made."""
 
 
 class _TeamSide:
