@@ -73,7 +73,8 @@ def benchmark(base_url, folder):
         sys.executable, "-m", "lts_jax.cli", "benchmark", "--run", str(folder / "run"),
         "--benchmark.source", str(source),
         "--model.name", "m", "--model.base-url", base_url, "--tools.allow-no-search", "--yes",
-        "--policies", "m1_parallel", "--rollout.num-teams", "2", "--model.max-retries", "2", "--model.call-deadline-seconds", "30",
+        "--policies", "m1_parallel", "--rollout.num-teams", "2",
+        "--model.max-retries", "2", "--model.call-deadline-seconds", "30",
     ]  # fmt: skip
     started = time.perf_counter()
     key = {"OPENAI_API_KEY": "sk-test-0123456789abcdef0123"}

@@ -33,6 +33,7 @@ _ADVICE = {
     FailureKind.SERVER_ERROR: "look at the server, or try again later",
     FailureKind.DEADLINE: "raise --model.attempt-deadline-seconds and --model.call-deadline-seconds",
     FailureKind.REQUEST_REFUSED: "`lts model check` tells what the endpoint takes",
+    FailureKind.HELD_BACK: "take another model or endpoint, or leave such tasks out",
     FailureKind.NO_TEXT: "raise --model.max-completion-tokens, or take a model that answers",
     FailureKind.UNREADABLE: "check that --model.base-url is an OpenAI-compatible endpoint",
     FailureKind.TOO_LARGE: "set --model.max-completion-tokens",
