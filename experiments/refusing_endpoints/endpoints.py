@@ -4,19 +4,22 @@ import json
 from itertools import pairwise
 
 LEDGER = {
-    "is_request_satisfied": True,
     "is_in_loop": False,
     "is_progress_being_made": True,
-    "next_speaker": "WebSurfer",
+    "next_speaker": "FileSurfer",
     "instruction_or_question": "Go on.",
 }
 PAGE = "<html><head><title>{}</title></head><body><h1>{}</h1><hr>nginx</body></html>"
 
 
 def completion(body, content=None, **message):
-    """A reply that suits the request: a ledger where one is asked for, else an answer."""
-    is_ledger = body["messages"][-1]["content"].find("Progress check.") >= 0
-    text = json.dumps(LEDGER) if is_ledger else "FINAL ANSWER: 5"
+    """A reply that suits the request: a ledger or a tool call where one is asked for, else an answer."""
+    told = " ".join(message["content"] for message in body["messages"])
+    text = "FINAL ANSWER: 5"
+    if "Progress check." in body["messages"][-1]["content"]:
+        text = json.dumps({"is_request_satisfied": "FileSurfer: Go on." in told} | LEDGER)
+    elif "Next action." in body["messages"][-1]["content"]:
+        text = json.dumps({"tool": "list_files", "arguments": {}})
     said = {"role": "assistant", "content": text if content is None else content} | message
     usage = {"prompt_tokens": 30, "completion_tokens": 5}
     return 200, {"model": "m", "usage": usage, "choices": [{"index": 0, "finish_reason": "stop", "message": said}]}

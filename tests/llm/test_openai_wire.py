@@ -44,7 +44,7 @@ def test_replies_in_parts_and_refusals_are_replies():
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert read(choices=[{"message": {"content": parts}}]).reply == "ab"
     assert read(choices=[{"message": {"content": None, "refusal": "I cannot."}}]).reply == "I cannot."
-    with pytest.raises(NoText, match="the first choice holds no text, finish_reason stop"):
+    with pytest.raises(NoText, match="the reply is empty, finish_reason stop"):
         read(choices=[{"message": {"content": ""}, "finish_reason": "stop"}])
 
 

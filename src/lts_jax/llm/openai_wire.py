@@ -72,6 +72,8 @@ def _nothing_said(choice: object, thought: str | None, usage: object, body: byte
         return f"the model reasoned{spent} and said nothing, {ended}{raised}"
     if is_cut(choice):
         return f"the reply is empty, {ended}; raise --model.max-completion-tokens"
+    if get(get(choice, "message"), "content") in ("", None):
+        return f"the reply is empty, {ended}"
     return f"the first choice holds no text, {ended}: {_excerpt(body)}"
 
 

@@ -62,7 +62,7 @@ class Reason:
 
     def told(self) -> str:
         """The reason with what to do, as part of a line."""
-        return f"{self.text}: {self.advice}" if self.advice else self.text
+        return f"{self.text.rstrip('. ')}: {self.advice}" if self.advice else self.text
 
 
 def reasons(calls: Iterable[ModelCall]) -> list[Reason]:
