@@ -61,7 +61,7 @@ def _check_certificates(variable: str) -> None:
         kind = "file" if is_file else "folder"
         raise UserError(f"{variable}: expected a {kind} of certificates, and {show(path)} is none; unset or correct it")
     try:
-        ssl.create_default_context(**{"cafile" if is_file else "capath": path})
+        ssl.create_default_context(cafile=path if is_file else None, capath=None if is_file else path)
     except (OSError, ssl.SSLError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{variable}: the certificates in {show(path)} cannot be read ({problem}); unset it") from None
