@@ -77,7 +77,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One call of a chat model: what it said, what it cost, how it ended. `error` is empty on success."""
+    """One call of a chat model: what it said, what it cost, how it ended. `error` is empty on success.
+
+    `thought` is what a reasoning model wrote before it spoke; nobody reads it but who reads the record. `is_cut` says
+    that a limit of tokens, or a filter, ended the reply before the model did.
+    """
 
     purpose: str  # "facts", "plan", "ledger", "act", "summarize", "select", "answer", "aggregate", "judge", ...
     reply: str
@@ -91,6 +95,8 @@ class ModelCall:
     usd: float = 0.0
     attempts: int = 1
     error: str = ""
+    thought: str = ""
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

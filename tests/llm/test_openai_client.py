@@ -11,7 +11,7 @@ from collections import Counter
 import httpx2
 import pytest
 
-from lts_jax.llm.chat import Completion, ModelFailure
+from lts_jax.llm.chat import Completion, FailureKind, ModelFailure
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.llm.transport import Problem
 from lts_jax.records import Message
@@ -254,9 +254,9 @@ def test_json_mode_is_asked_for_and_done_without_where_refused():
     ask(model, json_reply=True)  # what was learnt is kept
     assert "response_format" not in script.sent(2)
 
-    script = Script(refusal(400, "too long"))
+    script = Script(refusal(400, "too long"))  # of what was asked, and no part of it
     assert "too long" in failure(make(script), json_reply=True)
-    assert len(script.requests) == 2
+    assert len(script.requests) == 1
 
 
 UNUSABLE = {
@@ -266,7 +266,6 @@ UNUSABLE = {
     "text": b'"hello"',
     "list": b"[]",
     "no choices": b"{}",
-    "empty choices": b'{"choices": []}',
     "choices of text": b'{"choices": "abc"}',
     "null choice": b'{"choices": [null]}',
     "no message": b'{"choices": [{"index": 0}]}',
@@ -277,7 +276,6 @@ UNUSABLE = {
     "deep": b"[" * 100_000,
     "latin-1": b'{"choices": [{"message": {"content": "\xe9"}}]}',
     "long number": b'{"choices": ' + b"9" * 5000 + b"}",
-    "error inside": b'{"error": {"message": "no capacity"}}',
 }
 
 
@@ -285,6 +283,48 @@ UNUSABLE = {
 def test_a_reply_without_a_usable_choice_is_a_failure(content):
     script = Script(httpx2.Response(200, content=content))
     assert failure(make(script)).startswith("tiny at models.test: the ")
+    assert len(script.requests) == 1
+
+
+FAULTS_INSIDE = {
+    "no choices yet": {"choices": None},
+    "empty choices": {"choices": []},
+    "a gateway's failure": {"error": {"message": "no capacity", "code": 502}},
+    "a gateway's limit": {"error": {"message": "slow down", "code": "429"}},
+    "beside the choices": body("half") | {"error": {"message": "cut"}},
+    "in the choice": {"choices": [{"message": {"content": ""}, "error": {"message": "upstream"}}]},
+    "as the reason": {"choices": [{"message": {"content": "ha"}, "finish_reason": "error"}]},
+    "another provider's": {"base_resp": {"status_code": 1000, "status_msg": "unknown"}},
+}
+
+
+@pytest.mark.parametrize("inside", FAULTS_INSIDE.values(), ids=FAULTS_INSIDE.keys())
+def test_a_success_with_the_servers_fault_inside_is_tried_again(inside):
+    script = Script(inside, body())
+    assert ask(make(script)).reply == "Done."
+    assert len(script.requests) == 2
+
+
+def test_a_fault_inside_that_cannot_pass_is_what_it_says():
+    for inside, kind in (
+        ({"error": {"message": "Insufficient credits", "code": 402}}, FailureKind.QUOTA),
+        ({"error": {"message": "No auth credentials found", "code": 401}}, FailureKind.KEY_REFUSED),
+        ({"error": {"message": "flagged", "code": 403}}, FailureKind.HELD_BACK),
+    ):
+        script = Script(inside, body())
+        with pytest.raises(ModelFailure) as caught:
+            ask(make(script))
+        assert caught.value.kind is kind
+        assert len(script.requests) == 1
+
+
+def test_a_model_that_only_reasons_has_failed_and_is_told_what_helps():
+    message = {"role": "assistant", "content": "", "reasoning_content": "FINAL ANSWER: 5"}
+    script = Script(body(choices=[{"message": message, "finish_reason": "length"}]))
+    with pytest.raises(
+        ModelFailure, match=r"the model reasoned \(3 tokens\) and said nothing, finish_reason length; raise --m"
+    ):
+        ask(make(script))
     assert len(script.requests) == 1
 
 

@@ -8,8 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lts_jax.llm.chat import Completion
-from lts_jax.llm.openai_wire import error_text, one_line, read_completion, retry_after_seconds, wire_messages
+from lts_jax.llm.openai_problem import error_text, retry_after_seconds
+from lts_jax.llm.openai_wire import NoText, one_line, read_completion
 from lts_jax.llm.well_formed import replace_surrogates
+from lts_jax.llm.wire_messages import wire_messages
 from lts_jax.records import Message
 
 ASKED = (Message("user", "abcdefghi"),)  # nine bytes: an estimate of three tokens
@@ -42,7 +44,8 @@ def test_replies_in_parts_and_refusals_are_replies():
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert read(choices=[{"message": {"content": parts}}]).reply == "ab"
     assert read(choices=[{"message": {"content": None, "refusal": "I cannot."}}]).reply == "I cannot."
-    assert read(choices=[{"message": {"content": ""}}]).reply == ""
+    with pytest.raises(NoText, match="the reply is empty, finish_reason stop"):
+        read(choices=[{"message": {"content": ""}, "finish_reason": "stop"}])
 
 
 def test_half_a_character_becomes_the_replacement_character():
@@ -77,6 +80,7 @@ NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
         ({"retry-after": "Sat, 21 Nov 2026 09:00:00 GMT"}, 0.0),
         ({"retry-after": "later"}, 0.0),
         ({"retry-after": ""}, 0.0),
+        ({"retry-after": "1m"}, 60.0),
     ],
 )
 def test_how_long_a_server_asks_to_wait(headers, seconds):
@@ -89,8 +93,17 @@ def test_how_long_a_server_asks_to_wait(headers, seconds):
         ({"error": {"message": "too long"}}, "too long"),
         ({"message": "too long"}, "too long"),
         ({"error": "too long"}, "too long"),
-        ("<html>", "<html>"),
-        ({"detail": [1]}, "{'detail': [1]}"),
+        ("<html>", "no explanation"),
+        ("<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", "502 Bad Gateway"),
+        ("<html><body><h1>Blocked</h1><p>by a firewall</p></body></html>", "Blocked by a firewall"),
+        ("a < b", "a < b"),
+        ({"detail": [1]}, "[1]"),
+        ([{"error": {"message": "too long", "code": 400}}], "too long"),
+        ({"detail": [{"loc": ["body", "messages", 0, "name"], "msg": "Extra"}]}, "body.messages.0.name: Extra"),
+        (
+            {"error": {"message": "Provider error", "metadata": {"raw": '{"error": "is full"}'}}},
+            "Provider error (is full)",
+        ),
         (None, "no explanation"),
         ("", "no explanation"),
         ({"error": {"message": ["a"]}}, "['a']"),

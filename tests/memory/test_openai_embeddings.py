@@ -1,5 +1,6 @@
 """The embeddings endpoint behind a stub transport: what is sent, what comes back, what is refused."""
 
+import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,6 +10,7 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import ModelFailure
+from lts_jax.memory.encoder_parts import openai
 from lts_jax.memory.openai_embeddings import OpenAIEncoder, RequestSettings
 
 httpx = pytest.importorskip("httpx2")
@@ -61,6 +63,45 @@ def test_blank_texts_alone_send_nothing_and_long_ones_are_cut() -> None:
     assert not endpoint.requests
     encoder.encode(["abcdefgh"])
     assert endpoint.requests[0][1]["input"] == ["abcd"]
+
+
+def _packed(*numbers: float) -> str:
+    return base64.b64encode(np.array(numbers, "<f4").tobytes()).decode()
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [{"embedding": [3.0, 4.0]}, {"embedding": [1.0, 0.0]}],
+        [{"embedding": [3.0, 4.0], "index": None}, {"embedding": [1.0, 0.0], "index": None}],
+        [{"embedding": [3.0, 4.0], "index": 0}, {"embedding": [1.0, 0.0], "index": 0}],
+        [{"embedding": [[1, 0]], "index": 1}, {"embedding": [[[3, 4]]], "index": 0}],
+        [{"embedding": _packed(3.0, 4.0), "index": 0}, {"embedding": _packed(1.0, 0.0), "index": 1}],
+    ],
+    ids=["no index", "index null", "one index", "nested", "base64"],
+)
+def test_vectors_in_other_forms_are_read(items: list[dict[str, object]]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"object": "list", "data": items, "model": "small"})
+
+    np.testing.assert_allclose(_encoder(answer).encode(["a", "b"]), [[0.6, 0.8], [1.0, 0.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("embedding", ["no base64!", {"a": 1}, [[1.0], [2.0]], ["1", "2"], None, []])
+def test_what_is_no_vector_is_one_line(embedding: object) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": embedding}], "model": "small"})
+
+    with pytest.raises(ModelFailure, match="embeddings of small: got what is no vector of numbers"):
+        _encoder(answer).encode(["a"])
+
+
+def test_the_size_of_a_batch_is_a_setting_of_the_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    encoder = openai(model="small", width=2, base_url="http://127.0.0.1:1/v1", batch_size=10)
+    assert encoder._batch_size == 10
+    with pytest.raises(UserError, match=r"openai\(batch_size\): expected at least 1, got 0"):
+        openai(batch_size=0)
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,10 @@ def test_a_model_that_always_fails_is_a_value_in_the_record():
             raise ModelFailure("503 after 4 attempts")
 
     rollout = run(made=parts("all", Failing()), settings=RolloutSettings(2, TeamSettings(max_rounds=3)))
-    assert rollout.reward_agg == 0.0
-    assert all(call.error.startswith("model:") for call in rollout.calls)
+    assert math.isnan(rollout.reward_agg) and math.isnan(rollout.reward_first)
+    assert rollout.outcome == rollout.first_outcome
+    assert rollout.outcome.detail == "the endpoint failed: 503 after 4 attempts"
+    assert all(call.error.endswith("(other): 503 after 4 attempts") for call in rollout.calls)
 
 
 def test_no_call_is_made_after_the_budget_is_gone():

@@ -277,7 +277,8 @@ async def _judge(request: AdmissionRequest, ask: Ask, thread: Sequence[Message])
         request.question, request.keys, step.instruction, step.summary, step.output[:MAX_JUDGED_CHARACTERS]
     )
     call = await ask("judge", [*thread, question])
-    return _CERTAIN_ADMIT if not call.error and parse_verdict(call.reply) else _CERTAIN_REJECT
+    is_said = not call.error and not call.is_cut
+    return _CERTAIN_ADMIT if is_said and parse_verdict(call.reply) else _CERTAIN_REJECT
 
 
 def _cosines(texts: EncodedTexts, text: str, keys: Sequence[str]) -> np.ndarray:

@@ -11,6 +11,7 @@ from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
 from lts_jax.records import Coordinates, Rollout, Task
+from lts_jax.rollouts.failed_calls import common_failure, endpoint_failure
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
 from lts_jax.systems.lts import learned_policy, trained_params
@@ -37,7 +38,11 @@ class Command:
 
 
 def run(command: Command) -> None:
-    """Run and tell."""
+    """Run and tell.
+
+    Raises:
+        UserError: a wrong setting; or the endpoint failed, which is told after what was done until then.
+    """
     if command.run is not None and command.train != TrainSettings():
         raise UserError("with --run the settings of that run are used; leave out the others")
     if command.out is not None and command.out.is_dir():
@@ -59,6 +64,9 @@ def run(command: Command) -> None:
     if command.out is not None:
         write_rollouts(command.out, [rollout])
         print(f"stored in {command.out}")
+    refused = endpoint_failure(rollout.calls) or ((reason := common_failure(rollout.calls)) and reason.told())
+    if refused:
+        raise UserError(refused)
 
 
 def _task(command: Command, parts: RunParts) -> Task:

@@ -10,7 +10,11 @@ from lts_jax.records import Message, ModelCall
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. Tokens as the endpoint counts them; `seconds` is measured, 0 for a simulated model."""
+    """What a model answered. Tokens as the endpoint counts them; `seconds` is measured, 0 for a simulated model.
+
+    `thought` is what a reasoning model wrote before it spoke: it is kept and never read as speech. `is_cut` says that a
+    limit of tokens, or a filter, ended the reply before the model did.
+    """
 
     reply: str
     prompt_tokens: int
@@ -18,6 +22,8 @@ class Completion:
     model: str = ""
     attempts: int = 1
     seconds: float = 0.0
+    thought: str = ""
+    is_cut: bool = False
 
 
 class FailureKind(StrEnum):
@@ -27,15 +33,16 @@ class FailureKind(StrEnum):
     DEADLINE = "deadline"  # no reply in the time of the call or of its last attempt
     CONNECTION = "connection"  # refused, reset, cut, or not HTTP
     RATE_LIMIT = "rate_limit"  # 429, for longer than the call may take
-    QUOTA = "quota"  # the account at the endpoint has nothing left
+    QUOTA = "quota"  # 402, or words that say so: the account at the endpoint has nothing left
     SERVER_ERROR = "server_error"  # 5xx and 408
-    KEY_REFUSED = "key_refused"  # 401, 403
+    KEY_REFUSED = "key_refused"  # 401, or a 400 or 403 that speaks of a key
     REDIRECT = "redirect"  # 3xx; the messages and the key go nowhere else
     NOT_FOUND = "not_found"  # 404: no such model, or no such address
     REQUEST_REFUSED = "request_refused"  # any other 4xx
+    HELD_BACK = "held_back"  # a filter of the endpoint refused what was asked or said
     TOO_LARGE = "too_large"  # a reply past the limit of bytes
     UNREADABLE = "unreadable"  # not JSON, or not a chat completion
-    NO_TEXT = "no_text"  # a completion that says nothing
+    NO_TEXT = "no_text"  # a completion that says nothing, or thinks without saying anything
 
 
 ENDPOINT_IS_DOWN = frozenset(
@@ -47,7 +54,8 @@ ENDPOINT_IS_DOWN = frozenset(
 class ModelFailure(Exception):
     """A call failed for good: retries are used up, or a retry cannot help. The message is one line.
 
-    `attempts` were made, and `prompt_tokens` counted by the endpoint although no reply came of them.
+    `attempts` were made, and `prompt_tokens` and `completion_tokens` counted by the endpoint although no reply came of
+    them.
     """
 
     def __init__(
@@ -56,11 +64,13 @@ class ModelFailure(Exception):
         *,
         attempts: int = 1,
         prompt_tokens: int = 0,
+        completion_tokens: int = 0,
         kind: FailureKind = FailureKind.OTHER,
     ) -> None:
         super().__init__(message)
         self.attempts = attempts
         self.prompt_tokens = prompt_tokens
+        self.completion_tokens = completion_tokens
         self.kind = kind
 
 

@@ -5,21 +5,24 @@ Retries and connections are the client's; the deadline of a call is ours, and so
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lts_jax.errors import UserError, describe
 from lts_jax.llm.chat import Completion, FailureKind, ModelFailure
+from lts_jax.llm.learnt_shape import LearntShape
+from lts_jax.llm.openai_problem import read_problem
 from lts_jax.llm.openai_settings import OpenAIChatSettings
-from lts_jax.llm.openai_wire import read_completion, wire_messages
-from lts_jax.llm.request_shape import first_shape, request_body
+from lts_jax.llm.openai_wire import NoText, one_line, read_reply
+from lts_jax.llm.request_shape import request_body
+from lts_jax.llm.transport import HttpReply, Problem
 from lts_jax.records import Message
 
 _KINDS = {
     "APITimeoutError": FailureKind.DEADLINE,
     "APIConnectionError": FailureKind.CONNECTION,
     "AuthenticationError": FailureKind.KEY_REFUSED,
-    "PermissionDeniedError": FailureKind.KEY_REFUSED,
+    "PermissionDeniedError": FailureKind.REQUEST_REFUSED,
     "NotFoundError": FailureKind.NOT_FOUND,
     "RateLimitError": FailureKind.RATE_LIMIT,
     "InternalServerError": FailureKind.SERVER_ERROR,
@@ -40,6 +43,7 @@ class ClientModel:
 
     client: Any
     settings: OpenAIChatSettings
+    _learnt: LearntShape = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a client that would block the event loop."""
@@ -47,6 +51,7 @@ class ClientModel:
         create = getattr(self.client.chat.completions, "create", None)
         if "AsyncOpenAI" not in kinds and not asyncio.iscoroutinefunction(create):
             raise UserError(f"model: expected an AsyncOpenAI client, got {type(self.client).__name__}")
+        object.__setattr__(self, "_learnt", LearntShape(self.settings))
 
     @property
     def name(self) -> str:
@@ -54,29 +59,59 @@ class ClientModel:
         return self.settings.model
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
-        """Ask once; the client retries as it is set to.
+        """Ask once; the client retries as it is set to. Of a request that is refused, parts are left out in turn.
 
         Raises:
             ModelFailure: the call failed for good, or took longer than its deadline.
         """
-        settings = self.settings
-        body = request_body(settings, first_shape(settings), wire_messages(messages), seed, json_reply)
-        started = asyncio.get_running_loop().time()
+        settings, loop = self.settings, asyncio.get_running_loop()
+        started = loop.time()
         try:
             async with asyncio.timeout(settings.call_deadline_seconds):
-                reply = await self.client.chat.completions.create(**body)
-            found = read_completion(reply.model_dump_json().encode(), messages, settings.model)
+                found = await self._ask(messages, seed, json_reply)
         except TimeoutError:
             raise ModelFailure(
                 f"no reply within {settings.call_deadline_seconds:g} s", kind=FailureKind.DEADLINE
             ) from None
-        except ValueError as error:
-            raise ModelFailure(str(error), kind=FailureKind.UNREADABLE) from error
+        return replace(found, seconds=loop.time() - started)
+
+    async def _ask(self, messages: Sequence[Message], seed: int, json_reply: bool) -> Completion:
+        shape, attempts = self._learnt.shape, 0
+        while True:
+            attempts += 1
+            body = request_body(self.settings, shape, messages, seed, json_reply)
+            outcome = await self._attempt(body, messages)
+            if isinstance(outcome, Completion):
+                self._learnt.worked(shape, body)
+                return replace(outcome, attempts=attempts)
+            other = self._learnt.after(shape, body, outcome, 0)
+            if other is None:
+                raise ModelFailure(one_line(outcome.text, 200), attempts=attempts, kind=outcome.kind)
+            shape = other
+
+    async def _attempt(self, body: dict[str, Any], messages: Sequence[Message]) -> Completion | Problem:
+        settings = self.settings
+        try:
+            reply = await self.client.chat.completions.create(**body)
+        except TimeoutError:
+            raise
         except Exception as error:
-            kinds = (kind.__name__ for kind in type(error).__mro__)
-            known = next((_KINDS[kind] for kind in kinds if kind in _KINDS), FailureKind.OTHER)
-            raise ModelFailure(describe(error), kind=known) from error
-        seconds = asyncio.get_running_loop().time() - started
-        return Completion(
-            found.reply, found.prompt_tokens, found.completion_tokens, found.model or settings.model, 1, seconds
-        )
+            return _problem_of(error)
+        whole = HttpReply(200, {}, reply.model_dump_json().encode())
+        try:
+            return read_reply(whole, messages, settings.model, settings.api_key_variable)
+        except ValueError as error:
+            kind = FailureKind.NO_TEXT if isinstance(error, NoText) else FailureKind.UNREADABLE
+            raise ModelFailure(one_line(str(error), 200), kind=kind) from error
+
+
+def _problem_of(error: Exception) -> Problem:
+    """What an exception of the client says: as its response does, or else by its name."""
+    status = getattr(error, "status_code", None)
+    kinds = (kind.__name__ for kind in type(error).__mro__)
+    known = next((_KINDS[kind] for kind in kinds if kind in _KINDS), FailureKind.OTHER)
+    if not isinstance(status, int) or not 400 <= status < 600:
+        return Problem(describe(error), may_retry=False, kind=known)
+    said = read_problem(HttpReply(status, {}, str(getattr(error, "message", "") or error).encode()), "the client")
+    kind = said.kind if said.kind in (FailureKind.QUOTA, FailureKind.KEY_REFUSED, FailureKind.HELD_BACK) else known
+    return Problem(describe(error), may_retry=False, kind=kind, status=status)

@@ -12,9 +12,12 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from lts_jax import __version__
+from lts_jax.errors import describe
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import Completion, FailureKind, ModelFailure
+from lts_jax.llm.learnt_shape import LearntShape
+from lts_jax.llm.openai_problem import read_problem
 from lts_jax.llm.openai_settings import (
     OPENAI_URL,
     OpenAIChatSettings,
@@ -25,15 +28,9 @@ from lts_jax.llm.openai_settings import (
     request_options,
 )
 from lts_jax.llm.openai_stream import StreamCut, is_whole_stream
-from lts_jax.llm.openai_wire import (
-    NoText,
-    one_line,
-    read_completion,
-    read_problem,
-    stated_prompt_tokens,
-    wire_messages,
-)
-from lts_jax.llm.request_shape import RequestShape, first_shape, request_body, without_refused
+from lts_jax.llm.openai_wire import NoText, one_line, read_reply, stated_tokens
+from lts_jax.llm.proxy_and_certificates import check_environment
+from lts_jax.llm.request_shape import RequestShape, request_body
 from lts_jax.llm.transport import HttpReply, Problem, Transport, make_transport
 from lts_jax.records import Message
 from lts_jax.seeds import uniform
@@ -93,8 +90,8 @@ class OpenAIChatModel:
         by whoever asks.
 
         Raises:
-            UserError: no usable key in the environment for an endpoint that is not on this machine, or a bad
-                OPENAI_BASE_URL.
+            UserError: no usable key in the environment for an endpoint that is not on this machine, a bad
+                OPENAI_BASE_URL, or a proxy or certificates of the environment that cannot be used.
         """
         self._settings = settings
         self._http_client = http_client
@@ -105,13 +102,20 @@ class OpenAIChatModel:
         self._is_local = is_local_url(self._base_url)
         self._where = f"{settings.model} at {urlsplit(self._base_url).netloc}"
         self._connection: _Connection | None = None
-        self._shape = first_shape(settings)
+        self._learnt = LearntShape(settings)
         read_key(settings, self._base_url)
+        if http_client is None:
+            check_environment(chat_url(self._base_url), is_local=self._is_local)
 
     @property
     def name(self) -> str:
         """Model name, as it appears in records."""
         return self._settings.model
+
+    @property
+    def shape(self) -> RequestShape:
+        """What the endpoint is believed to take by now."""
+        return self._learnt.shape
 
     @property
     def options(self) -> str:
@@ -127,7 +131,8 @@ class OpenAIChatModel:
         Raises:
             BudgetExhausted: the budget was used up before an attempt.
             ModelFailure: retries or the deadline are used up, or a retry cannot help (400, 401, 403, 404, a used-up
-                quota, a reply without a usable choice). It says how many attempts were made, and its `kind` why.
+                quota, a reply without a usable choice). It says how many attempts were made, and its `kind` why. A
+                refusal that may be of a part of the request is met without that part first, see `request_shape`.
         """
         connection = self._connect()
         async with connection.slots:
@@ -152,22 +157,24 @@ class OpenAIChatModel:
 
     async def _with_retries(self, connection: _Connection, asked: _Asked, tally: _Tally) -> Completion:
         deadline = connection.loop.time() + self._settings.call_deadline_seconds
-        shape = self._shape
-        wire = wire_messages(asked.messages)
+        shape = self._learnt.shape
         num_failures = 0
+        doubted = False
         while True:
             if self._budget is not None:
                 self._budget.check()
             tally.attempts += 1
-            body = request_body(self._settings, shape, wire, asked.seed, asked.json_reply)
+            body = request_body(self._settings, shape, asked.messages, asked.seed, asked.json_reply)
             outcome = await self._attempt(connection, body, asked, tally)
             if isinstance(outcome, Completion):
-                self._learn(shape)
+                self._learnt.worked(shape, body, doubted=doubted)
                 return replace(outcome, attempts=tally.attempts)
-            other = without_refused(shape, outcome.text, body) if outcome.status in {400, 422} else None
+            other = self._learnt.after(shape, body, outcome, num_failures)
             if other is not None:
                 shape = other
-                continue
+                if not outcome.may_retry:
+                    continue
+                doubted = True
             num_failures += 1
             if not outcome.may_retry:
                 self._fail(outcome, tally)
@@ -195,40 +202,32 @@ class OpenAIChatModel:
                 reply = await connection.transport.post(headers, sent, is_whole)
         except TimeoutError:
             limit = self._settings.attempt_deadline_seconds
-            return Problem(f"no reply within {limit:g} seconds", may_retry=True, kind=FailureKind.DEADLINE)
+            text = f"no reply within {limit:g} seconds (--model.attempt-deadline-seconds)"
+            return Problem(text, may_retry=True, kind=FailureKind.DEADLINE)
         tally.answers += isinstance(reply, HttpReply)
         if isinstance(reply, HttpReply) and not reply.is_success:
             reply = read_problem(reply, self._settings.api_key_variable)
         if isinstance(reply, Problem):
             return replace(reply, text=self._redact(reply.text))
         try:
-            return read_completion(reply.body, asked.messages, self.name, streamed=streamed)
+            key_variable = self._settings.api_key_variable
+            found = read_reply(reply, asked.messages, self.name, key_variable, streamed=streamed)
         except StreamCut as cut:
             return Problem(str(cut), may_retry=True)
         except ValueError as error:
+            prompt_tokens, completion_tokens = stated_tokens(reply.body, streamed=streamed)
             raise ModelFailure(
                 f"{self._where}: {self._redact(str(error))}",
                 attempts=tally.attempts,
-                prompt_tokens=stated_prompt_tokens(reply.body, streamed=streamed),
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
                 kind=FailureKind.NO_TEXT if isinstance(error, NoText) else FailureKind.UNREADABLE,
             ) from None
+        return replace(found, text=self._redact(found.text)) if isinstance(found, Problem) else found
 
     def _fail(self, problem: Problem, tally: _Tally, more: str = "") -> NoReturn:
         text = f"{self._where}: {problem.text} {more}".rstrip()
         raise ModelFailure(text, attempts=tally.attempts, kind=problem.kind)
-
-    def _learn(self, shape: RequestShape) -> None:
-        """Keep what worked. Calls in flight may have learnt different things: what one was refused stays left out."""
-        known = self._shape
-        if shape == known:
-            return
-        self._shape = RequestShape(
-            json_modes=min(shape.json_modes, known.json_modes, key=len),
-            stream=shape.stream and known.stream,
-            stream_usage=shape.stream_usage and known.stream_usage,
-            seed=shape.seed and known.seed,
-            max_tokens_field=min(shape.max_tokens_field, known.max_tokens_field, key=len),
-        )
 
     def _backoff_seconds(self, problem: Problem, num_failures: int, seed: int) -> float:
         """Doubling, with equal jitter; after what the server asked for, jitter alone, so that callers spread out."""
@@ -244,7 +243,12 @@ class OpenAIChatModel:
         if self._connection is None or self._connection.loop is not loop:
             in_flight = self._settings.max_in_flight
             url = chat_url(self._base_url)
-            transport = make_transport(url, is_local=self._is_local, http_client=self._http_client)
+            try:
+                transport = make_transport(url, is_local=self._is_local, http_client=self._http_client)
+            except (ImportError, OSError, ValueError) as error:  # of the environment: a proxy, a file of certificates
+                raise ModelFailure(
+                    f"{self._where}: {describe(error)}", attempts=0, kind=FailureKind.CONNECTION
+                ) from None
             self._connection = _Connection(loop, transport, asyncio.Semaphore(in_flight), self._headers())
         return self._connection
 

@@ -50,9 +50,14 @@ class OpenAIChatSettings:
             raise UserError(f"temperature: expected a number from 0 to 2, got {self.temperature}")
         if self.max_completion_tokens is not None and self.max_completion_tokens < 1:
             raise UserError(f"max_completion_tokens: expected at least 1, got {self.max_completion_tokens}")
-        known = get_args(JsonMode)
-        if not set(self.json_modes) <= set(known) or len(set(self.json_modes)) < len(self.json_modes):
-            raise UserError(f"json_modes: expected each of {', '.join(known)} at most once, got {self.json_modes}")
+        check_json_modes(self.json_modes, where="json_modes")
+
+
+def check_json_modes(json_modes: tuple[str, ...], *, where: str) -> None:
+    """Refuse what is no JSON mode, or one named twice. `where` is the setting, for the message."""
+    known = get_args(JsonMode)
+    if not set(json_modes) <= set(known) or len(set(json_modes)) < len(json_modes):
+        raise UserError(f"{where}: expected each of {', '.join(known)} at most once, got {json_modes}")
 
 
 def request_options(settings: OpenAIChatSettings) -> str:

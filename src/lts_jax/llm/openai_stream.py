@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from lts_jax.llm.openai_message import Parts, finish_reason, thought_of
+
 _END = b"[DONE]"
 
 
@@ -22,44 +24,56 @@ def is_stream(body: bytes) -> bool:
 
 
 def join_stream(body: bytes) -> dict[str, Any]:
-    """The completion in a stream: texts and tool arguments of the first choice joined, the last usage, the model.
+    """The completion in a stream: texts, thoughts and tool arguments of the first choice joined, the last usage.
+
+    An error that comes as an event is all that is left: `{"error": ...}`, whatever was said before it.
 
     Raises:
         StreamCut: neither an end mark nor a finish reason came.
-        ValueError: no event at all, one that is not JSON, an error sent as an event, or text after the finish reason.
+        ValueError: no event at all, one that is not JSON, or text after the finish reason.
     """
-    texts: list[str] = []
+    parts = Parts()
     calls: dict[int, dict[str, Any]] = {}
     reply: dict[str, Any] = {}
     refusal: str | None = None
-    is_finished = has_ended = has_begun = False
+    ended = ""  # the finish reason
+    has_ended = has_begun = False
     for data in _events(body):
         has_begun = True
         if data == _END:
             has_ended = True
             break
         chunk = _parse(data)
+        if chunk.get("error"):
+            return {"error": chunk["error"]}
         reply |= {name: chunk[name] for name in ("model", "usage") if chunk.get(name)}
         choice = _first_choice(chunk)
-        delta = choice.get("delta")
+        if choice.get("error"):
+            return {"error": choice["error"]}
+        delta = choice.get("delta") or choice.get("message")
         delta = delta if isinstance(delta, dict) else {}
         content, pieces = delta.get("content"), delta.get("tool_calls")
-        if is_finished and (content or pieces):
+        if ended and (content or pieces):
             raise ValueError("the stream goes on after its finish reason")
-        if isinstance(content, str):
-            texts.append(content)
+        parts.add(content)
+        parts.thought.append(thought_of(delta))
         if isinstance(delta.get("refusal"), str):
             refusal = (refusal or "") + delta["refusal"]
         if isinstance(pieces, list):
             _add_calls(calls, pieces)
-        is_finished = is_finished or choice.get("finish_reason") is not None
+        ended = ended or finish_reason(choice)
     if not has_begun and body.strip():
         raise ValueError(f"the reply is no stream of events: {body[:200].decode('utf-8', 'replace')}")
-    if not (is_finished or has_ended):
+    if not (ended or has_ended):
         raise StreamCut(f"the stream was cut after {len(body)} bytes")
-    message = {"content": "".join(texts) if texts else None, "refusal": refusal, "tool_calls": list(calls.values())}
-    has_said = bool(texts or calls or refusal is not None)
-    return reply | {"choices": [{"message": message}] if has_said or is_finished else []}
+    message = {
+        "content": "".join(parts.said) if parts.said else None,
+        "reasoning_content": "".join(parts.thought),
+        "refusal": refusal,
+        "tool_calls": list(calls.values()),
+    }
+    has_said = bool(parts.said or any(parts.thought) or calls or refusal is not None)
+    return reply | {"choices": [{"message": message, "finish_reason": ended}] if has_said or ended else []}
 
 
 def _events(body: bytes) -> Iterator[bytes]:
@@ -82,8 +96,6 @@ def _parse(data: bytes) -> dict[str, Any]:
         raise ValueError(f"an event of the stream is not JSON: {data[:200].decode('utf-8', 'replace')}") from None
     if not isinstance(chunk, dict):
         raise ValueError(f"an event of the stream is not an object: {data[:200].decode('utf-8', 'replace')}")
-    if chunk.get("error"):
-        raise ValueError(f"the stream holds an error: {data[:200].decode('utf-8', 'replace')}")
     return chunk
 
 

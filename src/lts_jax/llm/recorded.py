@@ -24,7 +24,8 @@ from lts_jax.redact import environment_secrets, redact_text
 __all__ = ["JOURNAL", "RecordingModel", "ReplayModel", "call_digest", "opening"]
 
 JOURNAL = "calls.jsonl"
-_FIELDS = tuple(item.name for item in fields(Completion))
+_FIELDS = {item.name: item.default for item in fields(Completion)}
+_ALWAYS = frozenset(_FIELDS) - {"thought", "is_cut"}  # written with every call; the others where there is one
 
 
 class RecordingModel:
@@ -64,8 +65,9 @@ class RecordingModel:
         journal = self.open()
         completion = await self._inner.complete(messages, seed=seed, json_reply=json_reply)
         reply = redact_text(replace_surrogates(completion.reply), self._secrets)
-        if reply is not completion.reply:
-            completion = replace(completion, reply=reply)
+        thought = redact_text(replace_surrogates(completion.thought), self._secrets) if completion.thought else ""
+        if reply is not completion.reply or thought != completion.thought:
+            completion = replace(completion, reply=reply, thought=thought)
         line: dict[str, Any] = {
             "call": digest,
             "asked_model": self.name,
@@ -75,8 +77,10 @@ class RecordingModel:
         }
         if asked_for:
             line["asked_for"] = asked_for
-        for name in _FIELDS:
-            line[name] = getattr(completion, name)
+        for name, default in _FIELDS.items():
+            value = getattr(completion, name)
+            if name in _ALWAYS or value != default:
+                line[name] = value
         await journal.append(line)
         return completion
 
@@ -221,7 +225,7 @@ def _read_journal(path: Path) -> _Found:
     for number, line in enumerate(lines, start=1):
         try:
             record: dict[str, Any] = json.loads(line)
-            completion = Completion(**{name: record[name] for name in _FIELDS})
+            completion = Completion(**{name: record[name] for name in _FIELDS if name in _ALWAYS or name in record})
             found.completions[record["call"]] = completion
             found.models.add(record["asked_model"])
             if "asked_for" in record:

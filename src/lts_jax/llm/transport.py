@@ -6,7 +6,6 @@ and for clients of the caller's. Deadlines are the caller's: both end at once wh
 """
 
 import asyncio
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lts_jax.llm.chat import FailureKind
 from lts_jax.llm.http_response import BadResponse, IsWhole, ResponseReader, unpack
+from lts_jax.llm.proxy_and_certificates import has_proxy
 
 _IDLE_SECONDS = 4.0  # servers close an idle connection after five seconds or more; a call on a closed one is lost
 # On a connection that is used again, httpx2 takes a reply that nobody asked for as that to the next request.
@@ -63,7 +63,7 @@ def make_transport(url: str, *, is_local: bool, http_client: Any = None) -> Tran
 
     `http_client` is an `httpx2.AsyncClient` to use instead. A proxy of the environment is not for this machine.
     """
-    if http_client is None and (is_local or not _has_proxy(url)):
+    if http_client is None and (is_local or not has_proxy(url)):
         return DirectTransport(url)
     return Httpx2Transport(url, is_local=is_local, http_client=http_client)
 
@@ -267,10 +267,3 @@ def _ssl_context() -> Any:
     import httpx2
 
     return httpx2.create_ssl_context()
-
-
-def _has_proxy(url: str) -> bool:
-    """Whether the environment names a proxy for a URL."""
-    parts = urlsplit(url)
-    proxies = urllib.request.getproxies()
-    return bool((parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(parts.hostname or ""))

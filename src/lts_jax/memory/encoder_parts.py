@@ -49,18 +49,21 @@ def qwen3(*, folder: str, pooling: Literal["last", "mean"] = "last", max_tokens:
     return Qwen3Encoder(Path(folder), pooling=pooling, max_tokens=max_tokens)
 
 
-def openai(*, model: str = "text-embedding-3-small", width: int = 256, base_url: str | None = None) -> Encoder:
+def openai(
+    *, model: str = "text-embedding-3-small", width: int = 256, base_url: str | None = None, batch_size: int = 128
+) -> Encoder:
     """An OpenAI-compatible embeddings endpoint.
 
     Args:
         model: its name there.
         width: D of the vectors.
         base_url: of the endpoint; none is OpenAI's own.
+        batch_size: texts in one request; some endpoints take 10 or 64 at most.
     """
-    from lts_jax.memory.openai_embeddings import OpenAIEncoder
+    from lts_jax.memory.openai_embeddings import OpenAIEncoder, RequestSettings
 
-    _expect("openai", width=width)
-    return OpenAIEncoder(model, width, base_url)
+    _expect("openai", width=width, batch_size=batch_size)
+    return OpenAIEncoder(model, width, base_url, requests=RequestSettings(batch_size=batch_size))
 
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {"hashing": hashing, "minilm": minilm, "qwen3": qwen3, "openai": openai}

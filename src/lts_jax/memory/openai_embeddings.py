@@ -1,5 +1,7 @@
 """Vectors from an OpenAI-compatible embeddings endpoint."""
 
+import base64
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,6 +11,8 @@ import numpy as np
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import ModelFailure
+from lts_jax.llm.openai_settings import OPENAI_URL
+from lts_jax.llm.proxy_and_certificates import check_environment
 from lts_jax.memory.text import one_line
 
 
@@ -45,7 +49,8 @@ class OpenAIEncoder:
         no redirects: texts and key go to `base_url` alone.
 
         Raises:
-            UserError: a size below 1, or no API key anywhere.
+            UserError: a size below 1, no API key anywhere, or a proxy or certificates of the environment that cannot be
+                used.
         """
         asked = requests or RequestSettings()
         batch_size, max_characters = asked.batch_size, asked.max_characters
@@ -55,6 +60,8 @@ class OpenAIEncoder:
             )
         import openai
 
+        if http_client is None:
+            check_environment(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
         try:
             self._client = openai.OpenAI(
                 base_url=base_url,
@@ -63,7 +70,7 @@ class OpenAIEncoder:
                 max_retries=asked.max_retries,
                 http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),
             )
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, ImportError, OSError, ValueError) as error:  # the last three: of the environment
             raise UserError(f"embeddings endpoint: {one_line(str(error))}") from None
         self._failure = openai.OpenAIError
         self._model = model
@@ -101,14 +108,45 @@ class OpenAIEncoder:
             reply = self._client.embeddings.create(model=self._model, input=texts, encoding_format="float")
         except self._failure as error:
             raise ModelFailure(f"embeddings of {self._model}: {one_line(str(error))}") from None
-        found = sorted(reply.data or (), key=lambda item: item.index)
-        if [item.index for item in found] != list(range(len(texts))):
-            raise ModelFailure(f"embeddings of {self._model}: sent {len(texts)} texts, got {len(found)} vectors")
-        widths = {len(item.embedding) for item in found}
+        found = _in_order(reply.data or ())
+        if len(found) != len(texts):
+            more = "batch_size may be more than the endpoint takes at once"
+            raise ModelFailure(
+                f"embeddings of {self._model}: sent {len(texts)} texts, got {len(found)} vectors; {more}"
+            )
+        vectors = [_vector(item) for item in found]
+        if not all(vectors):
+            raise ModelFailure(f"embeddings of {self._model}: got what is no vector of numbers")
+        widths = {len(vector) for vector in vectors}
         if widths != {self._dim}:
             raise ModelFailure(f"embeddings of {self._model}: expected width {self._dim}, got {widths}: set dim")
-        rows = np.array([item.embedding for item in found], np.float64)
+        rows = np.array(vectors, np.float64)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise ModelFailure(f"embeddings of {self._model}: got numbers that are not finite")
         return (rows / np.maximum(norms, 1e-12)).astype(np.float32)
+
+
+def _in_order(items: Sequence[Any]) -> list[Any]:
+    """The items by their index; as they came where none has one. Nothing where indices are not 0, 1, 2, ..."""
+    indices = [getattr(item, "index", None) for item in items]
+    if all(index is None for index in indices) or (len(indices) > 1 and set(indices) == {0}):
+        return list(items)  # some servers write no index, or always the same
+    if sorted(index for index in indices if isinstance(index, int)) != list(range(len(items))):
+        return []
+    return sorted(items, key=lambda item: item.index)
+
+
+def _vector(item: Any) -> list[float]:
+    """The numbers of an embedding: a list, a list in lists, or base64 of float32; nothing where they are none."""
+    found = getattr(item, "embedding", None)
+    if isinstance(found, str):
+        try:
+            return [float(value) for value in np.frombuffer(base64.b64decode(found, validate=True), "<f4")]
+        except ValueError:
+            return []
+    while isinstance(found, list) and len(found) == 1 and isinstance(found[0], list):
+        found = found[0]
+    if not isinstance(found, list) or not all(value is None or type(value) in (int, float) for value in found):
+        return []
+    return [np.nan if value is None else value for value in found]

@@ -186,7 +186,7 @@ class TeamReader:
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
         call = await ask("select", [*thread, prompts.select_request(self._question, self._lines(entries))])
-        if call.error:
+        if call.error or (call.is_cut and "]" not in call.reply):
             return []  # the same keys are offered again before the next step
         self._offered |= offer
         chosen = [entry for entry in parse_selection(call.reply) if entry in offer][

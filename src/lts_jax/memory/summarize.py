@@ -36,8 +36,8 @@ class SummarySettings:
 async def summarize_step(question: str, step: Step, ask: Ask, settings: SummarySettings) -> str:
     """Summarise one step with a stateless model call: one line, never empty, at most `max_words` words.
 
-    Failed and empty steps are summarised like any other. When the call fails or says nothing, the summary is
-    `rule_summary`.
+    Failed and empty steps are summarised like any other. When the call fails, says nothing, or is cut before its
+    last word, the summary is `rule_summary`.
     """
     output = cut(step.output, settings.max_output_characters) if step.output.strip() else "(empty reply)"
     num_words = (max(1, settings.max_words - 5), settings.max_words)
@@ -45,7 +45,10 @@ async def summarize_step(question: str, step: Step, ask: Ask, settings: SummaryS
     call = await ask("summarize", [request])
     if call.error:
         return rule_summary(step, settings.max_words)
-    return _clean(call.reply, settings.max_words) or rule_summary(step, settings.max_words)
+    summary = _clean(call.reply, settings.max_words)
+    if call.is_cut and len(summary.split()) < settings.max_words:  # its end may be missing
+        return rule_summary(step, settings.max_words)
+    return summary or rule_summary(step, settings.max_words)
 
 
 def rule_summary(step: Step, max_words: int) -> str:

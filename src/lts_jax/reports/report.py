@@ -24,6 +24,7 @@ from lts_jax.evaluation.curves import Curve, learning_curves
 from lts_jax.evaluation.statistics import MIN_TASKS, Interval
 from lts_jax.evaluation.step_effects import KindRow
 from lts_jax.records import Rollout
+from lts_jax.reports.calls_told import calls_told, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Report:
     example: Rollout | None = None
     example_policy: str = ""  # whose rollout the example is
     glossary: Mapping[str, str] = field(default_factory=dict)  # a line on each policy that one is known of
+    calls: str = ""  # how many model calls there were, how many failed, and why; empty where there were none
 
 
 LEARNED = ("admission_value", "lts", "learned")  # how names of trained controllers begin; what a report is about
@@ -85,7 +87,7 @@ def build_report(
     settings: ReportSettings | None = None,
     background: Background | None = None,
 ) -> Report:
-    """Compare policies on the rollouts of the same tasks and seeds.
+    """Compare policies on the rollouts of the same tasks and seeds. What the endpoint failed is left out, and told.
 
     Raises ValueError for an unknown reference or highlight, a policy without rollouts, or two rollouts of one policy
     with the same task, seed and number.
@@ -95,11 +97,12 @@ def build_report(
     for name in [reference] if highlight is None else [reference, highlight]:
         if name not in rollouts_by_policy:
             raise ValueError(f"expected one of the policies {sorted(rollouts_by_policy)}, got {name!r}")
+    everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
+    rollouts_by_policy = counted(rollouts_by_policy)
     measured = {
         policy: measure_policy(policy, rollouts, own_listed=settings.own_listed)
         for policy, rollouts in rollouts_by_policy.items()
     }
-    everything = [rollout for rollouts in rollouts_by_policy.values() for rollout in rollouts]
     example = background.example
     highlight = highlight or _default_highlight(list(measured), reference)
     report = Report(
@@ -120,6 +123,7 @@ def build_report(
         example=example,
         example_policy="" if example is None else _line_of(example, rollouts_by_policy),
         glossary={name: background.glossary[name] for name in measured if name in background.glossary},
+        calls=calls_told(everything),
     )
     return replace(report, notes=_notes(report, settings))
 

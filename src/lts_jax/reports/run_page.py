@@ -44,7 +44,7 @@ def report_html(report: Report) -> str:
         f"clock: {report.clock} ({'simulated latencies' if is_simulated(report) else 'wall time'})",
     ]
     sections = [
-        opening(TITLE, headline(report), facts),
+        opening(TITLE, headline(report), [*facts, *([report.calls] if report.calls else [])]),
         _verdict(report),
         tradeoff_section(report),
         _comparison(report),

@@ -28,7 +28,7 @@ def report_text(report: Report) -> str:
     said = verdict(report)
     blocks = [
         *(["\n".join([said[0], *(_wrap(f"  {line}") for line in said[1:])])] if said else []),
-        _wrap(headline(report)),
+        _wrap(headline(report)) + (f"\n{_wrap(report.calls)}" if report.calls else ""),
         _policy_table(["policy", "score", "vs reference", "seconds", "saved %"], outcome),
         _policy_table(heads, sharing),
         _policy_table(["policy", "score", "answered", "precision", "exact match"], official),

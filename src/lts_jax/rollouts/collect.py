@@ -13,10 +13,10 @@ from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redact_record
 from lts_jax.rollouts.garbage import rare_garbage_collection
-from lts_jax.rollouts.outcomes import endpoint_failure, ran_out_of_budget
-from lts_jax.rollouts.restart import forget_unfinished, keep_unfinished, parts_of_rollout, spend, unfinished_path
+from lts_jax.rollouts.keeping import Keeper
+from lts_jax.rollouts.restart import parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
-from lts_jax.rollouts.store import group_path, read_group, read_rollouts, write_group
+from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
 Result = TypeVar("Result")
 
@@ -79,63 +79,38 @@ def collect_groups(
     rollout ends, so that a killed collection goes on where it stopped. On the real clock that holds for every rollout.
 
     Raises:
-        UserError: a stored group was made otherwise, the budget is used up, or the endpoint fails as a whole (it is
-            dead, refuses the key, has no such model). Unfinished rollouts are not stored.
+        UserError: a stored group was made otherwise, the budget is used up, or the endpoint fails as a whole: it is
+            dead, refuses the key, has no such model, or most calls fail for one reason in a few rollouts one after the
+            other, or in all of them. Unfinished rollouts are not stored. One such rollout among others that work is
+            stored without a score.
     """
-    done: dict[str, RolloutGroup] = {}
-    finished: dict[str, list[Rollout]] = {task.task_id: [] for task in tasks}
+    names = [task.task_id for task in tasks]
+    keeper = Keeper(names, collecting.num_rollouts, folder, iteration.on_rollout, each=not parts.virtual_time)
     missing: list[tuple[Task, Coordinates]] = []
     for task in tasks:
         expected = _Expected(_anywhere(task), iteration.seed, parts.policy.name, settings.num_teams)
         path = folder and group_path(folder, iteration.number, task.task_id)
         if path and path.exists():
-            done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
-            finished[task.task_id] += done[task.task_id].rollouts
+            keeper.done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
+            keeper.finished[task.task_id] += keeper.done[task.task_id].rollouts
             continue
         for number in range(collecting.num_rollouts):
             path = folder and unfinished_path(folder, iteration.number, task, number)
             if path and path.exists():
-                finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
+                keeper.finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
             else:
                 missing.append((task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
-
-    def keep(rollout: Rollout) -> None:
-        if ran_out_of_budget(rollout.answers):
-            raise UserError("the budget of the run is used up; raise --model.budget and give the same command again")
-        refused = endpoint_failure(rollout.calls)
-        if refused:
-            raise UserError(f"{refused}; nothing of this rollout is stored, and the same command goes on from here")
-        siblings = finished[rollout.task.task_id]
-        siblings.append(rollout)
-        if iteration.on_rollout is not None:
-            iteration.on_rollout(rollout)
-        if len(siblings) == collecting.num_rollouts:
-            finish_group(siblings)
-        elif folder is not None and not parts.virtual_time:
-            keep_unfinished(folder, rollout)
-
-    def finish_group(siblings: list[Rollout]) -> None:
-        siblings.sort(key=lambda one: one.coordinates.rollout)
-        group = RolloutGroup(siblings[0].task, iteration.number, tuple(siblings))
-        done[group.task.task_id] = group
-        if folder is not None:
-            write_group(folder, group)
-            forget_unfinished(folder, group)
-
-    for siblings in finished.values():
+    for siblings in keeper.finished.values():
         spend(parts.budget, siblings)
-        for rollout in siblings:
-            if iteration.on_rollout is not None:
-                iteration.on_rollout(rollout)
-        if len(siblings) == collecting.num_rollouts and siblings[0].task.task_id not in done:
-            finish_group(siblings)
+    keeper.take_stored()
     runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
     num_in_flight = collecting.num_in_flight
     if parts.is_offline and iteration.counter is None:
         num_in_flight = min(num_in_flight, FEW_IN_FLIGHT)
     with rare_garbage_collection():
-        run_to_end(_closing(parts, run_side_by_side(runs, num_in_flight, iteration.counter, keep)))
-    return [done[task.task_id] for task in tasks]
+        run_to_end(_closing(parts, run_side_by_side(runs, num_in_flight, iteration.counter, keeper.keep)))
+    keeper.end()
+    return [keeper.done[name] for name in names]
 
 
 def run_to_end(coroutine: Coroutine[Any, Any, Result]) -> Result:

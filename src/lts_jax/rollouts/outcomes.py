@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-from lts_jax.records import Answer, ModelCall, StopReason
-
-ENDPOINT = "endpoint"
-"""How the error of a call begins if any other call would have failed as well: a refused key, a dead endpoint."""
+from lts_jax.records import Answer, StopReason
 
 OWN_END = frozenset({StopReason.SATISFIED, StopReason.ROUND_LIMIT, StopReason.REPLAN_LIMIT})
 """A team that ended like this worked to its own end; others were stopped, ran out of budget, or broke down."""
@@ -25,9 +22,3 @@ def first_finisher(answers: Sequence[Answer]) -> Answer | None:
 def ran_out_of_budget(answers: Sequence[Answer]) -> bool:
     """Whether any team was stopped by the run's budget, so that the rollout says nothing of its policy."""
     return any(answer.stop_reason == StopReason.BUDGET for answer in answers)
-
-
-def endpoint_failure(calls: Sequence[ModelCall]) -> str:
-    """What the endpoint said when it failed as a whole, so that the rollout says nothing of its policy; else ""."""
-    told = next((call.error for call in calls if call.error.startswith(f"{ENDPOINT}: ")), "")
-    return told.removeprefix(f"{ENDPOINT}: ")

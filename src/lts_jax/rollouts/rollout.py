@@ -18,7 +18,7 @@ from lts_jax import prompts
 from lts_jax.admission.policy import ADMIT, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
-from lts_jax.llm.chat import ENDPOINT_IS_DOWN, Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.encoders import Encoder
@@ -45,8 +45,10 @@ from lts_jax.records import (
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
+from lts_jax.rollouts.failed_calls import FirstCalls, NotAsked, common_failure, error_of
+from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
-from lts_jax.rollouts.outcomes import ENDPOINT, first_finisher
+from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.seeds import rollout_coordinates, seed_and_uniform, uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
@@ -129,6 +131,7 @@ class _Execution:
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
         self.aside = Aside(self.clock)
+        self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
         self.decisions: list[Decision] = []
         self.calls: list[ModelCall] = []
@@ -162,14 +165,21 @@ class _Execution:
         started = self.clock.now()
         error = ""
         try:
+            self.first_calls.check()
             self.parts.budget.check()
             completion = await self.parts.model.complete(messages, seed=seed, json_reply=purpose in {"ledger", "act"})
         except BudgetExhausted as exhausted:
             error = self.redact(f"budget: {exhausted}")
             completion = Completion("", 0, 0, self.parts.model.name)
+        except NotAsked as verdict:
+            error, completion = str(verdict), Completion("", 0, 0, self.parts.model.name, 0)
         except ModelFailure as failure:
-            error = self.redact(f"{ENDPOINT if failure.kind in ENDPOINT_IS_DOWN else 'model'}: {failure}")
-            completion = Completion("", failure.prompt_tokens, 0, self.parts.model.name, failure.attempts)
+            error = self.redact(error_of(failure))
+            tokens = (failure.prompt_tokens, failure.completion_tokens)
+            completion = Completion("", *tokens, self.parts.model.name, failure.attempts)
+        if not self.parts.is_offline and not error:
+            completion, error = heard(completion)
+        self.first_calls.note(error)
         reply = self.redact(completion.reply)
         if self.parts.virtual_time and not error:
             latency = self.settings.latency
@@ -183,6 +193,7 @@ class _Execution:
         call = ModelCall(
             purpose, reply, completion.prompt_tokens, completion.completion_tokens, completion.model,
             team, step, started, seconds, usd, completion.attempts, error,
+            self.redact(completion.thought), completion.is_cut,
         )  # fmt: skip
         self.calls.append(call)
         return call
@@ -235,11 +246,14 @@ class _Execution:
         return Answer(-1, text, self.clock.now(), stop_reason)
 
     def record(self, answers: Sequence[Answer], final: Answer) -> Rollout:
-        """The rollout as a frozen record, scored where the reference answer is known."""
+        """The rollout as a frozen record, scored where the reference answer is known and the endpoint answered."""
         first = first_finisher(answers)
-        outcome = self._score(final.text)
-        first_outcome = Outcome(0.0, False, "no team answered")
-        if first:
+        failure = common_failure(self.calls)
+        if failure is None:
+            outcome, first_outcome = self._score(final.text), Outcome(0.0, False, "no team answered")
+        else:  # nothing is told of the policy by what the endpoint refused
+            outcome = first_outcome = Outcome(math.nan, False, f"the endpoint failed: {failure.text}")
+        if first and failure is None:
             first_outcome = outcome if first.text == final.text else self._score(first.text)
         rollout = Rollout(
             task=self.task,

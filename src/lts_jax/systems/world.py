@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
+from lts_jax.llm.openai_settings import JsonMode, check_json_modes
 from lts_jax.llm.simulated import SimulatedModel, make_weaknesses, weaknesses_part
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
@@ -28,6 +29,9 @@ class ModelSettings:
     temperature: float | None = None  # None: the endpoint's default
     max_completion_tokens: int | None = None  # None: the endpoint's default
     call_deadline_seconds: float = 600.0  # of one call with all its retries
+    attempt_deadline_seconds: float = 240.0  # of one attempt; a slow local model may need more
+    json_modes: tuple[JsonMode, ...] = ("json_object",)  # tried in turn where refused: also json_schema, tool; or none
+    stream: bool = False  # replies in pieces, for gateways that cut a silent line
     max_retries: int = 5
     max_in_flight: int = 64  # calls at one time
     record_folder: str | None = None  # keep every finished call there and never repeat one
@@ -37,8 +41,10 @@ class ModelSettings:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
 
     def __post_init__(self) -> None:
-        if not self.call_deadline_seconds > 0:
-            raise UserError(f"model.call_deadline_seconds: expected more than 0, got {self.call_deadline_seconds}")
+        for name in ("call_deadline_seconds", "attempt_deadline_seconds"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"model.{name}: expected more than 0, got {getattr(self, name)}")
+        check_json_modes(self.json_modes, where="model.json_modes")
         if self.max_retries < 0 or self.max_in_flight < 1:
             raise UserError(
                 "model.max_retries, model.max_in_flight: expected at least 0 and 1, "
@@ -69,7 +75,7 @@ def make_model(settings: ModelSettings) -> ChatModel:
     else:
         from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 
-        endpoint = _endpoint(settings)
+        endpoint = endpoint_settings(settings)
         model, options = OpenAIChatModel(endpoint), request_options(endpoint)
     return _record(settings, model, options)
 
@@ -86,7 +92,9 @@ def own_model(settings: ModelSettings, model: Any) -> ChatModel:
     if is_client(model):
         if settings.is_simulated:
             raise UserError("model.name: expected the name of the model that the client is to ask, got 'simulated'")
-        endpoint = _endpoint(replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url))
+        endpoint = endpoint_settings(
+            replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url)
+        )
         return _record(settings, ClientModel(model, endpoint), request_options(endpoint))
     if not hasattr(model, "complete"):
         kind = type(model).__name__
@@ -103,7 +111,8 @@ def _record(settings: ModelSettings, model: ChatModel, options: str) -> ChatMode
     return ReplayModel(settings.record_folder, fallback, name=model.name, options=options)
 
 
-def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
+def endpoint_settings(settings: ModelSettings) -> "OpenAIChatSettings":
+    """What the settings say of an endpoint."""
     from lts_jax.llm.openai_client import OpenAIChatSettings
 
     return OpenAIChatSettings(
@@ -113,6 +122,9 @@ def _endpoint(settings: ModelSettings) -> "OpenAIChatSettings":
         temperature=settings.temperature,
         max_completion_tokens=settings.max_completion_tokens,
         call_deadline_seconds=settings.call_deadline_seconds,
+        attempt_deadline_seconds=settings.attempt_deadline_seconds,
+        json_modes=settings.json_modes,
+        stream=settings.stream,
         max_retries=settings.max_retries,
         max_in_flight=settings.max_in_flight,
     )

@@ -13,13 +13,19 @@ _MARKER = re.compile(r"final[ _]answer[*_`]*[ \t]*:[*_`]*", re.IGNORECASE)
 _LINE_MARK = re.compile(r"^[ \t]*(?:[-*•]|#+|>)[ \t]+", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*```[^\n]*$", re.MULTILINE)
 _WRAPPED = re.compile(r"\*\*(.+?)\*\*|`([^`\n]+)`")
+_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_FONT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}")
+_SPACE = re.compile(r"\\[,;:! ]|~")
+_ESCAPED = re.compile(r"\\([%$#&_{}])")
+_MATHEMATICS = re.compile(r"\s*(?:\\\((.*)\\\)|\\\[(.*)\\\])\.?\s*", re.DOTALL)
 _NO_ANSWER = "(no answer)"
 
 
 async def aggregate_answers(task: Task, answers: Sequence[Answer], excerpts: Sequence[str], ask: Ask) -> str:
     """One answer from several teams, by one model call with purpose "aggregate".
 
-    A single team's answer is taken as it is. Where the call fails or says nothing, the majority vote answers.
+    A single team's answer is taken as it is. Where the call fails, says nothing, or is cut at its limit twice, the
+    majority vote answers.
 
     Args:
         task: the question.
@@ -33,8 +39,11 @@ async def aggregate_answers(task: Task, answers: Sequence[Answer], excerpts: Seq
         prompts.team_section(answer.team, answer.stop_reason.value, answer.text or _NO_ANSWER, excerpt)
         for answer, excerpt in zip(answers, excerpts, strict=True)
     ]
-    call = await ask("aggregate", prompts.aggregate_request(task.question, sections))
-    return ("" if call.error else extract_answer(plain_text(call.reply))) or majority_vote(answers)
+    request = prompts.aggregate_request(task.question, sections)
+    call = await ask("aggregate", request)
+    if call.is_cut:
+        call = await ask("aggregate", request)
+    return ("" if call.error or call.is_cut else extract_answer(plain_text(call.reply))) or majority_vote(answers)
 
 
 def thread_excerpts(
@@ -65,7 +74,10 @@ def majority_vote(answers: Sequence[Answer]) -> str:
 
 
 def extract_answer(text: str) -> str:
-    """The text after the last answer marker, markdown stripped, newlines kept; the last non-empty line without one."""
+    """The text after the last answer marker, markdown stripped, newlines kept; the last non-empty line without one.
+
+    Of LaTeX the box and what it wraps is taken off; without a marker, what stands in the last box is the answer.
+    """
     markers = list(_MARKER.finditer(text))
     until = len(text)
     for marker in reversed(markers):
@@ -73,11 +85,40 @@ def extract_answer(text: str) -> str:
         if answer:
             return answer
         until = marker.start()
+    boxed = _boxed(text)
+    if boxed:
+        return boxed
     lines = [line for line in _MARKER.sub("", text).splitlines() if _plain(line)]
     return _plain(lines[-1]) if lines else ""
 
 
+def _boxed(text: str) -> str:
+    """What stands in the last box of LaTeX, without its dress; "" where there is none that closes."""
+    for start in reversed([match.end() for match in _BOX.finditer(text)]):
+        depth = 1
+        for place in range(start, len(text)):
+            depth += (text[place] == "{") - (text[place] == "}")
+            if depth == 0:
+                return _undressed(text[start:place])
+    return ""
+
+
+def _undressed(text: str) -> str:
+    """A piece of LaTeX without what only sets it: fonts, spaces, escapes, the marks of mathematics around it."""
+    while True:
+        bare = _FONT.sub(lambda match: match[1], text)
+        if bare == text:
+            break
+        text = bare
+    text = _ESCAPED.sub(lambda match: match[1], _SPACE.sub(" ", text))
+    return text.strip().strip("$").strip()
+
+
 def _plain(text: str) -> str:
+    if "\\" in text:
+        text = _boxed(text) or text
+        whole = _MATHEMATICS.fullmatch(text)
+        text = _undressed(whole[1] or whole[2]) if whole else text
     text = _LINE_MARK.sub("", _FENCE.sub("", text))
     text = _WRAPPED.sub(lambda match: match[1] or match[2], text).strip().strip("`").strip()
     text = text.removeprefix("**").removesuffix("**").strip()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lts_jax.prompts import AGENTS, LEDGER_FIELDS
-from lts_jax.teams.tolerant_json import MAX_CHARACTERS, JsonSearch, find_objects, plain_text
+from lts_jax.teams.tolerant_json import MAX_CHARACTERS, JsonSearch, find_objects, is_whole_json, plain_text
 
 MAX_INSTRUCTION_CHARACTERS = 4_000
 
@@ -17,6 +17,7 @@ _REFUSAL = re.compile(
     r"\b(sorry|as an ai|i (?:cannot|can not|won't|can't|am unable)|i'm unable|not able to (?:help|assist))\b",
     re.IGNORECASE,
 )
+_CONTENTS = ("content", "text", "reply", "output", "response", "answer")  # where a message keeps what it says
 _ABSENT = object()
 
 
@@ -39,17 +40,23 @@ class LedgerProblem:
     text: str
 
 
-def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS)) -> Ledger | LedgerProblem:
+def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS), *, is_cut: bool = False) -> Ledger | LedgerProblem:
     """Read a ledger out of a reply. Never raises.
 
     Let pass: any fence, prose around the object, Python spelling, trailing commas, a wrapping object, bare values
     instead of {"reason", "answer"}, booleans as the words true, false, yes, no, an agent's name in other spelling, no
-    speaker and no instruction when the request is satisfied, several blocks that say the same. All else is a problem.
-    `agents`: names of the team's members.
+    speaker and no instruction when the request is satisfied, several blocks that say the same, a ledger as the text of
+    a JSON string or of a message's content. All else is a problem, also a key that is given twice.
+    `agents`: names of the team's members. `is_cut`: the reply was ended by a limit; then only a whole object counts.
     """
     if not text.strip():
         return LedgerProblem("empty", "the reply was empty")
+    if is_cut and not is_whole_json(text):
+        return LedgerProblem("truncated", "the reply was cut at its limit of tokens; it must be shorter")
     search = find_objects(text)
+    repeated = sorted(search.repeated & {*LEDGER_FIELDS, "answer"})
+    if repeated:
+        return LedgerProblem("contradicting_keys", f"it gives {repeated[0]} more than once, with answers that differ")
     found = [_read(each, agents) for each in _candidates(search.objects)]
     ledgers = [each for each in found if isinstance(each, Ledger)]
     if any(each != ledgers[0] for each in ledgers[1:]):
@@ -61,8 +68,11 @@ def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS)) -> Ledger |
 
 def _candidates(objects: tuple[dict[str, Any], ...]) -> list[Mapping[str, Any]]:
     """The objects that have a ledger's keys, or that wrap one that has."""
-    inner = [value for each in objects if not _looks_right(each) for value in each.values() if isinstance(value, dict)]
-    return [each for each in (*objects, *inner) if _looks_right(each)]
+    around = [each for each in objects if not _looks_right(each)]
+    inner = [value for each in around for value in each.values() if isinstance(value, dict)]
+    texts = [each[name] for each in around for name in _CONTENTS if isinstance(each.get(name), str)]
+    quoted = [found for text in texts for found in find_objects(text).objects]
+    return [each for each in (*objects, *inner, *quoted) if _looks_right(each)]
 
 
 def _looks_right(found: Mapping[str, Any]) -> bool:

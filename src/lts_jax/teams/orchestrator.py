@@ -19,7 +19,7 @@ async def make_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     """Facts call, plan call, and the task ledger as the first message of the thread."""
     messages = [prompts.facts_request(task.question, task.attachments)]
     facts = await ask_model(ports, "facts", messages)
-    messages += [_assistant_message(facts.reply), *_key_messages(ports, state), prompts.plan_request()]
+    messages += [_assistant_message(_text_of(facts)), *_key_messages(ports, state), prompts.plan_request()]
     plan = await ask_model(ports, "plan", messages)
     state.facts, state.plan = _text_of(facts), _text_of(plan)
     state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
@@ -29,7 +29,7 @@ async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     """Rewrite facts and plan from the old thread, then clear it. A failed call leaves the old text."""
     messages = [*state.thread, prompts.facts_update_request(task.question)]
     facts = await ask_model(ports, "facts_update", messages)
-    messages += [_assistant_message(facts.reply), *_key_messages(ports, state), prompts.plan_update_request()]
+    messages += [_assistant_message(_text_of(facts)), *_key_messages(ports, state), prompts.plan_update_request()]
     plan = await ask_model(ports, "plan_update", messages)
     state.facts, state.plan = _text_of(facts) or state.facts, _text_of(plan) or state.plan
     state.thread.clear()
@@ -46,7 +46,7 @@ async def check_progress(task: Task, ports: TeamPorts, state: TeamState, setting
         call = await ask_model(ports, "ledger", messages)
         if call.error:
             continue  # nothing to show: the same request again
-        ledger = parse_ledger(call.reply, tuple(prompts.team(ports.own_tools)))
+        ledger = parse_ledger(call.reply, tuple(prompts.team(ports.own_tools)), is_cut=call.is_cut)
         if not isinstance(ledger, LedgerProblem):
             return ledger
         messages = [*asked, _assistant_message(call.reply[:_SHOWN_CHARACTERS]), prompts.ledger_retry(ledger.text)]
@@ -61,8 +61,10 @@ def ledger_by_rule(task: Task, state: TeamState) -> Ledger:
 
 
 async def ask_answer(task: Task, ports: TeamPorts, state: TeamState) -> ModelCall:
-    """The final-answer call, from what the thread holds."""
-    return await ask_model(ports, "answer", [*state.thread, prompts.answer_request(task.question)])
+    """The final-answer call, from what the thread holds. A reply that was cut at its limit is asked for once more."""
+    messages = [*state.thread, prompts.answer_request(task.question)]
+    call = await ask_model(ports, "answer", messages)
+    return await ask_model(ports, "answer", messages) if call.is_cut else call
 
 
 def _key_messages(ports: TeamPorts, state: TeamState) -> list[Message]:
@@ -75,4 +77,4 @@ def _assistant_message(text: str) -> Message:
 
 
 def _text_of(call: ModelCall) -> str:
-    return "" if call.error else plain_text(call.reply)
+    return "" if call.error else plain_text(call.reply) + " [cut]" * call.is_cut

@@ -97,15 +97,22 @@ class BudgetStop(Exception):
     """A call was refused because the run's budget is used up. Ends the team; never leaves `run_team`."""
 
 
+class EndpointStop(Exception):
+    """The endpoint fails whatever is asked. Ends the team; never leaves `run_team`."""
+
+
 async def ask_model(ports: TeamPorts, purpose: str, messages: Sequence[Message]) -> ModelCall:
     """Ask through the port.
 
     Raises:
         BudgetStop: the call's error starts with "budget".
+        EndpointStop: it starts with "endpoint" or "refused": no other call would be answered.
         asyncio.CancelledError: the team was cancelled and something swallowed it.
     """
     raise_if_cancelled()
     call = await ports.ask(purpose, messages)
     if call.error and call.error.startswith("budget"):
         raise BudgetStop(call.error)
+    if call.error.startswith(("endpoint", "refused")):
+        raise EndpointStop(call.error)
     return call

@@ -19,7 +19,7 @@ from lts_jax.records import Answer, Step, StopReason, Task
 from lts_jax.teams.aggregate import extract_answer
 from lts_jax.teams.ledger import Ledger
 from lts_jax.teams.orchestrator import ask_answer, check_progress, make_plan, revise_plan
-from lts_jax.teams.ports import BudgetStop, TeamPorts, is_cancelled, raise_if_cancelled
+from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, is_cancelled, raise_if_cancelled
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.state import TeamResult, TeamState
 from lts_jax.teams.tolerant_json import plain_text
@@ -45,6 +45,8 @@ async def run_team(
         answer = await _answer(task, team, ports, state, stop_reason)
     except BudgetStop as stop:
         answer = state.answer(team, "", ports.now(), StopReason.BUDGET, str(stop))
+    except EndpointStop as stop:
+        answer = state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, str(stop))
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
@@ -148,4 +150,6 @@ async def _answer(task: Task, team: int, ports: TeamPorts, state: TeamState, sto
     call = await ask_answer(task, ports, state)
     if call.error:
         return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, call.error)
+    if call.is_cut:  # twice: half an answer is none
+        return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, "the answer was cut at its limit of tokens")
     return state.answer(team, extract_answer(plain_text(call.reply)), ports.now(), stop_reason)

@@ -10,6 +10,7 @@ reply may hold several objects.
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 MAX_CHARACTERS = 20_000
@@ -18,7 +19,7 @@ _MAX_STARTS = 64
 _LAST_CHARACTER = 0x10FFFF
 
 _TOKEN = re.compile(
-    r"\s*(?:"
+    r"\s*(?:(?://[^\n]*(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*\*/|\#[^\n]*(?:\n|\Z))\s*)*(?:"
     r'(?P<string>"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\')'
     r"|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
     r"|(?P<word>[A-Za-z_]\w*)"
@@ -27,16 +28,21 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
+_FENCED = re.compile(r"\s*```[ \t]*\w{0,10}[ \t]*\r?\n(.*?)\s*```\s*", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class JsonSearch:
-    """The outermost objects of a text, in order; `truncated` if one was begun and the text ended inside it."""
+    """The outermost objects of a text, in order; `truncated` if one was begun and the text ended inside it.
+
+    `repeated` are keys that an object at any depth gives more than once, with values that differ.
+    """
 
     objects: tuple[dict[str, Any], ...]
     truncated: bool = False
+    repeated: frozenset[str] = frozenset()
 
 
 class _Unreadable(Exception):
@@ -48,13 +54,37 @@ class _Unreadable(Exception):
 
 
 def find_objects(text: str) -> JsonSearch:
-    """All outermost objects of a text. Strict JSON is read by `json`; anything else by a lenient reader."""
+    """All outermost objects of a text. Strict JSON is read by `json`; anything else by a lenient reader.
+
+    JSON that was written as the text of a JSON string is read too.
+    """
     text = text[:MAX_CHARACTERS]
+    repeated: set[str] = set()
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=partial(_once, repeated))
+        value = json.loads(value, object_pairs_hook=partial(_once, repeated)) if isinstance(value, str) else value
     except (ValueError, RecursionError):  # ValueError also for integers of thousands of digits
         return _search(text)
-    return JsonSearch((value,)) if isinstance(value, dict) else _search(text)
+    return JsonSearch((value,), repeated=frozenset(repeated)) if isinstance(value, dict) else _search(text)
+
+
+def is_whole_json(text: str) -> bool:
+    """Whether a text is one JSON object and nothing else but a fence, so that nothing of it can be missing."""
+    fenced = _FENCED.fullmatch(text)
+    try:
+        return isinstance(json.loads(fenced[1] if fenced else text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _once(repeated: set[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of its pairs; keys with several values are added to `repeated`."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found and found[name] != value:
+            repeated.add(name)
+        found[name] = value
+    return found
 
 
 def plain_text(text: str) -> str:
@@ -65,47 +95,49 @@ def plain_text(text: str) -> str:
 
 def _search(text: str) -> JsonSearch:
     objects: list[dict[str, Any]] = []
+    repeated: set[str] = set()
     truncated = False
     at = text.find("{")
     for _ in range(_MAX_STARTS):
         if at < 0:
             break
         try:
-            value, end = _object(text, at + 1, 1)
+            value, end = _object(text, at + 1, 1, repeated)
         except _Unreadable as error:
             truncated = truncated or error.at_end
             end = at + 1
         else:
             objects.append(value)
         at = text.find("{", end)
-    return JsonSearch(tuple(objects), truncated)
+    return JsonSearch(tuple(objects), truncated, frozenset(repeated))
 
 
-def _object(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
-    """The object whose brace stands before `at`. Trailing commas and unquoted names are let pass."""
-    found: dict[str, Any] = {}
+def _object(text: str, at: int, depth: int, repeated: set[str]) -> tuple[dict[str, Any], int]:
+    """The object whose brace stands before `at`. Trailing commas, comments and unquoted names are let pass."""
+    pairs: list[tuple[str, Any]] = []
     while True:
         kind, token, at = _next(text, at)
         if token == "}" and kind == "sign":
-            return found, at
+            return _once(repeated, pairs), at
         if kind == "sign":
             raise _Unreadable(at_end=False)
         name = _string(token) if kind == "string" else token
         at = _expect(text, at, ":")
-        found[name], at = _value(text, at, depth)
+        value, at = _value(text, at, depth, repeated)
+        pairs.append((name, value))
         kind, token, after = _next(text, at)
         if kind != "sign" or token not in ",}":
             raise _Unreadable(at_end=False)
         at = after if token == "," else at
 
 
-def _array(text: str, at: int, depth: int) -> tuple[list[Any], int]:
+def _array(text: str, at: int, depth: int, repeated: set[str]) -> tuple[list[Any], int]:
     found: list[Any] = []
     while True:
         kind, token, after = _next(text, at)
         if kind == "sign" and token == "]":
             return found, after
-        value, at = _value(text, at, depth)
+        value, at = _value(text, at, depth, repeated)
         found.append(value)
         kind, token, after = _next(text, at)
         if kind != "sign" or token not in ",]":
@@ -113,7 +145,7 @@ def _array(text: str, at: int, depth: int) -> tuple[list[Any], int]:
         at = after if token == "," else at
 
 
-def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
+def _value(text: str, at: int, depth: int, repeated: set[str]) -> tuple[Any, int]:
     kind, token, at = _next(text, at)
     if kind == "string":
         return _string(token), at
@@ -122,7 +154,7 @@ def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
     if kind == "word" and token.lower() in _WORDS:
         return _WORDS[token.lower()], at
     if kind == "sign" and token in "{[" and depth < MAX_DEPTH:
-        return (_object if token == "{" else _array)(text, at, depth + 1)
+        return (_object if token == "{" else _array)(text, at, depth + 1, repeated)
     raise _Unreadable(at_end=False)
 
 

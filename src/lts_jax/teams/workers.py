@@ -14,10 +14,11 @@ from lts_jax import prompts
 from lts_jax.records import Message
 from lts_jax.teams.ports import TeamPorts, ask_model
 from lts_jax.teams.settings import TeamSettings
-from lts_jax.teams.tolerant_json import find_objects, plain_text
+from lts_jax.teams.tolerant_json import find_objects, is_whole_json, plain_text
 
 _CODE_BLOCK = re.compile(r"```[ \t]*(?:python3?|py)[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
+_TOOL_NAMES = ("tool", "name", "action", "function", "recipient_name", "tool_name")
 NO_CODE = "No code blocks found"
 
 
@@ -31,7 +32,7 @@ class WorkerReply:
 
 
 async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
-    """One reply of an agent of the team. Raises BudgetStop only."""
+    """One reply of an agent of the team. Raises BudgetStop and EndpointStop only."""
     if agent == "ComputerTerminal":
         return await _run_code(thread, ports)
     if agent == "Coder":
@@ -45,6 +46,8 @@ async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, setting
     call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent, ports.own_tools)])
     if call.error:
         return WorkerReply("", f"{agent} could not act: {call.error}", failed=True)
+    if call.is_cut and not is_whole_json(call.reply):
+        return WorkerReply("", f"{agent} could not act: its reply was cut at its limit of tokens.", failed=True)
     chosen = parse_tool_call(call.reply, prompts.tools_of(agent, ports.own_tools))
     if isinstance(chosen, str):
         return WorkerReply("", f"{agent} could not act: {chosen}.", failed=True)
@@ -56,7 +59,7 @@ async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, setting
         return WorkerReply(action, f"{tool} failed.\n\n{shown}", failed=True)
     read = _cut(result.text, settings.report_characters)
     report = await ask_model(ports, "report", [system, thread[0], thread[-1], prompts.report_request(action, read)])
-    said = "" if report.error else plain_text(report.reply)
+    said = "" if report.error else plain_text(report.reply) + " [cut]" * report.is_cut
     return WorkerReply(action, f"{said}\n\n{shown}" if said else shown, failed=not (said or shown).strip())
 
 
@@ -64,6 +67,8 @@ async def _write_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerRepl
     call = await ask_model(ports, "code", [prompts.agent_system("Coder"), *thread, prompts.code_request()])
     if call.error:
         return WorkerReply("", f"Coder could not answer: {call.error}", failed=True)
+    if call.is_cut:  # half a program must not be run
+        return WorkerReply("", "Coder could not answer: its reply was cut at its limit of tokens.", failed=True)
     output = plain_text(call.reply)
     return WorkerReply("", output, failed=not output.strip())
 
@@ -90,18 +95,32 @@ def parse_tool_call(text: str, tools: Mapping[str, Sequence[str]]) -> tuple[str,
 
     `tools` are the agent's, with the names of their arguments.
 
-    Read: {"tool", "arguments"} and its common spellings, arguments as JSON text, arguments beside the tool's name.
+    Read: {"tool", "arguments"} and its common spellings, arguments as JSON text, arguments beside the tool's name, a
+    call as the API itself writes it, the first of a list of calls.
     """
-    for found in find_objects(text).objects:
-        inner = found.get("function")
-        call = inner if isinstance(inner, dict) else found
-        tool = next((call[name] for name in ("tool", "name", "action", "function") if name in call), None)
+    search = find_objects(text)
+    if search.repeated:
+        return f"the reply gives {plain_text(min(search.repeated))[:60]!r} more than once, with values that differ"
+    for found in search.objects:
+        call = _unwrapped(found)
+        tool = next((call[name] for name in _TOOL_NAMES if name in call), None)
+        tool = tool.removeprefix("functions.") if isinstance(tool, str) and tool not in tools else tool
         if isinstance(tool, str) and tool in tools:
             arguments = _arguments(call, tools[tool])
             return (tool, arguments) if arguments is not None else f"the arguments of {tool} are not an object"
         if isinstance(tool, str):
             return f"it has no tool {plain_text(tool)[:60]!r}, only {', '.join(tools)}"
     return "the reply holds no tool call" if text.strip() else "the reply was empty"
+
+
+def _unwrapped(found: dict[str, Any]) -> dict[str, Any]:
+    """The call in the API's own wrapper, or in a list of calls; else the object itself."""
+    for name in ("tool_calls", "tool_uses", "tool_call", "function_call", "function"):
+        inner = found.get(name)
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if isinstance(inner, dict):
+            return _unwrapped(inner)
+    return found
 
 
 def _arguments(call: dict[str, Any], names: Sequence[str]) -> dict[str, Any] | None:

@@ -17,13 +17,15 @@ from lts_jax.adapters.autogen.messages import native_request, read_reply
 from lts_jax.prompts import LEDGER_FIELDS
 from lts_jax.records import ModelCall, StopReason
 from lts_jax.teams.ledger import Ledger
-from lts_jax.teams.ports import BudgetStop, TeamPorts, ask_model
+from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, ask_model
+from lts_jax.teams.tolerant_json import is_whole_json
 
 TEXT_MODEL = ModelInfo(
     vision=False, function_calling=False, json_output=True, family="unknown", structured_output=False
 )
 """What a `ChatModel` of ours can do."""
 
+_WHOLE = ("ledger", "answer")  # purposes whose reply is nothing where it was cut at its limit
 T = TypeVar("T")
 
 
@@ -57,7 +59,7 @@ class CallGate:
         """The result of some work of the team.
 
         Raises:
-            CallFailed: the run's budget is used up.
+            CallFailed: the run's budget is used up, or the endpoint fails whatever is asked.
             asyncio.CancelledError: the team was stopped.
         """
         under_way = asyncio.ensure_future(work)
@@ -66,8 +68,9 @@ class CallGate:
             if self._closed:
                 under_way.cancel()
             return await under_way
-        except BudgetStop as stop:
-            self.failure = (StopReason.BUDGET, str(stop))
+        except (BudgetStop, EndpointStop) as stop:
+            is_budget = isinstance(stop, BudgetStop)
+            self.failure = (StopReason.BUDGET if is_budget else StopReason.MODEL_ERROR, str(stop))
             raise CallFailed(str(stop)) from None
         finally:
             self._under_way.discard(under_way)
@@ -114,7 +117,9 @@ class PortedClient(ChatCompletionClient):
         call = await self._gate.call(self.purpose, request)
         self._usage.prompt_tokens += call.prompt_tokens
         self._usage.completion_tokens += call.completion_tokens
-        return read_reply(call, self._show(self.purpose, call.reply), with_tools=bool(tools))
+        is_half = call.is_cut and self.purpose in _WHOLE and not is_whole_json(call.reply)
+        said = self._show(self.purpose, "" if is_half else call.reply)
+        return read_reply(call, said, with_tools=bool(tools))
 
     async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Any

@@ -33,7 +33,7 @@ from lts_jax.live.tools.addresses import (
 from lts_jax.live.tools.content_headers import read_charset, read_content_type, read_file_name
 from lts_jax.live.tools.hop_cookies import HopCookies
 from lts_jax.live.tools.http_exchange import BadExchange, Exchange, connect, exchange
-from lts_jax.llm.openai_wire import retry_after_seconds
+from lts_jax.llm.openai_problem import retry_after_seconds
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) -> its addresses as text. May raise OSError."""
