@@ -23,7 +23,8 @@ from lts_jax.loading import load_function
 
 Value = float | int | bool | str
 
-_CALL = re.compile(r"\s*(?:(?P<place>[^\"'=]+?):)?(?P<name>[A-Za-z_]\w*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_CALL = re.compile(r"\s*+(?:(?P<place>[^\"'=]+?):)?(?P<name>[A-Za-z_]\w*)\s*+(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_LONGEST_CALL = 10_000  # characters
 _BARE = re.compile(r"[A-Za-z_./~][\w./~:+-]*")
 
 
@@ -181,7 +182,7 @@ def split_calls(text: str) -> list[str]:
 
 def _split(text: str, where: str) -> tuple[str, dict[str, Value]]:
     """The name of a call and its settings, as written."""
-    found = _CALL.fullmatch(text)
+    found = _CALL.fullmatch(text) if len(text) <= _LONGEST_CALL else None
     if found is None:
         raise UserError(f"{where}: expected name, name(key=value, ...) or FILE.py:FUNCTION(...), got {show(text)}")
     head = f"{found['place'].strip()}:{found['name']}" if found["place"] else found["name"]

@@ -65,7 +65,7 @@ _SHAPES = (
     _shape("PyPI token", "pypi-", r"\bpypi-[A-Za-z0-9_-]{50,250}"),
     _shape("SendGrid key", "sg.", r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
     _shape("Telegram token", ":aa", rf"\b\d{{8,10}}:AA[A-Za-z0-9_-]{{33}}{_END}"),
-    _shape("JWT", "eyj", r"\beyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}"),
+    _shape("JWT", "eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}\.[A-Za-z0-9_-]{8,8000}"),
     _shape(
         "bearer token",
         "bearer basic",

@@ -20,7 +20,7 @@ from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
 _MARKER = re.compile(r"selected[_ ]keys[\"'`*\s]*[=:]+[\"'`*\s]*", re.IGNORECASE)
-_BARE_LIST = re.compile(r"[\s`]*(?:json|text)?[\s`]*(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
+_BARE_LIST = re.compile(r"[\s`]*+(?:json|text)?[\s`]*+(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]?")
 _NUMBER = re.compile(r"(?<![\d.-])\d{1,9}(?!\d|\.\d)")
 

@@ -16,7 +16,7 @@ _MAX_FIELDS = 60
 _MAX_OPTIONS = 200
 _UNSEEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "embed", "canvas", "head", "dialog")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.I)
-_REFRESH = re.compile(r"\s*\d*\.?\d*\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]+)", re.I)
+_REFRESH = re.compile(r"\s*+\d*+\.?\d*+\s*+[;,]\s*+(?:url\s*+=\s*+)?['\"]?([^'\"]+)", re.I)
 _BUTTONS = {"submit", "button", "reset", "image", "file"}
 
 

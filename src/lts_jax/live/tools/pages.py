@@ -35,7 +35,7 @@ _SUFFIXES = {
     **{f"image/{kind}": f".{kind}" for kind in ("png", "jpeg", "gif", "webp", "bmp", "tiff")},
 }
 _UNKNOWN_TYPES = {"", "application/octet-stream", "binary/octet-stream", "text/plain"}
-_LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*(\d{1,4})\]?", re.I)
+_LINK_NUMBER = re.compile(r"\[?(?:link|l)?\s*+(\d{1,4})\]?", re.I)
 _SHOWN_LINK = re.compile(r"\[L(\d{1,4})\]")
 _BARE_ADDRESS = re.compile(r"[\w.-]+\.[a-z]{2,}(?:[:/?#].*)?", re.I)
 _FEW_CHARACTERS = 200
