@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_once(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -28,6 +31,57 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is what a killed process left of a write: its temporary name, and no such process any more."""
+    found = _TEMPORARY.fullmatch(Path(path).name)
+    if found is None:
+        return False
+    with suppress(OSError):
+        if int(found[2]) == os.getpid():  # of a killed process that had our number, or a write of ours just now
+            return Path(path).stat().st_mtime < _STARTED
+    return not _is_at_work(int(found[2]))
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what killed writes have left at any depth below a folder. Other processes must not write there."""
+    for path in Path(folder).rglob(".*.tmp"):
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
+_TEMPORARY = re.compile(r"\.(.+)\.(\d{1,9})\.tmp", re.DOTALL)
+_STARTED = time.time()
+_SWEPT: set[Path] = set()  # folders that this process has looked through
+_OLD_SECONDS = 600.0  # of a leftover whose writer may have been on another machine
+
+
+def _sweep_once(path: Path) -> None:
+    """Remove what killed writes have left beside a file that is about to be written; once a folder and process."""
+    if path.parent in _SWEPT:
+        return
+    _SWEPT.add(path.parent)
+    for one in path.parent.glob(".*.tmp"):
+        with suppress(OSError):
+            if is_leftover(one) and (_is_of(one, path) or time.time() - one.stat().st_mtime > _OLD_SECONDS):
+                one.unlink()
+
+
+def _is_of(temporary: Path, path: Path) -> bool:
+    found = _TEMPORARY.fullmatch(temporary.name)
+    return found is not None and found[1] == path.name
+
+
+def _is_at_work(process: int) -> bool:
+    """Whether a process of this number is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is not ours
+        return True
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

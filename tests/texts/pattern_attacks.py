@@ -27,7 +27,7 @@ def attacks(pattern: re.Pattern[Any]) -> list[tuple[str, str, str]]:
 def _attacks(nodes: Sequence[Any], head: str) -> Iterator[tuple[str, str, str]]:
     for code, value in nodes:
         if code in _REPEATS:
-            low, high, inside = value
+            _, high, inside = value
             if high > 1:
                 for pump in _pumps(inside):
                     yield from ((head, pump, "\x02"), ("", pump, "\x02"), ("", pump, head or " "))
@@ -97,8 +97,14 @@ def _of_set(members: Sequence[Any]) -> str:
 
 
 def _set_text(members: Sequence[Any]) -> str:
-    classes = {codes.CATEGORY_DIGIT: r"\d", codes.CATEGORY_SPACE: r"\s", codes.CATEGORY_WORD: r"\w",
-               codes.CATEGORY_NOT_DIGIT: r"\D", codes.CATEGORY_NOT_SPACE: r"\S", codes.CATEGORY_NOT_WORD: r"\W"}  # fmt: skip
+    classes = {
+        codes.CATEGORY_DIGIT: r"\d",
+        codes.CATEGORY_SPACE: r"\s",
+        codes.CATEGORY_WORD: r"\w",
+        codes.CATEGORY_NOT_DIGIT: r"\D",
+        codes.CATEGORY_NOT_SPACE: r"\S",
+        codes.CATEGORY_NOT_WORD: r"\W",
+    }
     told = [
         re.escape(chr(value)) if code is codes.LITERAL
         else f"{re.escape(chr(value[0]))}-{re.escape(chr(value[1]))}" if code is codes.RANGE

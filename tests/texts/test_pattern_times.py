@@ -60,12 +60,12 @@ READERS = {
 }
 
 PUMPS = (
-    "_", "a.", "'\"", "*", "![", "[", "1.1.", "eyJ-", " ", "\n", "\t ", "`", "```\n", "```python\n", "{", "{\"a\":", "[1,",
-    "{{", "$(", "://", "<", "<|", "[](", "](", "#", "# ", ";", "; system", "ai", "bot ", "\\", "\\u", "\"", "'", "{'", "\ud800",
-    "\u200b", "\uff21", "final answer:", "final answer: ...\n", "selected_keys", "selected_keys = [", "]", "[[", "1", "-1",
-    "1,", "get_shared_memory_value(", "print(get_shared_memory_value(1", "password ", "password=", "token ", "aws key", "sk-",
-    "-----BEGIN PRIVATE KEY-----", "https://", "<http://a ", "ab_c.d(", "\u2028", "summary:", "**", "__a", "|", "&&", "x{",
-    "bearer ", "key: ", "\u0130", "The answer is: ",
+    "_", "a.", "'\"", "*", "![", "[", "1.1.", "eyJ-", " ", "\n", "\t ", "`", "```\n", "```python\n", "{", "{\"a\":",
+    "[1,", "{{", "$(", "://", "<", "<|", "[](", "](", "#", "# ", ";", "; system", "ai", "bot ", "\\", "\\u", "\"",
+    "'", "{'", "\ud800", "\u200b", "\uff21", "final answer:", "final answer: ...\n", "selected_keys",
+    "selected_keys = [", "]", "[[", "1", "-1", "1,", "get_shared_memory_value(", "print(get_shared_memory_value(1",
+    "password ", "password=", "token ", "aws key", "sk-", "-----BEGIN PRIVATE KEY-----", "https://", "<http://a ",
+    "ab_c.d(", "\u2028", "summary:", "**", "__a", "|", "&&", "x{", "bearer ", "key: ", "\u0130", "The answer is: ",
 )  # fmt: skip
 STARTS = ("", "Form field ", "selected_keys", "Traceback \n", '{"a": 1, ', "```python\n", "system")
 
@@ -131,9 +131,9 @@ def test_no_pattern_takes_longer_than_its_text_grows():
         num_seen += 1
         for head, pump, tail in attacks(pattern):
 
-            def make(length, head=head, pump=pump, tail=tail, is_bytes=isinstance(pattern.pattern, bytes)):
+            def make(length, head=head, pump=pump, tail=tail, pattern=pattern):
                 text = head + pump * (length // len(pump)) + tail
-                return text.encode("latin-1") if is_bytes else text
+                return text.encode("latin-1") if isinstance(pattern.pattern, bytes) else text
 
             for method in used:
                 call = getattr(pattern, method)

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from lts_jax.commands.progress import rollout_bar
+from lts_jax.learning.checkpoint import tidy
 from lts_jax.learning.run_keeping import num_trained
 from lts_jax.records import Rollout
 from lts_jax.storage import read_json_lines
@@ -48,6 +49,7 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
     name_parts(folder, parts.names)
     num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
+        tidy(folder.checkpoints)
         if quiet:
             return
         print(f"{folder.path}: trained already")

@@ -91,6 +91,8 @@ def collect_groups(
         if path and path.exists():
             done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
             finished[task.task_id] += done[task.task_id].rollouts
+            if folder is not None:
+                forget_unfinished(folder, done[task.task_id])  # a kill may have come between the two
             continue
         for number in range(collecting.num_rollouts):
             path = folder and unfinished_path(folder, iteration.number, task, number)

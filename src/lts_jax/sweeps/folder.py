@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts_jax.errors import UserError
 from lts_jax.plain import to_plain
-from lts_jax.storage import read_json, replacing, write_json, write_text
+from lts_jax.storage import is_leftover, read_json, replacing, write_json, write_text
 from lts_jax.sweeps.fields import FLAT, Value
 from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.systems.run_folder import first_difference, identity, package_versions
@@ -79,7 +79,8 @@ def open_sweep(path: Path, plan: SweepPlan) -> SweepFolder:
         return folder
     if folder.path.is_file():
         raise UserError(f"{folder.path}: is a file; a sweep needs a folder")
-    if folder.path.exists() and any(one.name != folder.points.name for one in folder.path.iterdir()):
+    known = {folder.points.name}
+    if folder.path.exists() and not all(one.name in known or is_leftover(one) for one in folder.path.iterdir()):
         raise UserError(f"{folder.path}: holds files but no sweep.json, so it is no sweep; choose another folder")
     write_text(folder.points, "".join(json.dumps(dict(point)) + "\n" for point in plan.points))
     write_json(folder.config, wanted)

@@ -16,6 +16,7 @@ import fcntl
 import json
 import math
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import Any
 from lts_jax.errors import UserError
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.records import SCHEMA_VERSION
-from lts_jax.storage import read_json, write_json
+from lts_jax.storage import is_leftover, read_json, sweep_leftovers, write_json
 
 PACKAGES = ("lts-jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "openai", "faiss-cpu", "faiss-gpu")
 
@@ -105,7 +106,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
         return folder
     if folder.path.is_file():
         raise UserError(f"{folder.path}: is a file; a run needs a folder")
-    if folder.path.exists() and any(folder.path.iterdir()):
+    if folder.path.exists() and not all(map(is_leftover, folder.path.iterdir())):
         raise UserError(f"{folder.path}: holds files but no config.json, so it is no run folder; choose another")
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -115,6 +116,19 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
     }
     write_json(folder.config, document)
     return folder
+
+
+def delete_run(path: Path) -> None:
+    """Delete a run folder; what is none stays. `config.json` goes last, so that a kill leaves what can be deleted."""
+    folder = RunFolder(Path(path))
+    if not folder.config.exists():
+        return
+    for one in folder.path.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        elif one != folder.config:
+            one.unlink()
+    shutil.rmtree(folder.path)
 
 
 def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
@@ -176,7 +190,7 @@ def _settings(folder: RunFolder, name: str) -> Any:
 
 @contextmanager
 def working_in(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes out of a run while this one works there.
+    """Keep other processes out of a run while this one works there. What killed ones left half-written is swept.
 
     Raises:
         UserError: another process is at work in it.
@@ -186,6 +200,7 @@ def working_in(folder: RunFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder.path}: another process works in this run folder") from None
+        sweep_leftovers(folder.path)
         yield
 
 
