@@ -73,6 +73,7 @@ def _run(arguments: Sequence[str] | None) -> None:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
     if set(rest) & {"-h", "--help"}:
         rest = _help(name, rest)
+    from lts_jax.bounds import check_bounds
     from lts_jax.errors import UserError
     from lts_jax.programs import keep_programs
 
@@ -80,7 +81,9 @@ def _run(arguments: Sequence[str] | None) -> None:
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(command_module(name))
     try:
-        module.run(_parse(module.Command, name, rest))
+        command = _parse(module.Command, name, rest)
+        check_bounds(command)
+        module.run(command)
     except (UserError, FloatingPointError) as error:
         _fail(str(error))
     except BrokenPipeError:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lts_jax.bounds import check_bound
 from lts_jax.errors import UserError, show
 from lts_jax.loading import load_function
 
@@ -230,6 +231,8 @@ def _convert(value: Any, setting: Setting, where: str) -> Any:
         return str(value) if isinstance(value, str) else value
     if types.NoneType in kinds and isinstance(value, _Word) and value.lower() == "none":
         return None
+    if isinstance(value, (int, float)):
+        check_bound(setting.name, value, where, listed_only=True)
     if isinstance(value, bool) and bool in kinds:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and (int in kinds or float in kinds):

@@ -81,8 +81,15 @@ def test_a_key_that_says_one_thing_again_and_again_is_refused(key, rule):
     assert admissible_key(f"It is 42 m, in {key}", GuardSettings(keys=rule)) is None
 
 
-@pytest.mark.parametrize("key", ["New York, New York", "3, 3, 3, 3, 3 and 3 of the six pools are open at 17h", "no no no",
-                                 "The answer is: The answer is: 42 km for the first and 43 km for the second pool"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        "New York, New York",
+        "3, 3, 3, 3, 3 and 3 of the six pools are open at 17h",
+        "no no no",
+        "The answer is: The answer is: 42 km for the first and 43 km for the second pool",
+    ],
+)
 def test_an_honest_key_may_say_a_thing_twice(key):
     assert key_problems(key, 300) == ()
 

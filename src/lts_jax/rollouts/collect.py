@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -160,7 +160,7 @@ async def _closing(parts: RolloutParts, running: Coroutine[Any, Any, None]) -> N
 
 
 async def run_side_by_side(
-    runs: Iterable[Callable[[], Awaitable[Rollout]]],
+    runs: Sequence[Callable[[], Awaitable[Rollout]]],
     num_in_flight: int,
     counter: RolloutCounter | None,
     keep: Callable[[Rollout], None],
@@ -169,7 +169,7 @@ async def run_side_by_side(
 
     An exception of one rollout is a programming error: the others are cancelled and it is raised.
     """
-    waiting = iter(runs)
+    waiting, num_runs = iter(runs), len(runs)
 
     async def work() -> None:
         for run in waiting:
@@ -184,7 +184,7 @@ async def run_side_by_side(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(num_in_flight):
+            for _ in range(max(1, min(num_in_flight, num_runs))):
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None  # the others were cancelled because of it

@@ -14,7 +14,6 @@ RUN/.lock            held by the one process that works here
 
 import fcntl
 import json
-import math
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.records import SCHEMA_VERSION
@@ -94,10 +94,8 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
             holds files but no `config.json`. Nothing is touched then.
     """
     folder = RunFolder(Path(path))
+    check_bounds(settings)
     wanted = to_plain(settings)
-    endless = _not_finite(wanted)
-    if endless:
-        raise UserError(f"{endless}: expected a finite number")
     if folder.config.exists():
         stored = _settings(folder, name)
         difference = first_difference(identity(stored), identity(wanted))
@@ -202,14 +200,6 @@ def working_in(folder: RunFolder) -> Iterator[None]:
             raise UserError(f"{folder.path}: another process works in this run folder") from None
         sweep_leftovers(folder.path)
         yield
-
-
-def _not_finite(value: Any, where: str = "") -> str:
-    """Dotted name of the first number that is not finite, or nothing."""
-    if isinstance(value, dict):
-        found = (_not_finite(item, f"{where}.{name}" if where else name) for name, item in value.items())
-        return next(filter(None, found), "")
-    return where if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def first_difference(stored: Any, wanted: Any, where: str = "") -> str:
