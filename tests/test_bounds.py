@@ -32,7 +32,10 @@ from lts_jax.teams.settings import ParallelSettings, TeamSettings
         (["train", "--rollout.latency.web-seconds", "inf"], "web_seconds: expected a finite number"),
         (["train", "--collect.num-in-flight", "99999999999"], "num_in_flight: expected at most 4,096, got 99999999999"),
         (["rollout", "--rollout.team.max-rounds", "9" * 20], "max_rounds"),
-        (["train", "--rollout.team.max-rounds", "999", "--rollout.num-teams", "64"], "10,000 steps of all teams together"),
+        (
+            ["train", "--rollout.team.max-rounds", "999", "--rollout.num-teams", "64"],
+            "10000 steps of all teams",
+        ),
         (["train", "--controller", "set_transformer(width=99999999999)"], "expected at most 16,384, got 99999999999"),
         (["train", "--encoder", "hashing(width=99999999999)"], "expected at most 16,384, got 99999999999"),
         (["evaluate", "--evaluation.num-seeds", "10001"], "num_seeds: expected at most 10,000, got 10001"),

@@ -44,7 +44,7 @@ def test_a_file_torn_anywhere_keeps_its_whole_lines_and_takes_new_ones(tmp_path)
 
 def test_a_broken_whole_line_is_named(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n{"a": \n')
-    with pytest.raises(UserError, match=r"x\.jsonl: line 2 is not JSON"):
+    with pytest.raises(UserError, match=r"x\.jsonl: line 2: not JSON"):
         read_json_lines(tmp_path / "x.jsonl")
     assert read_json_lines(tmp_path / "absent.jsonl") == []
 

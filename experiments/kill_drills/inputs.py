@@ -1,4 +1,4 @@
-"""What the drilled commands work on: a log to replay, tasks of a benchmark's layout, and a model that counts its calls."""
+"""What the drilled commands work on: a log to replay, tasks of a benchmark, and a model that counts its calls."""
 
 import asyncio
 import json

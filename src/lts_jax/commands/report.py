@@ -18,7 +18,7 @@ from lts_jax.reports.run_page import report_html
 from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
 from lts_jax.reports.text import report_text
 from lts_jax.rollouts.store import read_folder
-from lts_jax.storage import read_json, read_json_lines, write_json, write_text
+from lts_jax.storage import read_json, read_json_lines, write_document, write_text
 from lts_jax.systems.comparison import (
     LEARNED,
     MATCHED,
@@ -85,7 +85,7 @@ def write_report(folder: RunFolder) -> str:
             kinds=coin_kinds(folder, settings),
         ),
     )
-    write_json(folder.report_json, report_json(report))
+    write_document(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
     return f"{report_text(report).rstrip()}\n\nreport: {folder.report_html}"
 

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from lts_jax.errors import UserError
-from lts_jax.storage import write_json
+from lts_jax.storage import parse_json, write_json
 
 NUM_KEPT = 2
 MANIFEST_VERSION = 1
@@ -221,7 +221,7 @@ def _file_digests(path: Path) -> dict[str, str]:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = parse_json(path.read_bytes(), "")
         digest = manifest.pop("digest")
         healthy = digest == _manifest_digest(manifest)
     except (OSError, ValueError, AttributeError, KeyError) as error:

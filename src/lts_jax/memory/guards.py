@@ -65,8 +65,10 @@ class GuardSettings:
                 raise ValueError(
                     f"GuardSettings.{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}"
                 )
-        if not 40 <= self.max_key_characters <= 2_000:
-            raise ValueError(f"GuardSettings.max_key_characters: expected 40 to 2,000, got {self.max_key_characters}")
+        if self.max_key_characters < 40:
+            raise ValueError(f"GuardSettings.max_key_characters: expected at least 40, got {self.max_key_characters}")
+        if self.max_key_characters > 2_000:
+            raise ValueError(f"GuardSettings.max_key_characters: expected at most 2000, got {self.max_key_characters}")
         if not all(origin.strip() for origin in self.revoked):
             raise ValueError("GuardSettings.revoked: expected origins such as a URL or a host, got an empty text")
 

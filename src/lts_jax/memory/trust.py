@@ -5,7 +5,6 @@ team that has read a hostile page may pass it on in every later step, whatever t
 stay with a team for the rest of the task, also over a re-plan, which rewrites facts and plan from the old thread.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lts_jax.memory.guards import TRUST_ORDER
 from lts_jax.records import MemoryEntry, Origin, Rollout, Step, Trust
+from lts_jax.storage import parse_json
 
 TRUST_OF_ORIGIN: Mapping[Origin, Trust] = {
     Origin.USER: Trust.TRUSTED,
@@ -78,7 +78,7 @@ def labels_of_step(step: Step) -> tuple[str, ...]:
     if not tool:
         return (label(Origin.MODEL, step.agent),)
     try:
-        arguments = json.loads(rest)
+        arguments = parse_json(rest, "", any_text=True)
     except ValueError:
         arguments = {}
     return labels_of_call(tool, arguments if isinstance(arguments, dict) else {}, step.output)

@@ -80,7 +80,7 @@ class RolloutSettings:
         self.parallel.num_answers_to_stop(self.num_teams)  # a quorum that there is
         if self.num_teams * (self.team.max_rounds + 1) > MAX_STEPS:
             raise UserError(
-                f"num_teams, team.max_rounds: expected at most {MAX_STEPS:,} steps of all teams together, "
+                f"num_teams, team.max_rounds: expected at most {MAX_STEPS} steps of all teams together, "
                 f"got {self.num_teams} times {self.team.max_rounds + 1}"
             )
         if self.reward not in ("partial", "binary"):

@@ -6,7 +6,6 @@ An axis is written `field=a,b,c` (values), `field=low:high:count` (that many, ev
 """
 
 import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from lts_jax.errors import UserError, show
 from lts_jax.parts import split_calls
 from lts_jax.seeds import uniform
+from lts_jax.storage import parse_json
 from lts_jax.sweeps.fields import SweepField, Value, describe_values, find_field, value_of
 
 Point = Mapping[str, Value]
@@ -184,7 +184,7 @@ def _json_rows(path: Path, text: str) -> list[dict[str, object]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, "")
         except ValueError:
             row = None
         if not isinstance(row, dict):

@@ -29,7 +29,7 @@ from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.records import SCHEMA_VERSION
-from lts_jax.storage import is_leftover, read_json, sweep_leftovers, write_json
+from lts_jax.storage import is_leftover, read_json, sweep_leftovers, write_document
 
 PACKAGES = ("lts-jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "openai", "faiss-cpu", "faiss-gpu")
 
@@ -112,7 +112,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
         "versions": {"python": platform.python_version()} | package_versions(),
         name: wanted,
     }
-    write_json(folder.config, document)
+    write_document(folder.config, document)
     return folder
 
 
@@ -146,7 +146,7 @@ def name_parts(folder: RunFolder, names: Mapping[str, str]) -> None:
     """
     named = dict(sorted(names.items()))
     if not folder.parts.exists():
-        write_json(folder.parts, named)
+        write_document(folder.parts, named)
         return
     difference = first_difference(read_json(folder.parts), named)
     if difference:
@@ -177,8 +177,8 @@ def identity(settings: Any) -> Any:
 def _settings(folder: RunFolder, name: str) -> Any:
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run folder (it has no config.json)")
-    document = read_json(folder.config)
-    found = document.get("schema_version") if isinstance(document, dict) else None
+    document = read_json(folder.config, dict)
+    found = document.get("schema_version")
     if found != SCHEMA_VERSION:
         raise UserError(f"{folder.path}: run folder of schema version {found}, this program reads {SCHEMA_VERSION}")
     if name not in document:

@@ -1,12 +1,11 @@
 """Finding and opening logs: JSON files, which format each is, and the text of a message in its several spellings."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lts_jax.errors import UserError
-from lts_jax.storage import read_json
+from lts_jax.storage import parse_json, read_json
 
 TAU_BENCH = "tau_bench"
 WHO_AND_WHEN = "who_and_when"
@@ -128,7 +127,7 @@ def _line_value(line: str) -> Any:
     """The JSON object that a line ends with, or None."""
     start = line.find("{")
     try:
-        return json.loads(line[start:]) if start >= 0 else None
+        return parse_json(line[start:], "") if start >= 0 else None
     except ValueError:
         return None
 

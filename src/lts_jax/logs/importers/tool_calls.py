@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from lts_jax.logs.importers.files import message_text
+from lts_jax.storage import parse_json
 
 API_OUTPUT = "API output:"  # how a tool's result opens in a user message of agents without a tool interface
 
@@ -16,7 +17,7 @@ def canonical_call(name: str, arguments: Any) -> str:
     """
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments) if arguments.strip() else {}
+            arguments = parse_json(arguments, "") if arguments.strip() else {}
         except ValueError:
             return f"{name}({' '.join(arguments.split())})"
     if arguments is None:
@@ -42,7 +43,7 @@ def message_calls(message: dict[str, Any], following: dict[str, Any] | None) -> 
         return calls
     action = re.sub(r"^```(?:json)?|```$", "", text.rsplit("Action:", 1)[1].strip()).strip()
     try:
-        parsed = json.loads(action)
+        parsed = parse_json(action, "")
     except ValueError:
         return [("", "", action)]
     return [("", str(parsed.get("name") or ""), parsed.get("arguments"))] if isinstance(parsed, dict) else calls
