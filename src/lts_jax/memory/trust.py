@@ -6,7 +6,7 @@ stay with a team for the rest of the task, also over a re-plan, which rewrites f
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -124,10 +124,16 @@ def revoked_entries(entries: Sequence[MemoryEntry], name: str | int) -> frozense
     """
     fallen: set[int] = set()
     for entry in entries:
-        named = entry.entry == name if isinstance(name, int) else _comes_from(entry, name)
-        if named or not fallen.isdisjoint(entry.parents):
+        if falls(entry, (name,), fallen):
             fallen.add(entry.entry)
     return frozenset(fallen)
+
+
+def falls(entry: MemoryEntry, names: Sequence[str | int], fallen: Set[int]) -> bool:
+    """Whether an entry falls with one of these origins or entries, or was derived from one that has fallen."""
+    if not fallen.isdisjoint(entry.parents):
+        return True
+    return any(entry.entry == name if isinstance(name, int) else _comes_from(entry, name) for name in names)
 
 
 def is_affected(rollout: Rollout, name: str | int) -> bool:
