@@ -179,7 +179,7 @@ def _learned_policy(command: Command, training: TrainSettings, folder: RunFolder
     path, found = folder.path / "controller.json", {"digest": digest.hexdigest()}
     if not path.exists():
         write_document(path, {"run": str(command.controller)} | found)
-    elif read_json(path)["digest"] != found["digest"]:
+    elif read_json(path, dict).get("digest") != found["digest"]:
         raise UserError(f"{folder.path}: begun with another controller; choose another run folder")
     return learned_policy(training, params)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.bounds import check_bounds
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.records import SCHEMA_VERSION
 from lts_jax.storage import is_leftover, read_json, sweep_leftovers, write_document
@@ -148,9 +148,22 @@ def name_parts(folder: RunFolder, names: Mapping[str, str]) -> None:
     if not folder.parts.exists():
         write_document(folder.parts, named)
         return
-    difference = first_difference(read_json(folder.parts), named)
+    difference = first_difference(read_parts(folder), named)
     if difference:
         raise UserError(f"{folder.path}: made with other parts ({difference}); choose another run folder")
+
+
+def read_parts(folder: RunFolder) -> dict[str, str]:
+    """The parts that made a run, by what they are; empty where they were not written down.
+
+    Raises:
+        UserError: the file is broken, or holds something else.
+    """
+    named = read_json(folder.parts, dict) if folder.parts.exists() else {}
+    for name, text in named.items():
+        if not isinstance(text, str):
+            raise UserError(f"{folder.parts}: {name}: expected a part as text, got {show(text)}")
+    return named
 
 
 def config_digest(settings: Any) -> str:
