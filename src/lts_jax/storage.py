@@ -166,7 +166,7 @@ def parse_json(
         except UnicodeEncodeError:
             raise UserError(f"{where}: holds half of a surrogate pair, which is no text") from None
     if kind is not None and not isinstance(value, kind):
-        expected = {dict: "an object", list: "a list"}.get(kind, kind.__name__)
+        expected = "an object" if kind is dict else "a list" if kind is list else kind.__name__
         raise UserError(f"{where}: expected {expected}, got {show(value)}")
     return value
 
