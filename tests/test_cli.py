@@ -1,12 +1,16 @@
 """A user's mistakes: one clear line, exit code 2, nothing touched. And the small commands, run."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from lts_jax.cli import COMMANDS, main
+from lts_jax.commands import world
 from lts_jax.storage import write_json
 
 
@@ -23,6 +27,53 @@ def fails(capsys, *arguments: str) -> str:
 
 def tree(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "code"),
+    [(signal.SIGTERM, "terminated", 143), (signal.SIGHUP, "hung up", 129), (signal.SIGINT, "interrupted", 130)],
+)
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_signal_to_end_is_one_line_and_its_code(capsys, monkeypatch, number, said, code, in_loop):
+    async def hear_in_a_loop():
+        hear()
+        await asyncio.sleep(0)
+
+    def hear():
+        os.kill(os.getpid(), number)
+        for _ in range(1000):
+            pass
+
+    monkeypatch.setattr(world, "run", lambda command: asyncio.run(hear_in_a_loop()) if in_loop else hear())
+    with pytest.raises(SystemExit) as stopped:
+        main(["world"])
+    assert stopped.value.code == code
+    assert capsys.readouterr().err == f"lts: {said}; the same command goes on where it stopped\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch, capsys):
+    monkeypatch.setattr(world, "run", lambda command: os.kill(os.getpid(), signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        main(["world"])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_mistake_of_ours_is_one_line_with_the_traceback_in_a_file(capsys, monkeypatch, tmp_path):
+    def run(command):
+        raise RuntimeError("the pond\nis sk-abcdefghijklmnopqrstuvwxyz0123456789")
+
+    monkeypatch.setattr(world, "run", run)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit) as stopped:
+        main(["world"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 70 and said.count("\n") == 1 and "RuntimeError: the pond is" in said
+    [told] = tmp_path.iterdir()
+    assert said.endswith(f"please report it with {told}\n")
+    assert "in run" in told.read_text() and "sk-abcdef" not in told.read_text() + said
 
 
 def test_an_unknown_command_names_the_others(capsys):

@@ -2,11 +2,21 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
 from lts_jax.errors import UserError
-from lts_jax.storage import append_json_line, read_json, read_json_lines, replacing, write_json, write_text
+from lts_jax.storage import (
+    append_json_line,
+    read_json,
+    read_json_lines,
+    replacing,
+    sweep_leftovers,
+    write_json,
+    write_text,
+)
 
 ODD = {"text": "line\u2028separator \x85 \ud800 tab\t\n \U0001f600"}
 
@@ -34,7 +44,7 @@ def test_a_file_torn_anywhere_keeps_its_whole_lines_and_takes_new_ones(tmp_path)
 
 def test_a_broken_whole_line_is_named(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n{"a": \n')
-    with pytest.raises(UserError, match=r"x\.jsonl: line 2 is not JSON"):
+    with pytest.raises(UserError, match=r"x\.jsonl: line 2: not JSON"):
         read_json_lines(tmp_path / "x.jsonl")
     assert read_json_lines(tmp_path / "absent.jsonl") == []
 
@@ -77,3 +87,35 @@ def test_unreadable_json_is_one_line(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(UserError, match=r"broken\.json: not a JSON file"):
         read_json(tmp_path / "broken.json")
+
+
+def test_what_killed_writes_left_is_swept(tmp_path):
+    dead = _dead_process()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    for folder in (tmp_path, below):
+        for name in (f".x.json.{dead}.tmp", ".x.json.1.tmp", f".x.json.{os.getpid()}.tmp", ".x.json.tmp", "x.1.tmp"):
+            (folder / name).touch()
+    stay = {".x.json.1.tmp", f".x.json.{os.getpid()}.tmp", ".x.json.tmp", "x.1.tmp"}
+    sweep_leftovers(tmp_path / "a")
+    assert {one.name for one in below.iterdir()} == stay
+    assert f".x.json.{dead}.tmp" in {one.name for one in tmp_path.iterdir()}
+    (tmp_path / f".y.json.{dead}.tmp").touch()
+    write_json(tmp_path / "x.json", 1)
+    assert {one.name for one in tmp_path.iterdir()} == {*stay, "a", "x.json", f".y.json.{dead}.tmp"} - {
+        f".x.json.{os.getpid()}.tmp"
+    }
+
+
+def test_what_an_earlier_process_of_our_number_left_is_swept(tmp_path):
+    left = tmp_path / f".x.json.{os.getpid()}.tmp"
+    left.touch()
+    os.utime(left, (0, 0))
+    sweep_leftovers(tmp_path)
+    assert not left.exists()
+
+
+def _dead_process():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid

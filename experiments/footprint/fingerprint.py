@@ -16,6 +16,8 @@ from typing import Any
 
 import pyarrow.parquet
 
+from lts_jax.storage import read_json_lines
+
 NAMES = {"policy", "controller", "listing_window", "clock"}
 
 
@@ -46,7 +48,8 @@ def main(run: Path) -> None:
     manifest = max((run / "checkpoints").glob("state_*.json"))
     arrays = {name: one["digest"] for name, one in sorted(json.loads(manifest.read_text())["arrays"].items())}
     print("params", sha256(json.dumps(arrays).encode()).hexdigest()[:16], len(arrays))
-    print("metrics", sha256((run / "metrics.jsonl").read_bytes()).hexdigest()[:16])
+    metrics = "".join(json.dumps(line) + "\n" for line in read_json_lines(run / "metrics.jsonl"))
+    print("metrics", sha256(metrics.encode()).hexdigest()[:16])
 
 
 if __name__ == "__main__":

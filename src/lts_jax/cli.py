@@ -7,10 +7,15 @@ a function `run`. A user's mistake is one line on standard error and exit code 2
 import contextlib
 import importlib
 import io
+import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 COMMANDS = {
@@ -34,7 +39,27 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command of the command line. Exits with 0, or with 2 after a user's mistake, or 130 when interrupted."""
+    """Run one command of the command line.
+
+    Exits with 0; with 2 after a user's mistake; with 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP, which go
+    the same way; with 70 after a mistake of ours, whose traceback is then in a file.
+    """
+    stopped_by: list[signal.Signals] = []
+    try:
+        with _stopping_like_ctrl_c(stopped_by):
+            _run(arguments)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stdout = None
+        sys.exit(0)
+    except KeyboardInterrupt:
+        number = stopped_by[0] if stopped_by else signal.SIGINT
+        said = {signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}.get(number, "interrupted")
+        _fail(f"{said}; the same command goes on where it stopped", code=128 + number)
+    except Exception as error:
+        _fail(_internal_error(error), code=70)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(_usage())
@@ -49,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"unknown command {name!r}; the commands are {', '.join(COMMANDS)}")
     if set(rest) & {"-h", "--help"}:
         rest = _help(name, rest)
+    from lts_jax.bounds import check_bounds
     from lts_jax.errors import UserError
     from lts_jax.programs import keep_programs
 
@@ -56,16 +82,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(command_module(name))
     try:
-        module.run(_parse(module.Command, name, rest))
+        command = _parse(module.Command, name, rest)
+        check_bounds(command)
+        module.run(command)
     except (UserError, FloatingPointError) as error:
         _fail(str(error))
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stdout = None
-        sys.exit(0)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _fail(_os_message(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", code=130)
+
+
+@contextlib.contextmanager
+def _stopping_like_ctrl_c(stopped_by: list[signal.Signals]) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; those that come are put into `stopped_by`.
+
+    One that is ignored, as under nohup, or that somebody else handles stays as it is.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        stopped_by.append(signal.Signals(number))
+        signal.raise_signal(signal.SIGINT)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _internal_error(error: Exception) -> str:
+    """What went wrong, in a line, with the traceback in a file."""
+    import tempfile
+    import traceback
+
+    from lts_jax.errors import describe
+    from lts_jax.redact import environment_secrets, redact_text
+    from lts_jax.storage import write_bytes
+
+    secrets = environment_secrets(os.environ)
+    told = redact_text("".join(traceback.format_exception(error, limit=-40)), secrets)
+    said = f"an error of the program itself ({redact_text(describe(error), secrets)})"
+    path = Path(tempfile.gettempdir()) / f"lts_jax-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    try:
+        write_bytes(path, told.encode(errors="replace"))
+    except OSError:
+        print(told, file=sys.stderr)
+        return said
+    return f"{said}; please report it with {path}"
 
 
 def _help(name: str, rest: list[str]) -> list[str]:

@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lts_jax.bounds import check_bound
 from lts_jax.errors import UserError, show
 from lts_jax.loading import load_function
 
 Value = float | int | bool | str
 
-_CALL = re.compile(r"\s*(?:(?P<place>[^\"'=]+?):)?(?P<name>[A-Za-z_]\w*)\s*(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_CALL = re.compile(r"\s*+(?:(?P<place>[^\"'=]+?):)?(?P<name>[A-Za-z_]\w*)\s*+(?:\((?P<arguments>.*)\))?\s*", re.DOTALL)
+_LONGEST_CALL = 10_000  # characters
 _BARE = re.compile(r"[A-Za-z_./~][\w./~:+-]*")
 
 
@@ -181,7 +183,7 @@ def split_calls(text: str) -> list[str]:
 
 def _split(text: str, where: str) -> tuple[str, dict[str, Value]]:
     """The name of a call and its settings, as written."""
-    found = _CALL.fullmatch(text)
+    found = _CALL.fullmatch(text) if len(text) <= _LONGEST_CALL else None
     if found is None:
         raise UserError(f"{where}: expected name, name(key=value, ...) or FILE.py:FUNCTION(...), got {show(text)}")
     head = f"{found['place'].strip()}:{found['name']}" if found["place"] else found["name"]
@@ -229,6 +231,8 @@ def _convert(value: Any, setting: Setting, where: str) -> Any:
         return str(value) if isinstance(value, str) else value
     if types.NoneType in kinds and isinstance(value, _Word) and value.lower() == "none":
         return None
+    if isinstance(value, (int, float)):
+        check_bound(setting.name, value, where, listed_only=True)
     if isinstance(value, bool) and bool in kinds:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and (int in kinds or float in kinds):

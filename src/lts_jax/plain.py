@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, describe, show
 
 
 def to_plain(value: Any) -> Any:
@@ -37,19 +37,34 @@ def from_plain(annotation: Any, value: Any, where: str = "") -> Any:
             return None
         annotation = without_none(annotation)
     if typing.get_origin(annotation) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{where}: expected a list, got {show(value)}")
         inner = typing.get_args(annotation)[0]
         return tuple(from_plain(inner, item, where) for item in value)
     if typing.get_origin(annotation) is typing.Literal:
-        if value not in typing.get_args(annotation):
-            raise UserError(f"{where}: expected one of {typing.get_args(annotation)}, got {value!r}")
+        if not any(value == choice and type(value) is type(choice) for choice in typing.get_args(annotation)):
+            raise UserError(f"{where}: expected one of {typing.get_args(annotation)}, got {show(value)}")
         return value
     if is_dataclass(annotation):
         return _from_fields(annotation, value, where)
-    if annotation is float and isinstance(value, int):
-        return float(value)
-    if annotation in {str, int, float, bool} and not isinstance(value, annotation):
-        raise UserError(f"{where}: expected {annotation.__name__}, got {value!r}")
-    return annotation(value)
+    if annotation is float and _is(value, int):
+        return _made(float, value, where)
+    if annotation in {str, int, float, bool} and not _is(value, annotation):
+        raise UserError(f"{where}: expected {annotation.__name__}, got {show(value)}")
+    return _made(annotation, value, where)
+
+
+def _is(value: Any, annotation: type) -> bool:
+    """Whether a plain value is of this type; true and false are no numbers."""
+    return isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool))
+
+
+def _made(kind: Any, value: Any, where: str) -> Any:
+    """`kind(value)`; what it refuses is the reader's mistake."""
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UserError(f"{where}: expected {kind.__name__}, got {show(value)} ({describe(error)})") from None
 
 
 def without_none(annotation: Any) -> Any:
@@ -65,7 +80,7 @@ def field_types(record: Any) -> dict[str, Any]:
 
 def _from_fields(record: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise UserError(f"{where or record.__name__}: expected an object, got {value!r}")
+        raise UserError(f"{where or record.__name__}: expected an object, got {show(value)}")
     types = field_types(record)
     unknown = set(value) - set(types)
     required = {f.name for f in fields(record) if f.default is MISSING and f.default_factory is MISSING}
@@ -74,4 +89,10 @@ def _from_fields(record: Any, value: Any, where: str) -> Any:
         problem = f"unknown field {min(unknown)!r}" if unknown else f"missing field {min(missing)!r}"
         raise UserError(f"{where or record.__name__}: {problem}")
     prefix = f"{where}." if where else ""
-    return record(**{name: from_plain(types[name], item, prefix + name) for name, item in value.items()})
+    made = {name: from_plain(types[name], item, prefix + name) for name, item in value.items()}
+    try:
+        return record(**made)
+    except UserError:
+        raise
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # of the record's own checks
+        raise UserError(f"{where or record.__name__}: {' '.join(str(error).split())}") from None

@@ -107,7 +107,7 @@ def test_what_is_not_there_yet_or_broken_is_one_line(tmp_path) -> None:
     folder = make_folder(tmp_path / "sweep", make_table(1))
     assert is_sweep(folder)
     (folder / "results.parquet").write_bytes(b"PAR1 half a file")
-    with pytest.raises(UserError, match=r"results\.parquet: not a Parquet table"):
+    with pytest.raises(UserError, match=r"results\.parquet: not a readable Parquet file"):
         write_sweep_report(folder)
     (folder / "results.parquet").unlink()
     with pytest.raises(UserError, match="no results yet; run the same `lts sweep` again"):

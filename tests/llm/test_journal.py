@@ -14,6 +14,7 @@ from lts_jax.llm.chat import Completion
 from lts_jax.llm.journal import open_journal
 from lts_jax.llm.recorded import RecordingModel
 from lts_jax.records import Message
+from lts_jax.storage import line_of
 
 HOLD = """
 import asyncio, sys
@@ -55,7 +56,7 @@ def test_a_line_is_synced_before_its_writer_goes_on(tmp_path, monkeypatch):
 
     async def append(number):
         await journal.append({"number": number})
-        place = journal.path.read_bytes().index(b'{"number": %d}\n' % number)
+        place = journal.path.read_bytes().index(b'{"number": %d, ' % number)
         assert synced[-1] > place
 
     async def append_some():
@@ -108,7 +109,7 @@ def test_a_torn_line_is_cut_off_when_the_journal_is_opened(tmp_path, torn):
     path = tmp_path / "calls.jsonl"
     path.write_bytes(b'{"number": 0}\n' + torn)
     asyncio.run(open_journal(path).append({"number": 1}))
-    assert path.read_bytes() == b'{"number": 0}\n{"number": 1}\n'
+    assert path.read_bytes() == b'{"number": 0}\n' + line_of({"number": 1})
 
 
 def test_a_full_disk_ends_the_run_in_words_and_keeps_what_was_durable(tmp_path, monkeypatch):

@@ -68,6 +68,7 @@ def test_the_journal_is_readable_without_our_code_and_its_digests_are_pinned(tmp
         "model": "counter-1",
         "attempts": 2,
         "seconds": 0.5,
+        "line_digest": "56b2c638561dabd0",
     }
 
 

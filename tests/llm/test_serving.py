@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lts_jax.llm import serving as server_module
 from lts_jax.llm.chat import BudgetExhausted, Completion, ModelFailure
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.llm.serving import MAX_BODY_BYTES, serve_chat, serve_forever
@@ -378,3 +379,47 @@ def test_serving_forever_ends_when_cancelled_and_frees_the_port():
             assert again.base_url == f"http://127.0.0.1:{port}/v1"
 
     asyncio.run(main())
+
+
+def test_more_connections_than_the_most_are_refused_and_the_others_go_on(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
+
+    async def use(server):
+        held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        for _, writer in held:
+            writer.write(get("/health")[:-2])
+            await writer.drain()
+        while len(server._connections) < 2:
+            await asyncio.sleep(0)
+        reader, _ = await asyncio.open_connection("127.0.0.1", server.port)
+        assert (await reader.read()).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        held[0][1].write(b"\r\n")
+        assert (await held[0][0].readuntil(b"\r\n")) == b"HTTP/1.1 200 OK\r\n"
+        held[0][1].close()
+        while len(server._connections) > 1:
+            await asyncio.sleep(0)
+        assert (await exchange(server, get("/health")))[0][0][0] == 200
+        held[1][1].close()
+
+    serving(Mirror(), use)
+
+
+def test_bodies_that_wait_are_held_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_HELD_BYTES", 5_000)
+
+    async def use(server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(post(b"x" * 4_000)[:-1_000])
+        await writer.drain()
+        while server._held_bytes == 0:
+            await asyncio.sleep(0)
+        [(status, _, body)], is_closed = await exchange(server, post(b"y" * 2_000))
+        assert (status, is_closed) == (503, True) and b"waiting already" in body
+        writer.write(b"x" * 1_000)
+        assert (await reader.readuntil(b"\r\n")) == b"HTTP/1.1 400 Bad Request\r\n"
+        writer.close()
+        while server._held_bytes:
+            await asyncio.sleep(0)
+        assert (await exchange(server, post(b"y" * 2_000)))[0][0][0] == 400
+
+    serving(Mirror(), use)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lts_jax.memory import trust
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.trust import (
@@ -223,3 +224,18 @@ def test_wrong_settings_give_one_line(changes, words):
     with pytest.raises(ValueError, match=words) as raised:
         GuardSettings(**changes)
     assert "\n" not in str(raised.value)
+
+
+def test_adding_under_a_revocation_looks_at_the_new_entry_alone(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(trust, "is_named", lambda origin, name: looked_at.append(origin) or origin == name)
+    bank = MemoryBank(GuardSettings(revoked=("web:https://a.example",)))
+    for number in range(50):
+        step = Step(number % 3, number, "WebSurfer", "go on", "", "output", summary=f"pool {number}")
+        source = "https://a.example" if number == 7 else f"https://b.example/{number}"
+        if number == 20:
+            with pytest.raises(ValueError, match="revoked"):
+                bank.pull(0, 7, 20, 1.0)
+        bank.add(step, 1.0, Provenance(Origin.WEB, source))
+    assert bank.hidden == {7} and bank.is_hidden(7) and not bank.is_hidden(8)
+    assert len(looked_at) == 50

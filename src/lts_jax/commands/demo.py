@@ -14,7 +14,7 @@ from lts_jax.commands.report import write_report
 from lts_jax.commands.train import train_in
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.systems.comparison import LEARNED, VALUE, ComparisonSettings, held_out_tasks
-from lts_jax.systems.run_folder import open_run, working_in
+from lts_jax.systems.run_folder import delete_run, open_run, working_in
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 
@@ -63,8 +63,8 @@ def run(command: Command) -> None:
     for parts in (ours, paper):
         parts.check()
     num_tested = len(held_out_tasks(ours, command.compare))
-    if command.fresh and (command.run / "config.json").exists():
-        shutil.rmtree(command.run)
+    if command.fresh:
+        delete_run(command.run)
     folder, beside = open_run(command.run, ours.settings), open_run(command.run / PAPER, paper.settings)
     simulated = " Agents are simulated; times are simulated seconds." if ours.virtual_time else ""
     print(

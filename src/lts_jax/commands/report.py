@@ -18,7 +18,7 @@ from lts_jax.reports.run_page import report_html
 from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
 from lts_jax.reports.text import report_text
 from lts_jax.rollouts.store import read_folder
-from lts_jax.storage import read_json, read_json_lines, write_json, write_text
+from lts_jax.storage import read_json, read_json_lines, write_document, write_text
 from lts_jax.systems.comparison import (
     LEARNED,
     MATCHED,
@@ -30,7 +30,7 @@ from lts_jax.systems.comparison import (
     own_line,
     policies_of_line,
 )
-from lts_jax.systems.run_folder import RunFolder, read_settings
+from lts_jax.systems.run_folder import RunFolder, read_parts, read_settings
 from lts_jax.systems.task_source import describe_source
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.tasks.almanac.world import HELD_OUT
@@ -85,7 +85,7 @@ def write_report(folder: RunFolder) -> str:
             kinds=coin_kinds(folder, settings),
         ),
     )
-    write_json(folder.report_json, report_json(report))
+    write_document(folder.report_json, report_json(report))
     write_text(folder.report_html, report_html(report))
     return f"{report_text(report).rstrip()}\n\nreport: {folder.report_html}"
 
@@ -166,7 +166,7 @@ def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None
 def _training(folder: RunFolder, settings: TrainSettings) -> str:
     given = folder.path / "controller.json"
     if given.exists():
-        return f"elsewhere, in {read_json(given)['run']}"
+        return f"elsewhere, in {read_json(given, dict).get('run', 'a folder that is not named')}"
     if not folder.metrics.exists():
         return "none"
     return f"{settings.num_tasks} tasks, {settings.collect.num_rollouts} rollouts each, {settings.num_epochs} epochs"
@@ -175,20 +175,20 @@ def _training(folder: RunFolder, settings: TrainSettings) -> str:
 def _objective(folder: RunFolder, settings: TrainSettings) -> str:
     if own_line(settings.objective) == VALUE:
         return settings.objective
-    credit = read_json(folder.parts)["credit"] if folder.parts.exists() else settings.credit
+    credit = read_parts(folder).get("credit", settings.credit)
     return f"{settings.objective}, credit {credit}"
 
 
 def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
-    document = read_json(folder.config)
+    document = read_json(folder.config, dict)
     model = settings.model
     return {
         "run": folder.path.name,
-        "made": document["created"],
+        "made": str(document.get("created", "")),
         "model": f"{model.name}{' (simulated language model)' if model.is_simulated else ''}",
         "world": describe_source(settings.tasks, settings.world_seed),
         "tools": settings.tools.kind,
         "training": _training(folder, settings),
         "objective": _objective(folder, settings),
-        "versions": ", ".join(f"{name} {number}" for name, number in document["versions"].items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in dict(document.get("versions") or {}).items()),
     }

@@ -7,9 +7,9 @@ from typing import Annotated
 import tyro
 
 from lts_jax.commands.progress import rollout_bar
-from lts_jax.learning.run_keeping import num_trained
+from lts_jax.learning.checkpoint import tidy
+from lts_jax.learning.run_keeping import num_trained, read_metrics
 from lts_jax.records import Rollout
-from lts_jax.storage import read_json_lines
 from lts_jax.systems.lts import Progress, train_controller
 from lts_jax.systems.run_folder import RunFolder, name_parts, open_run, working_in
 from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
@@ -35,7 +35,7 @@ def run(command: Command) -> None:
     with working_in(folder):
         train_in(folder, parts)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
-    skipped = read_json_lines(folder.metrics)[-1]["learning/num_skipped"]
+    skipped = read_metrics(folder.metrics)[-1]["learning/num_skipped"]
     if skipped:
         print(f"{skipped:.0f} updates were skipped because something in them was not finite")
     print(f"next: lts evaluate --run {folder.path}")
@@ -48,6 +48,7 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
     name_parts(folder, parts.names)
     num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
+        tidy(folder.checkpoints)
         if quiet:
             return
         print(f"{folder.path}: trained already")

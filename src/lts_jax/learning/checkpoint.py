@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from lts_jax.errors import UserError
-from lts_jax.storage import write_json
+from lts_jax.storage import parse_json, write_json
 
 NUM_KEPT = 2
 MANIFEST_VERSION = 1
@@ -68,9 +68,17 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
         "files": _file_digests(_state_path(folder, number)),
     } | ({"base_digest": base_digest} if base_digest else {})
     write_json(_manifest_path(folder, number), manifest | {"digest": _manifest_digest(manifest)})
-    for old in sorted(_numbers(folder))[:-NUM_KEPT]:
-        _remove(folder, old)
+    tidy(folder)
     return number
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed saves have left, and all checkpoints but the newest two. No other process may save here."""
+    folder = Path(folder)
+    if folder.is_dir():
+        for old in sorted(_numbers(folder))[:-NUM_KEPT]:
+            _remove(folder, old)
+        _sweep(folder)
 
 
 def _need_space(folder: Path, num_bytes: int) -> None:
@@ -213,7 +221,7 @@ def _file_digests(path: Path) -> dict[str, str]:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = parse_json(path.read_bytes(), "")
         digest = manifest.pop("digest")
         healthy = digest == _manifest_digest(manifest)
     except (OSError, ValueError, AttributeError, KeyError) as error:

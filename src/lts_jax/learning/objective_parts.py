@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, describe, show
 from lts_jax.parts import Part, resolve
 
 RUNTIME_WEIGHT = 0.2  # of `admission_value`, where the settings name none: the exchange that "gain" is quoted at
@@ -100,3 +100,5 @@ def make_objective(text: str, *, where: str = "objective") -> Objective:
         return objective_part(text, where=where)()
     except UserError as error:
         raise UserError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+    except TypeError as error:  # a function of one's own that takes other arguments
+        raise UserError(f"{where}: {show(text)} makes no objective ({describe(error)})") from error

@@ -4,18 +4,18 @@ Progress has one source, the newest healthy checkpoint. Metric lines, stored rol
 are taken back or made again with the same bits.
 """
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lts_jax.errors import UserError, show
 from lts_jax.learning.checkpoint import CorruptCheckpoint, latest, newest_healthy, restore, save
 from lts_jax.learning.metrics import as_floats
 from lts_jax.learning.objective import Metrics
 from lts_jax.learning.state import TrainState
 from lts_jax.seeds import uniform
-from lts_jax.storage import append_json_line, read_json_lines, write_text
+from lts_jax.storage import append_json_line, line_of, read_json_lines, write_bytes
 
 
 def num_trained(checkpoints: Path) -> int:
@@ -44,10 +44,23 @@ def resume(
 
 def cut_metrics(path: Path, first: int) -> None:
     """Take back the metric lines of iterations that will be run again, from `first` on."""
-    lines = read_json_lines(path)
+    lines = read_metrics(path)
     kept = [line for line in lines if line["iteration"] < first]
     if len(kept) != len(lines):
-        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        write_bytes(path, b"".join(map(line_of, kept)))
+
+
+def read_metrics(path: Path) -> list[dict[str, float | None]]:
+    """The metric lines of a run.
+
+    Raises:
+        UserError: a line that is not what was written, or no metric line.
+    """
+    lines = read_json_lines(path)
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, dict) or not isinstance(line.get("iteration"), int):
+            raise UserError(f"{path}: line {number}: expected the metrics of an iteration, got {show(line)}")
+    return lines
 
 
 def metric_line(iteration: int, metrics: Metrics) -> dict[str, float | None]:

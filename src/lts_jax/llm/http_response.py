@@ -15,7 +15,7 @@ MAX_ERROR_BYTES = 64 * 2**10  # of the body of an error; the rest is left unread
 _MAX_HEAD_BYTES = 64 * 2**10  # of all headers, interim responses and trailers included
 _MAX_CHUNK_LINE_BYTES = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)([ \t]*):[ \t]*([^\r\n\0]*?)[ \t]*")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++)([ \t]*+):[ \t]*+([^\r\n\0]*)")
 _FRAMING = re.compile(rb"\s*(?:content-length|transfer-encoding)\b", re.IGNORECASE)
 _LISTS = {"connection": ", ", "content-encoding": ", ", "set-cookie": "\n"}  # joined so; of all else the first counts
 _UNPACKED = {"", "identity", "none", "binary", "7bit", "8bit"}  # but the first two these are none; the web has them all
@@ -205,7 +205,7 @@ def _headers(lines: list[bytes]) -> tuple[dict[str, str], bool]:
     headers: dict[str, str] = {}
     is_clean = True
     for line in lines:
-        matched = _HEADER.fullmatch(line)
+        matched = _HEADER.fullmatch(line.rstrip(b" \t"))
         if matched is None:
             if _FRAMING.match(line):
                 raise BadResponse(f"expected a header, got {line[:40]!r}")

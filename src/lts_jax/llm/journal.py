@@ -7,7 +7,6 @@ disk. One process at a time writes to a journal; within it, all writers of one f
 
 import asyncio
 import fcntl
-import json
 import os
 import threading
 import time
@@ -19,10 +18,9 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from lts_jax.errors import UserError
-from lts_jax.storage import AppendedLines
+from lts_jax.storage import AppendedLines, line_of
 
 _GATHER_SECONDS = 0.002  # between a sync and the next, so that a fast disk is not busy with a few lines at a time
-_to_json = json.JSONEncoder(allow_nan=False).encode
 _Line = tuple[bytes, asyncio.Future[None]]
 
 
@@ -57,7 +55,7 @@ class Journal:
         Raises:
             UserError: the file cannot be written; what was durable before stays readable, and nothing is added.
         """
-        line = _to_json(record).encode() + b"\n"
+        line = line_of(record)
         written = asyncio.get_running_loop().create_future()
         with self._guard:
             self._waiting.append((line, written))

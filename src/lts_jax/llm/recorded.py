@@ -6,7 +6,6 @@ after its line is durable, so whatever was acted upon is found again after a kil
 tries them again. `calls.lock` keeps other processes from writing there; reading needs no lock.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,6 +19,7 @@ from lts_jax.llm.journal import Journal, open_journal, wait_for_writes
 from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.records import Message
 from lts_jax.redact import environment_secrets, redact_text
+from lts_jax.storage import read_line, whole_lines
 
 __all__ = ["JOURNAL", "RecordingModel", "ReplayModel", "call_digest", "opening"]
 
@@ -221,10 +221,9 @@ def _read_journal(path: Path) -> _Found:
         return _Found({}, set(), {})
     content = path.read_bytes()
     found = _Found({}, set(), {}, len(content))
-    *lines, _torn = content.split(b"\n")  # only a newline byte ends a line; text may hold other line ends
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(whole_lines(content, str(path)), start=1):
         try:
-            record: dict[str, Any] = json.loads(line)
+            record: dict[str, Any] = read_line(line, f"line {number}")
             completion = Completion(**{name: record[name] for name in _FIELDS if name in _ALWAYS or name in record})
             found.completions[record["call"]] = completion
             found.models.add(record["asked_model"])

@@ -14,13 +14,15 @@ from lts_jax.llm.chat import BudgetExhausted, ChatModel, ModelFailure
 from lts_jax.llm.chat_api import BadRequest, completion_body, error_body, models_body, read_request, stream_body
 
 MAX_BODY_BYTES = 8 * 2**20
+MAX_CONNECTIONS = 256
+MAX_HELD_BYTES = 64 * 2**20  # of all bodies that are being read or answered
 _MAX_HEAD_BYTES = 32 * 2**10
 _IDLE_SECONDS = 75.0  # a connection that sends no whole request for so long is closed
 _LINGER_SECONDS = 2.0  # how long a refused body is read and thrown away, so that the refusal can be read
 _REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 411: "Length Required",
     413: "Content Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
+    500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 _METHODS = {"/v1/chat/completions": "POST", "/v1/models": "GET", "/health": "GET"}
 _log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class ChatServer:
         self._model = model
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._held_bytes = 0  # of bodies
         self._address = ("", 0)
 
     @property
@@ -102,6 +105,10 @@ class ChatServer:
         assert task is not None
         self._connections.add(task)
         try:
+            if len(self._connections) > MAX_CONNECTIONS:
+                busy = _error(503, f"more than {MAX_CONNECTIONS} connections", headers={"Retry-After": "1"})
+                await _send(writer, busy, keep_alive=False)
+                return
             while await self._serve_request(reader, writer):
                 pass
         except (OSError, EOFError):
@@ -114,16 +121,24 @@ class ChatServer:
 
     async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection goes on."""
+        held = 0
         try:
             async with asyncio.timeout(_IDLE_SECONDS):
-                request = await _read_http(reader, writer)
+                head = await _read_head(reader)
+                if self._held_bytes + head.num_bytes > MAX_HELD_BYTES:
+                    raise _Refused(503, f"requests of more than {MAX_HELD_BYTES} bytes are waiting already")
+                held = head.num_bytes
+                self._held_bytes += held
+                request = await _read_body(head, reader, writer)
+            response = await self._respond(request)
+            await _send(writer, response, request.keep_alive)
+            return request.keep_alive
         except _Refused as refused:
             await _send(writer, _error(refused.status, str(refused)), keep_alive=False)
             await _linger(reader, writer)
             return False
-        response = await self._respond(request)
-        await _send(writer, response, request.keep_alive)
-        return request.keep_alive
+        finally:
+            self._held_bytes -= held
 
     async def _respond(self, request: _Request) -> _Response:
         method = _METHODS.get(request.path)
@@ -184,7 +199,16 @@ async def serve_forever(
         await asyncio.get_running_loop().create_future()
 
 
-async def _read_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Request:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    method: str
+    path: str
+    num_bytes: int  # of the body
+    keep_alive: bool
+    wants_word: bool  # before it sends the body
+
+
+async def _read_head(reader: asyncio.StreamReader) -> _Head:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
@@ -199,12 +223,16 @@ async def _read_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         raise _Refused(400, f"Content-Length: expected a number, got {length[:40]!r}")
     if len(length) > 18 or int(length) > MAX_BODY_BYTES:
         raise _Refused(413, f"the request is larger than {MAX_BODY_BYTES} bytes")
-    if headers.get("expect", "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = await reader.readexactly(int(length))
     connection = headers.get("connection", "").lower()
     keep_alive = "close" not in connection and (version == "HTTP/1.1" or "keep-alive" in connection)
-    return _Request(method, target.partition("?")[0].rstrip("/"), body, keep_alive)
+    wants_word = headers.get("expect", "").lower() == "100-continue"
+    return _Head(method, target.partition("?")[0].rstrip("/"), int(length), keep_alive, wants_word)
+
+
+async def _read_body(head: _Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> _Request:
+    if head.wants_word:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return _Request(head.method, head.path, await reader.readexactly(head.num_bytes), head.keep_alive)
 
 
 def _request_line(line: str) -> tuple[str, str, str]:

@@ -1,6 +1,5 @@
 """The memory bank of a replay: entries by the call they answer, and the rule that tells when one may be stale."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from lts_jax.logs.importers.recorded import RecordedStep
 from lts_jax.logs.replay_settings import ReplaySettings
 from lts_jax.prompts import key_line
 from lts_jax.records import MemoryEntry
+from lts_jax.storage import parse_json
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _KEY_WORDS = 15
@@ -104,7 +104,7 @@ def call_identifiers(action: str) -> frozenset[str]:
     """
     start, end = action.find("("), action.rfind(")")
     try:
-        arguments = json.loads(action[start + 1 : end])
+        arguments = parse_json(action[start + 1 : end], "")
     except ValueError:
         return frozenset(filter(_is_identifier, re.findall(r"\w+", action[start + 1 : end])))
     return frozenset(filter(_is_identifier, _texts(arguments)))

@@ -11,7 +11,7 @@ from typing import overload
 
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import admissible_key, template_key
-from lts_jax.memory.trust import UNKNOWN, Provenance, revoked_entries, trust_of
+from lts_jax.memory.trust import UNKNOWN, Provenance, falls, revoked_entries, trust_of
 from lts_jax.records import MemoryEntry, Pull, Step, Trust
 
 
@@ -60,7 +60,7 @@ class KeyRefused(ValueError):
 class MemoryBank:
     """Entries in order of admission with ids 0, 1, 2, ..., and the usage log. Every method is safe from any thread."""
 
-    __slots__ = ("_entries", "_guards", "_hidden", "_keys", "_lock", "_pulls", "_revoked")
+    __slots__ = ("_entries", "_guards", "_hidden", "_keys", "_lock", "_pulled", "_pulls", "_revoked")
 
     def __init__(self, guards: GuardSettings | None = None) -> None:
         """An empty bank. `guards`: which keys it takes, which entries it shows, and which origins are revoked."""
@@ -68,8 +68,9 @@ class MemoryBank:
         self._entries: list[MemoryEntry] = []
         self._keys: list[str] = []
         self._pulls: list[Pull] = []
+        self._pulled: dict[int, dict[int, None]] = {}  # by reader: the entries that it pulled, in order
         self._revoked: list[str | int] = list(self._guards.revoked)
-        self._hidden: frozenset[int] = frozenset()
+        self._hidden: set[int] = set()
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -93,7 +94,11 @@ class MemoryBank:
     @property
     def hidden(self) -> frozenset[int]:
         """Ids of the entries that fell with a revoked origin."""
-        return self._hidden
+        return frozenset(self._hidden)
+
+    def is_hidden(self, entry: int) -> bool:
+        """Whether an entry fell with a revoked origin."""
+        return entry in self._hidden
 
     @property
     def revoked(self) -> tuple[str | int, ...]:
@@ -116,7 +121,7 @@ class MemoryBank:
         if not key:
             raise ValueError(f"step {step.step} of team {step.team} has no summary: summarise a step before adding it")
         with self._lock:
-            parents = tuple(dict.fromkeys(pull.entry for pull in self._pulls if pull.reader == step.team))
+            parents = tuple(self._pulled.get(step.team, ()))
             trust = trust_of(provenance.origin, provenance.seen, (self._entries[each].trust for each in parents))
             if self._guards.template_keys and trust == Trust.UNTRUSTED:
                 key = template_key(step.team, step.step, provenance.origin)
@@ -126,8 +131,8 @@ class MemoryBank:
             )  # fmt: skip
             self._keys.append(key)
             self._entries.append(entry)
-            if self._revoked:
-                self._hide()
+            if self._revoked and falls(entry, self._revoked, self._hidden):  # older entries stay as they are
+                self._hidden.add(entry.entry)
         return entry
 
     def revoke(self, origin: str | int) -> frozenset[int]:
@@ -138,13 +143,10 @@ class MemoryBank:
         before.
         """
         with self._lock:
-            before = self._hidden
             self._revoked.append(origin)
-            self._hide()
-            return self._hidden - before
-
-    def _hide(self) -> None:
-        self._hidden = frozenset().union(*(revoked_entries(self._entries, each) for each in self._revoked))
+            fallen = revoked_entries(self._entries, origin) - self._hidden
+            self._hidden |= fallen
+            return fallen
 
     def entry(self, entry: int) -> MemoryEntry:
         """The entry with this id. Raises `ValueError` for an id that was not given out yet."""
@@ -181,5 +183,7 @@ class MemoryBank:
         found = self.entry(entry)
         if entry in self._hidden:
             raise ValueError(f"memory entry {entry} was revoked")
-        self._pulls.append(Pull(entry, reader, found.team, step, seconds))
+        with self._lock:
+            self._pulls.append(Pull(entry, reader, found.team, step, seconds))
+            self._pulled.setdefault(reader, {})[entry] = None
         return found.value

@@ -67,6 +67,8 @@ class GuardSettings:
                 )
         if self.max_key_characters < 40:
             raise ValueError(f"GuardSettings.max_key_characters: expected at least 40, got {self.max_key_characters}")
+        if self.max_key_characters > 2_000:
+            raise ValueError(f"GuardSettings.max_key_characters: expected at most 2000, got {self.max_key_characters}")
         if not all(origin.strip() for origin in self.revoked):
             raise ValueError("GuardSettings.revoked: expected origins such as a URL or a host, got an empty text")
 

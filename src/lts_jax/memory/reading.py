@@ -20,7 +20,7 @@ from lts_jax.memory.text import cut
 from lts_jax.records import MemoryEntry, Message
 
 _MARKER = re.compile(r"selected[_ ]keys[\"'`*\s]*[=:]+[\"'`*\s]*", re.IGNORECASE)
-_BARE_LIST = re.compile(r"[\s`]*(?:json|text)?[\s`]*(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
+_BARE_LIST = re.compile(r"[\s`]*+(?:json|text)?[\s`]*+(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
 _INNERMOST = re.compile(r"\[([^\[\]]*)\]?")
 _NUMBER = re.compile(r"(?<![\d.-])\d{1,9}(?!\d|\.\d)")
 
@@ -192,7 +192,7 @@ class TeamReader:
         chosen = [entry for entry in parse_selection(call.reply) if entry in offer][
             : self._settings.max_pulled_per_step
         ]
-        return [self._pull(entry, step, now()) for entry in chosen if entry not in self._bank.hidden]
+        return [self._pull(entry, step, now()) for entry in chosen if not self._bank.is_hidden(entry)]
 
     def lines_for_ledger(self) -> list[str]:
         """What stands before a ledger request: the listing, the newest last, where values are read by programs."""

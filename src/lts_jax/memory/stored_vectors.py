@@ -18,7 +18,8 @@ class StoredEncoder:
     """Another encoder behind one SQLite file, found by a hash of the encoder's name and the text.
 
     The name holds digests of weights, tokenizer and settings, so one file may serve several encoders and never mixes
-    them up. Several processes may use it at once; a killed one leaves whole rows.
+    them up. Several processes may use it at once; a killed one leaves whole rows. A vector
+    has a digest behind it, and one that changed on the disk is made anew.
     """
 
     def __init__(self, inner: Encoder, path: Path | str) -> None:
@@ -62,8 +63,8 @@ class StoredEncoder:
                     rows |= dict(zip(missing, made, strict=True))
                     with database:
                         database.executemany(
-                            "insert or ignore into vectors values (?, ?)",
-                            [(key, rows[key].astype("<f4").tobytes()) for key in missing],
+                            "insert or replace into vectors values (?, ?)",
+                            [(key, _with_digest(key, rows[key].astype("<f4").tobytes())) for key in missing],
                         )
         except sqlite3.Error as error:
             raise UserError(f"{self._path}: stored vectors cannot be read or written ({error})") from None
@@ -85,6 +86,12 @@ class StoredEncoder:
             places = ",".join("?" * len(some))
             query = f"select key, vector from vectors where key in ({places})"
             for key, vector in database.execute(query, some):
-                if len(vector) == 4 * self.dim:  # else damaged: made anew
-                    found[key] = np.frombuffer(vector, "<f4")
+                numbers = vector[: 4 * self.dim] if isinstance(vector, bytes) else b""
+                # One without a digest is of an earlier version. What is damaged is made anew.
+                if len(numbers) == 4 * self.dim and vector in (numbers, _with_digest(key, numbers)):
+                    found[key] = np.frombuffer(numbers, "<f4")
         return found
+
+
+def _with_digest(key: bytes, vector: bytes) -> bytes:
+    return vector + blake2b(vector, key=key, digest_size=8).digest()

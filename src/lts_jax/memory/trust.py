@@ -5,9 +5,8 @@ team that has read a hostile page may pass it on in every later step, whatever t
 stay with a team for the rest of the task, also over a re-plan, which rewrites facts and plan from the old thread.
 """
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from lts_jax.memory.guards import TRUST_ORDER
 from lts_jax.records import MemoryEntry, Origin, Rollout, Step, Trust
+from lts_jax.storage import parse_json
 
 TRUST_OF_ORIGIN: Mapping[Origin, Trust] = {
     Origin.USER: Trust.TRUSTED,
@@ -78,7 +78,7 @@ def labels_of_step(step: Step) -> tuple[str, ...]:
     if not tool:
         return (label(Origin.MODEL, step.agent),)
     try:
-        arguments = json.loads(rest)
+        arguments = parse_json(rest, "", any_text=True)
     except ValueError:
         arguments = {}
     return labels_of_call(tool, arguments if isinstance(arguments, dict) else {}, step.output)
@@ -124,10 +124,16 @@ def revoked_entries(entries: Sequence[MemoryEntry], name: str | int) -> frozense
     """
     fallen: set[int] = set()
     for entry in entries:
-        named = entry.entry == name if isinstance(name, int) else _comes_from(entry, name)
-        if named or not fallen.isdisjoint(entry.parents):
+        if falls(entry, (name,), fallen):
             fallen.add(entry.entry)
     return frozenset(fallen)
+
+
+def falls(entry: MemoryEntry, names: Sequence[str | int], fallen: Set[int]) -> bool:
+    """Whether an entry falls with one of these origins or entries, or was derived from one that has fallen."""
+    if not fallen.isdisjoint(entry.parents):
+        return True
+    return any(entry.entry == name if isinstance(name, int) else _comes_from(entry, name) for name in names)
 
 
 def is_affected(rollout: Rollout, name: str | int) -> bool:

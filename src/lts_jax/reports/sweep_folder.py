@@ -7,7 +7,7 @@ from lts_jax.errors import UserError
 from lts_jax.reports.sweep_page import sweep_html
 from lts_jax.reports.sweep_report import SweepReport, build_sweep_report, sweep_report_json
 from lts_jax.reports.text import sweep_text
-from lts_jax.storage import read_json, write_json, write_text
+from lts_jax.storage import read_json, read_parquet, write_document, write_text
 
 SWEEP, RESULTS = "sweep.json", "results.parquet"
 
@@ -25,7 +25,7 @@ def write_sweep_report(folder: Path, *, measure: str | None = None, reference: s
     """
     folder = Path(folder)
     report = read_sweep(folder, measure=measure, reference=reference)
-    write_json(folder / "report.json", sweep_report_json(report))
+    write_document(folder / "report.json", sweep_report_json(report))
     write_text(folder / "report.html", sweep_html(report))
     return f"{sweep_text(report).rstrip()}\n\nreport: {folder / 'report.html'}"
 
@@ -33,21 +33,13 @@ def write_sweep_report(folder: Path, *, measure: str | None = None, reference: s
 def read_sweep(folder: Path, *, measure: str | None = None, reference: str | None = None) -> SweepReport:
     """The report of a sweep's folder, nothing written: for notebooks. Raises UserError as `write_sweep_report` does."""
     folder = Path(folder)
-    document = read_json(folder / SWEEP)
-    if not isinstance(document, dict):
-        raise UserError(f"{folder / SWEEP}: expected an object")
+    document = read_json(folder / SWEEP, dict)
     table = _read_results(folder)
     return build_sweep_report(table, document, name=folder.name, measure=measure, reference=reference)
 
 
 def _read_results(folder: Path) -> Any:
-    import pyarrow as pa
-    from pyarrow.parquet import read_table
-
     path = folder / RESULTS
     if not path.exists():
         raise UserError(f"{folder}: no results yet; run the same `lts sweep` again to finish what is missing")
-    try:
-        return read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet table ({error})") from None
+    return read_parquet(path)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +14,7 @@ from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redact_record
 from lts_jax.rollouts.garbage import rare_garbage_collection
 from lts_jax.rollouts.keeping import Keeper
-from lts_jax.rollouts.restart import parts_of_rollout, spend, unfinished_path
+from lts_jax.rollouts.restart import forget_unfinished, parts_of_rollout, spend, unfinished_path
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
@@ -93,6 +93,8 @@ def collect_groups(
         if path and path.exists():
             keeper.done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
             keeper.finished[task.task_id] += keeper.done[task.task_id].rollouts
+            if folder is not None:
+                forget_unfinished(folder, keeper.done[task.task_id])  # a kill may have come between the two
             continue
         for number in range(collecting.num_rollouts):
             path = folder and unfinished_path(folder, iteration.number, task, number)
@@ -133,7 +135,7 @@ async def _closing(parts: RolloutParts, running: Coroutine[Any, Any, None]) -> N
 
 
 async def run_side_by_side(
-    runs: Iterable[Callable[[], Awaitable[Rollout]]],
+    runs: Sequence[Callable[[], Awaitable[Rollout]]],
     num_in_flight: int,
     counter: RolloutCounter | None,
     keep: Callable[[Rollout], None],
@@ -142,7 +144,7 @@ async def run_side_by_side(
 
     An exception of one rollout is a programming error: the others are cancelled and it is raised.
     """
-    waiting = iter(runs)
+    waiting, num_runs = iter(runs), len(runs)
 
     async def work() -> None:
         for run in waiting:
@@ -157,7 +159,7 @@ async def run_side_by_side(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(num_in_flight):
+            for _ in range(max(1, min(num_in_flight, num_runs))):
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None  # the others were cancelled because of it

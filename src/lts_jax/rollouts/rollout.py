@@ -58,6 +58,8 @@ from lts_jax.teams.settings import ParallelSettings, TeamSettings
 from lts_jax.teams.state import TeamResult
 from lts_jax.teams.team import run_team
 
+MAX_STEPS = 10_000  # of a rollout: arrays are padded for as many
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
@@ -77,6 +79,12 @@ class RolloutSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
             raise UserError(f"num_teams: expected from 1 to 64, got {self.num_teams}")
+        self.parallel.num_answers_to_stop(self.num_teams)  # a quorum that there is
+        if self.num_teams * (self.team.max_rounds + 1) > MAX_STEPS:
+            raise UserError(
+                f"num_teams, team.max_rounds: expected at most {MAX_STEPS} steps of all teams together, "
+                f"got {self.num_teams} times {self.team.max_rounds + 1}"
+            )
         if self.reward not in ("partial", "binary"):
             raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
         if self.sharing not in ("in_turn", "aside"):

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, describe
 from lts_jax.plain import field_types, from_plain, to_plain, without_none
 from lts_jax.records import SCHEMA_VERSION, Rollout, RolloutGroup
 from lts_jax.redact import environment_secrets, redact_record
-from lts_jax.storage import replacing
+from lts_jax.storage import read_parquet, write_parquet
 
 _VERSION_FIELD = b"lts_jax_schema"
 
@@ -39,7 +39,6 @@ def write_group(folder: Path, group: RolloutGroup) -> Path:
 def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
     """Write rollouts to one Parquet file, atomically and durably."""
     import pyarrow
-    import pyarrow.parquet
 
     columns = field_types(Rollout)
     schema = pyarrow.schema(
@@ -48,39 +47,30 @@ def write_rollouts(path: Path, rollouts: typing.Sequence[Rollout]) -> None:
     )
     secrets = environment_secrets(os.environ)
     rows = [to_plain(redact_record(rollout, secrets)) for rollout in rollouts]
-    table = pyarrow.Table.from_pylist(rows, schema=schema)
-    with replacing(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+    write_parquet(path, pyarrow.Table.from_pylist(rows, schema=schema))
 
 
 def write_table(path: Path, rows: typing.Sequence[dict[str, Any]]) -> None:
     """Write rows of plain values to one Parquet file, atomically and durably."""
     import pyarrow
-    import pyarrow.parquet
 
-    with replacing(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), temporary, compression="zstd")
+    write_parquet(path, pyarrow.Table.from_pylist(list(rows)))
 
 
 def read_rollouts(path: Path) -> tuple[Rollout, ...]:
     """Read a file that `write_rollouts` wrote.
 
     Raises:
-        UserError: no such file, not a Parquet file, or one of another schema version.
+        UserError: no such file, not a Parquet file, not what was written, or one of another schema version.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path, partitioning=None)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    version = (table.schema.metadata or {}).get(_VERSION_FIELD, b"none").decode()
+    table = read_parquet(path)
+    version = (table.schema.metadata or {}).get(_VERSION_FIELD, b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise UserError(f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}")
-    return tuple(from_plain(Rollout, row) for row in table.to_pylist())
+    try:
+        return tuple(from_plain(Rollout, row) for row in table.to_pylist())
+    except ValueError as error:  # also of texts that are not UTF-8
+        raise UserError(f"{path}: holds no rollouts of this program ({describe(error)})") from None
 
 
 def read_group(path: Path) -> RolloutGroup:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts_jax.errors import UserError
 from lts_jax.plain import to_plain
-from lts_jax.storage import read_json, replacing, write_json, write_text
+from lts_jax.storage import is_leftover, read_json, read_parquet, write_document, write_parquet, write_text
 from lts_jax.sweeps.fields import FLAT, Value
 from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.systems.run_folder import first_difference, identity, package_versions
@@ -79,10 +79,11 @@ def open_sweep(path: Path, plan: SweepPlan) -> SweepFolder:
         return folder
     if folder.path.is_file():
         raise UserError(f"{folder.path}: is a file; a sweep needs a folder")
-    if folder.path.exists() and any(one.name != folder.points.name for one in folder.path.iterdir()):
+    known = {folder.points.name}
+    if folder.path.exists() and not all(one.name in known or is_leftover(one) for one in folder.path.iterdir()):
         raise UserError(f"{folder.path}: holds files but no sweep.json, so it is no sweep; choose another folder")
     write_text(folder.points, "".join(json.dumps(dict(point)) + "\n" for point in plan.points))
-    write_json(folder.config, wanted)
+    write_document(folder.config, wanted)
     return folder
 
 
@@ -143,7 +144,7 @@ def read_part(folder: SweepFolder, digest: str) -> list[dict[str, Any]]:
 def write_results(folder: SweepFolder, rows: Sequence[Row], measures: Sequence[str]) -> None:
     """Store all rows, and which of their columns are measures. The same rows give the same bytes."""
     document = read_sweep(folder)
-    write_json(folder.config, document | {"measures": list(measures)})
+    write_document(folder.config, document | {"measures": list(measures)})
     _write_table(folder.results, rows)
 
 
@@ -153,25 +154,15 @@ def read_table(path: Path) -> "pyarrow.Table":
     Raises:
         UserError: no such file, or not a Parquet file.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return pyarrow.parquet.read_table(path, partitioning=None)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    return read_parquet(path)
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow
-    import pyarrow.parquet
 
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     table = pyarrow.table({name: pyarrow.array(values, _column_type(values)) for name, values in columns.items()})
-    with replacing(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+    write_parquet(path, table)
 
 
 def _column_type(values: Sequence[Value]) -> "pyarrow.DataType":

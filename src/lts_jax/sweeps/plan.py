@@ -7,11 +7,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lts_jax.bounds import check_bound, check_bounds
 from lts_jax.errors import UserError
 from lts_jax.parts import split_calls
 from lts_jax.sweeps.cells import is_inner
 from lts_jax.sweeps.fields import PART_FIELDS, SweepField, Value, find_field, replace_fields, sweep_fields, value_of
 from lts_jax.sweeps.points import (
+    MAX_POINTS,
     Axis,
     Elsewhere,
     Point,
@@ -25,7 +27,6 @@ from lts_jax.sweeps.points import (
 )
 
 Mode = Literal["grid", "random", "list"]
-MAX_POINTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class SweepPlan:
         for name in ("num_seeds", "pairs_per_program"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
+            check_bound(name, getattr(self, name), name)
         if not 0 <= self.first_seed <= 2**31 - self.num_seeds:
             raise UserError(f"first_seed: expected from 0 to 2^31 - num_seeds, got {self.first_seed}")
         if not self.points or not self.points[0]:
@@ -131,8 +133,13 @@ def check_points(plan: SweepPlan, check: Callable[[Any], None]) -> None:
         UserError: what `check` refuses; the point is named.
     """
     known = sweep_fields(plan.base, plan.points)
+
+    def check_all(settings: Any) -> None:
+        check_bounds(settings)
+        check(settings)
+
     for point in plan.points:
-        replace_fields(plan.base, known, point, check)
+        replace_fields(plan.base, known, point, check_all)
 
 
 def _as_axis(axis: Axis | Range) -> Axis:

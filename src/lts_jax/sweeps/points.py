@@ -6,21 +6,24 @@ An axis is written `field=a,b,c` (values), `field=low:high:count` (that many, ev
 """
 
 import csv
-import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import product
 from pathlib import Path
 
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 from lts_jax.parts import split_calls
 from lts_jax.seeds import uniform
+from lts_jax.storage import parse_json
 from lts_jax.sweeps.fields import SweepField, Value, describe_values, find_field, value_of
 
 Point = Mapping[str, Value]
 """Values by field name; every point of a sweep has the same fields in the same order."""
+
+MAX_POINTS = 100_000  # a grid of more is a slip
 
 Elsewhere = Callable[[str], str]
 
@@ -85,8 +88,11 @@ def _range(field: SweepField, given: str) -> Range:
 
 def _spaced_axis(field: SweepField, given: str) -> Axis:
     parts = [part.strip() for part in given.split(":")]
-    if len(parts) not in {3, 4} or parts[3:] not in ([], ["log"]) or not parts[2].isdigit() or int(parts[2]) < 2:
+    is_count = len(parts) in {3, 4} and parts[2].isdecimal() and parts[2].lstrip("0") not in {"", "1"}
+    if not is_count or parts[3:] not in ([], ["log"]):
         raise UserError(f"{field.name}: expected low:high:count or low:high:count:log, count from 2 on, got {given!r}")
+    if len(parts[2]) > 9 or int(parts[2]) > MAX_POINTS:
+        raise UserError(f"{field.name}: expected a count of at most {MAX_POINTS:,}, got {show(given)}")
     ends = Range(field.name, _end(field, parts[0]), _end(field, parts[1]), is_log=len(parts) == 4)
     count = int(parts[2])
     numbers = [ends.low, *(ends.at(place / (count - 1)) for place in range(1, count - 1)), ends.high]
@@ -113,8 +119,7 @@ def grid(axes: Sequence[Axis]) -> tuple[Point, ...]:
         UserError: an axis with a value twice.
     """
     for axis in axes:
-        seen = [repr(value) for value in axis.values]
-        twice = [name for name in seen if seen.count(name) > 1]
+        twice = [name for name, count in Counter(map(repr, axis.values)).items() if count > 1]
         if twice:
             raise UserError(f"{axis.field}: the value {twice[0]} stands there twice")
     names = [axis.field for axis in axes]
@@ -181,8 +186,8 @@ def _json_rows(path: Path, text: str) -> list[dict[str, object]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line, "")
+        except ValueError:
             row = None
         if not isinstance(row, dict):
             raise UserError(f"{path}: line {number} is not a JSON object")

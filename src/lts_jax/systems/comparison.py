@@ -15,6 +15,7 @@ from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout, Task
+from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.run_parts import RunParts, as_parts
 from lts_jax.systems.task_source import refuse_leak
@@ -154,7 +155,12 @@ def make_arm(
     parts = run.rollout_parts(policy, budget or Budget(run.settings.model.budget))
     rollout = run.settings.rollout
     decider = policy.decider if isinstance(policy, LearnedPolicy) else None
-    return Arm(name, parts, replace(rollout, num_teams=1) if name == SINGLE else rollout, decider)
+    return Arm(name, parts, _alone(rollout) if name == SINGLE else rollout, decider)
+
+
+def _alone(rollout: RolloutSettings) -> RolloutSettings:
+    """The same with one team, which no quorum waits for."""
+    return replace(rollout, num_teams=1, parallel=replace(rollout.parallel, quorum=1))
 
 
 def make_policy(

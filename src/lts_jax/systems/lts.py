@@ -14,6 +14,7 @@ from lts_jax.bridge.decide import DeciderSettings
 from lts_jax.bridge.learned import Decider, LearnedPolicy, make_decider
 from lts_jax.credit.answered import answered_by
 from lts_jax.errors import UserError
+from lts_jax.learning.checkpoint import tidy
 from lts_jax.learning.loop import train
 from lts_jax.learning.objective import Metrics
 from lts_jax.learning.objective_parts import AdmissionValue
@@ -49,6 +50,7 @@ def train_controller(
     run = as_parts(training)
     settings, needed = run.settings, run.check()
     name_parts(folder, run.names)
+    tidy(folder.checkpoints)
     state, first = _resume(folder, run)
     cut_metrics(folder.metrics, first)
     answered = answered_by(needed, first_weight=settings.learning.first_weight)

@@ -14,8 +14,8 @@ RUN/.lock            held by the one process that works here
 
 import fcntl
 import json
-import math
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lts_jax.errors import UserError
+from lts_jax.bounds import check_bounds
+from lts_jax.errors import UserError, show
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.records import SCHEMA_VERSION
-from lts_jax.storage import read_json, write_json
+from lts_jax.storage import is_leftover, read_json, sweep_leftovers, write_document
 
 PACKAGES = ("lts-jax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "openai", "faiss-cpu", "faiss-gpu")
 
@@ -93,10 +94,8 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
             holds files but no `config.json`. Nothing is touched then.
     """
     folder = RunFolder(Path(path))
+    check_bounds(settings)
     wanted = to_plain(settings)
-    endless = _not_finite(wanted)
-    if endless:
-        raise UserError(f"{endless}: expected a finite number")
     if folder.config.exists():
         stored = _settings(folder, name)
         difference = first_difference(identity(stored), identity(wanted))
@@ -105,7 +104,7 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
         return folder
     if folder.path.is_file():
         raise UserError(f"{folder.path}: is a file; a run needs a folder")
-    if folder.path.exists() and any(folder.path.iterdir()):
+    if folder.path.exists() and not all(map(is_leftover, folder.path.iterdir())):
         raise UserError(f"{folder.path}: holds files but no config.json, so it is no run folder; choose another")
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -113,8 +112,21 @@ def open_run(path: Path, settings: Any, *, name: str = "train") -> RunFolder:
         "versions": {"python": platform.python_version()} | package_versions(),
         name: wanted,
     }
-    write_json(folder.config, document)
+    write_document(folder.config, document)
     return folder
+
+
+def delete_run(path: Path) -> None:
+    """Delete a run folder; what is none stays. `config.json` goes last, so that a kill leaves what can be deleted."""
+    folder = RunFolder(Path(path))
+    if not folder.config.exists():
+        return
+    for one in folder.path.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one)
+        elif one != folder.config:
+            one.unlink()
+    shutil.rmtree(folder.path)
 
 
 def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
@@ -134,11 +146,24 @@ def name_parts(folder: RunFolder, names: Mapping[str, str]) -> None:
     """
     named = dict(sorted(names.items()))
     if not folder.parts.exists():
-        write_json(folder.parts, named)
+        write_document(folder.parts, named)
         return
-    difference = first_difference(read_json(folder.parts), named)
+    difference = first_difference(read_parts(folder), named)
     if difference:
         raise UserError(f"{folder.path}: made with other parts ({difference}); choose another run folder")
+
+
+def read_parts(folder: RunFolder) -> dict[str, str]:
+    """The parts that made a run, by what they are; empty where they were not written down.
+
+    Raises:
+        UserError: the file is broken, or holds something else.
+    """
+    named = read_json(folder.parts, dict) if folder.parts.exists() else {}
+    for name, text in named.items():
+        if not isinstance(text, str):
+            raise UserError(f"{folder.parts}: {name}: expected a part as text, got {show(text)}")
+    return named
 
 
 def config_digest(settings: Any) -> str:
@@ -165,8 +190,8 @@ def identity(settings: Any) -> Any:
 def _settings(folder: RunFolder, name: str) -> Any:
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run folder (it has no config.json)")
-    document = read_json(folder.config)
-    found = document.get("schema_version") if isinstance(document, dict) else None
+    document = read_json(folder.config, dict)
+    found = document.get("schema_version")
     if found != SCHEMA_VERSION:
         raise UserError(f"{folder.path}: run folder of schema version {found}, this program reads {SCHEMA_VERSION}")
     if name not in document:
@@ -176,7 +201,7 @@ def _settings(folder: RunFolder, name: str) -> Any:
 
 @contextmanager
 def working_in(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes out of a run while this one works there.
+    """Keep other processes out of a run while this one works there. What killed ones left half-written is swept.
 
     Raises:
         UserError: another process is at work in it.
@@ -186,15 +211,8 @@ def working_in(folder: RunFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{folder.path}: another process works in this run folder") from None
+        sweep_leftovers(folder.path)
         yield
-
-
-def _not_finite(value: Any, where: str = "") -> str:
-    """Dotted name of the first number that is not finite, or nothing."""
-    if isinstance(value, dict):
-        found = (_not_finite(item, f"{where}.{name}" if where else name) for name, item in value.items())
-        return next(filter(None, found), "")
-    return where if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def first_difference(stored: Any, wanted: Any, where: str = "") -> str:

@@ -4,12 +4,12 @@ Each row comes with its place, such as `qa.jsonl:3`, for messages. Lines are of 
 """
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError, show
+from lts_jax.storage import parse_json
 
 MAX_LINE_BYTES = 1 << 20
 MAX_PARQUET_BYTES = 1 << 30  # unpacked
@@ -58,10 +58,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}:{number}: not a line of JSON ({str(error)[:100]})") from None
+        row = parse_json(line, f"{path}:{number}", what="a line of JSON")
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, got {show(row)}")
         yield f"{path}:{number}", row

@@ -1,10 +1,10 @@
 """Find JSON objects in what a language model wrote: fenced, in prose, in Python spelling, with control characters.
 
 Nothing here raises on any text, and the work is bounded: a reply is read up to `MAX_CHARACTERS`, nesting up to
-`MAX_DEPTH`, and the search starts at most `_MAX_STARTS` times. That is why it is our own: the package `json_repair`
-has a history of replies that hang it (its issue 156, an endless loop; 203, more than 20 seconds for 35 KB) or end it
-(160, RecursionError), and one such reply would stop every team of the event loop. It also gives one value, where a
-reply may hold several objects.
+`MAX_DEPTH`, and the search starts at most `_MAX_STARTS` times and ends when all starts together have read `_MAX_READ`
+characters. That is why it is our own: the package `json_repair` has a history of replies that hang it (its issue 156,
+an endless loop; 203, more than 20 seconds for 35 KB) or end it (160, RecursionError), and one such reply would stop
+every team of the event loop. It also gives one value, where a reply may hold several objects.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 MAX_CHARACTERS = 20_000
 MAX_DEPTH = 24
 _MAX_STARTS = 64
+_MAX_READ = 3 * MAX_CHARACTERS
 _LAST_CHARACTER = 0x10FFFF
 
 _TOKEN = re.compile(
@@ -46,10 +47,11 @@ class JsonSearch:
 
 
 class _Unreadable(Exception):
-    """No JSON here. `at_end`: because the text ended."""
+    """No JSON here, seen at `place`. `at_end`: because the text ended."""
 
-    def __init__(self, at_end: bool) -> None:
-        super().__init__(at_end)
+    def __init__(self, place: int, at_end: bool = False) -> None:
+        super().__init__(place)
+        self.place = place
         self.at_end = at_end
 
 
@@ -98,16 +100,19 @@ def _search(text: str) -> JsonSearch:
     repeated: set[str] = set()
     truncated = False
     at = text.find("{")
+    num_read = 0
     for _ in range(_MAX_STARTS):
-        if at < 0:
+        if at < 0 or num_read > _MAX_READ:
             break
         try:
             value, end = _object(text, at + 1, 1, repeated)
         except _Unreadable as error:
             truncated = truncated or error.at_end
+            num_read += len(text) - at if error.at_end else error.place - at
             end = at + 1
         else:
             objects.append(value)
+            num_read += end - at
         at = text.find("{", end)
     return JsonSearch(tuple(objects), truncated, frozenset(repeated))
 
@@ -120,14 +125,14 @@ def _object(text: str, at: int, depth: int, repeated: set[str]) -> tuple[dict[st
         if token == "}" and kind == "sign":
             return _once(repeated, pairs), at
         if kind == "sign":
-            raise _Unreadable(at_end=False)
+            raise _Unreadable(at)
         name = _string(token) if kind == "string" else token
         at = _expect(text, at, ":")
         value, at = _value(text, at, depth, repeated)
         pairs.append((name, value))
         kind, token, after = _next(text, at)
         if kind != "sign" or token not in ",}":
-            raise _Unreadable(at_end=False)
+            raise _Unreadable(at)
         at = after if token == "," else at
 
 
@@ -141,7 +146,7 @@ def _array(text: str, at: int, depth: int, repeated: set[str]) -> tuple[list[Any
         found.append(value)
         kind, token, after = _next(text, at)
         if kind != "sign" or token not in ",]":
-            raise _Unreadable(at_end=False)
+            raise _Unreadable(at)
         at = after if token == "," else at
 
 
@@ -155,13 +160,13 @@ def _value(text: str, at: int, depth: int, repeated: set[str]) -> tuple[Any, int
         return _WORDS[token.lower()], at
     if kind == "sign" and token in "{[" and depth < MAX_DEPTH:
         return (_object if token == "{" else _array)(text, at, depth + 1, repeated)
-    raise _Unreadable(at_end=False)
+    raise _Unreadable(at)
 
 
 def _expect(text: str, at: int, sign: str) -> int:
     _, token, after = _next(text, at)
     if token != sign:
-        raise _Unreadable(at_end=False)
+        raise _Unreadable(at)
     return after
 
 
@@ -170,7 +175,7 @@ def _next(text: str, at: int) -> tuple[str, str, int]:
     if match is None or match.lastgroup is None:
         # An opened quote that never closes is an end of text, too.
         rest = text[at:].lstrip()
-        raise _Unreadable(at_end=not rest or rest[0] in "\"'")
+        raise _Unreadable(at, at_end=not rest or rest[0] in "\"'")
     return match.lastgroup, match[match.lastgroup], match.end()
 
 

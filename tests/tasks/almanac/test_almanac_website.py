@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import struct
 import urllib.error
 import urllib.request
 from html import unescape
@@ -14,7 +16,7 @@ from lts_jax.errors import UserError
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 from lts_jax.tasks.almanac.html_page import page_body
 from lts_jax.tasks.almanac.records import Page
-from lts_jax.tasks.almanac.website import WorldSite
+from lts_jax.tasks.almanac.website import MAX_CONNECTIONS, WorldSite
 
 ALMANAC = build_almanac(0)
 PAGE = next(page for page in ALMANAC.pages.values() if "See also" in page.text and not page.refusal)
@@ -111,3 +113,30 @@ def test_a_port_that_cannot_be_taken_is_one_line(site):
         Command(serve=-1)
     with pytest.raises(UserError, match=f"port {site.port} cannot be taken: Address already in use"):
         run(Command(serve=site.port))
+
+
+def test_a_client_that_leaves_is_no_word_and_too_many_are_told_so(capfd, monkeypatch):
+    with WorldSite(ALMANAC) as own:
+        held = []
+        for _ in range(MAX_CONNECTIONS):
+            connection = socket.create_connection(("127.0.0.1", own.port), timeout=200)
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            held.append(connection)
+        with socket.create_connection(("127.0.0.1", own.port), timeout=200) as refused:
+            assert refused.recv(100).startswith(b"HTTP/1.1 503 Service Unavailable")
+        for connection in held:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, as a kill does
+            connection.close()
+        while own._server._free._value < MAX_CONNECTIONS:
+            pass
+        assert ask(own, "/")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_form_that_is_too_long_or_of_many_fields_is_an_answer(site):
+    many = "&".join(f"a{number}=1" for number in range(5_000)).encode()
+    head = b"POST /lookup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: "
+    for length, body in (("9" * 5_000, b""), ("-1", b""), ("\u0661", b""), (str(len(many)), many)):
+        with socket.create_connection(("127.0.0.1", site.port), timeout=200) as connection:
+            connection.sendall(head + length.encode() + b"\r\n\r\n" + body)
+            assert connection.recv(20).startswith((b"HTTP/1.1 404", b"HTTP/1.1 200", b"HTTP/1.1 400"))

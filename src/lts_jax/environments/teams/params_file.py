@@ -4,12 +4,12 @@ from pathlib import Path
 
 from lts_jax.environments.teams.settings import SimulatorParams
 from lts_jax.plain import from_plain, to_plain
-from lts_jax.storage import read_json, write_json
+from lts_jax.storage import read_json, write_document
 
 
 def write_params(path: Path, params: SimulatorParams) -> None:
     """Write plain numbers."""
-    write_json(path, to_plain(params))
+    write_document(path, to_plain(params))
 
 
 def read_params(path: Path) -> SimulatorParams:

@@ -19,7 +19,7 @@ _FRAMES = ("frame", "iframe", "embed", "object")  # other documents, shown insid
 _DOTS = ("0", "1", "0px", "1px")
 _UNSEEN = ("script", "style", "template", "svg", "frame", "iframe", "object", "canvas", "head", "dialog")
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.I)
-_REFRESH = re.compile(r"\s*\d*\.?\d*\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]+)", re.I)
+_REFRESH = re.compile(r"\s*+\d*+\.?\d*+\s*+[;,]\s*+(?:url\s*+=\s*+)?['\"]?([^'\"]+)", re.I)
 _BUTTONS = {"submit", "button", "reset", "image", "file"}
 
 

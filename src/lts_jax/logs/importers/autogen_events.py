@@ -4,11 +4,11 @@ Every message of a team is published once to the team's output topic, whose name
 of the same message to others repeat it and are passed over.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lts_jax.logs.importers.autogen_messages import TeamLog
+from lts_jax.storage import parse_json
 
 _OUTPUT = "output_topic_"
 
@@ -52,7 +52,7 @@ def _identity(agent_id: Any) -> str:
 
 def _messages(payload: Any) -> Iterator[dict[str, Any]]:
     try:
-        value = json.loads(payload) if isinstance(payload, str) else payload
+        value = parse_json(payload, "") if isinstance(payload, str) else payload
     except ValueError:
         return
     if not isinstance(value, dict):

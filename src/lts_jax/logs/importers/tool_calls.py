@@ -1,11 +1,11 @@
 """Tool calls in chat messages: their spellings, and one canonical form in which equal calls are equal texts."""
 
-import json
 import re
 from typing import Any
 
 from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.logs.importers.files import json_text, message_text
+from lts_jax.storage import parse_json
 
 API_OUTPUT = "API output:"  # how a tool's result opens in a user message of agents without a tool interface
 
@@ -17,8 +17,8 @@ def canonical_call(name: str, arguments: Any) -> str:
     """
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments) if arguments.strip() else {}
-        except (ValueError, RecursionError):
+            arguments = parse_json(arguments, "") if arguments.strip() else {}
+        except ValueError:
             return f"{name}({' '.join(replace_surrogates(arguments).split())})"
     if arguments is None:
         arguments = {}
@@ -43,7 +43,7 @@ def message_calls(message: dict[str, Any], following: dict[str, Any] | None) -> 
         return calls
     action = re.sub(r"^```(?:json)?|```$", "", text.rsplit("Action:", 1)[1].strip()).strip()
     try:
-        parsed = json.loads(action)
-    except (ValueError, RecursionError):
+        parsed = parse_json(action, "")
+    except ValueError:
         return [("", "", action)]
     return [("", str(parsed.get("name") or ""), parsed.get("arguments"))] if isinstance(parsed, dict) else calls

@@ -27,8 +27,8 @@ from lts_jax.logs.importers.log_values import Log
 from lts_jax.logs.importers.recorded import ImportedRuns, Mistake, RecordedRun, RecordedStep, RecordedTask
 from lts_jax.records import Answer, Outcome, Step, StopReason, Task
 
-_ORCHESTRATOR = re.compile(r"^\s*orchestrator\s*(?:\((.*)\))?\s*$", re.IGNORECASE | re.DOTALL)
-_ARROW = re.compile(r"^\s*(?:->|→)\s*(.+?)\s*$")
+_ORCHESTRATOR = re.compile(r"^\s*orchestrator\s*+(?:\((.*)\))?\s*$", re.IGNORECASE | re.DOTALL)
+_ARROW = re.compile(r"(?:->|→)\s*+(.+)")
 _FINAL_ANSWER = re.compile(r"FINAL ANSWER:[ \t]*(.*)")
 _ENDINGS = (
     ("max rounds", StopReason.ROUND_LIMIT),
@@ -190,7 +190,7 @@ class _HistoryReader:
         )
 
     def _read_orchestrator(self, index: int, aside: str, text: str) -> None:
-        addressed = _ARROW.match(aside)
+        addressed = _ARROW.fullmatch(aside.strip())
         if addressed:
             agent = addressed.group(1)
             self.waiting += bool(self.instructions.get(agent, ("", []))[1])

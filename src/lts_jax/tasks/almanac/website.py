@@ -6,12 +6,15 @@ more as one that needs scripts (`/scripted/HOST/PATH`).
 """
 
 import json
+import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from lts_jax.tasks.almanac.html_page import href, page_body, page_document
@@ -19,6 +22,8 @@ from lts_jax.tasks.almanac.records import Almanac, Page
 from lts_jax.tasks.almanac.search import rank, search_index
 
 RESULTS_PER_PAGE = 10
+MAX_CONNECTIONS = 128
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _MAX_FORM_BYTES = 64 * 2**10
 _MAX_LISTED = 200  # links on one listing page
 _SCRIPT = """<main id="content">This page needs scripts.</main><script>
@@ -61,13 +66,41 @@ def respond(
     return _page(almanac, path)
 
 
+class _Server(ThreadingHTTPServer):
+    """At most so many connections at once, and no word about a client that leaves."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            with suppress(OSError):
+                request.sendall(_BUSY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), (OSError, EOFError)):
+            super().handle_error(request, client_address)
+
+
 class WorldSite:
     """The website of a world, served by threads of this process. Use it as a context manager."""
 
     def __init__(self, almanac: Almanac, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """Take the address; port 0 takes a free one. Raises OSError if it is in use or not this machine's."""
-        self._server = ThreadingHTTPServer((host, port), _handler(almanac))
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), _handler(almanac))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     @property
@@ -110,12 +143,17 @@ def _handler(almanac: Almanac) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "0")
-            num_bytes = int(length) if length.isdigit() else _MAX_FORM_BYTES + 1
-            if num_bytes > _MAX_FORM_BYTES:
+            is_known = length.isascii() and length.isdigit() and len(length) < 10
+            num_bytes = int(length) if is_known else _MAX_FORM_BYTES + 1
+            if num_bytes > _MAX_FORM_BYTES or "Transfer-Encoding" in self.headers:
                 self.close_connection = True
                 self._answer({})
                 return
-            fields = parse_qs(self.rfile.read(num_bytes).decode("utf-8", "replace"), keep_blank_values=True)
+            posted = self.rfile.read(num_bytes).decode("utf-8", "replace")
+            try:
+                fields = parse_qs(posted, keep_blank_values=True, max_num_fields=1_000)
+            except ValueError:
+                fields = {}
             self._answer({name: values[0] for name, values in fields.items()})
 
         def _answer(self, form: Mapping[str, str] | None) -> None:
