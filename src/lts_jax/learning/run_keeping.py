@@ -45,7 +45,7 @@ def resume(
 def cut_metrics(path: Path, first: int) -> None:
     """Take back the metric lines of iterations that will be run again, from `first` on."""
     lines = read_metrics(path)
-    kept = [line for line in lines if line["iteration"] < first]
+    kept = [line for line in lines if int(line["iteration"] or 0) < first]
     if len(kept) != len(lines):
         write_bytes(path, b"".join(map(line_of, kept)))
 
