@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from config import WORLDS
-from tables import COIN, FROM_REPLAYS, KINDS, PAID_FOR_USE, REWARD_ALONE, mean_of, name_of, rows_of
+from tables import COIN, FROM_REPLAYS, KINDS, PAID_FOR_USE, REGRESSION, REWARD_ALONE, mean_of, name_of, rows_of
 
 from lts_jax.evaluation.ranking import Ranking
 from lts_jax.reports.point_chart import free_offsets
 
-COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2"}
+COLORS = {FROM_REPLAYS: "#d55e00", PAID_FOR_USE: "#0072b2", REGRESSION: "#aa4499"}
 OTHER, RULE = "#009e73", "#1f2933"
 UNNAMED = (
     "cross_team_usage", "time_discounted_usage", "usage_bonus", "reinforce_usage", "comam", "leave_one_out",

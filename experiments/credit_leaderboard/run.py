@@ -68,7 +68,8 @@ def main(config: Config) -> None:
     write_json(config.results / "selection.json", [row for part in parts.values() for row in part["selection"]])
     write_json(config.results / "fidelity.json", finite({"told": coin["told"], "fidelity": fidelity}))
     write_json(config.results / "ranking.json", json_plain(ranked))
-    leaderboard_png(ranked, rows, fidelity, config.schemes, config.results / "leaderboard.png")
+    learned = (*config.schemes, *(name for name, _ in config.values))
+    leaderboard_png(ranked, rows, fidelity, learned, config.results / "leaderboard.png")
 
 
 def configured() -> Config:

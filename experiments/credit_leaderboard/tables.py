@@ -1,6 +1,5 @@
 """The study's tables: rankings with intervals, and fidelity."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,10 @@ Row = Mapping[str, Any]
 REFERENCE = "usage_aware"
 COIN = "random(0.5)"
 FROM_REPLAYS, PAID_FOR_USE, REWARD_ALONE = "from replays", "paid for use", "from reward alone"
+REGRESSION = "regression on a coin's rollouts"
 KINDS = {
     FROM_REPLAYS: ("counterfactual", "difference_rewards", "shapley", "local_group"),
+    REGRESSION: ("admission_value", "admission_value, 9x"),
     PAID_FOR_USE: (
         "usage_aware", "usage_bonus", "reinforce_usage", "cross_team_usage", "time_discounted_usage", "saved_work",
         "comam",
@@ -134,7 +135,8 @@ def readme_table(ranking: Ranking, rows: Sequence[Row], world: str, judged: Sequ
     }
     order = [name_of(one) for one in ranking.rows]
     ranked = {name_of(one): one for one in ranking.rows}
-    grouped = {name: kind for kind, names in KINDS.items() for name in names if kind != FROM_REPLAYS}
+    alone = (FROM_REPLAYS, REGRESSION)
+    grouped = {name: kind for kind, names in KINDS.items() for name in names if kind not in alone}
     grouped |= {name: REWARD_ALONE for name in known if name not in (*grouped, *KINDS[FROM_REPLAYS])}
     grouped.pop(REFERENCE, None)
     tiers: dict[str, list[str]] = {}
@@ -159,13 +161,14 @@ def readme_table(ranking: Ranking, rows: Sequence[Row], world: str, judged: Sequ
             _range([known[name] or 0.0 for name in names if name in known], 2),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return re.sub(r"(?<!\d)0(?=\.\d)", "", "\n".join(lines))
+    return "\n".join(lines)
 
 
 def _range(values: Sequence[float], digits: int) -> str:
     """One number, or the least and the greatest; empty where there is none."""
     finite = [value for value in values if np.isfinite(value)]
-    ends = list(dict.fromkeys(f"{value:.{digits}f}" for value in (min(finite), max(finite)))) if finite else []
+    rounded = [round(value, digits) + 0.0 for value in (min(finite), max(finite))] if finite else []  # no -0.0
+    ends = list(dict.fromkeys(f"{value:.{digits}f}" for value in rounded))
     return " to ".join(ends)
 
 
