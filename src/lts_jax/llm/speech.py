@@ -24,7 +24,7 @@ _TAG = re.compile(
 _HINT = re.compile(r"<|\[/?THINK|[◁⟨]|\A\s*analysis(?=[A-Z\"'])", re.IGNORECASE)
 _SPOKEN_AT_START = re.compile(rf"(?:{_ANYWHERE})\Z", re.IGNORECASE)
 _CHANNEL = re.compile(
-    r"<\|channel\|>\s{0,3}(?P<channel>\w+)(?P<head>[^<]{0,200}(?:<\|constrain\|>[^<]{0,50})?)<\|message\|>"
+    r"<\|channel\|>\s{0,3}+(?P<channel>\w{1,40}+)(?P<head>[^<]{0,200}+(?:<\|constrain\|>[^<]{0,50}+)?)<\|message\|>"
     r"(?P<text>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)",
     re.DOTALL,
 )
@@ -43,9 +43,7 @@ _END_MARK = re.compile(
     r"|</s>(?=\s*(?:\Z|<s>|\[INST\]|<\|))|<(?:end_of_turn|start_of_turn|eos|eod|pad)>|<｜(?:end▁of▁sentence|User)｜>|\[INST\]"
 )
 _STRAY = re.compile(r"<\|[A-Za-z_]{2,30}\|>")
-_WRAPPED = re.compile(
-    r"\A\s*<(answer|response|output|final|final_answer)>(.*?)(?:</\1>)?\s*\Z", re.DOTALL | re.IGNORECASE
-)
+_WRAPPED = re.compile(r"\A\s*+<(answer|response|output|final|final_answer)>", re.IGNORECASE)
 _QUOTED_PAIR = re.compile(r"([\"'`])<\w{1,20}>[^\n]{0,200}?</\w{1,20}>\1")  # a pattern in a program, an example
 _QUOTES = "\"'`“”‘’"
 _MAX_STARTS = 64  # JSON objects that are looked for
@@ -69,8 +67,7 @@ def read_speech(written: str) -> Speech:
     text, thought = _without_channels(written)
     text, more = _without_thoughts(_without_start(text))
     text = _without_strays(_until_end(_without_start(text)))
-    wrapped = _WRAPPED.match(text)
-    text = wrapped[2] if wrapped else text
+    text = _unwrapped(text)
     thoughts = "\n".join(part for part in (thought, more) if part.strip())
     return Speech(written if text == written else text.strip(), thoughts.strip())
 
@@ -91,6 +88,15 @@ def _without_start(text: str) -> str:
         if mark is None or mark.end() == 0:
             return text
         text = text[mark.end() :]
+
+
+def _unwrapped(text: str) -> str:
+    """What stands in a tag around all that was said."""
+    opened = _WRAPPED.match(text)
+    if opened is None:
+        return text
+    inside, closing = text[opened.end() :].rstrip(), f"</{opened[1]}>"
+    return inside[: -len(closing)] if inside.lower().endswith(closing.lower()) else inside
 
 
 def _until_end(text: str) -> str:

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
-_FENCED = re.compile(r"\s*```[ \t]*\w{0,10}[ \t]*\r?\n(.*?)\s*```\s*", re.DOTALL)
+_FENCED = re.compile(r"\s*+```[ \t]*+\w{0,10}+[ \t]*+\r?\n(.*)```\s*+", re.DOTALL)
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

@@ -3,9 +3,8 @@
 import re
 from email.message import Message
 
-_TYPE = re.compile(r"\s*([\w!#$&^.+-]+/[\w!#$&^.+-]+)(?:[;,\s]|$)")
-_CHARSET = re.compile(r"""[;,\s]\s*charset\s*=\s*["']?\s*([^"';,\s]+)""", re.IGNORECASE)
-_PATH = re.compile(r".*[/\\]", re.DOTALL)
+_TYPE = re.compile(r"\s*+([\w!#$&^.+-]++/[\w!#$&^.+-]++)(?:[;,\s]|$)")
+_CHARSET = re.compile(r"""(?<=[;,\s])charset\s*+=\s*+["']?\s*+([^"';,\s]++)""", re.IGNORECASE)
 _MAX_NAME = 200
 
 
@@ -29,4 +28,4 @@ def read_file_name(header: str) -> str:
         name = message.get_filename() or ""
     except (ValueError, LookupError):  # a charset that is none
         return ""
-    return _PATH.sub("", str(name)).strip()[:_MAX_NAME]
+    return str(name).replace("\\", "/").rpartition("/")[2].strip()[:_MAX_NAME]

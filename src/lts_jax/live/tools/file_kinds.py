@@ -25,7 +25,7 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: Office bef
 _OFFICE_FOLDERS = (("xl/", ".xlsx"), ("word/", ".docx"), ("ppt/", ".pptx"))
 _FROM_OLD_OFFICE = {".xls", ".doc", ".ppt", ".msg", ".msi", ".vsd", ".mpp", ".pub", ".xlsb"}
 _BINARY = {".xlsx", ".xlsm", ".xls", ".docx", ".doc", ".pptx", ".ppt"}
-_ASIDE = r"(?:\s|\ufeff|<!--.*?-->|<\?xml\b[^>]*>)*"
+_ASIDE = r"(?:[\s\ufeff]|(?><!--.*?-->)|<\?xml\b[^>]*+>)*+"  # never given back, so that no page can hold us up
 _PAGE = re.compile(rf"{_ASIDE}<(?:!doctype\s+html|html)\b", re.I | re.S)
 _PART_OF_PAGE = re.compile(
     rf"{_ASIDE}<(?:!doctype\s+html|html|head|body|title|meta|script|style|table|frameset|iframe|div|h[1-6]|font|p|br|a)\b",
@@ -66,7 +66,7 @@ def is_text(content: bytes) -> bool:
 
 def looks_like_html(start: str, *, is_part: bool = False) -> bool:
     """Whether a text opens as a web page does, after comments; with `is_part` also as an element of one."""
-    return (_PART_OF_PAGE if is_part else _PAGE).match(start) is not None
+    return (_PART_OF_PAGE.match(start) if is_part else _PAGE.match(start)) is not None
 
 
 def _is_pdf(content: bytes) -> bool:

@@ -25,7 +25,7 @@ _EXIT_CODE = re.compile(  # in the first line of what is told of a program
     r"(?:(?:the )?(?:script|process|command|program|execution)\b.{0,60}?)?\bexit ?(?:code|status):? ?-?[1-9]",
     re.IGNORECASE,
 )
-_TERMINATE = re.compile(r"[\s*_`\"'(\[]*\bTERMINATE\b[\s*_`\"')\].!]*$")
+_TERMINATE = re.compile(r"(?<![A-Za-z0-9])TERMINATE(?![A-Za-z0-9])[\s*_`\"')\].!]*+$")
 _PICTURES = frozenset(("data", "image", "image_url"))
 T = TypeVar("T")
 
@@ -134,7 +134,7 @@ def looks_failed(output: str) -> bool:
 def without_termination(text: str) -> tuple[str, bool]:
     """A message without the word TERMINATE at its end, and whether it was there: agents so say that they are done."""
     found = _TERMINATE.search(text)
-    return (text[: found.start()], True) if found is not None else (text, False)
+    return (text[: found.start()].rstrip(" \t\r\n*_`\"'(["), True) if found is not None else (text, False)
 
 
 def _parse(parse: Callable[[Log], T], log: Log) -> T:

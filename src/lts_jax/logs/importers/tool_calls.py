@@ -1,5 +1,6 @@
 """Tool calls in chat messages: their spellings, and one canonical form in which equal calls are equal texts."""
 
+import json
 import re
 from typing import Any
 
@@ -17,8 +18,8 @@ def canonical_call(name: str, arguments: Any) -> str:
     """
     if isinstance(arguments, str):
         try:
-            arguments = parse_json(arguments, "") if arguments.strip() else {}
-        except ValueError:
+            arguments = json.loads(arguments) if arguments.strip() else {}
+        except (ValueError, RecursionError):
             return f"{name}({' '.join(replace_surrogates(arguments).split())})"
     if arguments is None:
         arguments = {}
