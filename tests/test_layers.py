@@ -20,16 +20,19 @@ FLOORS = tuple(tuple(re.findall(r"[a-z]+", line)) for line in re.findall(r"^ ?\d
 LEVELS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ARRAY_ROOMS = ("trajectory", "credit", "models", "learning", "environments", "lab")
 TEXT_ROOMS = ("records", "prompts", "redact", "tasks", "llm", "memory", "teams", "admission", "rollouts")
-NEUTRAL = ("errors", "bounds", "plain", "seeds", "storage", "programs", "loading", "parts")  # neither text nor arrays
-COMPANIONS = ("reports", "live", "logs", "adapters", "systems")  # the core does not know them
-SMALLEST = (
+NEUTRAL = (
     "errors",
     "bounds",
     "plain",
+    "actions",
     "seeds",
-    "records",
+    "storage",
+    "programs",
     "loading",
-)  # rooms of floor 0 that other rooms of floor 0 may import
+    "parts",
+)  # of neither side
+COMPANIONS = ("reports", "live", "logs", "adapters", "systems")  # the core does not know them
+SMALLEST = ("errors", "bounds", "plain", "seeds", "actions", "records", "loading")  # that others of floor 0 may import
 
 
 def imported_modules(path: Path, top_level_only: bool = False) -> set[str]:

@@ -1,9 +1,9 @@
 """Arrays of the array side: `Trajectory` (what credit reads) and `DecisionContext` (what the controller reads).
 
 Axis letters, everywhere: B tasks, G rollouts of a group, K teams, T steps of a team, N entries of a bank, A actions,
-D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three masks, never just "mask":
-`step_mask` (a real step, not padding), `decision_mask` (the controller was asked), `rollout_mask` (the rollout
-finished without an infrastructure failure, so its rewards count).
+J targets of an action, D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three masks, never
+just "mask": `step_mask` (a real step, not padding), `decision_mask` (the controller was asked), `rollout_mask` (the
+rollout finished without an infrastructure failure, so its rewards count).
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,14 @@ from dataclasses import dataclass
 import jax
 from jax import Array
 
-REJECT = 0
-ADMIT = 1
-"""Actions. The text side, which knows no arrays, has the same two in `admission.policy`."""
+from lts_jax.actions import ADMIT, REJECT
+
+__all__ = [
+    "ADMIT", "ALIVE", "REJECT", "Coalitions", "DecisionContext", "FlippedRollouts", "RegroupedRollouts", "Trajectory",
+]  # fmt: skip
+
+ALIVE = 2**31 - 1
+"""`died_gn` of an entry that nothing has ended."""
 
 
 @jax.tree_util.register_dataclass
@@ -66,15 +71,16 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The last seven fields may be None: `num_spared_gkt` in a world that cannot say, tokens and dollars where nobody
-    counts them, the others unless somebody went to the length of making them: a value head, or replays.
+    The fields from `tokens_g` on may be None: tokens and dollars where nobody counts them, `num_spared_gkt` in a world
+    that cannot say, masks and targets where all actions are legal and none has a target, local rewards where teams
+    have none, the others unless somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
     reward_first_g: Array  # f32[G] score of the first finisher's answer; NaN where missing
     runtime_g: Array  # f32[G] seconds to the aggregated answer
     finish_seconds_gk: Array  # f32[G, K] seconds to the team's answer; +inf if it gave none of its own
-    action_gkt: Array  # i32[G, K, T] 0 = reject, 1 = admit
+    action_gkt: Array  # i32[G, K, T] 0 = reject, 1 = admit; more than these where a memory can be edited (`actions`)
     behavior_log_prob_gkt: Array  # f32[G, K, T] log-probability of the action when it was taken
     decision_seconds_gkt: Array  # f32[G, K, T] when the decision was taken; +inf where none was
     used_gkt: Array  # bool[G, K, T] admitted and pulled
@@ -87,6 +93,10 @@ class Trajectory:
     tokens_g: Array | None = None  # f32[G] prompt and completion tokens of all calls
     usd_g: Array | None = None  # f32[G] US dollars of all calls
     num_spared_gkt: Array | None = None  # i32[G, K, T] other teams that pulled the entry instead of such a step, 0..K-1
+    action_mask_gkta: Array | None = None  # bool[G, K, T, A] legal actions; at least one at every decision
+    target_gkt: Array | None = None  # i32[G, K, T] what the action points at; -1 where it points at nothing
+    target_mask_gktj: Array | None = None  # bool[G, K, T, J] what that action could have pointed at
+    local_reward_gk: Array | None = None  # f32[G, K] each team's own reward, in [0, 1]
     value_gkt: Array | None = None  # f32[G, K, T] expected return before the decision, from a value head
     flipped: FlippedRollouts | None = None
     coalitions: Coalitions | None = None
@@ -98,10 +108,14 @@ class Trajectory:
 class DecisionContext:
     """What the controller saw at every decision of one group, without repeating the bank per decision.
 
-    The bank only grows, so a decision's memory is a prefix: the first `num_keys_gkt` rows of `key_gnd`.
+    The bank only grows, so a decision's memory is a prefix: the first `num_keys_gkt` rows of `key_gnd`. Where entries
+    can be deleted or replaced, an entry that ended stays in its row, and a decision sees it only if it was taken
+    before that: `died_gn` > `sequence_gkt`. Both are None where entries never end.
     """
 
     query_d: Array  # f32[D] embedding of the question
     key_gnd: Array  # f32[G, N, D] embeddings of all keys admitted in the rollout, in order
     num_keys_gkt: Array  # i32[G, K, T] keys committed before the decision
     step_gktsd: Array  # f32[G, K, T, 3, D] embeddings of instruction, summary, output
+    died_gn: Array | None = None  # i32[G, N] place of the first decision that no longer sees it; ALIVE if none
+    sequence_gkt: Array | None = None  # i32[G, K, T] place of the decision in the rollout's order

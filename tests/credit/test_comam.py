@@ -99,6 +99,17 @@ def test_credit_of_two_teams(weighting: str, expected: list[float]) -> None:
     np.testing.assert_allclose(credit[1], -credit[0], atol=1e-6)
 
 
+def test_a_local_reward_of_the_worlds_own_goes_before_the_share_that_was_pulled() -> None:
+    # Team 0 ranks the success first, 1; team 1 second, .63093. Shares .61315, .38685; R = (.9 + .61315, .1) and
+    # (.2 + .38685, .8): halves of the differences. With weights of their own: (.45 + .61315, .05), (.38685, 0).
+    own = replace(pair([1, 0]), local_reward_gk=np.array([[0.9, 0.2], [0.1, 0.8]], np.float32))
+    np.testing.assert_allclose(comam(own, divisor="none")[0, :, 0], [0.706573, -0.106573], atol=1e-5)
+    weighed = comam(own, divisor="none", local_weight=np.array([0.5, 0.0], np.float32))
+    np.testing.assert_allclose(weighed[0, :, 0], [0.506573, 0.193427], atol=1e-5)
+    shifted = replace(own, local_reward_gk=own.local_reward_gk + np.float32(0.1))  # a constant changes nothing
+    np.testing.assert_allclose(comam(shifted, divisor="none"), comam(own, divisor="none"), atol=1e-6)
+
+
 def test_shares_that_rounding_tells_apart_still_tie(monkeypatch: pytest.MonkeyPatch) -> None:
     # Team 1 has a third in both rollouts; nudged by one rounding, the failure must not rank above the success.
     third = np.float32(1 / 3)

@@ -12,6 +12,7 @@ from lts_jax.learning.losses import (
     peer_distillation_loss,
     policy_gradient_loss,
     sparsity_loss,
+    target_log_prob,
 )
 
 
@@ -116,3 +117,20 @@ def test_distillation_moves_the_learner_towards_the_teacher_and_not_the_teacher(
     slope, teacher_slope = jax.grad(distilled, argnums=(0, 1))(RIGHT, LEFT[None], 1.0, 1.0)
     np.testing.assert_allclose(slope, [-0.3, 0.2, 0.1], atol=1e-6)
     np.testing.assert_array_equal(teacher_slope, np.zeros((1, 3)))
+
+
+def test_a_masked_action_with_a_target_by_hand() -> None:
+    """Four actions of which two are legal, .25 and .75; the second points at one of three entries, one of them dead."""
+    legal = jnp.array([True, False, True, False])
+    log_probs = action_log_probs(jnp.array([0.0, 9.0, float(np.log(3.0)), 5.0]), temperature=1.0, legal=legal)
+    np.testing.assert_allclose(jnp.exp(log_probs), [0.25, 0.0, 0.75, 0.0], atol=1e-6)
+    np.testing.assert_allclose(entropy(log_probs), 0.562335, atol=1e-6)
+    alive = jnp.array([True, False, True])
+    logits = jnp.array([0.0, 50.0, float(np.log(4.0))])  # .2 and .8 of the living
+    pointed = target_log_prob(logits, jnp.asarray(2), alive, temperature=1.0)
+    np.testing.assert_allclose(log_probs[2] + pointed, np.log(0.75 * 0.8), atol=1e-6)
+    assert float(target_log_prob(logits, jnp.asarray(-1), alive, temperature=1.0)) == 0.0
+    slope = jax.grad(lambda z: target_log_prob(z, jnp.asarray(2), alive, temperature=1.0))(logits)
+    np.testing.assert_allclose(slope, [-0.2, 0.0, 0.2], atol=1e-6)
+    unmasked = jax.grad(lambda z: entropy(action_log_probs(z, temperature=1.0, legal=legal)))(jnp.zeros(4))
+    assert bool(jnp.isfinite(unmasked).all())

@@ -9,7 +9,7 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.models.set_transformer import SetTransformerSettings, packed_values, set_transformer
-from lts_jax.trajectory import DecisionContext
+from lts_jax.trajectory import ALIVE, DecisionContext
 
 SMALL = SetTransformerSettings(embedding_width=8, width=12, num_layers=2, num_heads=3, key_window=5)
 
@@ -188,3 +188,55 @@ def test_values_start_at_zero_and_learn_through_the_same_body() -> None:
 def test_values_without_a_head_are_refused() -> None:
     with pytest.raises(UserError, match="value_head: expected True"):
         packed_values(SMALL, moved_params(), context_of(0))
+
+
+POINTING = set_transformer(replace(SMALL, num_actions=4, targets=True))
+
+
+def edited(context: DecisionContext, seed: int) -> DecisionContext:
+    """The same decisions in an order, and about half of the entries ended by one of them."""
+    rng = np.random.default_rng(seed)
+    sequence = np.stack([rng.permutation(12).reshape(3, 4) for _ in range(2)])
+    died = np.where(rng.random((2, 7)) < 0.5, rng.integers(0, 12, (2, 7)), ALIVE)
+    return replace(context, died_gn=jnp.asarray(died, jnp.int32), sequence_gkt=jnp.asarray(sequence, jnp.int32))
+
+
+def test_packed_decisions_and_pointers_leave_out_what_had_ended() -> None:
+    params = jax.tree.map(lambda leaf: leaf + 0.3 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), POINTING.init(
+        jax.random.key(3)
+    ))  # fmt: skip
+    context = edited(context_of(8), 8)
+    logits, pointers = POINTING.packed_logits(params, context), POINTING.packed_targets(params, context)
+    assert logits.shape == (2, 3, 4, 4) and pointers.shape == (2, 3, 4, 7 + 3)
+    alive = context.died_gn[:, None, None] > context.sequence_gkt[..., None]
+    assert 0 < int(alive.sum()) < alive.size
+    lead = (2, 3, 4)
+    query = jnp.broadcast_to(context.query_d, (*lead, 8))
+    key = jnp.broadcast_to(context.key_gnd[:, None, None], (*lead, 7, 8))
+    single = POINTING.decision_targets(params, query, key, context.num_keys_gkt, context.step_gktsd, alive)
+    np.testing.assert_allclose(logits, single[0], atol=1e-5)
+    np.testing.assert_allclose(pointers, single[1], atol=1e-5)
+    elsewhere = jnp.where(alive[..., None], key, 9.0)  # what has ended may be anything
+    moved = POINTING.decision_targets(params, query, elsewhere, context.num_keys_gkt, context.step_gktsd, alive)
+    np.testing.assert_allclose(logits, moved[0], atol=1e-5)
+    # Without an end in sight everything is as before: the mask alone makes the difference.
+    whole = replace(context, died_gn=jnp.full((2, 7), ALIVE, jnp.int32))
+    np.testing.assert_array_equal(
+        POINTING.packed_logits(params, whole),
+        POINTING.packed_logits(params, replace(context, died_gn=None, sequence_gkt=None)),
+    )
+    assert float(jnp.abs(POINTING.packed_logits(params, whole) - logits).max()) > 1e-3
+
+
+def test_a_pointer_by_hand() -> None:
+    """One layer, so that a key is its projection: the pointer is a bilinear form of it and the last state."""
+    network = set_transformer(replace(SMALL, num_layers=1, targets=True))
+    params = network.init(jax.random.key(0))
+    context = context_of(1)
+    doubled = jax.tree.map(lambda leaf: leaf, params) | {
+        "project_state": {"kernel": 2.0 * params["project_state"]["kernel"]}
+    }
+    first, second = network.packed_targets(params, context), network.packed_targets(doubled, context)
+    np.testing.assert_allclose(2.0 * first, second, rtol=1e-5, atol=1e-6)
+    nothing = jax.tree.map(jnp.zeros_like, params["project_state"])
+    assert not network.packed_targets(params | {"project_state": nothing}, context).any()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lts_jax.actions import ADMIT, REJECT
 from lts_jax.llm.chat import Ask
 from lts_jax.records import Coordinates, Message, Step
 
-REJECT = 0
-ADMIT = 1
+__all__ = ["ADMIT", "REJECT", "Admission", "AdmissionPolicy", "AdmissionRequest"]
 
 
 @dataclass(frozen=True, slots=True)

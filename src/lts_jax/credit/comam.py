@@ -27,14 +27,15 @@ def comam(
 ) -> Array:
     """a_i^n = (R_i^n - mean) / (std + epsilon) per team n over rollouts i, R_i^n = local_weight * r_i^n + w_n * g_i.
 
-    g = R is the common reward; the local reward r^n is the share of team n's admitted steps that another team pulled
-    (0 if it admitted none). w_n is the normalised NDCG of g ordered by r^n descending, see `team_weights`: a team whose
-    own success foretells the common one gets more of it. A group of one gives 0, and so does a team whose R_i^n are all
-    equal; equal rewards leave the differences of the local ones.
+    g = R is the common reward; the local reward r^n is the trajectory's own, where the world gives each team one; else
+    the share of team n's admitted steps that another team pulled (0 if it admitted none). w_n is the normalised NDCG of
+    g ordered by r^n descending, see `team_weights`: a team whose own success foretells the common one gets more of it.
+    A group of one gives 0, and so does a team whose R_i^n are all equal; equal rewards leave the differences of the
+    local ones.
 
     Args:
         trajectory: one group, arrays [G, K, T].
-        local_weight: of the local reward; the paper does not give it, 1 is ours.
+        local_weight: of the local reward, one number or one for each team [K]; the paper does not give it, 1 is ours.
         first_weight: lambda_first.
         weighting: "adaptive" as above; "fixed" w_n = 1 / number of teams; "global_only" R_i^n = g_i; "independent"
             R_i^n = local_weight * r_i^n.
@@ -50,7 +51,7 @@ def comam(
     """
     check_number("local_weight", local_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
-    local_gk = shared_fraction(trajectory)
+    local_gk = shared_fraction(trajectory) if trajectory.local_reward_gk is None else trajectory.local_reward_gk
     present_k = jnp.any(trajectory.decision_mask_gkt & counted_g[:, None, None], axis=(0, 2))
     if weighting == "adaptive":
         # Shares such as 1/3 and 2/6 must tie on every device, however it rounds a division.

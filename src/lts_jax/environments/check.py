@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lts_jax.environments.contract import Acting, Controller, Environment
-from lts_jax.environments.policies import constant
+from lts_jax.environments.policies import blind, constant
 from lts_jax.environments.rollout import fresh_group
 from lts_jax.errors import UserError, describe
 from lts_jax.trajectory import DecisionContext, Trajectory
@@ -17,7 +17,8 @@ from lts_jax.trajectory import DecisionContext, Trajectory
 _G = 2
 _TYPES = {
     "action_gkt": jnp.int32, "num_other_readers_gkt": jnp.int32, "num_keys_gkt": jnp.int32,
-    "num_spared_gkt": jnp.int32, "used_gkt": jnp.bool_,
+    "num_spared_gkt": jnp.int32, "target_gkt": jnp.int32, "died_gn": jnp.int32, "sequence_gkt": jnp.int32,
+    "used_gkt": jnp.bool_, "action_mask_gkta": jnp.bool_, "target_mask_gktj": jnp.bool_,
     "step_mask_gkt": jnp.bool_, "decision_mask_gkt": jnp.bool_, "rollout_mask_g": jnp.bool_,
 }  # fmt: skip
 
@@ -36,7 +37,8 @@ def check_environment(environment: Environment, *, where: str = "environment") -
             raise UserError(f"{name}: expected a whole number shape.{size}, got {getattr(shape, size, None)!r}")
     if not hasattr(environment.params, "has_memory"):
         raise UserError(f"{name}: expected a number has_memory among its params, got none")
-    controller = Controller(constant, jnp.zeros(()), Acting())
+    policy = constant if getattr(shape, "num_actions", 2) == 2 else blind(shape.num_actions, shape.num_targets)
+    controller = Controller(policy, jnp.zeros(()), Acting())
     try:
         trajectory, context, truth = jax.eval_shape(
             lambda key: fresh_group(environment, key, controller, _G), jax.random.key(0)
@@ -56,7 +58,9 @@ def check_environment(environment: Environment, *, where: str = "environment") -
 def _check_arrays(name: str, record: Any, shape: Any) -> None:
     """Every array of a record against the axis letters of its name."""
     sizes = {
-        "g": _G, "k": shape.num_teams, "t": shape.max_steps, "n": shape.num_entries, "s": 3, "d": shape.embedding_width,
+        "g": _G, "k": shape.num_teams, "t": shape.max_steps, "n": shape.num_entries, "d": shape.embedding_width,
+        "s": getattr(shape, "num_step_tokens", 3), "a": getattr(shape, "num_actions", 2),
+        "j": getattr(shape, "num_targets", 0),
     }  # fmt: skip
     for item in fields(record):
         array = getattr(record, item.name)

@@ -32,12 +32,15 @@ class Observation:
     query_d: Array  # f32[D]
     key_nd: Array  # f32[N, D], rows from `num_keys` on are padding
     num_keys: Array  # i32[] committed by the time of the decision
-    step_3d: Array  # f32[3, D] instruction, summary, output
+    step_3d: Array  # f32[3, D] instruction, summary, output; S of them in a world with `shape.num_step_tokens`
     latent: Any = None  # the environment's own; for oracles alone
+    alive_n: Array | None = None  # bool[N] entries that have not ended, where entries end
+    legal_a: Array | None = None  # bool[A] what can be done, where not everything can
 
 
-Policy = Callable[[Any, Observation], Array]
-"""(params, observation) -> logits f32[2] of reject and admit."""
+Policy = Callable[[Any, Observation], Any]
+"""(params, observation) -> logits f32[2] of reject and admit; in a world whose actions point at something, logits
+f32[A] and pointers f32[J]."""
 
 
 @jax.tree_util.register_dataclass

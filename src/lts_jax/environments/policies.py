@@ -18,6 +18,16 @@ def constant(logit: Array, seen: Observation) -> Array:
     return jnp.stack([jnp.zeros_like(logit), logit])
 
 
+@lru_cache(maxsize=64)
+def blind(num_actions: int, num_targets: int) -> Policy:
+    """Every legal action, and all that it may point at, with the same probability. One object for equal sizes."""
+
+    def policy(params: Any, seen: Observation) -> tuple[Array, Array]:
+        return jnp.zeros(num_actions), jnp.zeros(num_targets)
+
+    return policy
+
+
 def constant_logit(probability: float) -> Array:
     """The parameter of `constant` that admits with this probability at temperature 1."""
     if probability in {0.0, 1.0}:
@@ -35,6 +45,15 @@ def novelty(threshold: Array, seen: Observation) -> Array:
 @lru_cache(maxsize=64)
 def of_network(network: PolicyNetwork) -> Policy:
     """A controller network as a policy; its parameters are the policy's. One network, one object."""
+
+    if network.decision_targets is not None:
+        points = network.decision_targets
+
+        def pointing(params: Any, seen: Observation) -> tuple[Array, Array]:
+            alive_n = jnp.ones(seen.key_nd.shape[0], bool) if seen.alive_n is None else seen.alive_n
+            return points(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d, alive_n)
+
+        return pointing
 
     def policy(params: Any, seen: Observation) -> Array:
         return network.decision_logits(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d)

@@ -15,10 +15,17 @@ from jax import Array
 from lts_jax.credit.contract import Number
 from lts_jax.trajectory import ADMIT, REJECT
 
+NEVER = -1e9  # a logit that no softmax sees, and finite, so that 0 * log 0 is 0
 
-def action_log_probs(logits: Array, *, temperature: Number) -> Array:
-    """log softmax(logits / temperature): f32[..., A], the distribution that decisions are sampled from."""
+
+def action_log_probs(logits: Array, *, temperature: Number, legal: Array | None = None) -> Array:
+    """log softmax(logits / temperature) over the legal actions: f32[..., A], what decisions are sampled from.
+
+    `legal` is bool[..., A], None for all of them; an illegal action has probability 0. The same serves for targets.
+    """
     scaled = logits / temperature
+    if legal is not None:
+        scaled = jnp.where(legal, scaled, NEVER)
     if scaled.shape[-1] != 2:
         return jax.nn.log_softmax(scaled, axis=-1)
     # The same operations for two actions, written out: CPUs are slow at reductions over two numbers.
@@ -32,6 +39,22 @@ def log_prob_of(log_probs: Array, action: Array) -> Array:
     if log_probs.shape[-1] == 2:  # without a lookup, which is slow in reverse
         return jnp.where(action == ADMIT, log_probs[..., ADMIT], log_probs[..., REJECT])
     return jnp.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
+
+
+def target_log_prob(target_logits: Array, target: Array, legal: Array, *, temperature: Number) -> Array:
+    """log pi(j | a) of what an action points at, f32[...]; 0 where it points at nothing.
+
+    A decision with a target has log pi = log pi(a) + log pi(j | a).
+
+    Args:
+        target_logits: f32[..., J].
+        target: i32[...], -1 for nothing.
+        legal: bool[..., J], what the action taken could have pointed at.
+        temperature: of both.
+    """
+    log_probs = action_log_probs(target_logits, temperature=temperature, legal=legal)
+    taken = jnp.take_along_axis(log_probs, jnp.maximum(target, 0)[..., None], axis=-1)[..., 0]
+    return jnp.where(target >= 0, taken, 0.0)
 
 
 def policy_gradient_loss(log_probs: Array, action: Array, credit: Array) -> Array:

@@ -10,6 +10,7 @@ from jax import Array
 
 from lts_jax.credit.return_to_go import return_to_go
 from lts_jax.credit.returns import episode_return
+from lts_jax.errors import UserError
 from lts_jax.learning import losses
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -52,6 +53,8 @@ def admission_loss(
 ) -> tuple[Array, Metrics]:
     """L = mean over counted rollouts of sum_t (-log pi(z_t) * credit_t + sparsity_weight * pi(ADMIT))  (LTS Eq. 8-10).
 
+    Where actions are masked or point at something, log pi(z_t) = log pi(a_t) + log pi(j_t | a_t) over what was legal.
+
     The sum is over the decisions that the credit scheme could judge: one that it needs a replay of, and that was not
     replayed, has no credit and pays no price. Minus `entropy_weight` times the entropy, an option of ours; plus, for
     a network with a value head, `value_weight` times the mean squared error of its values against the return to go.
@@ -71,16 +74,21 @@ def admission_loss(
     )
     mean = partial(_mean, where=counted_bgkt, count=totals.num_decisions)
     whole = network.join(params, frozen_arrays)
+    if context.died_gn is not None and not network.knows_lives:
+        raise UserError(f"{network.name}: expected a network that knows ended entries, as set_transformer, got none")
     logits = network.packed_logits(whole, context)
     temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
-    log_probs = losses.action_log_probs(logits, temperature=temperature)
+    log_probs = losses.action_log_probs(logits, temperature=temperature, legal=trajectory.action_mask_gkta)
     policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))
+    pointed = _target_log_probs(network, whole, trajectory, context, temperature)
+    if pointed is not None:
+        policy_gradient = policy_gradient - reduced(pointed * jax.lax.stop_gradient(credit_bgkt))
     sparsity = reduced(losses.sparsity_loss(log_probs))
     entropy = reduced(losses.entropy(log_probs))
     loss = policy_gradient + settings.sparsity_weight * sparsity
     if not (isinstance(settings.entropy_weight, float) and settings.entropy_weight == 0.0):
         loss = loss - settings.entropy_weight * entropy
-    taken = losses.log_prob_of(log_probs, trajectory.action_gkt)
+    taken = losses.log_prob_of(log_probs, trajectory.action_gkt) + (0.0 if pointed is None else pointed)
     metrics = {
         "learning/loss": loss,
         "learning/policy_gradient_loss": policy_gradient,
@@ -95,6 +103,26 @@ def admission_loss(
         metrics["learning/value_error"] = error
         metrics["learning/loss"] = loss = loss + settings.value_weight * error
     return loss, jax.lax.stop_gradient(metrics)
+
+
+def _target_log_probs(
+    network: PolicyNetwork, params: Params, trajectory: Trajectory, context: DecisionContext, temperature: float
+) -> Array | None:
+    """f32[B, G, K, T] log pi(j | a) of what the actions taken point at; None where none of them can.
+
+    Raises:
+        UserError: actions with targets, and a network that points at nothing.
+    """
+    if trajectory.target_gkt is None or trajectory.target_mask_gktj is None:
+        return None
+    if network.packed_targets is None:
+        raise UserError(f"{network.name}: expected a network with targets, as set_transformer(targets=true), got none")
+    return losses.target_log_prob(
+        network.packed_targets(params, context),
+        trajectory.target_gkt,
+        trajectory.target_mask_gktj,
+        temperature=temperature,
+    )
 
 
 def credit_metrics(trajectory: Trajectory, credit_bgkt: Array, *, first_weight: float) -> Metrics:

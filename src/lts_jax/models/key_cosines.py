@@ -21,18 +21,18 @@ def largest_cosines(key_rnd: Array, visible_rcn: Array, step_rc3d: Array) -> Arr
     Args:
         key_rnd: f32[R, N, D], keys; of padding, anything.
         visible_rcn: bool[R, C, N], the keys that each decision sees.
-        step_rc3d: f32[R, C, 3, D], instruction, summary, output.
+        step_rc3d: f32[R, C, 3, D], instruction, summary, output; or however many vectors a decision has of its own.
 
     Returns:
         f32[R, C, 3].
     """
-    num_rows, num_decisions, _, width = step_rc3d.shape
+    num_rows, num_decisions, num_texts, width = step_rc3d.shape
     key = _unit(key_rnd)
     # All step texts of a row as one axis: one product per row, not one per decision.
     # In full precision: a repeat has cosine 1, and what is nearly one must not be taken for it.
     text = _unit(step_rc3d).reshape(num_rows, -1, width)
     cosine = jnp.einsum("rqd,rnd->rqn", text, key, precision=jax.lax.Precision.HIGHEST)
-    cosine_rc3n = cosine.reshape(num_rows, num_decisions, NUM_COSINES, -1)
+    cosine_rc3n = cosine.reshape(num_rows, num_decisions, num_texts, -1)
     seen = visible_rcn[:, :, None, :]
     largest = jnp.max(jnp.where(seen, cosine_rc3n, -jnp.inf), axis=-1, initial=-jnp.inf)
     return jnp.where(jnp.any(seen, axis=-1), largest, 0.0)
@@ -42,6 +42,11 @@ def visible_keys(num_keys: Array, num_entries: int, key_window: int) -> Array:
     """bool[..., N]: the newest `key_window` of the first `num_keys` keys."""
     position, count = jnp.arange(num_entries), num_keys[..., None]
     return (position < count) & (position >= count - key_window)
+
+
+def living_keys(died_rn: Array, sequence_rc: Array) -> Array:
+    """bool[R, C, N]: entries that had not ended when decision c was taken, `died` > `sequence`."""
+    return died_rn[:, None, :] > sequence_rc[:, :, None]
 
 
 def check_inputs(network: str, inputs: str) -> None:

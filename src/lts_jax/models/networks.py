@@ -36,6 +36,8 @@ def small_transformer(
     matmul_precision: Literal["default", "highest"] = "highest",
     value_head: bool = False,
     inputs: Literal["cosines", "paper"] = "cosines",
+    targets: bool = False,
+    num_step_tokens: int = 3,
 ) -> PolicyNetwork:
     """A small transformer over the tokens of a decision: the paper's inputs (LTS, arXiv 2602.05965) on two layers.
 
@@ -51,6 +53,8 @@ def small_transformer(
         matmul_precision: "default" is faster and less exact on accelerators.
         value_head: also estimate the return, for schemes that need values.
         inputs: "paper" leaves out how near the step comes to the keys.
+        targets: also say what an action points at, where actions edit a memory.
+        num_step_tokens: vectors that a decision has of its own; three texts, or as many as the world shows.
     """
     return set_transformer(
         SetTransformerSettings(
@@ -65,6 +69,8 @@ def small_transformer(
             matmul_precision=matmul_precision,
             value_head=value_head,
             inputs=inputs,
+            targets=targets,
+            num_step_tokens=num_step_tokens,
         )
     )
 

@@ -82,6 +82,12 @@ class PolicyNetwork:
             decision; None for a network without a value head.
         frozen: the base weights that are not trained; None for a network that is trained whole.
         cache: decisions from what was computed before; None for a network that computes each anew.
+        packed_targets: (params, context as for `packed_logits`) -> f32[(B,) G, K, T, J], how much an action that points
+            at something would point at each entry, and then at each of the S vectors of `step`, J = N + S; of an entry
+            that the decision does not see, anything. None for a network whose actions point at nothing.
+        decision_targets: the same for single decisions: (params, query, keys, num_keys, step, alive bool[..., N])
+            -> (logits f32[..., A], f32[..., J]).
+        knows_lives: whether `packed_logits` leaves out entries that had ended (`DecisionContext.died_gn`).
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
             {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
             the same constant everywhere; else None.
@@ -96,6 +102,9 @@ class PolicyNetwork:
     frozen: Frozen | None = None
     cache: DecisionCache | None = None
     packed_features: Callable[[DecisionContext], Array] | None = None
+    packed_targets: Callable[[Params, DecisionContext], Array] | None = None
+    decision_targets: Callable[[Params, Array, Array, Array, Array, Array], tuple[Array, Array]] | None = None
+    knows_lives: bool = False
 
     @property
     def frozen_arrays(self) -> Params:

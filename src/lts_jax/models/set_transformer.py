@@ -7,13 +7,15 @@ The paper's body is Qwen3-0.6B with LoRA; this one is two small layers.
 Who sees whom is our choice: the query sees itself; a key sees itself and the query; the three step tokens see the
 query, the keys committed before the decision and each other. There are no positions, so logits do not depend on the
 order of keys; and no context token depends on a decision, so all decisions of a rollout share one pass over its keys.
+A key that has ended (`DecisionContext.died_gn`) is left out by the mask alone, since no other key has seen it. With
+`targets`, a decision points at key or own token j by <W_p state, x_j> / sqrt(width), of its last state and theirs.
 Beyond the paper's inputs, each step token carries the largest cosines of the step's texts to the visible keys
 (`models.key_cosines`), through one more linear map; `inputs="paper"` leaves them out.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +23,12 @@ from flax import nnx
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, largest_cosines, visible_keys
+from lts_jax.models.key_cosines import check_inputs, largest_cosines, living_keys, visible_keys
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
-NUM_TOKEN_KINDS = 5  # query, key, instruction, summary, output
-STEP_TOKENS = 3
+CONTEXT_KINDS = 2  # of tokens: query, key; then one for every token of a step
+STEP_TOKENS = 3  # instruction, summary, output
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,13 @@ class SetTransformerSettings:
     matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
     value_head: bool = False  # also estimate the return, from the state that the logits are read from; LTS has none
     inputs: Literal["cosines", "paper"] = "cosines"  # "paper" leaves out the largest cosines of the step to the keys
+    targets: bool = False  # also say what an action points at, by one more linear map; LTS has no such actions
+    num_step_tokens: int = STEP_TOKENS  # texts or vectors of a decision's own
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        for name in ("embedding_width", "width", "num_layers", "num_heads", "mlp_ratio", "key_window"):
+        sizes = ("embedding_width", "width", "num_layers", "num_heads", "mlp_ratio", "key_window", "num_step_tokens")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise UserError(f"set_transformer: {name}: expected at least 1, got {getattr(self, name)}")
         if self.num_actions < 2:
@@ -84,16 +89,43 @@ def decision_logits(
     Returns:
         f32[..., A].
     """
-    lead, width = query.shape[:-1], query.shape[-1]
-    num_rows, num_entries = num_keys.size, key.shape[-2]
+    states, network = _single_states(settings, params, (query, key, num_keys, step), None)
+    return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
+
+
+def decision_targets(
+    settings: SetTransformerSettings,
+    params: Params,
+    query: Array,
+    key: Array,
+    num_keys: Array,
+    step: Array,
+    alive: Array,
+) -> tuple[Array, Array]:
+    """Logits f32[..., A] and pointers f32[..., J] of single decisions that see the keys that are `alive` bool[..., N].
+
+    Everything else is as in `decision_logits`.
+    """
+    states, network = _single_states(settings, params, (query, key, num_keys, step), alive)
+    lead = query.shape[:-1]
+    logits = network.head(states.step_xw).reshape(*lead, settings.num_actions)
+    return logits, network.point(states).reshape(*lead, -1)
+
+
+def _single_states(
+    settings: SetTransformerSettings, params: Params, arrays: tuple[Array, ...], alive: Array | None
+) -> tuple["States", "_SetTransformer"]:
+    query, key, num_keys, step = arrays
+    width, num_rows, num_entries = query.shape[-1], num_keys.size, key.shape[-2]
     network = nnx.merge(_graph_definition(settings), params)
-    state_xw = network(
+    living = None if alive is None else alive.reshape(num_rows, 1, num_entries)
+    states = network(
         query.reshape(num_rows, width),
         key.reshape(num_rows, num_entries, width),
-        _visible(num_keys.reshape(num_rows, 1), num_entries, settings.key_window),
-        step.reshape(num_rows, 1, STEP_TOKENS, width),
+        _visible(num_keys.reshape(num_rows, 1), num_entries, settings.key_window, living),
+        step.reshape(num_rows, 1, settings.num_step_tokens, width),
     )
-    return network.head(state_xw).reshape(*lead, settings.num_actions)
+    return states, network
 
 
 def packed_logits(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
@@ -102,8 +134,18 @@ def packed_logits(settings: SetTransformerSettings, params: Params, context: Dec
     Returns:
         f32[(B,) G, K, T, A], equal to `decision_logits` of every decision. Padded decisions get finite values.
     """
-    state_xw, network = _packed_states(settings, params, context)
-    return network.head(state_xw).reshape(*context.num_keys_gkt.shape, settings.num_actions)
+    states, network = _packed_states(settings, params, context)
+    return network.head(states.step_xw).reshape(*context.num_keys_gkt.shape, settings.num_actions)
+
+
+def packed_targets(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
+    """How much each decision of a group (or of B groups) would point at each key, then at each of its own tokens.
+
+    Returns:
+        f32[(B,) G, K, T, J = N + S]; of a key that the decision does not see, anything.
+    """
+    states, network = _packed_states(settings, params, context)
+    return network.point(states).reshape(*context.num_keys_gkt.shape, -1)
 
 
 def packed_values(settings: SetTransformerSettings, params: Params, context: DecisionContext) -> Array:
@@ -117,27 +159,31 @@ def packed_values(settings: SetTransformerSettings, params: Params, context: Dec
     """
     if not settings.value_head:
         raise UserError("set_transformer: value_head: expected True for values, got False")
-    state_xw, network = _packed_states(settings, params, context)
-    return network.value_head(state_xw).reshape(context.num_keys_gkt.shape)
+    states, network = _packed_states(settings, params, context)
+    return network.value_head(states.step_xw).reshape(context.num_keys_gkt.shape)
 
 
 def _packed_states(
     settings: SetTransformerSettings, params: Params, context: DecisionContext
-) -> tuple[Array, "_SetTransformer"]:
-    """f32[R * C, W], the last state of every decision, and the network with its parameters in place."""
+) -> tuple["States", "_SetTransformer"]:
+    """The last states of all decisions and keys, and the network with its parameters in place."""
     decisions = context.num_keys_gkt.shape  # (B,) G, K, T
     num_rows = context.num_keys_gkt.size // (decisions[-1] * decisions[-2])
     per_row = decisions[-1] * decisions[-2]
     num_entries, width = context.key_gnd.shape[-2:]
     query = jnp.broadcast_to(context.query_d[..., None, :], (*decisions[:-2], width))
     network = nnx.merge(_graph_definition(settings), params)
-    state_xw = network(
+    living = None
+    if context.died_gn is not None and context.sequence_gkt is not None:
+        sequence_rc = context.sequence_gkt.reshape(num_rows, per_row)
+        living = living_keys(context.died_gn.reshape(num_rows, num_entries), sequence_rc)
+    states = network(
         query.reshape(num_rows, width),
         context.key_gnd.reshape(num_rows, num_entries, width),
-        _visible(context.num_keys_gkt.reshape(num_rows, per_row), num_entries, settings.key_window),
-        context.step_gktsd.reshape(num_rows, per_row, STEP_TOKENS, width),
+        _visible(context.num_keys_gkt.reshape(num_rows, per_row), num_entries, settings.key_window, living),
+        context.step_gktsd.reshape(num_rows, per_row, settings.num_step_tokens, width),
     )
-    return state_xw, network
+    return states, network
 
 
 @lru_cache(maxsize=64)
@@ -150,9 +196,21 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         key_window=settings.key_window,
         name=f"set_transformer_{settings.num_layers}x{settings.width}"
         + ("_value" if settings.value_head else "")
-        + ("_paper" if settings.inputs == "paper" else ""),
+        + ("_paper" if settings.inputs == "paper" else "")
+        + ("_targets" if settings.targets else ""),
         packed_values=partial(packed_values, settings) if settings.value_head else None,
+        packed_targets=partial(packed_targets, settings) if settings.targets else None,
+        decision_targets=partial(decision_targets, settings) if settings.targets else None,
+        knows_lives=True,
     )
+
+
+class States(NamedTuple):
+    """What the heads read."""
+
+    step_xw: Array  # [R * C, W] of the last token of each decision
+    key_rnw: Array  # [R, N, W] of the keys, as the last layer sees them
+    own_rcsw: Array  # [R, C, S, W] of the decision's own tokens
 
 
 class _Layer(nnx.Module):
@@ -181,7 +239,7 @@ class _Layer(nnx.Module):
             -1, 3, self.num_heads, width // self.num_heads
         )
         context = heads[:split].reshape(num_rows, num_context, *heads.shape[1:])
-        step = heads[split:].reshape(num_rows, num_decisions, STEP_TOKENS, *heads.shape[1:])
+        step = heads[split:].reshape(num_rows, num_decisions, step_rcjw.shape[2], *heads.shape[1:])
         attended_xw = self._step_attention(context, step, visible_rcs).reshape(-1, width)
         if is_last:  # nobody looks at the context any more
             token_xw, split = token_xw[split:], 0
@@ -209,7 +267,7 @@ class _Layer(nnx.Module):
         # All step tokens of a row are one axis against the context (two large products a head, not one per decision).
         q = step[:, :, :, 0].reshape(num_rows, -1, self.num_heads, head_width)
         to_context = einsum("rqhf,rshf->rhqs", q, context[:, :, 1]).reshape(
-            num_rows, self.num_heads, num_decisions, STEP_TOKENS, num_context
+            num_rows, self.num_heads, num_decisions, step.shape[2], num_context
         )
         to_context = jnp.where(visible_rcs[:, None, :, None, :], to_context, -jnp.inf)
         to_own = einsum("rcjhf,rcihf->rhcji", step[:, :, :, 0], step[:, :, :, 1])
@@ -234,41 +292,57 @@ class _SetTransformer(nnx.Module):
         )
         self.project_query, self.project_key, self.project_step = project(), project(), project()
         small = nnx.initializers.normal(0.1)
-        self.token_kind = nnx.Param(small(rngs.params(), (NUM_TOKEN_KINDS, settings.width)))
+        num_kinds = CONTEXT_KINDS + settings.num_step_tokens
+        self.token_kind = nnx.Param(small(rngs.params(), (num_kinds, settings.width)))
         self.layers = nnx.List([_Layer(settings, rngs) for _ in range(settings.num_layers)])
         self.final_norm = nnx.LayerNorm(settings.width, rngs=rngs)
         self.head = nnx.Linear(settings.width, settings.num_actions, kernel_init=nnx.initializers.zeros, rngs=rngs)
         if settings.inputs == "cosines":
             self.project_cosines = nnx.Linear(
-                NUM_COSINES, settings.width, use_bias=False, precision=_precision(settings), rngs=rngs
+                settings.num_step_tokens, settings.width, use_bias=False, precision=_precision(settings), rngs=rngs
             )
         if settings.value_head:  # last, so that it takes no random number from another parameter
             self.value_head = nnx.Linear(settings.width, 1, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        if settings.targets:
+            self.project_state = nnx.Linear(
+                settings.width, settings.width, use_bias=False, precision=_precision(settings), rngs=rngs
+            )
         self.has_cosines = settings.inputs == "cosines"
         # Embeddings have unit length; this gives their components unit variance, so projections start at scale one.
         self.input_scale = settings.embedding_width**0.5
 
-    def __call__(self, query_rd: Array, key_rnd: Array, visible_rcs: Array, step_rcjd: Array) -> Array:
+    def __call__(self, query_rd: Array, key_rnd: Array, visible_rcs: Array, step_rcjd: Array) -> States:
         (num_rows, num_entries, embedding_width), num_decisions = key_rnd.shape, step_rcjd.shape[1]
         kind = self.token_kind[...]
         query = self.project_query(query_rd * self.input_scale) + kind[0]
         key = self.project_key(key_rnd.reshape(-1, embedding_width) * self.input_scale) + kind[1]
         step = self.project_step(step_rcjd.reshape(-1, embedding_width) * self.input_scale)
         width = query.shape[-1]
-        step_rcjw = step.reshape(num_rows, num_decisions, STEP_TOKENS, width) + kind[2:]
+        step_rcjw = step.reshape(num_rows, num_decisions, -1, width) + kind[CONTEXT_KINDS:]
         if self.has_cosines:
-            cosine_rc3 = largest_cosines(key_rnd, visible_rcs[:, :, 1:], step_rcjd)
-            step_rcjw = step_rcjw + self.project_cosines(cosine_rc3)[:, :, None]
+            cosine_rcj = largest_cosines(key_rnd, visible_rcs[:, :, 1:], step_rcjd)
+            step_rcjw = step_rcjw + self.project_cosines(cosine_rcj)[:, :, None]
         context_rsw = jnp.concatenate([query[:, None], key.reshape(num_rows, num_entries, width)], axis=1)
         for index, layer in enumerate(self.layers):
             is_last = index == len(self.layers) - 1
             context_rsw, step_rcjw = layer(context_rsw, step_rcjw, visible_rcs, is_last=is_last)
-        return self.final_norm(step_rcjw[:, :, -1].reshape(-1, width))
+        return States(self.final_norm(step_rcjw[:, :, -1].reshape(-1, width)), context_rsw[:, 1:], step_rcjw)
+
+    def point(self, states: States) -> Array:
+        """<W_p state, x> / sqrt(width) of every decision with the keys of its row and its own tokens: f32[R, C, J]."""
+        num_rows, num_decisions, _, width = states.own_rcsw.shape
+        state_rcw = self.project_state(states.step_xw).reshape(num_rows, num_decisions, width)
+        einsum = partial(jnp.einsum, precision=self.project_state.precision)
+        to_keys = einsum("rcw,rnw->rcn", state_rcw, states.key_rnw)
+        to_own = einsum("rcw,rcsw->rcs", state_rcw, states.own_rcsw)
+        return jnp.concatenate([to_keys, to_own], axis=-1) * width**-0.5
 
 
-def _visible(num_keys_rc: Array, num_entries: int, key_window: int) -> Array:
-    """bool[R, C, 1 + N]: the query, and the newest `key_window` of the first `num_keys` keys."""
+def _visible(num_keys_rc: Array, num_entries: int, key_window: int, living_rcn: Array | None) -> Array:
+    """bool[R, C, 1 + N]: the query, and the newest `key_window` of the first `num_keys` keys, if they live."""
     key_visible = visible_keys(num_keys_rc, num_entries, key_window)
+    if living_rcn is not None:
+        key_visible = key_visible & living_rcn
     return jnp.concatenate([jnp.ones_like(key_visible[:, :, :1]), key_visible], axis=-1)
 
 
