@@ -161,7 +161,10 @@ def _plan(settings: LabSettings, credits: tuple[Part, ...], network: Network | N
             raise UserError(f"credit scheme {part.text}: needs {missing}, and environment {name} replays nothing")
         needed |= needs(bound)
     made = network_of(settings, value_head="value_gkt" in needed, network=network)
-    return Plan(settings, environment, made, credits, needed - {"value_gkt"}, make_objective(settings.objective))
+    objective = make_objective(settings.objective)
+    if objective.min_probability and getattr(settings.shape, "num_actions", 2) > 2:
+        raise UserError(f"objective: admission_value knows two actions, and environment {environment.name} has more")
+    return Plan(settings, environment, made, credits, needed - {"value_gkt"}, objective)
 
 
 def _static(settings: LabSettings) -> LabSettings:

@@ -85,12 +85,24 @@ def network_of(settings: LabSettings, *, value_head: bool = False, network: Netw
     given = settings.network if network is None else network
     supplied = {"embedding_width": settings.shape.embedding_width, "key_window": settings.shape.num_entries}
     supplied["value_head"] = value_head
+    supplied |= _edits_of(settings.shape)
     if isinstance(given, str) and network_part(given, where="network").function is NETWORKS["set_transformer"]:
         supplied |= _SMALL
     made = make_network(given, where="network", **supplied)
+    if getattr(settings.shape, "num_targets", 0) and made.decision_targets is None:
+        name = environment_of(settings.environment).name
+        expected = f"expected one that points at entries, as environment {name} asks for (set_transformer)"
+        raise UserError(f"network: {expected}, got {made.name}")
     if value_head and made.packed_values is None:
         raise UserError(f"network: expected one with packed_values, as the credit scheme needs them, got {made.name}")
     return made
+
+
+def _edits_of(shape: Any) -> dict[str, Any]:
+    """What a network must know of a world with more than two actions."""
+    names = ("num_actions", "num_step_tokens")
+    own = {name: getattr(shape, name) for name in names if hasattr(shape, name)}
+    return own | ({"targets": True} if getattr(shape, "num_targets", 0) else {})
 
 
 def at_point(settings: LabSettings, point: Mapping[str, float]) -> LabSettings:

@@ -14,7 +14,7 @@ from lts_jax.credit.check import needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind
 from lts_jax.environments.contract import Acting, Controller, Environment
-from lts_jax.environments.policies import constant, constant_logit, of_network
+from lts_jax.environments.policies import blind, constant, constant_logit, of_network
 from lts_jax.environments.replays import Original, with_replays
 from lts_jax.environments.rollout import draw_group, group, lone_rollouts
 from lts_jax.lab.settings import LabSettings
@@ -157,21 +157,29 @@ def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array
 
 
 def evaluate(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> dict[str, Array]:
-    """Measures of the greedy controller, beside no memory, all, and a coin that admits as often, on the same tasks."""
+    """Measures of the greedy controller, beside no memory, all, and a coin that admits as often, on the same tasks.
+
+    Where there are more actions than two, beside a policy that takes any legal one by chance.
+    """
     key = jax.random.fold_in(prng_key, _EVALUATE)
     greedy = Acting(numbers.learning.temperature, True)
     measured = partial(_evaluated, plan, key)
     learned = measured(numbers.world, Controller(of_network(plan.network), params, greedy))
+    shape = plan.environment.shape
+    if getattr(shape, "num_actions", 2) > 2:  # neither all nor a coin of one rate means anything here
+        random = Controller(blind(shape.num_actions, shape.num_targets), jnp.zeros(()), Acting(1.0, False))
+        compared = measured(numbers.world, random)
+        return learned | {f"{name}_random": value for name, value in compared.items()}
     rate = jnp.clip(learned["admission_fraction"], 1e-6, 1.0 - 1e-6)
     # One compiled loop for all policies that look at nothing: no memory, everything, a coin.
     logit_p = jnp.stack([constant_logit(0.0), constant_logit(1.0), jnp.log(rate) - jnp.log1p(-rate)])
     has_memory_p = numbers.world.has_memory * jnp.asarray([0.0, 1.0, 1.0])
 
-    def blind(logit: Array, has_memory: Array) -> dict[str, Array]:
+    def unseeing(logit: Array, has_memory: Array) -> dict[str, Array]:
         arm: Any = replace(numbers.world, has_memory=has_memory)
         return measured(arm, Controller(constant, logit, Acting(1.0, False)))
 
-    measured_p = jax.vmap(blind)(logit_p, has_memory_p)
+    measured_p = jax.vmap(unseeing)(logit_p, has_memory_p)
     compared = {
         f"{name}_{arm}": measured_p[name][place]
         for place, arm in enumerate(("none", "all", "random_matched"))
