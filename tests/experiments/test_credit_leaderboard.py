@@ -96,10 +96,12 @@ def test_tables_name_every_scheme_and_its_place(study: dict[str, ModuleType]) ->
     rows += [row(name, seed, reward, 0.0) for seed in range(6) for name, reward in (("gae", 0.5), ("reinforce", 0.4))]
     ranking = study["tables"].rankings(rows)["clear cues"]
     short = study["tables"].readme_table(ranking, rows, "clear cues", judged, 0.2).splitlines()
-    assert short[2].startswith("| shapley | .655 | .635 | 10.0 | .50 | 1.00 | 1.00 | .50 |")
-    assert short[3].startswith("| **usage_aware (LTS)** | .600 |")
-    assert short[4].startswith("| from reward alone: gae, reinforce | .400 to .500 | .400 to .500 | .0 | .50 | .00 |")
-    assert short[4].endswith("| .00 | .00 to .10 |") and len(short) == 5
+    assert short[2].startswith("| shapley | 0.655 | 0.635 | 10.0 | 0.50 | 1.00 | 1.00 | 0.50 |")
+    assert short[3].startswith("| **usage_aware (LTS)** | 0.600 |")
+    assert short[4].startswith(
+        "| from reward alone: gae, reinforce | 0.400 to 0.500 | 0.400 to 0.500 | 0.0 | 0.50 | 0.00"
+    )
+    assert short[4].endswith("| 0.00 | 0.00 to 0.10 |") and len(short) == 5
 
 
 def test_what_json_cannot_hold_becomes_null(study: dict[str, ModuleType]) -> None:

@@ -1,6 +1,5 @@
 """`lts simulator fit` from a run folder to a file of parameters, its refusals, and what is read off rollouts."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from lts_jax.records import (
 )
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.storage import read_json
 from lts_jax.systems.agreement import AgreementRow, halves, read_recorded
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
 from lts_jax.systems.lts import TrainSettings
@@ -124,7 +124,7 @@ def test_a_run_becomes_a_file_of_parameters(run_folder, capsys, tmp_path):
     assert sum(line[:1] == ["read_rate"] for line in lines) == 2  # nothing is read without a memory
     params = read_params(tmp_path / "world.json")
     assert params.summary_seconds == pytest.approx(1.3, abs=0.2) and params.decision_seconds == pytest.approx(0.05)
-    assert set(json.loads((tmp_path / "world.json").read_text())) == set(SimulatorParams.names())
+    assert set(read_json(tmp_path / "world.json")) == set(SimulatorParams.names())
 
 
 def refused(capsys, *arguments: str) -> str:

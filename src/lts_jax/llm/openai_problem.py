@@ -50,7 +50,7 @@ _PER_TIME = re.compile(
     r"\bper[ _-]?(?:minute|second|hour|day)\b|/ ?min|\bretry\b|\brate\b|\btry again in\b", re.IGNORECASE
 )
 _SAID_CHARACTERS = 4000  # of a body that are searched for words
-_TAGS = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?-->|<[^<>]{0,400}>", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?(?:-->|\Z)|<[^<>]{0,400}>", re.DOTALL | re.IGNORECASE)
 _TITLE = re.compile(r"<title[^<>]{0,100}>(.{0,300}?)</title>", re.DOTALL | re.IGNORECASE)
 _DURATION = re.compile(r"\s*(\d{1,7}(?:\.\d+)?)(ms|s|m|h)?\s*")
 _SAYING = ("message", "msg", "detail", "error_description")
@@ -242,6 +242,7 @@ def _page_text(page: str) -> str:
     """The title of a page, or else its words; a text that is no page comes back as it is."""
     if not re.search(r"<(?:!doctype|html|head|body|title|h1|center|p|pre)\b", page[:2000], re.IGNORECASE):
         return page
+    page = page[:_SAID_CHARACTERS]
     title = _TITLE.search(page)
     words = " ".join((title[1] if title and title[1].strip() else _TAGS.sub(" ", page)).split())
     return words or "no explanation"

@@ -41,7 +41,7 @@ from lts_jax.records import (
     Task,
     ToolResult,
     Trust,
-)
+)  # fmt: skip
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
@@ -301,26 +301,19 @@ class _TeamSide:
     """One team's access to the rollout: counts its calls, reads and writes the bank in its name."""
 
     def __init__(self, execution: _Execution, team: int) -> None:
-        self._execution = execution
-        self._team = team
-        self._step = 0
+        self._execution, self._team, self._step = execution, team, 0
         self._attempts: Counter[str] = Counter()
         self._labels: list[str] = []  # origins of the step under way
         self._seen: list[str] = []  # origins of earlier steps
         kit = execution.parts.tool_kit
         self._use_tool = execution.parts.use_tool if kit is None else kit.open(execution.shown_task, team)
-        self._reader = TeamReader(
-            team,
-            execution.bank,
-            execution.task.question,
-            execution.settings.reading,
-            nearest=execution.nearest,
-            view=EntryView(
-                window=execution.parts.policy.listing_window,
-                quoted=execution.settings.guards.quotes_keys(live=not execution.parts.virtual_time),
-                clean_values=execution.settings.guards.clean_values,
-            ),
+        guards, question, reading = execution.settings.guards, execution.task.question, execution.settings.reading
+        view = EntryView(
+            window=execution.parts.policy.listing_window,
+            quoted=guards.quotes_keys(live=not execution.parts.virtual_time),
+            clean_values=guards.clean_values,
         )
+        self._reader = TeamReader(team, execution.bank, question, reading, nearest=execution.nearest, view=view)
 
     async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
         self._attempts[purpose] += 1
