@@ -102,6 +102,8 @@ def _stopping_like_ctrl_c(stopped_by: list[signal.Signals]) -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         stopped_by.append(signal.Signals(number))
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):  # as shells start what runs in the background
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     is_main = threading.current_thread() is threading.main_thread()
