@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.contract import ASK, Acting
-
-NEVER = -1e9  # as in `learning.losses`, which no environment knows
+from lts_jax.actions import NO_TARGET
+from lts_jax.environments.contract import Acting
+from lts_jax.learning.losses import action_log_probs, log_prob_of, target_log_prob
 
 
 class Choice(NamedTuple):
@@ -19,15 +19,10 @@ class Choice(NamedTuple):
     target_mask_j: Array  # bool[J] what the action could have pointed at
 
 
-def choose_edit(
-    logit_a: Array,
-    pointer_j: Array,
-    legal: tuple[Array, Array],
-    draw_2: Array,
-    acting: Acting,
-    forced: tuple[Array | int, Array | int] = (ASK, ASK),
-) -> Choice:
+def choose_edit(logit_a: Array, pointer_j: Array, legal: tuple[Array, Array], draw_2: Array, acting: Acting) -> Choice:
     """Sample an action among the legal ones, then what it points at; or take the largest of both.
+
+    log pi = log pi(a) + log pi(j | a), of the same functions that the loss takes them from (`learning.losses`).
 
     Args:
         logit_a: f32[A].
@@ -35,29 +30,20 @@ def choose_edit(
         legal: bool[A] of the actions, at least one; bool[A, J] of what each may point at, none for some.
         draw_2: f32[2] uniform in (0, 1).
         acting: temperature, and whether the draws count. Its `min_probability` is for two actions, and not looked at.
-        forced: action and target that a script prescribes, or ASK; their log-probability stays the policy's.
     """
     legal_a, target_aj = legal
-    log_prob_a = _log_softmax(jnp.where(legal_a, logit_a / acting.temperature, NEVER))
-    action = jnp.where(acting.is_greedy, jnp.argmax(log_prob_a), _drawn(log_prob_a, draw_2[0]))
-    action = jnp.where(jnp.asarray(forced[0]) == ASK, action, forced[0]).astype(jnp.int32)
+    log_prob_a = action_log_probs(logit_a, temperature=acting.temperature, legal=legal_a)
+    action = _chosen(log_prob_a, draw_2[0], acting)
     target_mask_j = jnp.take(target_aj, action, axis=0)
-    points = jnp.any(target_mask_j)
-    log_prob_j = _log_softmax(jnp.where(target_mask_j, pointer_j / acting.temperature, NEVER))
-    target = jnp.where(acting.is_greedy, jnp.argmax(log_prob_j), _drawn(log_prob_j, draw_2[1]))
-    target = jnp.where(jnp.asarray(forced[1]) == ASK, target, forced[1])
-    target = jnp.where(points, target, -1).astype(jnp.int32)
-    log_prob = jnp.take(log_prob_a, action) + jnp.where(points, jnp.take(log_prob_j, jnp.maximum(target, 0)), 0.0)
-    return Choice(action, target, log_prob, target_mask_j)
+    log_prob_j = action_log_probs(pointer_j, temperature=acting.temperature, legal=target_mask_j)
+    target = jnp.where(jnp.any(target_mask_j), _chosen(log_prob_j, draw_2[1], acting), NO_TARGET)
+    pointed = target_log_prob(pointer_j, target, target_mask_j, temperature=acting.temperature)
+    return Choice(action, target, log_prob_of(log_prob_a, action) + pointed, target_mask_j)
 
 
-def _log_softmax(logit_x: Array) -> Array:
-    shifted = logit_x - jnp.max(logit_x)
-    return shifted - jnp.log(jnp.sum(jnp.exp(shifted)))
-
-
-def _drawn(log_prob_x: Array, draw: Array) -> Array:
-    """The first whose cumulated probability exceeds the draw, never one of probability 0."""
+def _chosen(log_prob_x: Array, draw: Array, acting: Acting) -> Array:
+    """i32[]: the likeliest, or the first whose cumulated probability exceeds the draw; never one of probability 0."""
     prob_x = jnp.exp(log_prob_x)
     reached = jnp.cumsum(prob_x) > draw * jnp.sum(prob_x)
-    return jnp.argmax(reached & (prob_x > 0.0))
+    drawn = jnp.argmax(reached & (prob_x > 0.0))
+    return jnp.where(acting.is_greedy, jnp.argmax(log_prob_x), drawn).astype(jnp.int32)

@@ -14,7 +14,7 @@ from jax import Array
 
 from lts_jax.actions import ADD, ANSWER, DELETE, FILTER, NOOP, RETRIEVE, SUMMARISE, UPDATE
 from lts_jax.environments.choosing import choose_edit
-from lts_jax.environments.contract import ASK, Controller, Environment, Observation, Script
+from lts_jax.environments.contract import Controller, Environment, Observation, Script
 from lts_jax.environments.desk import acting
 from lts_jax.environments.desk.coding import NOTHING, Items, encode, encode_moment, encode_question
 from lts_jax.environments.desk.context import context_of, push
@@ -45,7 +45,7 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
     seen = observe(scene, state, legal_a)
     logit_a, pointer_j = controller.policy(controller.params, seen)
     draw_3 = uniforms(words(place_words(scene.seed_w, state.num_done), 3))
-    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting, (ASK, ASK))
+    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting)
     taken, entry = partial(_is_taken, choice.action, is_on), state.num_entries
     record = Event(
         place=jnp.where(is_on, state.num_done, shape.max_steps),
