@@ -10,7 +10,7 @@ NOOP, ADD, UPDATE, DELETE, RETRIEVE, SUMMARISE, FILTER, ANSWER = range(8)
 
 
 class PlainDesk:
-    """One episode. An item is (vector, facts), a fact (attribute, value, time)."""
+    """One rollout. An item is (vector, facts), a fact (attribute, value, time)."""
 
     def __init__(self, shape, params, stream) -> None:
         self.shape, self.params, self.stream = shape, params, stream

@@ -1,4 +1,4 @@
-"""The desk: against a slow twin in plain Python, and what must hold of every episode."""
+"""The desk: against a slow twin in plain Python, and what must hold of every rollout."""
 
 import sys
 from dataclasses import replace
@@ -169,7 +169,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line() -> None:
         plan_of(LabSettings(environment="desk", objective="admission_value", network="set_transformer"))
 
 
-def test_an_episode_over_stays_as_it_is() -> None:
+def test_a_rollout_over_stays_as_it_is() -> None:
     scene, state = begin(SHAPE, PARAMS, draw_task(SHAPE, PARAMS, jax.random.key(0)), jax.random.key(0))
     state = replace(state, is_over=jnp.asarray(True))
     script = jnp.ones(SHAPE.max_steps, jnp.int32), jnp.full(SHAPE.max_steps, SHAPE.num_entries)

@@ -1,4 +1,4 @@
-"""An episode on the desk as the arrays that credit and controller read, with the truth beside them."""
+"""A rollout on the desk as the arrays that credit and controller read, with the truth beside them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +75,7 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
 
 
 def told_of(scene: Scene, state: State) -> Told:
-    """What AgeMem's reward is made of, counted over the whole episode.
+    """What AgeMem's reward is made of, counted over the whole rollout.
 
     The release counts memory and tools in the context after stage 3, which was cleared after stage 1, so that what was
     stored then earns nothing.

@@ -14,7 +14,7 @@ class Told(NamedTuple):
 
     score: Array  # of the judge, in [0, 1]; here the truth
     has_answered: Array
-    is_last_round: Array  # the episode ended because no round was left
+    is_last_round: Array  # the rollout ended because no round was left
     token_ratio: Array  # of the context that is in use at the end
     prevented: Array  # a summary or a filter was made and nothing overflowed
     preserved: Array  # what the question needs, at least half of it, still stands there

@@ -23,7 +23,7 @@ class DeskShape:
     block_size: int = 4  # events between two times to act
     rounds: int = 5  # actions after each block, and in stage 3 (AgeMem: up to 5)
     num_slots: int = 8  # C, of the context; one more, and the oldest falls out
-    num_entries: int = 32  # N, additions and replacements that one episode can number
+    num_entries: int = 32  # N, additions and replacements that one rollout can number
     retrieve_top: int = 5  # entries that a retrieval brings (AgeMem's release)
     embedding_width: int = CODE_WIDTH  # D
 
@@ -49,12 +49,12 @@ class DeskShape:
 
     @property
     def max_steps(self) -> int:
-        """T, actions of an episode."""
+        """T, actions of a rollout."""
         return self.rounds * (self.num_blocks + 1)
 
     @property
     def num_events(self) -> int:
-        """Facts and small talk of an episode."""
+        """Facts and small talk of a rollout."""
         return self.num_stored + self.num_distractors
 
     @property

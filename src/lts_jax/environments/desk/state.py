@@ -1,4 +1,4 @@
-"""What changes during an episode on the desk, and what one action is."""
+"""What changes during a rollout on the desk, and what one action is."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +54,7 @@ class State:
     num_entries: Array  # i32[] of the log
     block: Array  # i32[] of events; `num_blocks` is the question's turn
     round: Array  # i32[] actions since the block came
-    num_done: Array  # i32[] actions of the episode
+    num_done: Array  # i32[] actions of the rollout
     has_answered: Array  # bool[]
     is_over: Array  # bool[]
     score: Array  # f32[] of the answer
@@ -66,7 +66,7 @@ class State:
 class Event:
     """One action, as the policy saw it and what it did."""
 
-    place: Array  # i32[] number of the action; T once the episode is over
+    place: Array  # i32[] number of the action; T once the rollout is over
     action: Array  # i32[]
     target: Array  # i32[]
     log_prob: Array  # f32[]

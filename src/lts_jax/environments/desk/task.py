@@ -1,4 +1,4 @@
-"""The stream of an episode: what is said, when, and what will be asked. All rollouts of a group share it."""
+"""The stream of a rollout: what is said, when, and what will be asked. All rollouts of a group share it."""
 
 from dataclasses import dataclass
 from functools import partial
