@@ -36,6 +36,7 @@ class Observation:
     latent: Any = None  # the environment's own; for oracles alone
     alive_n: Array | None = None  # bool[N] entries that have not ended, where entries end
     legal_a: Array | None = None  # bool[A] what can be done, where not everything can
+    team: Array | None = None  # i32[] who decides, where teams have policies of their own
 
 
 Policy = Callable[[Any, Observation], Any]

@@ -1,6 +1,7 @@
 """Admission policies for any environment: a constant, what is new, and a network; and how a logit becomes an action."""
 
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.contract import ASK, Acting, Observation, Policy
+from lts_jax.errors import UserError
 from lts_jax.models.policy_network import PolicyNetwork
 
 SURE = 1e9  # a logit that no temperature makes doubtful
@@ -46,6 +48,17 @@ def novelty(threshold: Array, seen: Observation) -> Array:
 def of_network(network: PolicyNetwork) -> Policy:
     """A controller network as a policy; its parameters are the policy's. One network, one object."""
 
+    if network.of_team is not None:
+        members = [(name, of_network(one)) for name, one in network.of_team]
+
+        def of_its_team(params: Any, seen: Observation) -> Any:
+            if seen.team is None:
+                raise UserError("policies: expected an environment that says which team decides, got one that does not")
+            branches = [partial(_asked, policy, params[name]) for name, policy in members]
+            return jax.lax.switch(seen.team, branches, replace(seen, latent=None))
+
+        return of_its_team
+
     if network.decision_targets is not None:
         points = network.decision_targets
 
@@ -59,6 +72,10 @@ def of_network(network: PolicyNetwork) -> Policy:
         return network.decision_logits(params, seen.query_d, seen.key_nd, seen.num_keys, seen.step_3d)
 
     return policy
+
+
+def _asked(policy: Policy, params: Any, seen: Observation) -> Any:
+    return policy(params, seen)
 
 
 def choose_action(logit: Array, draw: Array, acting: Acting, forced: Array | int = ASK) -> tuple[Array, Array]:

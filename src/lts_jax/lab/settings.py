@@ -15,6 +15,7 @@ from lts_jax.learning.objective_parts import make_objective
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.networks import NETWORKS, Network, make_network, network_part
 from lts_jax.models.policy_network import PolicyNetwork
+from lts_jax.models.several import Member, several
 from lts_jax.parts import Part, change, make_part, settings_of
 
 LEARNING_RATE = 0.01  # ten times the text side's default: a hundred updates of a small network, on cheap rollouts
@@ -95,7 +96,14 @@ def network_of(settings: LabSettings, *, value_head: bool = False, network: Netw
         raise UserError(f"network: {expected}, got {made.name}")
     if value_head and made.packed_values is None:
         raise UserError(f"network: expected one with packed_values, as the credit scheme needs them, got {made.name}")
-    return made
+    agents = getattr(settings.shape, "agents", None)
+    return made if agents is None else _one_each(made, agents)
+
+
+@lru_cache(maxsize=16)
+def _one_each(network: PolicyNetwork, agents: tuple[tuple[str, int], ...]) -> PolicyNetwork:
+    """The same network for every agent, with parameters of its own; one object for equal arguments."""
+    return several([Member(name, network, num_steps) for name, num_steps in agents])
 
 
 def _edits_of(shape: Any) -> dict[str, Any]:

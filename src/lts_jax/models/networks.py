@@ -9,6 +9,7 @@ from flax import nnx
 from lts_jax.errors import UserError, describe, show
 from lts_jax.models.check import check_network
 from lts_jax.models.linear import LinearSettings, linear
+from lts_jax.models.matching import MatchingSettings, matching
 from lts_jax.models.module_network import module_network
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.pooled import PooledSettings, pooled
@@ -124,10 +125,42 @@ def weighted_sum(
     return linear(LinearSettings(embedding_width=embedding_width, texts=texts, key_window=key_window, inputs=inputs))
 
 
+def small_matching(
+    embedding_width: int = 32,
+    *,
+    hidden_width: int = 24,
+    num_actions: int = 2,
+    num_step_tokens: int = 3,
+    key_window: int = 96,
+    value_head: bool = False,
+) -> PolicyNetwork:
+    """Matches what a memory holds with what lies before it: small and fast, for memories that are edited.
+
+    Args:
+        embedding_width: D, of a vector.
+        hidden_width: of the two hidden layers.
+        num_actions: NO, YES first.
+        num_step_tokens: vectors that a decision has of its own; the last says what is going on.
+        key_window: a decision sees the newest this many keys.
+        value_head: also estimate the return, for schemes that need values.
+    """
+    return matching(
+        MatchingSettings(
+            embedding_width=embedding_width,
+            hidden_width=hidden_width,
+            num_actions=num_actions,
+            num_step_tokens=num_step_tokens,
+            key_window=key_window,
+            value_head=value_head,
+        )
+    )
+
+
 NETWORKS: dict[str, Callable[..., PolicyNetwork]] = {
     "set_transformer": small_transformer,
     "pooled": small_pooled,
     "linear": weighted_sum,
+    "matching": small_matching,
     "qwen3": qwen3,  # the paper's; its settings are those of `--qwen3.*`
 }
 """Networks by the name that the command line uses."""

@@ -91,6 +91,8 @@ class PolicyNetwork:
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
             {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
             the same constant everywhere; else None.
+        of_team: name and network of each team, where every team has its own (`models.several`): `params` are then by
+            name, and single decisions are asked of the member. None for one network that decides for all teams.
     """
 
     init: Callable[[Array], Params]
@@ -105,6 +107,7 @@ class PolicyNetwork:
     packed_targets: Callable[[Params, DecisionContext], Array] | None = None
     decision_targets: Callable[[Params, Array, Array, Array, Array, Array], tuple[Array, Array]] | None = None
     knows_lives: bool = False
+    of_team: tuple[tuple[str, "PolicyNetwork"], ...] | None = None
 
     @property
     def frozen_arrays(self) -> Params:

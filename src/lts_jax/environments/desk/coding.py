@@ -1,6 +1,6 @@
 """Facts as vectors: codes of subject, relation, value and time, with noise. Nothing else is shown to a policy."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,6 @@ from lts_jax.environments.desk.settings import (
     NUM_RELATIONS,
     NUM_SUBJECTS,
     NUM_VALUES,
-    DeskParams,
 )
 
 NOTHING = -1  # the attribute of no fact: small talk, an empty slot
@@ -40,7 +39,7 @@ def no_items(count: int) -> Items:
     return Items(jnp.zeros((count, CODE_WIDTH)), blank, blank, blank)
 
 
-def encode(params: DeskParams, attribute: Array, value: Array, time: Array, noise: Array) -> Array:
+def encode(params: Any, attribute: Array, value: Array, time: Array, noise: Array) -> Array:
     """f32[..., D]: the mean of the codes of the facts [..., 3], or small talk; plus noise f32[..., D]."""
     is_fact = attribute != NOTHING
     own = jnp.where(is_fact, attribute % NUM_ATTRIBUTES, 0)
@@ -72,3 +71,8 @@ def encode_moment(question: Array, told: Array) -> Array:
     """f32[D]: what is going on: the question where it is asked, and up to eight numbers f32[<= 8]."""
     tail = jnp.zeros(CODE_WIDTH - _HEAD).at[: told.shape[0]].set(told)
     return jnp.concatenate([question[:_HEAD], tail])
+
+
+def shows_talk(vector: Array) -> Array:
+    """bool[...]: vectors f32[..., D] that look like small talk rather than like facts."""
+    return vector[..., _HEAD - 2] > 0.5

@@ -1,11 +1,13 @@
 """The context: a row of slots, oldest first; what comes in, what falls out, what is taken together."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.desk.coding import NOTHING, Items, encode, no_items
-from lts_jax.environments.desk.settings import NUM_FACTS, DeskParams
+from lts_jax.environments.desk.settings import NUM_FACTS
 from lts_jax.environments.desk.state import State
 
 Context = tuple[Items, Array]
@@ -74,7 +76,7 @@ def newest_facts(slots: Items) -> Array:
     return ((attribute_f != NOTHING) & ~jnp.any(is_newer_ff, axis=1)).reshape(slots.attribute.shape)
 
 
-def summary(params: DeskParams, slots: Items) -> Items:
+def summary(params: Any, slots: Items) -> Items:
     """One item with the three newest distinct facts of the context."""
     wanted_f = newest_facts(slots).reshape(-1)
     time_f = jnp.where(wanted_f, slots.time.reshape(-1), NOTHING)

@@ -7,6 +7,7 @@ answers it.
 
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,9 +113,14 @@ def _go_on(scene: Scene, state: State, does_nothing: Array, is_on: Array) -> Sta
         num_done=state.num_done + is_on,
         is_over=is_over,
         num_slots=jnp.where(clears, 0, state.num_slots),
-        slots=jax.tree.map(lambda now, empty: jnp.where(clears, empty, now), state.slots, empty_state(shape).slots),
+        slots=_either(clears, empty_state(shape).slots, state.slots),
+        tally_at_clearing=_either(clears, state.tally, state.tally_at_clearing),
     )
     return _with_block(scene, state, moves & (block < shape.num_blocks))
+
+
+def _either(where: Array, one: Any, other: Any) -> Any:
+    return jax.tree.map(partial(jnp.where, where), one, other)
 
 
 def _with_block(scene: Scene, state: State, where: Array) -> State:

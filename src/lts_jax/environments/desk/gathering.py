@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.actions import ADD, UPDATE
-from lts_jax.environments.desk.reward import Told, reward
+from lts_jax.environments.desk.reward import Told, Weights, reward
+from lts_jax.environments.desk.settings import DeskParams
 from lts_jax.environments.desk.state import Event, Scene, State, Tally, holds
 from lts_jax.environments.measures import measures as common_measures
 from lts_jax.environments.rollout import events_at, values_at
@@ -39,7 +40,7 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
     acted = event_x.reshape(shape.num_teams, shape.max_steps) < event_e.place.shape[0]
     seconds = jnp.broadcast_to(1.0 + jnp.arange(shape.max_steps), acted.shape)
     entry, done = at_place(event_e.entry, shape.num_entries), state.num_done.astype(jnp.float32)
-    total = reward(told_of(scene, state))
+    total = reward(told_of(scene, state), weights_of(scene.params))
     is_needed_n = holds(state.drawer, scene.stream.asked_2)
     action = jnp.where(acted, at_place(event_e.action, 0), 0)
     made = ((action == ADD) | (action == UPDATE)) & (entry < shape.num_entries)
@@ -78,9 +79,11 @@ def told_of(scene: Scene, state: State) -> Told:
     """What AgeMem's reward is made of, counted over the whole rollout.
 
     The release counts memory and tools in the context after stage 3, which was cleared after stage 1, so that what was
-    stored then earns nothing.
+    stored then earns nothing; `from_last_context` = 1 does the same.
     """
-    shape, tally, asked_2 = scene.shape, state.tally, scene.stream.asked_2
+    shape, asked_2 = scene.shape, scene.stream.asked_2
+    forgets = scene.params.from_last_context > 0.0
+    tally = jax.tree.map(lambda now, old: now - jnp.where(forgets, old, 0), state.tally, state.tally_at_clearing)
     calls = tally.additions + tally.refused + tally.updates + tally.deletions + tally.retrievals
     calls = calls + tally.summaries + tally.filters
     is_slot = jnp.arange(shape.num_slots) < state.num_slots
@@ -93,7 +96,7 @@ def told_of(scene: Scene, state: State) -> Told:
         has_answered=state.has_answered,
         is_last_round=~state.has_answered,
         token_ratio=state.num_slots / shape.num_slots,
-        prevented=(tidied & (tally.overflows == 0)).astype(jnp.float32),
+        prevented=(tidied & (state.tally.overflows == 0)).astype(jnp.float32),
         preserved=half.astype(jnp.float32),
         storage=tally.useful_additions / jnp.maximum(tally.additions, 1),
         maintenance=(tally.updates + tally.deletions > 0).astype(jnp.float32),
@@ -104,7 +107,14 @@ def told_of(scene: Scene, state: State) -> Told:
         used_retrieve=(tally.retrievals > 0).astype(jnp.float32),
         used_context_tool=tidied.astype(jnp.float32),
         used_add=(tally.additions > 0).astype(jnp.float32),
-        overflowed=tally.overflows > 0,
+        overflowed=state.tally.overflows > 0,
+    )
+
+
+def weights_of(params: DeskParams) -> Weights:
+    """Of the parts of the reward."""
+    return Weights(
+        params.task_weight, params.tools_weight, params.context_weight, params.memory_weight, params.penalty_weight
     )
 
 

@@ -5,8 +5,22 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-TASK, TOOLS, CONTEXT, MEMORY = 0.5, 0.2, 0.15, 0.15
+from lts_jax.credit.contract import Number
+
 NO_ANSWER, LAST_ROUND, OVERFLOW = -1.0, -1.0, -0.5
+
+
+class Weights(NamedTuple):
+    """Of the parts; the release's. Numbers that may be traced."""
+
+    task: Number = 0.5
+    tools: Number = 0.2
+    context: Number = 0.15
+    memory: Number = 0.15
+    penalties: Number = 1.0
+
+
+AS_RELEASED = Weights()
 
 
 class Told(NamedTuple):
@@ -30,13 +44,14 @@ class Told(NamedTuple):
     overflowed: Array
 
 
-def reward(told: Told) -> Array:
+def reward(told: Told, weights: Weights = AS_RELEASED) -> Array:
     """clip(.5 task + .2 tools + .15 context + .15 memory + penalties, -1, 1)."""
     task = jnp.where(told.has_answered, told.score, 0.0)
     penalty = jnp.where(told.has_answered, 0.0, NO_ANSWER) + jnp.where(told.is_last_round, LAST_ROUND, 0.0)
     penalty = penalty + jnp.where(told.overflowed, OVERFLOW, 0.0)
-    parts = TASK * task + TOOLS * tools(told) + CONTEXT * context(told) + MEMORY * memory(told)
-    return jnp.clip(parts + penalty, -1.0, 1.0)
+    parts = weights.task * task + weights.tools * tools(told)
+    parts = parts + weights.context * context(told) + weights.memory * memory(told)
+    return jnp.clip(parts + weights.penalties * penalty, -1.0, 1.0)
 
 
 def context(told: Told) -> Array:

@@ -1,6 +1,7 @@
 """What a desk depends on: sizes that shape the program, and numbers that are traced through it."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import jax
 
@@ -87,6 +88,12 @@ class DeskParams:
     drawer_slots: float = 12.0  # entries that the drawer holds at a time; a full one refuses another
     noise: float = 0.1  # standard deviation of every component of a vector, in units of a code's
     stranger_cue: float = 1.0  # how visible it is that a fact is a stranger's; 0 hides it
+    task_weight: float = 0.5  # of the answer in the reward; this and the next four as in AgeMem's release
+    tools_weight: float = 0.2  # of how many and which tools were called
+    context_weight: float = 0.15  # of how short and how whole the context is at the end
+    memory_weight: float = 0.15  # of what was stored, kept in order, and retrieved
+    penalty_weight: float = 1.0  # of -1 without an answer, -1 at the last round, -.5 for an overflow
+    from_last_context: float = 0.0  # 1: memory and tools count from the clearing of the context on, as in the release
 
 
 def check_params(params: DeskParams, shape: DeskShape) -> None:
@@ -95,8 +102,15 @@ def check_params(params: DeskParams, shape: DeskShape) -> None:
     Raises:
         UserError: naming the field, what was expected and what was given.
     """
+    check_stream(params)
+    check_drawer(params, shape.num_entries)
+
+
+def check_stream(params: Any) -> None:
+    """Refuse a number that is out of its range, and kinds of events that add up to more than all."""
+    fractions = ("has_memory", "from_last_context")
     for item in fields(params):
-        value, is_fraction = getattr(params, item.name), item.name.endswith("_probability") or item.name == "has_memory"
+        value, is_fraction = getattr(params, item.name), item.name.endswith("_probability") or item.name in fractions
         if is_fraction and not 0 <= value <= 1:
             raise UserError(f"world.{item.name}: expected from 0 to 1, got {value:g}")
         if not value >= 0:
@@ -106,6 +120,10 @@ def check_params(params: DeskParams, shape: DeskShape) -> None:
         raise UserError(
             f"world.statement_probability: expected at most 1 with restatements and corrections, got {total:g}"
         )
-    if not 1 <= params.drawer_slots <= shape.num_entries:
-        most, given = shape.num_entries, params.drawer_slots
-        raise UserError(f"world.drawer_slots: expected from 1 to shape.num_entries = {most}, got {given:g}")
+
+
+def check_drawer(params: Any, num_entries: int) -> None:
+    """Refuse a drawer that is larger than what a rollout can number."""
+    if not 1 <= params.drawer_slots <= num_entries:
+        given = params.drawer_slots
+        raise UserError(f"world.drawer_slots: expected from 1 to shape.num_entries = {num_entries}, got {given:g}")

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.desk.coding import NOTHING, Items, no_items
-from lts_jax.environments.desk.settings import DeskParams, DeskShape
 from lts_jax.environments.desk.task import Stream
 from lts_jax.trajectory import ALIVE
 
@@ -18,8 +18,8 @@ from lts_jax.trajectory import ALIVE
 class Scene:
     """What stays the same."""
 
-    shape: DeskShape
-    params: DeskParams
+    shape: Any  # sizes and numbers of the desk, or of another environment on the same furniture
+    params: Any
     stream: Stream
     seed_w: Array  # u32[2] of this rollout's own draws
 
@@ -59,6 +59,7 @@ class State:
     is_over: Array  # bool[]
     score: Array  # f32[] of the answer
     tally: Tally
+    tally_at_clearing: Tally  # when the context was cleared
 
 
 @jax.tree_util.register_dataclass
@@ -77,13 +78,13 @@ class Event:
     entry: Array  # i32[] that it made; N if none
 
 
-def empty_state(shape: DeskShape) -> State:
+def empty_state(shape: Any) -> State:
     """Before the first block."""
     zero, no = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
     tally = Tally(*[zero] * 11)
     died_n = jnp.full(shape.num_entries, ALIVE, jnp.int32)
     slots, drawer = no_items(shape.num_slots), no_items(shape.num_entries)
-    return State(slots, zero, drawer, died_n, zero, zero, zero, zero, no, no, jnp.zeros(()), tally)
+    return State(slots, zero, drawer, died_n, zero, zero, zero, zero, no, no, jnp.zeros(()), tally, tally)
 
 
 def alive_entries(state: State) -> Array:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.desk.coding import NOTHING
-from lts_jax.environments.desk.settings import NUM_ATTRIBUTES, NUM_VALUES, DeskParams, DeskShape
+from lts_jax.environments.desk.settings import NUM_ATTRIBUTES, NUM_VALUES
 
 STATEMENT, RESTATEMENT, CORRECTION, TALK, STRANGER = range(5)
 
@@ -26,7 +27,7 @@ class Stream:
     answer_2: Array  # i32[2] their newest values
 
 
-def draw_task(shape: DeskShape, params: DeskParams, prng_key: Array) -> Stream:
+def draw_task(shape: Any, params: Any, prng_key: Array) -> Stream:
     """A fresh stream."""
     stored_key, other_key, noise_key, asked_key = jax.random.split(prng_key, 4)
     keys = jax.random.split(stored_key, shape.num_stored)
@@ -40,7 +41,7 @@ def draw_task(shape: DeskShape, params: DeskParams, prng_key: Array) -> Stream:
     return Stream(kind_e, attribute_e, value_e, noise_ed, asked_2, answer_2)
 
 
-def _stated(params: DeskParams, newest_a: Array, prng_key: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+def _stated(params: Any, newest_a: Array, prng_key: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     """One event of stage 1, given the newest value of every attribute so far."""
     kind_key, which_key, value_key = jax.random.split(prng_key, 3)
     share = jnp.stack([params.statement_probability, params.restatement_probability, params.correction_probability])
@@ -60,7 +61,7 @@ def _stated(params: DeskParams, newest_a: Array, prng_key: Array) -> tuple[Array
     return newest_a, (kind, jnp.where(is_fact, attribute, NOTHING), jnp.where(is_fact, value, NOTHING))
 
 
-def _distraction(params: DeskParams, prng_key: Array) -> tuple[Array, Array, Array]:
+def _distraction(params: Any, prng_key: Array) -> tuple[Array, Array, Array]:
     """One event of stage 2: a fact of a stranger, or small talk."""
     kind_key, which_key, value_key = jax.random.split(prng_key, 3)
     is_fact = jax.random.uniform(kind_key) < params.stranger_probability
@@ -70,7 +71,7 @@ def _distraction(params: DeskParams, prng_key: Array) -> tuple[Array, Array, Arr
     return kind, jnp.where(is_fact, attribute, NOTHING), jnp.where(is_fact, value, NOTHING)
 
 
-def _asked(params: DeskParams, newest_a: Array, prng_key: Array) -> Array:
+def _asked(params: Any, newest_a: Array, prng_key: Array) -> Array:
     """One or two attributes that were said; attribute 0 where none was."""
     order_key, number_key = jax.random.split(prng_key)
     order_a = jnp.where(newest_a != NOTHING, jax.random.uniform(order_key, (NUM_ATTRIBUTES,)), -1.0)

@@ -1,0 +1,1 @@
+"""A desk with three agents, one after another: who takes in, who keeps in order, who looks up."""
