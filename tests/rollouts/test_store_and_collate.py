@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from lts_jax.bridge.collate import CollateSettings, collate, stack
@@ -12,6 +14,8 @@ from lts_jax.records import (
     Answer,
     Coordinates,
     Decision,
+    Drawer,
+    Edit,
     MemoryEntry,
     ModelCall,
     Outcome,
@@ -23,6 +27,7 @@ from lts_jax.records import (
     Task,
 )
 from lts_jax.rollouts.store import read_group, write_group
+from lts_jax.storage import write_parquet
 
 TASK = Task("t-1", "How many?", "3", "train", attachments=("a.csv",))
 
@@ -67,6 +72,72 @@ def test_a_group_comes_back_from_parquet_as_it_was(tmp_path):
     assert path.name == "0000-t-1.parquet"
     assert read_group(path) == group
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def edited_rollout() -> Rollout:
+    """Entry 0 is replaced by entry 1, which is then taken out; team 1 keeps a drawer of its own."""
+    whole = hand_rollout()
+    first, second, third = whole.decisions
+    kept = MemoryEntry(0, "note", "note", 1, 0, 3.0)
+    return replace(
+        whole,
+        decisions=(first, replace(second, action=3, target=1, num_edits=1), replace(third, action=2, target=0)),
+        edits=(Edit("update", 0, 1, 0, 1, 8.5, 2), Edit("delete", 1, None, 1, 0, 9.5, 1)),
+        drawers=(Drawer(1, (kept,), (Edit("delete", 0, None, 1, 1, 6.0, 0),), (Pull(0, 1, 1, 1, 5.0),)),),
+    )
+
+
+def test_edits_and_drawers_come_back_from_parquet_as_they_were(tmp_path):
+    group = RolloutGroup(TASK, 0, (edited_rollout(), hand_rollout()))
+    assert read_group(write_group(tmp_path, group)) == group
+
+
+def test_a_file_of_before_edits_reads_as_one_without_any(tmp_path):
+    path = write_group(tmp_path, RolloutGroup(TASK, 0, (hand_rollout(),)))
+    table = pyarrow.parquet.read_table(path)
+    rows = table.drop_columns(["edits", "drawers"]).to_pylist()
+    for row in rows:
+        for decision in row["decisions"]:
+            del decision["target"], decision["num_edits"]
+    metadata = {b"lts_jax_schema": table.schema.metadata[b"lts_jax_schema"]}
+    old = pyarrow.Table.from_pylist(rows).replace_schema_metadata(metadata)
+    write_parquet(tmp_path / "old.parquet", old)
+    assert read_group(tmp_path / "old.parquet").rollouts == (hand_rollout(),)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            lambda: Decision(0, 0, 2, 0.0, 0.0, 1, 0, 1.0),
+            "expected the id of an entry, as the action is update, got -1",
+        ),
+        (
+            lambda: Decision(0, 0, 3, 0.0, 0.0, 1, 0, 1.0),
+            "expected the id of an entry, as the action is delete, got -1",
+        ),
+        (lambda: Decision(0, 0, 1, 0.0, 0.0, 1, 0, 1.0, target=0), "expected -1 where the action is no edit, got 0"),
+        (lambda: Edit("merge", 0, None, 0, 0, 0.0, 0), "expected update or delete, got 'merge'"),
+        (lambda: Edit("delete", 0, 1, 0, 0, 0.0, 0), "expected None for a deletion, got 1"),
+        (lambda: Edit("update", 1, None, 0, 0, 0.0, 0), "expected an id after 1 for an update, got None"),
+        (lambda: Edit("update", 1, 1, 0, 0, 0.0, 0), "expected an id after 1 for an update, got 1"),
+        (lambda: Edit("delete", -1, None, 0, 0, 0.0, 0), "expected from 0, got -1 and 0"),
+    ],
+)
+def test_records_of_edits_refuse_what_cannot_be(made, told):
+    with pytest.raises(ValueError, match=told):
+        made()
+
+
+def test_an_impossible_edit_in_a_file_is_one_line(tmp_path):
+    path = write_group(tmp_path, RolloutGroup(TASK, 0, (edited_rollout(),)))
+    table = pyarrow.parquet.read_table(path)
+    rows = table.to_pylist()
+    rows[0]["edits"][0]["successor"] = 0
+    metadata = {b"lts_jax_schema": table.schema.metadata[b"lts_jax_schema"]}
+    write_parquet(path, pyarrow.Table.from_pylist(rows, schema=table.schema).replace_schema_metadata(metadata))
+    with pytest.raises(UserError, match=r"edits: Edit.successor: expected an id after 0 for an update, got 0"):
+        read_group(path)
 
 
 def test_a_missing_score_survives_storage(tmp_path):
