@@ -266,5 +266,13 @@ def test_a_greedy_decider_does_not_try_and_a_third_action_is_refused() -> None:
     assert [(one.action, one.log_prob) for one in greedy] == [(0, 0.0), (1, 0.0)]
     with pytest.raises(UserError, match=r"^min_probability: expected two actions, got 3$"):
         admissions(np.log([[0.2, 0.3, 0.5]]), [0.5], greedy=False, min_probability=0.1)
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_more_than_two_actions_are_refused_by_name_as_nobody_says_what_they_are_of(greedy):
+    with pytest.raises(
+        UserError, match=r"expected a network of two actions, reject and admit, got 4; edits are for an"
+    ):
+        admissions(np.log([[0.1, 0.2, 0.3, 0.4]]), [0.5], greedy=greedy)
     with pytest.raises(UserError, match=r"^DeciderSettings.min_probability: expected from 0 to 0.5, got 0.6$"):
         DeciderSettings(min_probability=0.6)

@@ -4,14 +4,23 @@ import asyncio
 import json
 from dataclasses import dataclass, field, replace
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from lts_jax import prompts
 from lts_jax.admission.policy import Admission
+from lts_jax.bridge.collate import CollateSettings, collate, stack
+from lts_jax.credit.schemes import SCHEMES
 from lts_jax.errors import UserError
+from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.state import init_state
+from lts_jax.learning.update import make_update
 from lts_jax.llm.chat import Completion
+from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.memory.reading import ReadingSettings
-from lts_jax.records import Coordinates, Edit, StopReason, Task, ToolResult
+from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
+from lts_jax.records import Coordinates, Edit, RolloutGroup, StopReason, Task, ToolResult
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
 from lts_jax.teams.settings import TeamSettings
@@ -137,6 +146,25 @@ def test_two_teams_that_end_one_entry_at_once_end_it_once():
 def test_a_decision_that_nobody_can_carry_out_is_one_line(made, told):
     with pytest.raises(UserError, match=told):
         made()
+
+
+def test_arrays_of_an_edited_run_train_a_network_of_four_actions_and_no_other():
+    rollout, _ = run({(0, 1): Admission(2, -0.5, 0.2, target=0), (0, 2): Admission(3, -0.7, 0.1, target=1)})
+    other = replace(run({})[0], reward_agg=0.0)
+    encoder = HashingEncoder(16)
+    batch = stack([collate(RolloutGroup(TASK, 0, (rollout, other)), encoder, CollateSettings(4, 6))])
+    shape = SetTransformerSettings(embedding_width=16, width=8, num_heads=2)
+    learning, credit = LearningSettings(), SCHEMES["group_relative"]
+    four = set_transformer(replace(shape, num_actions=4, targets=True))
+    state = init_state(four, learning, jax.random.key(0))
+    new, _, credit_bgkt = make_update(four, credit, learning)(state, *batch)
+    assert int(new.num_updates) == 1 and float(abs(credit_bgkt).max()) > 0.0
+    assert new.params["project_state"]["kernel"].shape == (8, 8)  # what points is trained too
+    assert not jnp.array_equal(new.params["project_state"]["kernel"], state.params["project_state"]["kernel"])
+    two = set_transformer(shape)
+    told = r"expected a network of 4 actions, as set_transformer\(num_actions=4, targets=true\), got 2"
+    with pytest.raises(UserError, match=told):
+        make_update(two, credit, learning)(init_state(two, learning, jax.random.key(0)), *batch)
 
 
 def test_without_edits_a_rollout_is_what_it_was():
