@@ -71,6 +71,7 @@ class Task:
     attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
     level: int = 0  # 1, 2 or 3 in GAIA; 0 where the benchmark has no levels
     attachment_paths: tuple[str, ...] = ()  # where the attachments lie on this machine, in their order; never shown
+    told: tuple[str, ...] = ()  # said before the question, and gone from every context when it is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,13 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class OwnTool:
-    """A tool that the user brought, as teams are told of it."""
+    """A tool that the user brought, or that works on a team's own memory or thread, as teams are told of it."""
 
     name: str
     arguments: tuple[str, ...]
     signature: str  # "tide(port: str, year: int = 2024) -> float"
     description: str  # its docstring
+    works_on: Literal["world", "memory", "thread"] = "world"
 
 
 @dataclass(frozen=True, slots=True)

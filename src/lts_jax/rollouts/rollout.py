@@ -20,6 +20,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
+from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading import NearestKeys, ReadingSettings
@@ -71,6 +72,7 @@ class RolloutSettings:
     guards: GuardSettings = field(default_factory=GuardSettings)
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
     sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
+    drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
 
     def __post_init__(self) -> None:
@@ -108,7 +110,12 @@ class RolloutParts:
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
-    """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
+    """Run K teams on one task. Expected failures are values in the record; only programming errors raise.
+
+    Raises:
+        UserError: a task that tells something before its question, for teams that do not listen; or tools of one name.
+    """
+    _check_tools(task, parts, settings)
     execution = Execution(task, coordinates, parts, settings)
     try:
         results = await run_teams(
@@ -124,6 +131,14 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     return execution.record([result.answer for result in results], final)
 
 
+def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
+    if task.told and parts.run_team is not run_team:
+        raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
+    twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
+    if twice:
+        raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
+
+
 class Execution:
     """The state of one running rollout. `TeamSide` is what one of its teams has to do with it."""
 
@@ -135,6 +150,7 @@ class Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
+        self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
@@ -159,7 +175,9 @@ class Execution:
             now=self.clock.now,
             forget_values=side.forget_values,
             note_origins=side.note_origins,
-            own_tools=self.parts.own_tools,
+            own_tools=(*self.parts.own_tools, *(MEMORY_TOOLS if self.settings.drawer else ())),
+            change_thread=side.change_thread,
+            keep_step=side.keep_step,
         )
 
     async def call_model(
@@ -290,6 +308,7 @@ class Execution:
             listing_window=self.parts.policy.listing_window,
             stop_reason=final.stop_reason,
             edits=self.bank.edits,
+            drawers=tuple(self.drawers[team].record() for team in sorted(self.drawers)),
         )
         return mark_revoked(rollout, self.bank.revoked)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
+from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MemoryTools, Moment
 from lts_jax.memory.key_schema import admissible_key
 from lts_jax.memory.reading import EntryView, TeamReader
 from lts_jax.memory.summarize import summarize_step
@@ -32,6 +33,9 @@ class TeamSide:
         self._seen: list[str] = []  # origins of earlier steps
         kit = execution.parts.tool_kit
         self._use_tool = execution.parts.use_tool if kit is None else kit.open(execution.shown_task, team)
+        self._drawer = MemoryTools(team, execution.parts.encoder) if execution.settings.drawer else None
+        if self._drawer is not None:
+            execution.drawers[team] = self._drawer
         guards, question, reading = execution.settings.guards, execution.task.question, execution.settings.reading
         view = EntryView(
             window=execution.parts.policy.listing_window,
@@ -53,10 +57,28 @@ class TeamSide:
         started = execution.clock.now()
         if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
             return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
+        if self._drawer is not None and tool in MEMORY_TOOL_NAMES:
+            moment = Moment(self._step, started, tuple(dict.fromkeys((*self._seen, *self._labels))))
+            return await self._told(self._drawer.use(tool, arguments, moment), tool, arguments, started)
         result = self._read_by_code(tool, arguments)
         if not isinstance(result, ToolResult):
             returned = self._use_tool(tool, result)
             result = await returned if inspect.isawaitable(returned) else returned
+        return await self._told(result, tool, arguments, started)
+
+    async def change_thread(self, tool: str, arguments: dict[str, Any], thread: list[Message]) -> ToolResult:
+        """What a tool says that works on the thread itself. Pulled values that left it may be pulled again."""
+        started = self._execution.clock.now()
+        if self._drawer is None:
+            return ToolResult(f"{tool}: this team keeps no memory", True, tool)
+        result, forgets = self._drawer.change(tool, arguments, thread)
+        if forgets:
+            self.forget_values()
+        return await self._told(result, tool, arguments, started)
+
+    async def _told(self, result: ToolResult, tool: str, arguments: Mapping[str, Any], started: float) -> ToolResult:
+        """A tool's result without secrets, after the time that the tool takes."""
+        execution = self._execution
         text = execution.redact(result.text)
         self._labels += labels_of_call(tool, arguments, text, result.source)
         self._attempts["tool"] += 1
@@ -80,16 +102,27 @@ class TeamSide:
 
     async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
         """Keep a step, with its summary and what was decided on it."""
-        execution = self._execution
-        labels = self._labels or labels_of_step(step)
-        origin = provenance(labels, self._seen)
-        self._seen, self._labels = list(origin.seen), []
+        execution, origin = self._execution, self._origin_of(step)
         if execution.has_memory and execution.settings.sharing == "in_turn":
             await self._share(step, thread, origin)
         else:
             execution.steps[step.team, step.step] = step
         if execution.has_memory and execution.settings.sharing == "aside":
             execution.aside.start(self._team, self._share(step, list(thread), origin))
+        self._end_step(step)
+
+    def keep_step(self, step: Step) -> None:
+        """Keep a step of before the question: without summary and decision, and in nobody's shared memory."""
+        self._origin_of(step)
+        self._execution.steps[step.team, step.step] = step
+        self._end_step(step)
+
+    def _origin_of(self, step: Step) -> Provenance:
+        origin = provenance(self._labels or labels_of_step(step), self._seen)
+        self._seen, self._labels = list(origin.seen), []
+        return origin
+
+    def _end_step(self, step: Step) -> None:
         self._step = step.step + 1
         self._attempts.clear()
 
