@@ -38,6 +38,7 @@ class CachedDecision(NamedTuple):
     new_key_bd: Any  # f32[B, D]
     has_new_b: Any  # bool[B]
     step_bsd: Any  # f32[B, 3, D]
+    alive_bn: Any = None  # bool[B, capacity] of all keys, the new one too; None where no entry ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ class PolicyNetwork:
             that the decision does not see, anything. None for a network whose actions point at nothing.
         decision_targets: the same for single decisions: (params, query, keys, num_keys, step, alive bool[..., N])
             -> (logits f32[..., A], f32[..., J]).
+        living_logits: as `decision_logits`, with alive bool[..., N] behind the step: of the keys only these are seen;
+            None for a network that does not know of entries that end.
         knows_lives: whether `packed_logits` leaves out entries that had ended (`DecisionContext.died_gn`).
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
             {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
@@ -104,6 +107,7 @@ class PolicyNetwork:
     packed_features: Callable[[DecisionContext], Array] | None = None
     packed_targets: Callable[[Params, DecisionContext], Array] | None = None
     decision_targets: Callable[[Params, Array, Array, Array, Array, Array], tuple[Array, Array]] | None = None
+    living_logits: Callable[[Params, Array, Array, Array, Array, Array], Array] | None = None
     knows_lives: bool = False
 
     @property

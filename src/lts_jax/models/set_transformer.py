@@ -93,6 +93,20 @@ def decision_logits(
     return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
 
 
+def living_logits(
+    settings: SetTransformerSettings,
+    params: Params,
+    query: Array,
+    key: Array,
+    num_keys: Array,
+    step: Array,
+    alive: Array,
+) -> Array:
+    """`decision_logits` of decisions that see the keys that are `alive` bool[..., N]."""
+    states, network = _single_states(settings, params, (query, key, num_keys, step), alive)
+    return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
+
+
 def decision_targets(
     settings: SetTransformerSettings,
     params: Params,
@@ -201,6 +215,7 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         packed_values=partial(packed_values, settings) if settings.value_head else None,
         packed_targets=partial(packed_targets, settings) if settings.targets else None,
         decision_targets=partial(decision_targets, settings) if settings.targets else None,
+        living_logits=partial(living_logits, settings),
         knows_lives=True,
     )
 
