@@ -3,14 +3,15 @@
 Decisions of all teams and rollouts that wait at the same moment are answered by one call of one compiled function. Its
 shape depends only on a request's own number of keys, never on its company: requests are grouped by key bucket, every
 call has the same batch size, and inside the call rows are computed one after the other by one loop body. A request
-therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled.
+therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled;
+twice as many where entries end, since requests that see ended ones are batched among themselves.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -70,8 +71,12 @@ class BatchedDecider:
         self.network = network
         self.texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
         self._params = params
+        buckets = self.settings.key_buckets
         self._queue: DecisionQueue[DecisionFeatures] = DecisionQueue(
-            self.settings.key_buckets, self.settings.batch_size, self.settings.max_wait_seconds, self._answer
+            (*buckets, *(-bucket for bucket in buckets)),
+            self.settings.batch_size,
+            self.settings.max_wait_seconds,
+            self._answer,
         )
 
     @property
@@ -101,17 +106,35 @@ class BatchedDecider:
 
         The distribution is softmax(logits / temperature); the draw is by inverse CDF with the uniform number of the
         decision's coordinates. A greedy decision is certain, so its log-probability is 0.
+
+        Raises:
+            UserError: an entry has ended, and the network does not know of such.
         """
         features = decision_features(request, self.texts, key_window=self.network.key_window)
         buckets = self.settings.key_buckets
         bucket = buckets[bisect_left(buckets, len(features.key_nd))]
-        return await self._queue.ask(features, draw_of(request), bucket)
+        check_lives(self.network, features)
+        return await self._queue.ask(features, draw_of(request), bucket if features.alive_n is None else -bucket)
 
-    def _answer(self, batch: list[Waiting[DecisionFeatures]], bucket: int) -> list[Admission]:
-        found = whole_log_probs(self.network, self._params, [waiting.asked for waiting in batch], bucket, self.settings)
+    def _answer(self, batch: list[Waiting[DecisionFeatures]], group: int) -> list[Admission]:
+        asked = [waiting.asked for waiting in batch]
+        found = whole_log_probs(self.network, self._params, asked, abs(group), self.settings)
         settings = self.settings
         draws = [waiting.draw for waiting in batch]
         return admissions(found, draws, greedy=settings.greedy, min_probability=settings.min_probability)
+
+
+def check_lives(network: PolicyNetwork, features: DecisionFeatures) -> None:
+    """Refuse a network that would see what has ended.
+
+    Raises:
+        UserError: an entry has ended, and the network does not know of such.
+    """
+    if features.alive_n is not None and network.living_logits is None:
+        raise UserError(
+            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
+            "qwen3.key_visibility=own"
+        )
 
 
 class PaddedDecisions(NamedTuple):
@@ -121,6 +144,7 @@ class PaddedDecisions(NamedTuple):
     key_bnd: Array | np.ndarray
     num_keys_b: Array | np.ndarray
     step_bsd: Array | np.ndarray
+    alive_bn: Array | np.ndarray | None = None  # keys that have not ended; None where nobody asks
 
 
 def whole_log_probs(
@@ -130,14 +154,21 @@ def whole_log_probs(
     num_entries: int,
     settings: DeciderSettings,
 ) -> np.ndarray:
-    """`decision_log_probs` of at most `batch_size` decisions, each with its keys padded to `num_entries`; f64[n, A]."""
+    """`decision_log_probs` of at most `batch_size` decisions, each with its keys padded to `num_entries`; f64[n, A].
+
+    All of them see an ended entry, or none does.
+    """
     size, width = settings.batch_size, features[0].query_d.shape[-1]
     query, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
     key, num_keys = np.zeros((size, num_entries, width), np.float32), np.zeros(size, np.int32)
     for row, each in enumerate(features):
         query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
         key[row, : num_keys[row]] = each.key_nd
-    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step)
+    alive = None if features[0].alive_n is None else np.zeros((size, num_entries), bool)
+    if alive is not None:
+        for row, each in enumerate(features):
+            alive[row, : num_keys[row]] = True if each.alive_n is None else each.alive_n
+    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step, alive)
     found = decision_log_probs(network, joined, rows, settings.temperature, settings.exact_rows)
     return np.asarray(found, np.float64)[: len(features)]
 
@@ -152,9 +183,14 @@ def decision_log_probs(
     network: PolicyNetwork, params: Params, rows: PaddedDecisions, temperature: float, exact_rows: bool
 ) -> Array:
     """log softmax(logits / temperature) of a batch of decisions, f32[B, A]; `params` as `network.join` gives them."""
-    if exact_rows:
-        # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
-        logits_ba = jax.lax.map(lambda row: network.decision_logits(params, *row), rows)
-    else:
-        logits_ba = network.decision_logits(params, *rows)  # type: ignore[arg-type]
+
+    def logits_of(rows: Any) -> Array:
+        *plain, alive = rows
+        if alive is None:
+            return network.decision_logits(params, *plain)
+        assert network.living_logits is not None  # `check_lives` has seen to it
+        return network.living_logits(params, *rows)
+
+    # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
+    logits_ba = jax.lax.map(logits_of, rows) if exact_rows else logits_of(rows)
     return jax.nn.log_softmax(logits_ba / temperature, axis=-1)
