@@ -312,6 +312,7 @@ class Rollout:
     listing_window: int | None = None  # newest keys that the policy listed; None: all of them
     edits: tuple[Edit, ...] = ()  # of the shared entries, in order
     drawers: tuple[Drawer, ...] = ()  # of the teams that keep one, in team order
+    may_edit: bool = False  # whether the policy chose among edits too, whatever it chose
 
     @property
     def tokens(self) -> int:

@@ -23,8 +23,8 @@ NUM_STEP_TEXTS = 3
 
 
 def has_edits(rollouts: Sequence[Rollout]) -> bool:
-    """Whether an entry was edited in any of them, or somebody tried to."""
-    return any(one.edits or any(taken.action in EDITS for taken in one.decisions) for one in rollouts)
+    """Whether an entry was edited in any of them, or could have been."""
+    return any(one.may_edit or one.edits or any(taken.action in EDITS for taken in one.decisions) for one in rollouts)
 
 
 def edit_arrays(

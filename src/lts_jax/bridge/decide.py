@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +19,8 @@ from jax import Array
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts, DecisionQueue, Waiting, admissions
-from lts_jax.bridge.features import DecisionFeatures, decision_features
+from lts_jax.bridge.decide_edits import check_actions, edit_admissions, with_target_draw
+from lts_jax.bridge.features import DecisionFeatures, PaddedDecisions, decision_features, padded
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -68,6 +69,7 @@ class BatchedDecider:
                 f"DeciderSettings.key_buckets: expected the last to be the network's key window {network.key_window}, "
                 f"got {self.settings.key_buckets}"
             )
+        check_actions(network, self.settings)
         self.network = network
         self.texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
         self._params = params
@@ -114,13 +116,17 @@ class BatchedDecider:
         buckets = self.settings.key_buckets
         bucket = buckets[bisect_left(buckets, len(features.key_nd))]
         check_lives(self.network, features)
+        if self.network.may_edit:
+            return await self._queue.ask(with_target_draw(features, request, self.network), draw_of(request), bucket)
         return await self._queue.ask(features, draw_of(request), bucket if features.alive_n is None else -bucket)
 
     def _answer(self, batch: list[Waiting[DecisionFeatures]], group: int) -> list[Admission]:
-        asked = [waiting.asked for waiting in batch]
-        found = whole_log_probs(self.network, self._params, asked, abs(group), self.settings)
+        asked, draws = [waiting.asked for waiting in batch], [waiting.draw for waiting in batch]
         settings = self.settings
-        draws = [waiting.draw for waiting in batch]
+        if self.network.may_edit:
+            rows = padded(asked, group, settings.batch_size, lives=True)
+            return edit_admissions(self.network, self._params, rows, asked, draws, settings)
+        found = whole_log_probs(self.network, self._params, asked, abs(group), settings)
         return admissions(found, draws, greedy=settings.greedy, min_probability=settings.min_probability)
 
 
@@ -137,16 +143,6 @@ def check_lives(network: PolicyNetwork, features: DecisionFeatures) -> None:
         )
 
 
-class PaddedDecisions(NamedTuple):
-    """A batch of decisions as arrays; keys from `num_keys_b` on are padding."""
-
-    query_bd: Array | np.ndarray
-    key_bnd: Array | np.ndarray
-    num_keys_b: Array | np.ndarray
-    step_bsd: Array | np.ndarray
-    alive_bn: Array | np.ndarray | None = None  # keys that have not ended; None where nobody asks
-
-
 def whole_log_probs(
     network: PolicyNetwork,
     params: Params,
@@ -158,17 +154,8 @@ def whole_log_probs(
 
     All of them see an ended entry, or none does.
     """
-    size, width = settings.batch_size, features[0].query_d.shape[-1]
-    query, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
-    key, num_keys = np.zeros((size, num_entries, width), np.float32), np.zeros(size, np.int32)
-    for row, each in enumerate(features):
-        query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
-        key[row, : num_keys[row]] = each.key_nd
-    alive = None if features[0].alive_n is None else np.zeros((size, num_entries), bool)
-    if alive is not None:
-        for row, each in enumerate(features):
-            alive[row, : num_keys[row]] = True if each.alive_n is None else each.alive_n
-    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step, alive)
+    rows = padded(features, num_entries, settings.batch_size, lives=features[0].alive_n is not None)
+    joined = network.join(params, network.frozen_arrays)
     found = decision_log_probs(network, joined, rows, settings.temperature, settings.exact_rows)
     return np.asarray(found, np.float64)[: len(features)]
 

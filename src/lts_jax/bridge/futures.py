@@ -58,6 +58,10 @@ class _ForkedPolicy:
     def listing_window(self) -> int | None:
         return self.policy.listing_window
 
+    @property
+    def may_edit(self) -> bool:
+        return getattr(self.policy, "may_edit", False)
+
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
         fork, coordinates = self.fork, request.coordinates
         is_here = (request.step.team, request.step.step) == (fork.team, fork.step)

@@ -66,7 +66,7 @@ class DecisionCache:
 
 @dataclass(frozen=True, slots=True)
 class PolicyNetwork:
-    """A network that scores the actions of one decision: 0 rejects, 1 admits.
+    """A network that scores the actions of one decision: 0 rejects, 1 admits; further ones edit (`lts_jax.actions`).
 
     Where it has a frozen base, `params` of `init`, of the optimiser and of a checkpoint are the trained ones alone, and
     all other functions take `joined(params, frozen_arrays)`.
@@ -94,6 +94,7 @@ class PolicyNetwork:
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
             {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
             the same constant everywhere; else None.
+        num_actions: A.
     """
 
     init: Callable[[Array], Params]
@@ -109,6 +110,12 @@ class PolicyNetwork:
     decision_targets: Callable[[Params, Array, Array, Array, Array, Array], tuple[Array, Array]] | None = None
     living_logits: Callable[[Params, Array, Array, Array, Array, Array], Array] | None = None
     knows_lives: bool = False
+    num_actions: int = 2
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether it also chooses among actions that point at an entry."""
+        return self.decision_targets is not None and self.num_actions > 2
 
     @property
     def frozen_arrays(self) -> Params:

@@ -40,7 +40,7 @@ class SetTransformerSettings:
     num_layers: int = 2
     num_heads: int = 4
     mlp_ratio: int = 2  # hidden width of the MLP over width
-    num_actions: int = 2  # NO, YES first; what is neither rejects, until a bank knows more actions
+    num_actions: int = 2  # NO, YES first; then what edits (`lts_jax.actions`), which needs `targets`
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
     matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
@@ -217,6 +217,7 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         decision_targets=partial(decision_targets, settings) if settings.targets else None,
         living_logits=partial(living_logits, settings),
         knows_lives=True,
+        num_actions=settings.num_actions,
     )
 
 

@@ -308,6 +308,7 @@ class Execution:
             listing_window=self.parts.policy.listing_window,
             stop_reason=final.stop_reason,
             edits=self.bank.edits,
+            may_edit=getattr(self.parts.policy, "may_edit", False),
             drawers=tuple(self.drawers[team].record() for team in sorted(self.drawers)),
         )
         return mark_revoked(rollout, self.bank.revoked)
