@@ -59,6 +59,9 @@ TOOL_USER = "ToolUser"
 VALUE_SPEAKER = "SharedMemory"
 """Who says a pulled value in a thread."""
 
+MAX_MEMORY_CHARACTERS = 2_000
+"""Of a text that one call keeps in a team's own memory, asks it with, or puts in place of others."""
+
 TELLER = "User"
 """Who says what is told before the question."""
 

@@ -17,11 +17,8 @@ from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import visible
 from lts_jax.memory.trust import Provenance
-from lts_jax.prompts import TOOL_USER, VALUE_SPEAKER
+from lts_jax.prompts import MAX_MEMORY_CHARACTERS, TOOL_USER, VALUE_SPEAKER
 from lts_jax.records import Drawer, Message, Origin, OwnTool, Step, ToolResult
-
-MAX_CHARACTERS = 2_000
-"""Of a text that is stored, asked with, or put in place of others. A longer one is refused, not cut."""
 
 NUM_RETRIEVED = 5
 """Entries that one retrieval brings; AgeMem's top k."""
@@ -190,8 +187,8 @@ def _text(name: str, given: Any) -> str:
     text = visible(given).strip()
     if not text:
         raise _Wrong(f"{name}: expected a text, got an empty one")
-    if len(text) > MAX_CHARACTERS:
-        raise _Wrong(f"{name}: expected at most {MAX_CHARACTERS:,} characters, got {len(text):,}")
+    if len(text) > MAX_MEMORY_CHARACTERS:  # refused, not cut: half a fact may say the contrary
+        raise _Wrong(f"{name}: expected at most {MAX_MEMORY_CHARACTERS:,} characters, got {len(text):,}")
     return text
 
 

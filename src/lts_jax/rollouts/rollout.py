@@ -72,8 +72,8 @@ class RolloutSettings:
     guards: GuardSettings = field(default_factory=GuardSettings)
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
     sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
-    drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
+    drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:

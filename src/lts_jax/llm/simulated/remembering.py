@@ -7,11 +7,10 @@ import json
 from collections.abc import Sequence
 
 from lts_jax.llm.simulated.task_view import question_in
-from lts_jax.prompts import LISTENING, TELLER, TOOL_USER, WAS_TOLD
+from lts_jax.prompts import LISTENING, MAX_MEMORY_CHARACTERS, TELLER, TOOL_USER, WAS_TOLD
 from lts_jax.records import Message
 
 _KEEP, _LOOK = "Keep in the memory: ", "Look into the memory for: "
-MAX_CHARACTERS = 2_000  # of one call
 
 
 def next_move(thread: Sequence[Message]) -> tuple[str, str] | None:
@@ -26,7 +25,7 @@ def next_move(thread: Sequence[Message]) -> tuple[str, str] | None:
         texts = [part for message in thread if message.name == TELLER for part in _parts(message.content)]
         return (TOOL_USER, _KEEP + texts[len(given)]) if len(given) < len(texts) else ("", "")
     if f"\n{WAS_TOLD}\n" in head and not given:
-        return TOOL_USER, _LOOK + question_in(head)[:MAX_CHARACTERS]
+        return TOOL_USER, _LOOK + question_in(head)[:MAX_MEMORY_CHARACTERS]
     return None
 
 
@@ -41,5 +40,5 @@ def call_memory(instruction: str) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """A text in pieces that one call takes, each of one line or more."""
-    return [text[start : start + MAX_CHARACTERS] for start in range(0, len(text), MAX_CHARACTERS)]
+    """A text in pieces that one call takes."""
+    return [text[start : start + MAX_MEMORY_CHARACTERS] for start in range(0, len(text), MAX_MEMORY_CHARACTERS)]
