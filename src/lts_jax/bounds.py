@@ -15,6 +15,7 @@ MOST: Mapping[str, float] = {
     "num_teams": 64,
     "quorum": 64,
     "max_rounds": 1_000,
+    "max_told_rounds": 1_000,
     "max_stalls": 1_000,
     "max_replans": 1_000,
     "max_ledger_attempts": 100,

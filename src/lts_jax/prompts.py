@@ -54,7 +54,25 @@ TOOLS = {
 }
 
 TOOL_USER = "ToolUser"
-"""A fifth agent, of teams whose user brought tools."""
+"""A fifth agent, of teams whose user brought tools, or who keep a memory of their own."""
+
+VALUE_SPEAKER = "SharedMemory"
+"""Who says a pulled value in a thread."""
+
+MAX_MEMORY_CHARACTERS = 2_000
+"""Of a text that one call keeps in a team's own memory, asks it with, or puts in place of others."""
+
+TELLER = "User"
+"""Who says what is told before the question."""
+
+LISTENING = (
+    "Before a question is asked, something is told: the messages below. When the question comes they will be gone. "
+    "Keep what it may need with the memory tools. When nothing is left to keep, this request is satisfied."
+)
+"""The request of a team while it is told something."""
+
+WAS_TOLD = "Something was told before this request. It is gone; what was kept of it is in the memory."
+"""What stands on a team's fact sheet after that."""
 
 ANSWER_MARKER = "FINAL ANSWER:"
 SELECTION_MARKER = "SELECTED_KEYS ="
@@ -105,6 +123,11 @@ def task_ledger(
         f"Task ledger.\nRequest: {question}{attached}\n\nTeam:\n{members}\n\nFacts:\n{facts}\n\nPlan:\n{plan}",
         "Orchestrator",
     )
+
+
+def told(text: str) -> Message:
+    """What a team is told before the question, as it stands in the thread."""
+    return Message("user", text, TELLER)
 
 
 def ledger_request(own_tools: Sequence[OwnTool] = ()) -> Message:
@@ -200,7 +223,7 @@ def value_message(entry: int, key: str, value: str) -> Message:
 
     The fence cannot be closed from inside, see `fence`.
     """
-    return Message("user", f"Shared memory entry {entry} (from a parallel team): {key}\n{fence(value)}", "SharedMemory")
+    return Message("user", f"Shared memory entry {entry} (from a parallel team): {key}\n{fence(value)}", VALUE_SPEAKER)
 
 
 def fence(text: str) -> str:

@@ -1,15 +1,22 @@
-"""Records of the text side: frozen, typed, without behaviour. Nothing here imports jax or another room.
+"""Records of the text side: frozen, typed, without behaviour. Nothing here imports jax, or more than numbers' names.
 
 One rollout is read top to bottom: a `Task` is given to K teams; each team takes `Step`s; after each step the
 controller takes a `Decision`; an admitted step becomes a `MemoryEntry`; a `Pull` records that a team asked for an
 entry's value; teams give `Answer`s; the graded answers are `Outcome`s; all of it is one `Rollout`, and the G rollouts
-of one task under one controller are a `RolloutGroup`.
+of one task under one controller are a `RolloutGroup`. Where a memory can be edited, entries end by `Edit`s and stay
+in the log.
 
 Times are seconds on the rollout's own clock, zero at the start of the task. Money is US dollars.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
+
+from lts_jax.actions import ACTIONS, DELETE, NO_TARGET, UPDATE
+
+EDITS = (UPDATE, DELETE)
+"""Actions of a decision that end an entry, and so must say which."""
 
 SCHEMA_VERSION = 2  # of the run folder; a folder of another version is refused, not guessed at
 
@@ -64,6 +71,7 @@ class Task:
     attachments: tuple[str, ...] = ()  # names of files that the file surfer can open
     level: int = 0  # 1, 2 or 3 in GAIA; 0 where the benchmark has no levels
     attachment_paths: tuple[str, ...] = ()  # where the attachments lie on this machine, in their order; never shown
+    told: tuple[str, ...] = ()  # said before the question, and gone from every context when it is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +120,13 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class OwnTool:
-    """A tool that the user brought, as teams are told of it."""
+    """A tool that the user brought, or that works on a team's own memory or thread, as teams are told of it."""
 
     name: str
     arguments: tuple[str, ...]
     signature: str  # "tide(port: str, year: int = 2024) -> float"
     description: str  # its docstring
+    works_on: Literal["world", "memory", "thread"] = "world"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The controller's answer for one step. `action` 0 rejects, 1 admits; `log_prob` is of the taken action."""
+    """The controller's answer for one step. `action` 0 rejects, 1 admits; `log_prob` is of the taken action.
+
+    Where a memory can be edited, 2 replaces the entry `target` by the step and 3 ends it (`lts_jax.actions`). An edit
+    of an entry that had ended meanwhile is refused: the decision stands in the record, and no edit does.
+    """
 
     team: int
     step: int
@@ -150,6 +163,48 @@ class Decision:
     seconds: float
     entry: int = -1  # id of the admitted entry, or -1
     controller: str = ""  # name and version of the controller that decided
+    target: int = NO_TARGET  # id of the entry that an edit is of, or -1
+    num_edits: int = -1  # edits made before this decision; -1: those of decisions with a lower sequence
+
+    def __post_init__(self) -> None:
+        check_target("Decision", self.action, self.target)
+
+
+def check_target(where: str, action: int, target: int) -> None:
+    """Refuse an edit that does not say what it is of, and a target of what is no edit.
+
+    Raises:
+        ValueError: one line that begins with `where`.
+    """
+    if action in EDITS and target < 0:
+        raise ValueError(
+            f"{where}.target: expected the id of an entry, as the action is {ACTIONS[action]}, got {target}"
+        )
+    if action not in EDITS and target != NO_TARGET:
+        raise ValueError(f"{where}.target: expected {NO_TARGET} where the action is no edit, got {target}")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The end of an entry: taken out, or replaced by a newer one, its `successor`. Both stay in the log."""
+
+    kind: Literal["update", "delete"]
+    entry: int  # id of the entry that ended
+    successor: int | None  # id of the entry in its place; None for a deletion
+    team: int
+    step: int
+    seconds: float
+    sequence: int  # of the decision that made it; of a drawer: its place among the drawer's edits
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("update", "delete"):
+            raise ValueError(f"Edit.kind: expected update or delete, got {self.kind!r}")
+        if self.entry < 0 or self.sequence < 0:
+            raise ValueError(f"Edit.entry, Edit.sequence: expected from 0, got {self.entry} and {self.sequence}")
+        if self.kind == "delete" and self.successor is not None:
+            raise ValueError(f"Edit.successor: expected None for a deletion, got {self.successor}")
+        if self.kind == "update" and (self.successor is None or self.successor <= self.entry):
+            raise ValueError(f"Edit.successor: expected an id after {self.entry} for an update, got {self.successor}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +237,16 @@ class Pull:
     writer: int  # team that wrote the entry
     step: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawer:
+    """A memory that one team keeps for itself, with ids of its own, and what became of it."""
+
+    team: int
+    entries: tuple[MemoryEntry, ...]
+    edits: tuple[Edit, ...] = ()
+    pulls: tuple[Pull, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +310,9 @@ class Rollout:
     stop_reason: StopReason = StopReason.SATISFIED
     revoked: tuple[str, ...] = ()
     listing_window: int | None = None  # newest keys that the policy listed; None: all of them
+    edits: tuple[Edit, ...] = ()  # of the shared entries, in order
+    drawers: tuple[Drawer, ...] = ()  # of the teams that keep one, in team order
+    may_edit: bool = False  # whether the policy chose among edits too, whatever it chose
 
     @property
     def tokens(self) -> int:

@@ -266,5 +266,45 @@ def test_a_greedy_decider_does_not_try_and_a_third_action_is_refused() -> None:
     assert [(one.action, one.log_prob) for one in greedy] == [(0, 0.0), (1, 0.0)]
     with pytest.raises(UserError, match=r"^min_probability: expected two actions, got 3$"):
         admissions(np.log([[0.2, 0.3, 0.5]]), [0.5], greedy=False, min_probability=0.1)
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_more_than_two_actions_are_refused_by_name_as_nobody_says_what_they_are_of(greedy):
+    with pytest.raises(
+        UserError, match=r"expected a network of two actions, reject and admit, got 4; edits are for an"
+    ):
+        admissions(np.log([[0.1, 0.2, 0.3, 0.4]]), [0.5], greedy=greedy)
     with pytest.raises(UserError, match=r"^DeciderSettings.min_probability: expected from 0 to 0.5, got 0.6$"):
         DeciderSettings(min_probability=0.6)
+
+
+def ended_request(number: int, num_keys: int, ended: set[int]) -> AdmissionRequest:
+    return replace(request_of(number, num_keys), ended=frozenset(ended))
+
+
+def test_what_has_ended_is_not_seen_and_others_keep_their_bits() -> None:
+    network, params = small_network()
+    plain = [request_of(number) for number in range(6)]
+    edited = [ended_request(10, 4, {0, 2}), ended_request(11, 1, {0}), ended_request(12, 5, {4})]
+
+    def decide(requests):
+        return asyncio.run(decide_together(BatchedDecider(network, params, NoiseEncoder(), SETTINGS), requests))
+
+    alone, together = decide(plain), decide([*edited[:2], *plain, *edited[2:]])
+    assert together[2:8] == alone
+    # The keys of this network see none of each other: to leave one out is not to have it.
+    left = replace(request_of(10), keys=("key 1", "key 3"))
+    assert together[0].admit_probability == pytest.approx(decide([left])[0].admit_probability, abs=1e-6)
+    assert together[0].admit_probability != pytest.approx(decide([request_of(10, 4)])[0].admit_probability, abs=1e-6)
+    assert together[1].admit_probability == pytest.approx(decide([request_of(11, 0)])[0].admit_probability, abs=1e-6)
+    assert decide([edited[0]]) == together[:1]
+    window = ended_request(13, 8, {0, 1, 6})  # of eight keys the newest five are read: 3 to 7, of which 6 has ended
+    rest = replace(request_of(13), keys=("key 3", "key 4", "key 5", "key 7"))
+    assert decide([window])[0].admit_probability == pytest.approx(decide([rest])[0].admit_probability, abs=1e-6)
+
+
+def test_a_network_that_would_see_what_has_ended_is_refused_by_name() -> None:
+    decider = BatchedDecider(fixed_network(math.log(0.5)), {}, NoiseEncoder(), SETTINGS)
+    with pytest.raises(UserError, match="fixed: expected a network that knows ended entries, as set_transformer, or"):
+        asyncio.run(decide_together(decider, [ended_request(0, 2, {1})]))
+    asyncio.run(decide_together(decider, [request_of(0, 2)]))

@@ -195,3 +195,32 @@ def test_bad_parts_are_refused(network):
         CachedDecider(small, {}, NoiseEncoder())
     with pytest.raises(UserError, match="num_rows: expected at least 1, got 0"):
         CachedDecider(network, {}, NoiseEncoder(), num_rows=0)
+
+
+def test_decisions_from_caches_whose_keys_end_are_those_of_a_whole_forward() -> None:
+    weights = jax.tree.map(lambda leaf: leaf * 2.0, init_weights(QWEN3, jax.random.key(0)))
+    own = ControllerSettings(answer_ids=(3, 4), embedding_width=8, key_window=WINDOW, key_visibility="own")
+    living = qwen3_controller(own, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
+    params, rng = params_of(living), np.random.default_rng(0)
+    asked = []
+    for requests in histories(3, 9, 2):
+        ended: set[int] = set()
+        asked.append([])
+        for request in requests:
+            ended |= {int(rng.integers(len(request.keys)))} if request.keys and rng.random() < 0.5 else set()
+            asked[-1].append(replace(request, ended=frozenset(ended)))
+    assert max(len(requests[-1].keys) for requests in asked) > WINDOW  # some leave the cache, and go on whole
+    found = decide_all(CachedDecider(living, params, NoiseEncoder(), SETTINGS), asked)
+    expected = decide_all(BatchedDecider(living, params, NoiseEncoder(), SETTINGS), asked)
+    blind = decide_all(CachedDecider(living, params, NoiseEncoder(), SETTINGS), histories(3, 9, 2))
+    probability = [[[one.admit_probability for one in each] for each in all_] for all_ in (found, expected, blind)]
+    np.testing.assert_allclose(probability[0], probability[1], atol=1e-5)
+    assert np.abs(np.array(probability[0]) - np.array(probability[2])).max() > 1e-3
+
+
+def test_causal_caches_refuse_what_has_ended(network) -> None:
+    decider = CachedDecider(network, params_of(network), NoiseEncoder(), SETTINGS)
+    [[request, *_]] = histories(1, 1)
+    edited = replace(request, keys=("key",), ended=frozenset({0}))
+    with pytest.raises(UserError, match=r"qwen3_2x16_cafecafe: expected a network that knows ended entries"):
+        decide_all(decider, [[edited]])

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from lts_jax import prompts
+from lts_jax.admission.policy import Admission
 from lts_jax.admission.rules import RULES
 from lts_jax.bridge.collate import CollateSettings, collate_flipped
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.flips import ReplayChoice, flip_decisions, replay_flipped
+from lts_jax.bridge.futures import Future, replay_future
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
@@ -210,3 +212,30 @@ def test_what_cannot_be_replayed_is_refused():
     with pytest.raises(ValueError, match="2 steps, the padding holds 1"):
         long = replace(group.rollouts[0], steps=(*group.rollouts[0].steps, replace(group.rollouts[0].steps[0], step=1)))
         collate_flipped(replace(group, rollouts=(long,)), {}, CollateSettings(max_steps=1))
+
+
+@dataclass(frozen=True)
+class Replaces:
+    """Every step after a team's first replaces entry 0, which lives but once."""
+
+    name: str = "replaces"
+    listing_window: int | None = None
+
+    async def decide(self, request, ask):
+        return Admission(2, -0.5, 0.5, target=0) if request.keys else Admission(1, -0.5, 0.5)
+
+
+def test_a_decision_that_edits_has_no_other_side_and_is_refused_by_name():
+    parts = RolloutParts(LostSecondTeam(), use_tool, Replaces())
+    settings = RolloutSettings(2, TeamSettings(max_rounds=2), latency=EVEN)
+    rollout = asyncio.run(run_rollout(TASK, PLACE, parts, settings))
+    group = RolloutGroup(TASK, 0, (rollout,))
+    assert rollout.edits
+    told = "turning a decision: expected that each admits or rejects, got update in rollout 0 of task 't'"
+    with pytest.raises(UserError, match=told):
+        flip_decisions(group, parts, settings, PADDING)
+    with pytest.raises(UserError, match=told):
+        replay_future(group, parts, settings, Future(0, flip=True))
+    redrawn = replay_future(group, parts, settings, Future(0, redraws=True))  # nothing is turned there
+    assert {place[1:] for place in redrawn} == {(one.team, one.step) for one in rollout.decisions}
+    assert all(again.edits for again in redrawn.values())

@@ -361,3 +361,10 @@ def test_objectives_by_text() -> None:
         with pytest.raises(UserError, match=message) as raised:
             make_objective(wrong)
         assert "\n" not in str(raised.value)
+
+
+def test_decisions_that_edit_are_refused_by_name() -> None:
+    trajectory, context = drawn(0, EFFECT, coin, num_tasks=1, num_rollouts=3)
+    edited = replace(trajectory, target_gkt=jnp.full_like(trajectory.action_gkt, -1))
+    with pytest.raises(UserError, match="admission_value: expected decisions that admit or reject, got some that edit"):
+        fitted((edited, context))

@@ -14,8 +14,8 @@ from lts_jax.models.lora import LoraSettings, num_parameters
 from lts_jax.models.policy_network import CachedDecision, Frozen, Joined
 from lts_jax.models.qwen3 import Qwen3Settings, init_weights
 from lts_jax.models.qwen3_controller import packed_layout, qwen3_controller
-from lts_jax.models.qwen3_soft_tokens import ControllerSettings, Shape, init, step_tokens
-from lts_jax.trajectory import DecisionContext
+from lts_jax.models.qwen3_soft_tokens import ControllerSettings, Shape, context_visibility, init, step_tokens
+from lts_jax.trajectory import ALIVE, DecisionContext
 
 QWEN3 = Qwen3Settings(
     width=16, num_layers=2, num_heads=2, num_kv_heads=1, head_width=8, mlp_width=24, vocabulary_size=20
@@ -148,6 +148,116 @@ def test_the_newest_keys_of_a_long_bank_are_read(network, params):
         )
 
 
+@pytest.fixture(scope="module", params=["paper", "cosines"])
+def own_network(request):
+    """Keys see the query and themselves, so that entries can end."""
+    weights = jax.tree.map(lambda leaf: leaf * 2.0, init_weights(QWEN3, jax.random.key(0)))
+    own = replace(OWN, inputs=request.param, key_visibility="own")
+    return qwen3_controller(own, QWEN3, LoraSettings(rank=2), Frozen(weights, "cafe" * 16))
+
+
+@pytest.fixture(scope="module")
+def own_params(own_network):
+    leaves, structure = jax.tree.flatten(own_network.init(jax.random.key(1)))
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    noisy = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+def with_lives(seed):
+    """Two rollouts whose entries end at places of their own, some before all decisions and some never."""
+    generator = np.random.default_rng(seed)
+    context = context_of(generator.integers(0, NUM_KEYS + 1, (2, TEAMS, STEPS)), seed)
+    died = generator.choice([0, 2, 3, 5, ALIVE], (2, NUM_KEYS))
+    sequence = np.stack([generator.permutation(TEAMS * STEPS).reshape(TEAMS, STEPS) for _ in range(2)])
+    return replace(context, died_gn=jnp.asarray(died, jnp.int32), sequence_gkt=jnp.asarray(sequence, jnp.int32))
+
+
+def single_logits(network, params, context, alive):
+    lead = context.num_keys_gkt.shape
+    query = jnp.broadcast_to(context.query_d, (*lead, WIDTH))
+    key = jnp.broadcast_to(context.key_gnd[:, None, None], (*lead, NUM_KEYS, WIDTH))
+    joined = Joined(params, network.frozen_arrays)
+    return network.living_logits(joined, query, key, context.num_keys_gkt, context.step_gktsd, alive)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_lives_one_forward_a_rollout_equals_one_a_decision(own_network, own_params, seed):
+    context = with_lives(seed)
+    alive = context.died_gn[:, None, None] > context.sequence_gkt[..., None]
+    assert bool(alive.any()) and not bool(alive.all())
+    joined = Joined(own_params, own_network.frozen_arrays)
+    found = jax.jit(own_network.packed_logits)(joined, context)
+    np.testing.assert_allclose(found, single_logits(own_network, own_params, context, alive), atol=1e-5)
+    # What an ended entry says makes no difference, and what a living one says does.
+    ended = replace(context, key_gnd=jnp.where((context.died_gn == 0)[..., None], 9.0, context.key_gnd))
+    np.testing.assert_allclose(own_network.packed_logits(joined, ended), found, atol=1e-5)
+    living = replace(context, key_gnd=jnp.where((context.died_gn == ALIVE)[..., None], 9.0, context.key_gnd))
+    assert np.abs(np.asarray(own_network.packed_logits(joined, living)) - np.asarray(found)).max() > 1e-3
+    # Where nothing ends, lives change nothing.
+    whole = replace(context, died_gn=jnp.full((2, NUM_KEYS), ALIVE, jnp.int32))
+    without = replace(context, died_gn=None, sequence_gkt=None)
+    np.testing.assert_allclose(
+        own_network.packed_logits(joined, whole), own_network.packed_logits(joined, without), atol=1e-6
+    )
+    plain = own_network.decision_logits(
+        joined, context.query_d, context.key_gnd[0], context.num_keys_gkt[0, 0, 0], context.step_gktsd[0, 0, 0]
+    )
+    np.testing.assert_allclose(plain, own_network.packed_logits(joined, without)[0, 0, 0], atol=1e-5)
+
+
+def test_the_layout_of_keys_that_see_no_keys_by_hand():
+    # Two keys, of which the first has ended for the second decision; both decisions come after both keys.
+    own = Shape(replace(OWN, key_visibility="own"), QWEN3, LoraSettings(rank=2))
+    alive = jnp.array([[[True, True], [False, True]]])
+    position, visible = packed_layout(jnp.array([[2, 2]]), 2, 1, context_visibility(own, 3), alive)
+    assert position.tolist() == [[0, 1, 2, 3, 3]]  # the ended key keeps its position
+    assert visible[0].astype(int).tolist() == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 0, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 0, 1, 0, 1],
+    ]
+
+
+def test_a_cache_whose_keys_end_decides_as_a_whole_forward(own_network, own_params):
+    joined = Joined(own_params, own_network.frozen_arrays)
+    generator = np.random.default_rng(0)
+    query = generator.normal(size=(2, WIDTH)).astype(np.float32)
+    keys = generator.normal(size=(2, NUM_KEYS, WIDTH)).astype(np.float32)
+    start, advance = jax.jit(own_network.cache.start), jax.jit(own_network.cache.step)
+    whole = jax.jit(own_network.living_logits)
+    cache = own_network.cache.empty(2, NUM_KEYS)
+    for row in range(2):
+        cache = start(joined, cache, row, query[row], keys[row])
+    held, alive = np.zeros(2, np.int32), np.ones((2, NUM_KEYS), bool)
+    ends = ([], [], [(0, 0)], [(1, 1)], [(0, 2)])  # the last is the key that comes with its decision
+    for has_new, ended in zip(
+        ([True, True], [True, False], [False, True], [True, True], [False, False]), ends, strict=True
+    ):
+        for row, key in ended:
+            alive[row, key] = False
+        step = generator.normal(size=(2, 3, WIDTH)).astype(np.float32)
+        new = np.stack([keys[row, held[row]] for row in range(2)])
+        decision = CachedDecision(held, new, np.array(has_new), step, alive)
+        logits, made = advance(joined, cache, decision)
+        cache = own_network.cache.append(cache, made, np.arange(2), held, np.array(has_new))
+        held = held + np.array(has_new, np.int32)
+        np.testing.assert_allclose(logits, whole(joined, query, keys, held, step, alive), atol=1e-5)
+    alive[:, held[0]] = False  # a new key that has ended by the time it is read
+    step, new = np.ones((2, 3, WIDTH), np.float32), np.stack([keys[row, held[row]] for row in range(2)])
+    logits, _ = advance(joined, cache, CachedDecision(held, new, np.array([True, True]), step, alive))
+    np.testing.assert_allclose(logits, whole(joined, query, keys, held + 1, step, alive), atol=1e-5)
+
+
+def test_causal_keys_are_refused_by_name_where_entries_end(network, params):
+    told = 'qwen3.key_visibility: expected "own" for a memory that is edited, got "causal"'
+    with pytest.raises(UserError, match=told):
+        network.packed_logits(Joined(params, network.frozen_arrays), with_lives(0))
+    assert not network.knows_lives and network.living_logits is None
+
+
 def test_the_base_is_an_argument_and_no_parameter(network, params):
     step, keys = jnp.ones((3, WIDTH)), jnp.ones((NUM_KEYS, WIDTH))
 
@@ -198,3 +308,5 @@ def test_what_cannot_be_built_is_refused():
         ControllerSettings(answer_ids=(3, 3))
     with pytest.raises(UserError, match='inputs: expected "cosines" or "paper"'):
         replace(OWN, inputs="all")
+    with pytest.raises(UserError, match='key_visibility: expected "causal" or "own", got \'all\''):
+        replace(OWN, key_visibility="all")

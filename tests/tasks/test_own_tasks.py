@@ -39,6 +39,20 @@ def test_rows_become_tasks_in_their_order(tmp_path):
     assert again[0].task_id == tasks[1].task_id  # of the question's words, not of its place
 
 
+def test_what_is_told_before_a_question_goes_with_its_task(tmp_path):
+    row = {"question": "Which pond?", "answer": "Mill pond"}
+    several = row | {"question": "a?", "told": [" heron-4 is Mill pond. ", "", "It rains."]}
+    source = written(tmp_path, lines(row, several, row | {"question": "b?", "told": "One text."}))
+    assert [task.told for task in read_tasks(source)] == [(), ("heron-4 is Mill pond.", "It rains."), ("One text.",)]
+    named = written(tmp_path, lines(row | {"facts": ["x"]}), "named.jsonl")
+    assert read_tasks(named, fields="told=facts")[0].told == ("x",)
+    for wrong, problem in ((5, "expected told as a text or a list of texts, got 5"), ([1], "got \\[1\\]")):
+        with pytest.raises(UserError, match=problem):
+            read_tasks(written(tmp_path, lines(row | {"told": wrong}), "wrong.jsonl"))
+    with pytest.raises(UserError, match="at most 200,000 characters told, got 200,001"):
+        read_tasks(written(tmp_path, lines(row | {"told": "x" * 200_001}), "wrong.jsonl"))
+
+
 def test_csv_and_parquet_give_the_same_tasks_under_other_names(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

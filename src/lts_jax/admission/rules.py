@@ -99,9 +99,10 @@ def similarity(encoder: TextEncoder, threshold: float = 0.8) -> RulePolicy:
     texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
 
     async def choose(request: AdmissionRequest, ask: Ask) -> Admission:
-        if not request.keys:
+        keys = request.living_keys
+        if not keys:
             return _CERTAIN_ADMIT
-        closest = float(_cosines(texts, request.step.summary, request.keys).max())
+        closest = float(_cosines(texts, request.step.summary, keys).max())
         return _CERTAIN_ADMIT if closest < threshold else _CERTAIN_REJECT
 
     return RulePolicy(f"similarity(threshold={threshold:g})", choose)
@@ -274,7 +275,7 @@ async def _admit(request: AdmissionRequest, ask: Ask) -> Admission:
 async def _judge(request: AdmissionRequest, ask: Ask, thread: Sequence[Message]) -> Admission:
     step = request.step
     question = judge_request(
-        request.question, request.keys, step.instruction, step.summary, step.output[:MAX_JUDGED_CHARACTERS]
+        request.question, request.living_keys, step.instruction, step.summary, step.output[:MAX_JUDGED_CHARACTERS]
     )
     call = await ask("judge", [*thread, question])
     is_said = not call.error and not call.is_cut

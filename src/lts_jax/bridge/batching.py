@@ -132,7 +132,7 @@ def admissions(
 
     Raises:
         FloatingPointError: a log-probability is not finite.
-        UserError: a smallest probability for more than two actions.
+        UserError: more than two actions, of which nobody here could say what they are of.
     """
     if not np.isfinite(log_prob_ba).all():
         raise FloatingPointError("the controller's log-probabilities are not finite; check its parameters")
@@ -140,6 +140,11 @@ def admissions(
         if log_prob_ba.shape[-1] != 2:
             raise UserError(f"min_probability: expected two actions, got {log_prob_ba.shape[-1]}")
         log_prob_ba = np.log(np.clip(np.exp(log_prob_ba), min_probability, 1.0 - min_probability))
+    if log_prob_ba.shape[-1] != 2:
+        raise UserError(
+            f"the controller of text teams: expected a network of two actions, reject and admit, got "
+            f"{log_prob_ba.shape[-1]}; edits are for an admission rule of your own"
+        )
     return [_admission(log_prob_a, draw, greedy=greedy) for log_prob_a, draw in zip(log_prob_ba, draws, strict=True)]
 
 

@@ -1,7 +1,8 @@
 """THE BRIDGE from text to arrays: one `RolloutGroup` becomes a `Trajectory` and a `DecisionContext`.
 
-The only file in which a record becomes an array. Padding is decided here once: K teams, T steps, N entries. The memory
-of a decision is the prefix of entries committed before it, so keys are stored once per rollout, not once per decision.
+Here and in `collate_edits` alone a record becomes an array. Padding is decided here once: K teams, T steps, N entries.
+The memory of a decision is the prefix of entries committed before it, without those that had ended, so keys are stored
+once per rollout, not once per decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from lts_jax.bridge.collate_edits import edit_arrays, has_edits
 from lts_jax.errors import UserError
+from lts_jax.memory.lives import check_lives, owed_pulls
 from lts_jax.memory.usage import first_pull_seconds, readers_of_entries, spared_readers
 from lts_jax.records import Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
@@ -41,6 +44,9 @@ class CollateSettings:
     max_steps: int = 32  # T; a team with more steps is an error, not a cut
     max_entries: int = 96  # N: 3 teams of 32 steps
     own_pulls_count: bool = False  # whether a team's pull of its own entry makes it used (open in the paper; ours)
+    edits: bool = (
+        False  # masks, targets and lives also where no rollout of a group has an edit, as others of a batch do
+    )
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "max_entries"):
@@ -51,9 +57,12 @@ class CollateSettings:
 def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings) -> tuple[Trajectory, DecisionContext]:
     """One group as arrays [G, K, T] and the controller's inputs of every decision.
 
+    What edits add (`collate_edits`) is None unless a rollout of the group has any, or the settings ask for it. The use
+    of an entry that replaced others counts for those too.
+
     Raises:
-        ValueError: rollouts of different size, more steps or entries than the padding holds, or a decision whose
-            step is missing.
+        ValueError: rollouts of different size, more steps or entries than the padding holds, a decision whose step is
+            missing, or an edit that cannot be: one line says what was expected.
     """
     rollouts = group.rollouts
     num_teams = {rollout.num_teams for rollout in rollouts}
@@ -69,13 +78,18 @@ def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings
         if rollout.entries:
             keys[index, : len(rollout.entries)] = encoder.encode([entry.key for entry in rollout.entries])
         _fill_steps(steps[index], rollout, encoder)
+    chosen: dict[str, Any] = {}
+    seen: dict[str, Any] = {}
+    if settings.edits or has_edits(rollouts):
+        chosen, seen = edit_arrays(rollouts, shape, settings.max_entries)
     context = DecisionContext(
         query_d=encoder.encode([group.task.question])[0],
         key_gnd=keys,  # type: ignore[arg-type]
         num_keys_gkt=arrays.pop("num_keys_gkt"),  # type: ignore[arg-type]
         step_gktsd=steps,  # type: ignore[arg-type]
+        **seen,
     )
-    return Trajectory(**arrays), context  # type: ignore[arg-type]
+    return Trajectory(**arrays, **chosen), context  # type: ignore[arg-type]
 
 
 def collate_flipped(
@@ -117,8 +131,11 @@ def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Traject
     """Stack groups of equal size along a new first axis B. Arrays stay on the host.
 
     Raises:
-        ValueError: arrays of different size, or replays or values in some groups and not in others.
+        ValueError: arrays of different size, or replays, values or edits in some groups and not in others.
     """
+    has_lives = {context.died_gn is not None for _, context in groups}
+    if len(has_lives) > 1:
+        raise ValueError("groups of one batch: expected edits in all or in none; collate all of them with edits=True")
     return jax.tree.map(lambda *parts: np.stack(parts), *groups)
 
 
@@ -152,6 +169,7 @@ def _check_size(rollout: Rollout, settings: CollateSettings) -> None:
         raise ValueError(f"a team took {longest} steps, the padding holds {settings.max_steps}")
     if len(rollout.entries) > settings.max_entries:
         raise ValueError(f"a bank has {len(rollout.entries)} entries, the padding holds {settings.max_entries}")
+    check_lives(rollout.entries, rollout.edits)
 
 
 def _fill(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
@@ -193,11 +211,12 @@ def rollout_counts(rollout: Rollout) -> bool:
 
 def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
     places = {entry.entry: (index, entry.team, entry.step) for entry in rollout.entries}
-    first_pulls = first_pull_seconds(rollout.pulls, include_writer=settings.own_pulls_count)
+    pulls = owed_pulls(rollout.pulls, rollout.entries, rollout.edits)
+    first_pulls = first_pull_seconds(pulls, include_writer=settings.own_pulls_count)
     for entry, seconds in first_pulls.items():
         arrays["used_gkt"][places[entry]] = True
         arrays["first_pull_seconds_gkt"][places[entry]] = seconds
-    for entry, readers in readers_of_entries(rollout.pulls).items():
+    for entry, readers in readers_of_entries(pulls).items():
         arrays["num_other_readers_gkt"][places[entry]] = len(readers)
     for entry, readers in spared_readers(rollout.steps, rollout.entries, rollout.pulls).items():
         arrays["num_spared_gkt"][places[entry]] = len(readers)

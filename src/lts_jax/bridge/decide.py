@@ -3,14 +3,15 @@
 Decisions of all teams and rollouts that wait at the same moment are answered by one call of one compiled function. Its
 shape depends only on a request's own number of keys, never on its company: requests are grouped by key bucket, every
 call has the same batch size, and inside the call rows are computed one after the other by one loop body. A request
-therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled.
+therefore gets the same bits whichever batch and row it rides in, and at most `len(key_buckets)` programs are compiled;
+twice as many where entries end, since requests that see ended ones are batched among themselves.
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +19,8 @@ from jax import Array
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts, DecisionQueue, Waiting, admissions
-from lts_jax.bridge.features import DecisionFeatures, decision_features
+from lts_jax.bridge.decide_edits import check_actions, edit_admissions, with_target_draw
+from lts_jax.bridge.features import DecisionFeatures, PaddedDecisions, decision_features, padded
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.models.policy_network import Params, PolicyNetwork
@@ -67,11 +69,16 @@ class BatchedDecider:
                 f"DeciderSettings.key_buckets: expected the last to be the network's key window {network.key_window}, "
                 f"got {self.settings.key_buckets}"
             )
+        check_actions(network, self.settings)
         self.network = network
         self.texts = encoder if isinstance(encoder, EncodedTexts) else EncodedTexts(encoder)
         self._params = params
+        buckets = self.settings.key_buckets
         self._queue: DecisionQueue[DecisionFeatures] = DecisionQueue(
-            self.settings.key_buckets, self.settings.batch_size, self.settings.max_wait_seconds, self._answer
+            (*buckets, *(-bucket for bucket in buckets)),
+            self.settings.batch_size,
+            self.settings.max_wait_seconds,
+            self._answer,
         )
 
     @property
@@ -101,26 +108,39 @@ class BatchedDecider:
 
         The distribution is softmax(logits / temperature); the draw is by inverse CDF with the uniform number of the
         decision's coordinates. A greedy decision is certain, so its log-probability is 0.
+
+        Raises:
+            UserError: an entry has ended, and the network does not know of such.
         """
         features = decision_features(request, self.texts, key_window=self.network.key_window)
         buckets = self.settings.key_buckets
         bucket = buckets[bisect_left(buckets, len(features.key_nd))]
-        return await self._queue.ask(features, draw_of(request), bucket)
+        check_lives(self.network, features)
+        if self.network.may_edit:
+            return await self._queue.ask(with_target_draw(features, request, self.network), draw_of(request), bucket)
+        return await self._queue.ask(features, draw_of(request), bucket if features.alive_n is None else -bucket)
 
-    def _answer(self, batch: list[Waiting[DecisionFeatures]], bucket: int) -> list[Admission]:
-        found = whole_log_probs(self.network, self._params, [waiting.asked for waiting in batch], bucket, self.settings)
+    def _answer(self, batch: list[Waiting[DecisionFeatures]], group: int) -> list[Admission]:
+        asked, draws = [waiting.asked for waiting in batch], [waiting.draw for waiting in batch]
         settings = self.settings
-        draws = [waiting.draw for waiting in batch]
+        if self.network.may_edit:
+            rows = padded(asked, group, settings.batch_size, lives=True)
+            return edit_admissions(self.network, self._params, rows, asked, draws, settings)
+        found = whole_log_probs(self.network, self._params, asked, abs(group), settings)
         return admissions(found, draws, greedy=settings.greedy, min_probability=settings.min_probability)
 
 
-class PaddedDecisions(NamedTuple):
-    """A batch of decisions as arrays; keys from `num_keys_b` on are padding."""
+def check_lives(network: PolicyNetwork, features: DecisionFeatures) -> None:
+    """Refuse a network that would see what has ended.
 
-    query_bd: Array | np.ndarray
-    key_bnd: Array | np.ndarray
-    num_keys_b: Array | np.ndarray
-    step_bsd: Array | np.ndarray
+    Raises:
+        UserError: an entry has ended, and the network does not know of such.
+    """
+    if features.alive_n is not None and network.living_logits is None:
+        raise UserError(
+            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
+            "qwen3.key_visibility=own"
+        )
 
 
 def whole_log_probs(
@@ -130,14 +150,12 @@ def whole_log_probs(
     num_entries: int,
     settings: DeciderSettings,
 ) -> np.ndarray:
-    """`decision_log_probs` of at most `batch_size` decisions, each with its keys padded to `num_entries`; f64[n, A]."""
-    size, width = settings.batch_size, features[0].query_d.shape[-1]
-    query, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
-    key, num_keys = np.zeros((size, num_entries, width), np.float32), np.zeros(size, np.int32)
-    for row, each in enumerate(features):
-        query[row], step[row], num_keys[row] = each.query_d, each.step_sd, len(each.key_nd)
-        key[row, : num_keys[row]] = each.key_nd
-    joined, rows = network.join(params, network.frozen_arrays), PaddedDecisions(query, key, num_keys, step)
+    """`decision_log_probs` of at most `batch_size` decisions, each with its keys padded to `num_entries`; f64[n, A].
+
+    All of them see an ended entry, or none does.
+    """
+    rows = padded(features, num_entries, settings.batch_size, lives=features[0].alive_n is not None)
+    joined = network.join(params, network.frozen_arrays)
     found = decision_log_probs(network, joined, rows, settings.temperature, settings.exact_rows)
     return np.asarray(found, np.float64)[: len(features)]
 
@@ -152,9 +170,14 @@ def decision_log_probs(
     network: PolicyNetwork, params: Params, rows: PaddedDecisions, temperature: float, exact_rows: bool
 ) -> Array:
     """log softmax(logits / temperature) of a batch of decisions, f32[B, A]; `params` as `network.join` gives them."""
-    if exact_rows:
-        # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
-        logits_ba = jax.lax.map(lambda row: network.decision_logits(params, *row), rows)
-    else:
-        logits_ba = network.decision_logits(params, *rows)  # type: ignore[arg-type]
+
+    def logits_of(rows: Any) -> Array:
+        *plain, alive = rows
+        if alive is None:
+            return network.decision_logits(params, *plain)
+        assert network.living_logits is not None  # `check_lives` has seen to it
+        return network.living_logits(params, *rows)
+
+    # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.
+    logits_ba = jax.lax.map(logits_of, rows) if exact_rows else logits_of(rows)
     return jax.nn.log_softmax(logits_ba / temperature, axis=-1)

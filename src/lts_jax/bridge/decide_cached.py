@@ -21,13 +21,13 @@ from jax import Array
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts, DecisionQueue, Waiting, admissions
-from lts_jax.bridge.decide import DeciderSettings, draw_of, whole_log_probs
+from lts_jax.bridge.decide import DeciderSettings, check_lives, draw_of, whole_log_probs
 from lts_jax.bridge.features import DecisionFeatures, decision_features
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.models.policy_network import CachedDecision, DecisionCache, Params, PolicyNetwork
 
-_CACHED, _WHOLE = 0, 1
+_CACHED, _WHOLE, _WHOLE_WITH_ENDED = range(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CachedDecider:
         self._cache: Any = None
         self._time = 0
         self._queue: DecisionQueue[_Asked] = DecisionQueue(
-            (_CACHED, _WHOLE), self.settings.batch_size, self.settings.max_wait_seconds, self._answer
+            (_CACHED, _WHOLE, _WHOLE_WITH_ENDED), self.settings.batch_size, self.settings.max_wait_seconds, self._answer
         )
 
     @property
@@ -117,12 +117,14 @@ class CachedDecider:
         features = decision_features(request, self.texts, key_window=self.network.key_window)
         owner = request.coordinates if request.rollout is None else request.rollout
         asked = _Asked(owner, request.question, tuple(request.keys), features)
-        group = _CACHED if len(asked.keys) <= self.network.key_window else _WHOLE
+        check_lives(self.network, features)
+        whole = _WHOLE if features.alive_n is None else _WHOLE_WITH_ENDED
+        group = _CACHED if len(asked.keys) <= self.network.key_window else whole
         return await self._queue.ask(asked, draw_of(request), group)
 
     def _answer(self, batch: list[Waiting[_Asked]], group: int) -> list[Admission]:
         asked = [waiting.asked for waiting in batch]
-        if group == _WHOLE:
+        if group != _CACHED:
             features = [each.features for each in asked]
             log_probs = whole_log_probs(self.network, self._params, features, self.network.key_window, self.settings)
         else:
@@ -186,7 +188,10 @@ class CachedDecider:
         row = np.full(size, self._num_rows, np.int32)  # beyond the end: written nowhere
         num_cached, has_new = np.zeros(size, np.int32), np.zeros(size, bool)
         new_key, step = np.zeros((size, width), np.float32), np.zeros((size, 3, width), np.float32)
+        alive = np.ones((size, self.network.key_window), bool) if self.network.knows_lives else None
         for place, (number, asked) in enumerate(asked_of_row.items()):
+            if alive is not None and asked.features.alive_n is not None:
+                alive[place, : len(asked.keys)] = asked.features.alive_n
             row[place], step[place] = number, asked.features.step_sd
             if not asked.keys:
                 continue
@@ -199,7 +204,7 @@ class CachedDecider:
             self.network,
             self._all_params(),
             self._cache,
-            (row, CachedDecision(num_cached, new_key, has_new, step)),
+            (row, CachedDecision(num_cached, new_key, has_new, step, alive)),
             self.settings.temperature,
             self.settings.exact_rows,
         )

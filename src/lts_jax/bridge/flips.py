@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from lts_jax.actions import ACTIONS, UPDATE
 from lts_jax.admission.policy import ADMIT, REJECT, Admission, AdmissionPolicy, AdmissionRequest
 from lts_jax.bridge.collate import CollateSettings, Place, collate_flipped, rollout_counts
 from lts_jax.errors import UserError
@@ -45,6 +46,8 @@ class FlippedPolicy:
         taken = await self.policy.decide(request, ask)
         if (request.step.team, request.step.step) != (self.team, self.step):
             return taken
+        if taken.action not in (REJECT, ADMIT):
+            raise UserError(f"{self.name}: expected a decision that admits or rejects, got {ACTIONS[taken.action]}")
         action = REJECT if taken.action == ADMIT else ADMIT
         probability = taken.admit_probability if action == ADMIT else 1.0 - taken.admit_probability
         return replace(taken, action=action, log_prob=math.log(probability) if probability > 0.0 else -math.inf)
@@ -89,7 +92,7 @@ def flip_decisions(
         choice: which decisions, by default the admissions.
 
     Raises:
-        UserError: live models, or a rollout that these parts and settings do not replay to itself.
+        UserError: live models, decisions that edit, or a rollout that these parts and settings do not replay to itself.
     """
     return collate_flipped(group, replay_flipped(group, parts, settings, choice), collate_settings)
 
@@ -98,7 +101,23 @@ def replay_flipped(
     group: RolloutGroup, parts: RolloutParts, settings: RolloutSettings, choice: ReplayChoice | None = None
 ) -> Mapping[Place, Rollout]:
     """The turned rollouts themselves, by (rollout of the group, team, step). See `flip_decisions`."""
+    refuse_edits(group)
     return replay_changed(group, parts, settings, _flip, choice)
+
+
+def refuse_edits(group: RolloutGroup) -> None:
+    """Refuse decisions that have no other side.
+
+    Raises:
+        UserError: one of a rollout of the group replaces or ends an entry.
+    """
+    for index, rollout in enumerate(group.rollouts):
+        for taken in rollout.decisions:
+            if taken.action not in (REJECT, ADMIT):
+                raise UserError(
+                    "turning a decision: expected that each admits or rejects, got "
+                    f"{ACTIONS[taken.action]} in rollout {index} of task {group.task.task_id!r}"
+                )
 
 
 def replay_changed(
@@ -149,12 +168,13 @@ def _flip(parts: RolloutParts, team: int, step: int) -> RolloutParts:
 
 
 def _places(rollout: Rollout, only: str) -> list[tuple[int, int]]:
-    return [(taken.team, taken.step) for taken in rollout.decisions if only == "all" or taken.action == ADMIT]
+    """Decisions that are replayed; an update is an admission too."""
+    return [(taken.team, taken.step) for taken in rollout.decisions if only == "all" or taken.action in (ADMIT, UPDATE)]
 
 
 def _course(rollout: Rollout) -> tuple[object, ...]:
     """What a faithful replay repeats: what was decided when, what was answered, and how long it took."""
-    decided = [(taken.team, taken.step, taken.action, taken.seconds) for taken in rollout.decisions]
+    decided = [(taken.team, taken.step, taken.action, taken.target, taken.seconds) for taken in rollout.decisions]
     return decided, rollout.final.text, rollout.seconds
 
 

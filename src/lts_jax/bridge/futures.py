@@ -12,7 +12,7 @@ from functools import partial
 
 from lts_jax.admission.policy import Admission, AdmissionPolicy, AdmissionRequest
 from lts_jax.bridge.collate import CollateSettings, Place, collate_regrouped
-from lts_jax.bridge.flips import FlippedPolicy, ReplayChoice, replay_changed
+from lts_jax.bridge.flips import FlippedPolicy, ReplayChoice, refuse_edits, replay_changed
 from lts_jax.llm.chat import Ask, ChatModel, Completion
 from lts_jax.records import Message, Rollout, RolloutGroup
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
@@ -57,6 +57,10 @@ class _ForkedPolicy:
     @property
     def listing_window(self) -> int | None:
         return self.policy.listing_window
+
+    @property
+    def may_edit(self) -> bool:
+        return getattr(self.policy, "may_edit", False)
 
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
         fork, coordinates = self.fork, request.coordinates
@@ -109,7 +113,12 @@ def replay_future(
     future: Future,
     choice: ReplayChoice | None = None,
 ) -> Mapping[Place, Rollout]:
-    """One future of each decision. Other arguments and errors as in `flips.flip_decisions`."""
+    """One future of each decision. Other arguments and errors as in `flips.flip_decisions`.
+
+    Decisions that edit are refused only where a decision is turned.
+    """
+    if future.flip:
+        refuse_edits(group)
     return replay_changed(group, parts, settings, partial(_fork_parts, future=future), choice)
 
 

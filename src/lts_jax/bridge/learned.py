@@ -49,6 +49,11 @@ class LearnedPolicy:
     name: str
     listing_window: int | None = None
 
+    @property
+    def may_edit(self) -> bool:
+        """Whether the network chooses among edits too."""
+        return self.decider.network.may_edit
+
     async def decide(self, request: AdmissionRequest, ask: Ask) -> Admission:
         """Decide by the network; no language model is consulted."""
         return await self.decider.decide(request)

@@ -10,7 +10,7 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
-from lts_jax.records import Coordinates, Rollout, Task
+from lts_jax.records import Coordinates, Edit, Rollout, Task
 from lts_jax.rollouts.failed_calls import common_failure, endpoint_failure
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
@@ -93,7 +93,7 @@ async def _run(arm: Arm, task: Task, coordinates: Coordinates) -> Rollout:
 
 
 def tell(rollout: Rollout, width: int = 150) -> str:
-    """A rollout as lines of text in order of time: steps, admissions, pulls, answers."""
+    """A rollout as lines of text in order of time: steps, admissions, pulls, edits, what teams keep, answers."""
     events: list[tuple[float, str]] = []
     for step in rollout.steps:
         failed = " FAILED" if step.failed else ""
@@ -103,6 +103,10 @@ def tell(rollout: Rollout, width: int = 150) -> str:
         events.append((entry.seconds, f"team {entry.team} step {entry.step} ADMITTED as [{entry.entry}]"))
     for pull in rollout.pulls:
         events.append((pull.seconds, f"team {pull.reader} step {pull.step} PULLS [{pull.entry}] of team {pull.writer}"))
+    for own, edits in (("", rollout.edits), *((" of its own", drawer.edits) for drawer in rollout.drawers)):
+        events += [(edit.seconds, _edit(edit, own)) for edit in edits]
+    for drawer in rollout.drawers:
+        events += [(entry.seconds, f"team {entry.team} KEEPS [{entry.entry}]: {entry.key}") for entry in drawer.entries]
     for answer in rollout.answers:
         events.append((answer.seconds, f"team {answer.team} ANSWERS {answer.text!r} ({answer.stop_reason})"))
     lines = [f"{rollout.task.task_id} ({rollout.task.difficulty}): {rollout.task.question}", ""]
@@ -121,6 +125,12 @@ def tell(rollout: Rollout, width: int = 150) -> str:
     if errors:
         lines.append(f"{len(errors)} of {len(rollout.calls)} model calls failed, the first with: {errors[0]}")
     return "\n".join(lines)
+
+
+def _edit(edit: Edit, own: str) -> str:
+    done = "TAKES OUT" if edit.successor is None else "REPLACES"
+    instead = "" if edit.successor is None else f" by [{edit.successor}]"
+    return f"team {edit.team} step {edit.step} {done} [{edit.entry}]{own}{instead}"
 
 
 def _first_line(text: str) -> str:

@@ -11,6 +11,7 @@ listed that is less than (K - 1) / K: a writer is shown its entry at once, a tea
 keep when entries came and to how many teams they were shown, and drop what they say.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -35,15 +36,17 @@ def shown_pairs(rollout: Rollout, *, own_listed: bool) -> frozenset[tuple[int, i
     """The (entry, team) pairs whose key was listed to the team at least once.
 
     Each selection call that did not fail lists the newest entries (`listing_window` of them, or all) committed when it
-    began, without the team's own unless `own_listed`. A pull without a recorded call stands for a listing at its own
-    time. Not modelled: the limit on the length of a listing. Whether pulled keys are listed again makes no difference.
+    began, without what has ended, and without the team's own unless `own_listed`. A pull without a recorded call stands
+    for a listing at its own time. Not modelled: the limit on the length of a listing. Whether pulled keys are listed
+    again makes no difference.
     """
     window = rollout.listing_window
     shown = {(pull.entry, pull.reader) for pull in rollout.pulls}
+    ended = {edit.entry: edit.seconds for edit in rollout.edits}
     for team, seconds in _listings(rollout.calls, rollout.pulls):
         committed = [entry for entry in rollout.entries if entry.seconds <= seconds]
         for entry in committed if window is None else committed[max(0, len(committed) - window) :]:
-            if own_listed or entry.team != team:
+            if (own_listed or entry.team != team) and ended.get(entry.entry, math.inf) > seconds:
                 shown.add((entry.entry, team))
     return frozenset(shown)
 

@@ -61,12 +61,13 @@ COLUMNS: dict[str, dict[str, str]] = {
     "decisions": {
         "team": "who took the step",
         "step": "of the team",
-        "action": "0 rejects, 1 admits",
+        "action": "0 rejects, 1 admits, 2 replaces an entry, 3 ends one",
         "admit_probability": "of the sampling policy",
         "log_prob": "natural logarithm of the probability of the action",
         "num_keys": "entries in the bank before the decision",
         "seconds": "when it was taken",
         "entry": "id of the admitted entry; -1 where rejected",
+        "target": "id of the entry that it replaces or ends; -1 where it does neither",
         "used": "whether another team pulled the entry",
         "credit": "what the credit scheme gave this decision in training; NaN in an evaluation",
     },
@@ -88,6 +89,16 @@ COLUMNS: dict[str, dict[str, str]] = {
         "writer": "team that wrote it",
         "step": "the reader's next step",
         "seconds": "when",
+    },
+    "edits": {
+        "drawer": "the team whose own memory it is; -1: the shared one",
+        "kind": "update or delete",
+        "entry": "which ended",
+        "successor": "id of the entry in its place; none of a deletion",
+        "team": "who did it",
+        "step": "of the team",
+        "seconds": "when",
+        "sequence": "of the decision that did it; of a drawer: its place among the drawer's edits",
     },
     "calls": {
         "team": "who asked; -1: the aggregator",
@@ -184,6 +195,13 @@ def _entries(one: Rollout) -> Iterator[dict[str, Any]]:
         yield _fields("entries", entry) | {"num_readers": len(readers)}
 
 
+def _edits(one: Rollout) -> Iterator[dict[str, Any]]:
+    """Of the shared memory, then of each team's own."""
+    for team, edits in ((-1, one.edits), *((drawer.team, drawer.edits) for drawer in one.drawers)):
+        for edit in edits:
+            yield {"drawer": team} | _fields("edits", edit)
+
+
 def _fields(table: str, record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in COLUMNS[table] if hasattr(record, name)}
 
@@ -194,6 +212,7 @@ _ROWS: dict[str, Callable[[Rollout], Iterable[dict[str, Any]]]] = {
     "decisions": _decisions,
     "entries": _entries,
     "pulls": lambda one: [_fields("pulls", pull) for pull in one.pulls],
+    "edits": _edits,
     "calls": lambda one: [_fields("calls", call) for call in one.calls],
     "answers": lambda one: [_fields("answers", answer) for answer in one.answers],
 }

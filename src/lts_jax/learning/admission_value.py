@@ -27,6 +27,7 @@ from jax import Array
 
 from lts_jax.credit.contract import Number
 from lts_jax.credit.returns import episode_return
+from lts_jax.errors import UserError
 from lts_jax.learning.costs import COSTS, charged_costs, cost_of, share_of_mean
 from lts_jax.learning.objective_parts import AdmissionValue
 from lts_jax.learning.settings import LearningSettings
@@ -70,7 +71,14 @@ def surprise(trajectory: Trajectory) -> Array:
     """z_t - p_t: f32[..., K, T], 1 less the probability after an admission, minus it after a rejection; 0 elsewhere.
 
     A decision that was certain has none, as all greedy ones of text teams.
+
+    Raises:
+        UserError: decisions that also edit: z is between two actions.
     """
+    if trajectory.target_gkt is not None:
+        raise UserError(
+            "admission_value: expected decisions that admit or reject, got some that edit; use a credit scheme"
+        )
     taken = jnp.exp(trajectory.behavior_log_prob_gkt)
     residual = jnp.where(trajectory.action_gkt == ADMIT, 1.0 - taken, taken - 1.0)
     return jnp.where(trajectory.decision_mask_gkt, residual, 0.0)

@@ -75,8 +75,17 @@ def admission_loss(
     mean = partial(_mean, where=counted_bgkt, count=totals.num_decisions)
     whole = network.join(params, frozen_arrays)
     if context.died_gn is not None and not network.knows_lives:
-        raise UserError(f"{network.name}: expected a network that knows ended entries, as set_transformer, got none")
+        raise UserError(
+            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
+            "qwen3.key_visibility=own"
+        )
     logits = network.packed_logits(whole, context)
+    mask = trajectory.action_mask_gkta
+    if mask is not None and mask.shape[-1] != logits.shape[-1]:
+        raise UserError(
+            f"{network.name}: expected a network of {mask.shape[-1]} actions, as set_transformer(num_actions="
+            f"{mask.shape[-1]}, targets=true), got {logits.shape[-1]}"
+        )
     temperature = settings.temperature if settings.loss_temperature is None else settings.loss_temperature
     log_probs = losses.action_log_probs(logits, temperature=temperature, legal=trajectory.action_mask_gkta)
     policy_gradient = reduced(losses.policy_gradient_loss(log_probs, trajectory.action_gkt, credit_bgkt))

@@ -55,6 +55,12 @@ def check_inputs(network: str, inputs: str) -> None:
         raise UserError(f'{network}: inputs: expected "cosines" or "paper", got {inputs!r}')
 
 
+def check_visibility(network: str, visibility: str) -> None:
+    """Refuse a word that says nothing about what keys see of each other."""
+    if visibility not in ("causal", "own"):
+        raise UserError(f'{network}: key_visibility: expected "causal" or "own", got {visibility!r}')
+
+
 def _unit(vector: Array) -> Array:
     square = jnp.sum(vector * vector, axis=-1, keepdims=True)
     return vector * jnp.where(square > 0.0, jnp.where(square > 0.0, square, 1.0) ** -0.5, 0.0)

@@ -126,6 +126,7 @@ def matching(settings: MatchingSettings) -> PolicyNetwork:
         packed_targets=partial(packed_targets, settings),
         decision_targets=partial(decision_targets, settings),
         knows_lives=True,
+        num_actions=settings.num_actions,
     )
 
 

@@ -48,7 +48,7 @@ def small_transformer(
         num_layers: of attention and MLP.
         num_heads: of attention; width is a multiple of it.
         mlp_ratio: hidden width of the MLP over width.
-        num_actions: NO, YES first; what is neither rejects.
+        num_actions: NO, YES first; on text 2, or with `targets` 4: do nothing, add, update, delete.
         projection_bias: in W_q, W_m, W_s; the paper does not say.
         key_window: a decision sees the newest this many keys.
         matmul_precision: "default" is faster and less exact on accelerators.

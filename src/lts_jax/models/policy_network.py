@@ -38,6 +38,7 @@ class CachedDecision(NamedTuple):
     new_key_bd: Any  # f32[B, D]
     has_new_b: Any  # bool[B]
     step_bsd: Any  # f32[B, 3, D]
+    alive_bn: Any = None  # bool[B, capacity] of all keys, the new one too; None where no entry ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class DecisionCache:
 
 @dataclass(frozen=True, slots=True)
 class PolicyNetwork:
-    """A network that scores the actions of one decision: 0 rejects, 1 admits.
+    """A network that scores the actions of one decision: 0 rejects, 1 admits; further ones edit (`lts_jax.actions`).
 
     Where it has a frozen base, `params` of `init`, of the optimiser and of a checkpoint are the trained ones alone, and
     all other functions take `joined(params, frozen_arrays)`.
@@ -87,12 +88,15 @@ class PolicyNetwork:
             that the decision does not see, anything. None for a network whose actions point at nothing.
         decision_targets: the same for single decisions: (params, query, keys, num_keys, step, alive bool[..., N])
             -> (logits f32[..., A], f32[..., J]).
+        living_logits: as `decision_logits`, with alive bool[..., N] behind the step: of the keys only these are seen;
+            None for a network that does not know of entries that end.
         knows_lives: whether `packed_logits` leaves out entries that had ended (`DecisionContext.died_gn`).
         packed_features: context as for `packed_logits` -> f32[(B,) G, K, T, F], for a network whose parameters are
             {"weight": f32[F]} alone and whose log-odds of an admission are features @ weight, the first feature being
             the same constant everywhere; else None.
         of_team: name and network of each team, where every team has its own (`models.several`): `params` are then by
             name, and single decisions are asked of the member. None for one network that decides for all teams.
+        num_actions: A.
     """
 
     init: Callable[[Array], Params]
@@ -106,8 +110,15 @@ class PolicyNetwork:
     packed_features: Callable[[DecisionContext], Array] | None = None
     packed_targets: Callable[[Params, DecisionContext], Array] | None = None
     decision_targets: Callable[[Params, Array, Array, Array, Array, Array], tuple[Array, Array]] | None = None
+    living_logits: Callable[[Params, Array, Array, Array, Array, Array], Array] | None = None
     knows_lives: bool = False
     of_team: tuple[tuple[str, "PolicyNetwork"], ...] | None = None
+    num_actions: int = 2
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether it also chooses among actions that point at an entry."""
+        return self.decision_targets is not None and self.num_actions > 2
 
     @property
     def frozen_arrays(self) -> Params:

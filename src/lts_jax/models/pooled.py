@@ -101,6 +101,7 @@ def pooled(settings: PooledSettings) -> PolicyNetwork:
         key_window=settings.key_window,
         name=f"pooled_{settings.hidden_width}" + ("_paper" if settings.inputs == "paper" else ""),
         packed_values=partial(packed_values, settings) if settings.value_head else None,
+        num_actions=settings.num_actions,
     )
 
 

@@ -12,6 +12,10 @@ none, and there they do not.)
 keys, then three tokens for every decision, each at the positions it has on its own and seeing what it sees on its own.
 A key's state does not depend on what comes after it, so all decisions can share it; both are equal up to rounding.
 
+With `key_visibility="own"` a key sees the query and itself alone, at the position that it has anyway. Its state then
+says nothing of other keys, and an entry that has ended (`DecisionContext.died_gn`) is left out by the mask alone;
+positions count it all the same. In the causal reading, which is the paper's, an ended key would colour all after it.
+
 With `inputs="cosines"` one more soft token stands before the instruction, W_c of the largest cosines of the step's
 texts to the keys that are read (`models.key_cosines`); the paper has none.
 """
@@ -22,7 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.key_cosines import visible_keys
+from lts_jax.models.key_cosines import living_keys, visible_keys
 from lts_jax.models.lora import LoraSettings, Tuning
 from lts_jax.models.policy_network import Frozen, Joined, PolicyNetwork
 from lts_jax.models.qwen3 import Qwen3Settings
@@ -33,6 +37,7 @@ from lts_jax.models.qwen3_soft_tokens import (
     Shape,
     answer_logits,
     base,
+    context_visibility,
     init,
     soft_tokens,
     step_tokens,
@@ -67,13 +72,25 @@ def qwen3_controller(
         decision_logits=partial(decision_logits, shape),
         packed_logits=partial(packed_logits, shape),
         key_window=settings.key_window,
-        name=f"qwen3_{qwen3.num_layers}x{qwen3.width}_{frozen.digest[:8]}" + ("_cosines" if shape.has_cosines else ""),
+        name=f"qwen3_{qwen3.num_layers}x{qwen3.width}_{frozen.digest[:8]}"
+        + ("_cosines" if shape.has_cosines else "")
+        + ("" if shape.keys_see_keys else "_own"),
         frozen=frozen,
         cache=decision_cache(shape),
+        living_logits=None if shape.keys_see_keys else partial(decision_logits, shape),
+        knows_lives=not shape.keys_see_keys,
     )
 
 
-def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_keys: Array, step: Array) -> Array:
+def decision_logits(
+    shape: Shape,
+    params: Joined,
+    query: Array,
+    key: Array,
+    num_keys: Array,
+    step: Array,
+    alive: Array | None = None,
+) -> Array:
     """Logits of single decisions, each with its own keys, of which the newest `key_window` are read.
 
     Args:
@@ -83,6 +100,7 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
         key: f32[..., N, D], padded; rows from `num_keys` on do not count.
         num_keys: i32[...].
         step: f32[..., 3, D] instruction, summary, output.
+        alive: bool[..., N], keys that are seen; None for all of them. Only where keys see no other keys.
 
     Returns:
         f32[..., 2].
@@ -109,7 +127,14 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
         ],
         axis=1,
     )
-    causal_st = jnp.tril(jnp.ones((position_rs.shape[1],) * 2, bool))
+    if alive is not None:
+        is_read_rs = is_read_rs.at[:, 1 : 1 + num_entries].set(
+            is_read_rs[:, 1 : 1 + num_entries] & alive.reshape(num_rows, num_entries)
+        )
+    sees_st = jnp.tril(jnp.ones((position_rs.shape[1],) * 2, bool))
+    if not shape.keys_see_keys:
+        context = 1 + num_entries
+        sees_st = sees_st.at[:context, :context].set(context_visibility(shape, context))
     key_rnd, step_rc3d = key.reshape(num_rows, num_entries, width), step.reshape(num_rows, 1, STEP_TOKENS, width)
     embeds_rsw = jnp.concatenate(
         [
@@ -123,7 +148,7 @@ def decision_logits(shape: Shape, params: Joined, query: Array, key: Array, num_
     state_rsw = network(
         embeds_rsw,
         position_rs,
-        causal_st & is_read_rs[:, None, :],
+        sees_st & is_read_rs[:, None, :],
         tuning=Tuning(params.trained["adapters"], shape.lora),
     )
     return answer_logits(shape, network, state_rsw[:, -1]).reshape(*lead, 2)
@@ -154,6 +179,14 @@ def packed_logits(shape: Shape, params: Joined, context: DecisionContext) -> Arr
     key_rnd = context.key_gnd.reshape(num_rows, num_entries, width)
     step_rc3d = context.step_gktsd.reshape(num_rows, per_row, STEP_TOKENS, width)
     visible_rcn = visible_keys(num_keys_rc, num_entries, shape.controller.key_window)
+    if context.died_gn is not None and context.sequence_gkt is not None:
+        if shape.keys_see_keys:
+            raise UserError(
+                'qwen3.key_visibility: expected "own" for a memory that is edited, got "causal", where what has ended '
+                "colours the keys after it"
+            )
+        died_rn = context.died_gn.reshape(num_rows, num_entries)
+        visible_rcn = visible_rcn & living_keys(died_rn, context.sequence_gkt.reshape(num_rows, per_row))
     embeds_rsw = jnp.concatenate(
         [
             soft_tokens(shape, params, "query", query.reshape(num_rows, 1, width)),
@@ -163,25 +196,36 @@ def packed_logits(shape: Shape, params: Joined, context: DecisionContext) -> Arr
         axis=1,
     )
     num_tokens = shape.num_step_tokens
-    position_rs, visible_rst = packed_layout(num_keys_rc, num_entries, num_tokens)
+    lives = () if shape.keys_see_keys else (context_visibility(shape, 1 + num_entries), visible_rcn)
+    position_rs, visible_rst = packed_layout(num_keys_rc, num_entries, num_tokens, *lives)
     network = base(shape, params)
     state_rsw = network(embeds_rsw, position_rs, visible_rst, tuning=Tuning(params.trained["adapters"], shape.lora))
     last_rcw = state_rsw[:, num_entries + num_tokens :: num_tokens]  # after 1 + N tokens, the last of each step
     return answer_logits(shape, network, last_rcw).reshape(*decisions, 2)
 
 
-def packed_layout(num_keys_rc: Array, num_entries: int, num_step_tokens: int = STEP_TOKENS) -> tuple[Array, Array]:
+def packed_layout(
+    num_keys_rc: Array,
+    num_entries: int,
+    num_step_tokens: int = STEP_TOKENS,
+    context_ts: Array | None = None,
+    visible_rcn: Array | None = None,
+) -> tuple[Array, Array]:
     """Positions i32[R, S] and visibility bool[R, S, S] of packed sequences, S = 1 + N + P C, P tokens a step.
 
-    Query and keys are causal among themselves and see no step. Decision c sees the query, its first `num_keys` keys
+    Query and keys see among themselves what `context_ts` bool[1 + N, 1 + N] says, by default all before them, and no
+    step. Decision c sees the query, of its first `num_keys` keys those of `visible_rcn` bool[R, C, N], by default all,
     and its own tokens so far; they follow its last key.
     """
     num_rows, num_decisions = num_keys_rc.shape
     num_context, num_steps = 1 + num_entries, num_step_tokens * num_decisions
-    context_ts = jnp.tril(jnp.ones((num_context, num_context), bool))
+    if context_ts is None:
+        context_ts = jnp.tril(jnp.ones((num_context, num_context), bool))
     decision_s, place_s = jnp.divmod(jnp.arange(num_steps), num_step_tokens)
     is_own_st = (decision_s[:, None] == decision_s) & (place_s[:, None] >= place_s)
     sees_rct = jnp.arange(num_context) <= num_keys_rc[:, :, None]  # token 0 is the query, token i the i-th key
+    if visible_rcn is not None:
+        sees_rct = sees_rct & jnp.pad(visible_rcn, ((0, 0), (0, 0), (1, 0)), constant_values=True)
     upper_rst = jnp.broadcast_to(
         jnp.pad(context_ts, ((0, 0), (0, num_steps))), (num_rows, num_context, num_context + num_steps)
     )

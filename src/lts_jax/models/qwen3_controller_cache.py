@@ -1,8 +1,8 @@
 """The attention cache of a Qwen3 controller: keys and values of [query; keys] of many rollouts, one row each.
 
-Keys are only ever appended and nobody before them sees them, so what was computed of a prefix stays right. A decision
-then runs four tokens: the key that came since the last decision, if one did, and its own triplet. With cosines it runs
-one more, and the keys' embeddings are kept as well.
+Keys are only ever appended and nobody before them sees them, so what was computed of a prefix stays right; where keys
+see no other keys, also when one of them ends. A decision then runs four tokens: the key that came since the last
+decision, if one did, and its own triplet. With cosines it runs one more, and the keys' embeddings are kept as well.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from jax import Array
 from lts_jax.models.lora import Tuning
 from lts_jax.models.policy_network import CachedDecision, DecisionCache, Joined
 from lts_jax.models.qwen3 import KeyValues
-from lts_jax.models.qwen3_soft_tokens import Shape, answer_logits, base, soft_tokens, step_tokens
+from lts_jax.models.qwen3_soft_tokens import Shape, answer_logits, base, context_visibility, soft_tokens, step_tokens
 
 
 @jax.tree_util.register_dataclass
@@ -50,11 +50,11 @@ def start(shape: Shape, params: Joined, cache: Cached, row: Array, query_d: Arra
         axis=1,
     )
     num_tokens = embeds_sw.shape[1]
-    causal_st = jnp.tril(jnp.ones((num_tokens, num_tokens), bool))
+    sees_st = context_visibility(shape, num_tokens)
     _, attention = base(shape, params).extend(
         embeds_sw,
         jnp.arange(num_tokens)[None],
-        causal_st[None],
+        sees_st[None],
         tuning=Tuning(params.trained["adapters"], shape.lora),
     )
     embedded = jnp.concatenate([query_d[None], key_nd])[None, None] if shape.has_cosines else None
@@ -69,7 +69,7 @@ def rows(cache: Cached, row_b: Array) -> Cached:
 
 def step(shape: Shape, params: Joined, cache: Cached, decision: CachedDecision) -> tuple[Array, Cached]:
     """Logits f32[B, 2] of one decision a row, and what is to be kept of its new key, one place a row."""
-    num_keys_b, new_key_bd, has_new_b, step_bsd = decision
+    num_keys_b, new_key_bd, has_new_b, step_bsd, alive_bn = decision
     num_rows, num_cached = cache.attention.key.shape[1:3]
     num_own, new_b = 1 + shape.num_step_tokens, has_new_b.astype(jnp.int32)
     position_bs = jnp.concatenate(
@@ -79,10 +79,19 @@ def step(shape: Shape, params: Joined, cache: Cached, decision: CachedDecision) 
     causal_st = jnp.tril(jnp.ones((num_own, num_own), bool))
     # Where there is no new key, nobody but itself sees the token in its place.
     is_there_bst = causal_st & (has_new_b[:, None, None] | (jnp.arange(num_own) > 0))
+    sees_new_b, sees_cached_bst = has_new_b, sees_cached_bt[:, None]
+    if not shape.keys_see_keys:
+        is_key_s = jnp.arange(num_own) == 0
+        if alive_bn is not None:
+            sees_cached_bt = sees_cached_bt & jnp.pad(alive_bn, ((0, 0), (1, 0)), constant_values=True)
+            sees_new_b = has_new_b & jnp.take_along_axis(alive_bn, num_keys_b[:, None], axis=1, mode="clip")[:, 0]
+        is_there_bst = is_there_bst.at[:, 1:, 0].set(sees_new_b[:, None])
+        is_query_t = jnp.arange(num_cached) == 0
+        sees_cached_bst = jnp.where(is_key_s[:, None], is_query_t, sees_cached_bt[:, None])
     visible_bst = jnp.concatenate(
-        [jnp.broadcast_to(sees_cached_bt[:, None], (num_rows, num_own, num_cached)), is_there_bst], axis=2
+        [jnp.broadcast_to(sees_cached_bst, (num_rows, num_own, num_cached)), is_there_bst], axis=2
     )
-    known_bnd, sees_bn = new_key_bd[:, None], has_new_b[:, None]
+    known_bnd, sees_bn = new_key_bd[:, None], sees_new_b[:, None]
     if cache.embedded is not None:
         known_bnd = jnp.concatenate([cache.embedded[0, :, 1:], known_bnd], axis=1)
         sees_bn = jnp.concatenate([sees_cached_bt[:, 1:], sees_bn], axis=1)

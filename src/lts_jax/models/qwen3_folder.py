@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.key_cosines import check_inputs
+from lts_jax.models.key_cosines import check_inputs, check_visibility
 from lts_jax.models.lora import LoraSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
 
@@ -33,10 +33,12 @@ class Qwen3ControllerSettings:
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; updates need at least all keys of a rollout
     inputs: Literal["paper", "cosines"] = "paper"  # "cosines": one more soft token, how near the step is to the keys
+    key_visibility: Literal["causal", "own"] = "causal"  # "own": a key sees the query and itself; for edited memories
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         check_inputs("qwen3", self.inputs)
+        check_visibility("qwen3", self.key_visibility)
         if self.key_window < 1:
             raise UserError(f"qwen3.key_window: expected at least 1, got {self.key_window}")
         if self.compute_dtype not in ("float32", "bfloat16"):
@@ -106,6 +108,7 @@ def qwen3(
         projection_bias=settings.projection_bias,
         key_window=settings.key_window,
         inputs=settings.inputs,
+        key_visibility=settings.key_visibility,
     )
     no, yes = own.answer_ids  # with other answers the same weights say something else
     network = qwen3_controller(own, shape, settings.lora, Frozen(frozen.arrays, f"{frozen.digest}, NO {no}, YES {yes}"))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, largest_cosines
+from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, check_visibility, largest_cosines
 from lts_jax.models.lora import LoraSettings, init_adapters, matmul_precision
 from lts_jax.models.policy_network import Joined, Params
 from lts_jax.models.qwen3 import Qwen3, Qwen3Settings, with_weights
@@ -26,6 +26,7 @@ class ControllerSettings:
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
     inputs: Literal["paper", "cosines"] = "paper"  # "cosines": one more soft token, how near the step is to the keys
+    key_visibility: Literal["causal", "own"] = "causal"  # "own": a key sees the query and itself, so that it can end
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -35,6 +36,7 @@ class ControllerSettings:
         if len(set(self.answer_ids)) != 2 or min(self.answer_ids) < 0:
             raise UserError(f"ControllerSettings.answer_ids: expected two different tokens, got {self.answer_ids}")
         check_inputs("ControllerSettings", self.inputs)
+        check_visibility("ControllerSettings", self.key_visibility)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Shape:
     def has_cosines(self) -> bool:
         """Whether the largest cosines to the keys are read as well."""
         return self.controller.inputs == "cosines"
+
+    @property
+    def keys_see_keys(self) -> bool:
+        """Whether a key sees the keys before it, as in any causal model; then none of them can end."""
+        return self.controller.key_visibility == "causal"
 
     @property
     def num_step_tokens(self) -> int:
@@ -69,6 +76,14 @@ def init(shape: Shape, prng_key: Array) -> Params:
     if shape.has_cosines:  # its own key, so that the others are those of the paper's inputs
         projections["cosines"] = projection(jax.random.fold_in(prng_key, len(KINDS)), NUM_COSINES)
     return {"adapters": init_adapters(shape.qwen3, shape.lora, adapters_key), "projections": projections}
+
+
+def context_visibility(shape: Shape, num_tokens: int) -> Array:
+    """bool[S, S] of [query; keys]: who sees whom. Causal, or every key the query and itself."""
+    if shape.keys_see_keys:
+        return jnp.tril(jnp.ones((num_tokens, num_tokens), bool))
+    place_s = jnp.arange(num_tokens)
+    return (place_s[:, None] == place_s) | (place_s == 0)
 
 
 def step_tokens(shape: Shape, params: Joined, key_rnd: Array, visible_rcn: Array, step_rc3d: Array) -> Array:

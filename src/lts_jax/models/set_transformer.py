@@ -40,7 +40,7 @@ class SetTransformerSettings:
     num_layers: int = 2
     num_heads: int = 4
     mlp_ratio: int = 2  # hidden width of the MLP over width
-    num_actions: int = 2  # NO, YES first; what is neither rejects, until a bank knows more actions
+    num_actions: int = 2  # NO, YES first; then what edits (`lts_jax.actions`), which needs `targets`
     projection_bias: bool = False  # in W_q, W_m, W_s; the paper does not say
     key_window: int = 96  # a decision sees the newest this many keys; K = 3 teams of 30 steps make at most 90
     matmul_precision: Literal["default", "highest"] = "highest"  # "default" is faster and less exact on accelerators
@@ -90,6 +90,20 @@ def decision_logits(
         f32[..., A].
     """
     states, network = _single_states(settings, params, (query, key, num_keys, step), None)
+    return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
+
+
+def living_logits(
+    settings: SetTransformerSettings,
+    params: Params,
+    query: Array,
+    key: Array,
+    num_keys: Array,
+    step: Array,
+    alive: Array,
+) -> Array:
+    """`decision_logits` of decisions that see the keys that are `alive` bool[..., N]."""
+    states, network = _single_states(settings, params, (query, key, num_keys, step), alive)
     return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
 
 
@@ -201,7 +215,9 @@ def set_transformer(settings: SetTransformerSettings) -> PolicyNetwork:
         packed_values=partial(packed_values, settings) if settings.value_head else None,
         packed_targets=partial(packed_targets, settings) if settings.targets else None,
         decision_targets=partial(decision_targets, settings) if settings.targets else None,
+        living_logits=partial(living_logits, settings),
         knows_lives=True,
+        num_actions=settings.num_actions,
     )
 
 

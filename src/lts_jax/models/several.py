@@ -44,6 +44,8 @@ def several(members: Sequence[Member]) -> PolicyNetwork:
     has_targets = {one.packed_targets is not None for one in networks}
     if len(has_targets) > 1:
         raise UserError("policies: expected all of them with targets or none, got both")
+    if len({one.num_actions for one in networks}) > 1:
+        raise UserError("policies: expected all of them with the same number of actions")
     if any(one.frozen is not None or one.packed_values is not None for one in networks):
         raise UserError("policies: expected networks without a frozen base and without a value head")
     return PolicyNetwork(
@@ -55,6 +57,7 @@ def several(members: Sequence[Member]) -> PolicyNetwork:
         packed_targets=partial(_packed, chosen, lambda one: one.packed_targets) if True in has_targets else None,
         decision_targets=_refuse if True in has_targets else None,
         knows_lives=all(one.knows_lives for one in networks),
+        num_actions=networks[0].num_actions,
         of_team=tuple((member.name, member.network) for member in chosen),
     )
 

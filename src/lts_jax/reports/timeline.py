@@ -1,8 +1,8 @@
-"""The timeline of one rollout: a lane per team, a bar per step, a mark per admission, an arrow per pull."""
+"""The timeline of one rollout: a lane per team, a bar per step, a mark per admission or edit, an arrow per pull."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from lts_jax.records import MemoryEntry, Pull, Rollout, Step
+from lts_jax.records import Edit, MemoryEntry, Pull, Rollout, Step
 from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_PALE, SOFT
 from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
@@ -32,9 +32,13 @@ def timeline(rollout: Rollout) -> Figure:
     parts += [_bar(step, admitted.get((step.team, step.step)), to_x) for step in rollout.steps]
     parts += [_arrow(pull, entries[pull.entry], steps, to_x) for pull in rollout.pulls if pull.entry in entries]
     parts += [_mark(entry, rollout, to_x) for entry in rollout.entries]
+    parts += [_cross(edit, rollout.entries, "", to_x) for edit in rollout.edits]
+    parts += [_cross(edit, own.entries, " of its own", to_x) for own in rollout.drawers for edit in own.edits]
+    num_edits = len(rollout.edits) + sum(len(own.edits) for own in rollout.drawers)
+    edits = f"{num_edits} edits, " if num_edits else ""
     label = (
         f"Timeline of one rollout: {rollout.num_teams} teams, {len(rollout.steps)} steps, "
-        f"{len(rollout.entries)} admissions, {len(rollout.pulls)} pulls, {rollout.seconds:.0f} seconds"
+        f"{len(rollout.entries)} admissions, {len(rollout.pulls)} pulls, {edits}{rollout.seconds:.0f} seconds"
     )
     return svg("".join(parts), WIDTH, height, label, extra_class="timeline")
 
@@ -76,6 +80,10 @@ def _legend(rollout: Rollout) -> str:
     parts.append(
         f'<path d="M{x:.1f} 13H{x + 26:.1f}" stroke="{INK}" marker-end="url(#arrow)"/>' + text(x + 34, 18, "pulled by")
     )
+    if rollout.edits or any(own.edits for own in rollout.drawers):
+        x += 110
+        parts.append(f'<path d="M{x:.1f} 9l8 8m0 -8l-8 8" stroke="{ACCENT}" stroke-width="2"/>')
+        parts.append(text(x + 14, 18, "memory replaced or taken out"))
     return "".join(parts)
 
 
@@ -135,6 +143,18 @@ def _mark(entry: MemoryEntry, rollout: Rollout, to_x: Scale) -> str:
     )
     color = ACCENT if readers else "none"
     return f'<g data-tip="{quote(tip)}" data-entry="{entry.entry}">{_triangle(x, y, color)}</g>'
+
+
+def _cross(edit: Edit, entries: Sequence[MemoryEntry], own: str, to_x: Scale) -> str:
+    """A mark of an edit below the lane of the team that made it."""
+    x, y = to_x(edit.seconds), _center(edit.team) + BAR_HEIGHT / 2 + 9
+    ended, made = (None if one is None else excerpt(entries[one].value, 200) for one in (edit.entry, edit.successor))
+    done = f"takes memory {edit.entry}{own} out"
+    done = done if edit.successor is None else f"replaces memory {edit.entry}{own} by {edit.successor}"
+    tip = f"Team {edit.team} {done} after step {edit.step}, at {edit.seconds:.0f} s\n\nWas: {ended}"
+    tip += "" if made is None else f"\n\nIs: {made}"
+    path = f'<path d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" stroke="{ACCENT}" stroke-width="2" pointer-events="all"/>'
+    return f'<g data-tip="{quote(tip)}">{path}</g>'
 
 
 def _triangle(x: float, y: float, fill: str) -> str:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from lts_jax.errors import UserError
+from lts_jax.memory.drawer import MEMORY_TOOL_NAMES
 
 _NORMAL = NormalDist()
+_LOCAL_TOOLS = frozenset(("open_file", "list_files")) | MEMORY_TOOL_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class LatencySettings:
     web_sigma: float = 0.9
     web_hang_fraction: float = 0.02  # share of web actions that hang
     web_hang_seconds: float = 30.0
-    file_seconds: float = 0.5
+    file_seconds: float = 0.5  # of a file, or of a memory of a team's own
     terminal_sigma: float = 1.2  # lognormal around one second
     terminal_limit_seconds: float = 60.0
     decision_seconds: float = 0.05  # one controller decision; the paper reports about 0.2 % of wall clock
@@ -55,7 +57,7 @@ def model_seconds(settings: LatencySettings, prompt_tokens: int, completion_toke
 
 def tool_seconds(settings: LatencySettings, tool: str, uniform: float) -> float:
     """Seconds of one tool call. The top `web_hang_fraction` of `uniform` are web actions that hang."""
-    if tool in {"open_file", "list_files"}:
+    if tool in _LOCAL_TOOLS:
         return settings.file_seconds
     if tool == "run_python":
         return min(math.exp(settings.terminal_sigma * _normal(uniform)), settings.terminal_limit_seconds)

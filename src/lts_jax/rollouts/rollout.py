@@ -6,27 +6,26 @@ ledger call the team may pull values. A policy whose `listing_window` is 0 never
 or decided: that is M1-Parallel.
 """
 
-import inspect
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from lts_jax import prompts
-from lts_jax.admission.policy import ADMIT, AdmissionPolicy, AdmissionRequest
+from lts_jax.actions import ADMIT, DELETE, UPDATE
+from lts_jax.admission.policy import Admission, AdmissionPolicy, AdmissionRequest
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
-from lts_jax.memory.bank import KeyRefused, MemoryBank
-from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
+from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
+from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.key_schema import admissible_key
-from lts_jax.memory.reading import EntryView, NearestKeys, ReadingSettings, TeamReader
-from lts_jax.memory.summarize import SummarySettings, summarize_step
-from lts_jax.memory.trust import Provenance, labels_of_call, labels_of_step, mark_revoked, provenance
+from lts_jax.memory.reading import NearestKeys, ReadingSettings
+from lts_jax.memory.summarize import SummarySettings
+from lts_jax.memory.trust import Provenance, mark_revoked
 from lts_jax.records import (
     Answer,
     Coordinates,
@@ -39,17 +38,16 @@ from lts_jax.records import (
     Step,
     StopReason,
     Task,
-    ToolResult,
-    Trust,
 )  # fmt: skip
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.aside import Aside
 from lts_jax.rollouts.clock import RealClock, VirtualClock
 from lts_jax.rollouts.failed_calls import FirstCalls, NotAsked, common_failure, error_of
 from lts_jax.rollouts.heard import heard
-from lts_jax.rollouts.latency import LatencySettings, model_seconds, tool_seconds
+from lts_jax.rollouts.latency import LatencySettings, model_seconds
 from lts_jax.rollouts.outcomes import first_finisher
-from lts_jax.seeds import rollout_coordinates, seed_and_uniform, uniform
+from lts_jax.rollouts.team_side import TeamSide
+from lts_jax.seeds import rollout_coordinates, seed_and_uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
 from lts_jax.teams.parallel import RaceParts, RunTeam, run_teams
@@ -75,6 +73,7 @@ class RolloutSettings:
     excerpt_characters: int = 8000  # of all teams' transcripts together, for the aggregator
     sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
+    drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
@@ -111,8 +110,13 @@ class RolloutParts:
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
-    """Run K teams on one task. Expected failures are values in the record; only programming errors raise."""
-    execution = _Execution(task, coordinates, parts, settings)
+    """Run K teams on one task. Expected failures are values in the record; only programming errors raise.
+
+    Raises:
+        UserError: a task that tells something before its question, for teams that do not listen; or tools of one name.
+    """
+    _check_tools(task, parts, settings)
+    execution = Execution(task, coordinates, parts, settings)
     try:
         results = await run_teams(
             execution.shown_task,
@@ -127,8 +131,16 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     return execution.record([result.answer for result in results], final)
 
 
-class _Execution:
-    """The state of one running rollout."""
+def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
+    if task.told and parts.run_team is not run_team:
+        raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
+    twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
+    if twice:
+        raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
+
+
+class Execution:
+    """The state of one running rollout. `TeamSide` is what one of its teams has to do with it."""
 
     def __init__(self, task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> None:
         self.task = task
@@ -138,21 +150,22 @@ class _Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
+        self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
         self.decisions: list[Decision] = []
         self.calls: list[ModelCall] = []
-        self._seed = rollout_coordinates(coordinates)
+        self.seed = rollout_coordinates(coordinates)
         self._identity = object()  # replays of one rollout, with equal coordinates, may run side by side
         self._redacts = settings.guards.redact and not parts.is_offline
         self._secrets = environment_secrets(os.environ) if self._redacts else ()
-        self._has_memory = parts.policy.listing_window != 0
+        self.has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
 
     def ports(self, team: int) -> TeamPorts:
         """What team number `team` may do to the world."""
-        side = _TeamSide(self, team)
+        side = TeamSide(self, team)
         return TeamPorts(
             ask=side.ask,
             use_tool=side.use_tool,
@@ -162,14 +175,16 @@ class _Execution:
             now=self.clock.now,
             forget_values=side.forget_values,
             note_origins=side.note_origins,
-            own_tools=self.parts.own_tools,
+            own_tools=(*self.parts.own_tools, *(MEMORY_TOOLS if self.settings.drawer else ())),
+            change_thread=side.change_thread,
+            keep_step=side.keep_step,
         )
 
     async def call_model(
         self, messages: Sequence[Message], *, purpose: str, team: int, step: int, attempt: int
     ) -> ModelCall:
         """One recorded model call: seeded by where it stands, timed by the clock, paid from the budget."""
-        seed, noise = seed_and_uniform(*self._seed, team, step, purpose, attempt, label="seconds")
+        seed, noise = seed_and_uniform(*self.seed, team, step, purpose, attempt, label="seconds")
         started = self.clock.now()
         error = ""
         try:
@@ -211,27 +226,36 @@ class _Execution:
         return redact_text(text, self._secrets) if self._redacts else text
 
     async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
-        """Ask the policy about one summarised step, and admit it if it says so and its key is not refused."""
-        num_keys = len(self.bank)
+        """Ask the policy about one summarised step, and do what it says, unless key or target are refused."""
+        num_keys, num_edits = len(self.bank), len(self.bank.edits)
         seconds = self.clock.now()
         request = AdmissionRequest(
-            self.task.question, self.bank.keys[:num_keys], step, self.coordinates, seconds, thread, self._identity
-        )
+            self.task.question, self.bank.keys[:num_keys], step, self.coordinates, seconds, thread, self._identity,
+            self.bank.ended,
+        )  # fmt: skip
         admission = await self.parts.policy.decide(request, ask)
         if self.parts.virtual_time:
             await self.clock.sleep(self.settings.latency.decision_seconds)
-        entry = self._admit(step, origin) if admission.action == ADMIT else -1
         decision = Decision(
             step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
-            len(self.decisions), seconds, entry, self.parts.policy.name,
+            len(self.decisions), seconds, self._carry_out(admission, step, origin), self.parts.policy.name,
+            admission.target, num_edits,
         )  # fmt: skip
         self.decisions.append(decision)
 
-    def _admit(self, step: Step, origin: Provenance) -> int:
+    def _carry_out(self, admission: Admission, step: Step, origin: Provenance) -> int:
+        """Do what was decided; the new entry's id, or -1 where there is none, or what is asked for is refused."""
+        now, sequence = self.clock.now(), len(self.decisions)
         try:
-            return self.bank.add(step, self.clock.now(), origin).entry
-        except KeyRefused:
-            return -1
+            if admission.action == ADMIT:
+                return self.bank.add(step, now, origin).entry
+            if admission.action == UPDATE:
+                return self.bank.update(admission.target, step, now, origin, sequence=sequence).entry
+            if admission.action == DELETE:
+                self.bank.delete(admission.target, step.team, step.step, now, sequence=sequence)
+        except (KeyRefused, EditRefused):
+            pass
+        return -1
 
     async def final_answer(self, results: Sequence[TeamResult]) -> Answer:
         """M1-Parallel's answer: the aggregated one, or the first finisher's where the first stops the others."""
@@ -283,6 +307,9 @@ class _Execution:
             policy=self.parts.policy.name,
             listing_window=self.parts.policy.listing_window,
             stop_reason=final.stop_reason,
+            edits=self.bank.edits,
+            may_edit=getattr(self.parts.policy, "may_edit", False),
+            drawers=tuple(self.drawers[team].record() for team in sorted(self.drawers)),
         )
         return mark_revoked(rollout, self.bank.revoked)
 
@@ -295,103 +322,3 @@ class _Execution:
         if self.task.answer is None:
             return Outcome(math.nan, bool(text), "the split withholds its answers")
         return score_answer(self.task, text)
-
-
-class _TeamSide:
-    """One team's access to the rollout: counts its calls, reads and writes the bank in its name."""
-
-    def __init__(self, execution: _Execution, team: int) -> None:
-        self._execution, self._team, self._step = execution, team, 0
-        self._attempts: Counter[str] = Counter()
-        self._labels: list[str] = []  # origins of the step under way
-        self._seen: list[str] = []  # origins of earlier steps
-        kit = execution.parts.tool_kit
-        self._use_tool = execution.parts.use_tool if kit is None else kit.open(execution.shown_task, team)
-        guards, question, reading = execution.settings.guards, execution.task.question, execution.settings.reading
-        view = EntryView(
-            window=execution.parts.policy.listing_window,
-            quoted=guards.quotes_keys(live=not execution.parts.virtual_time),
-            clean_values=guards.clean_values,
-        )
-        self._reader = TeamReader(team, execution.bank, question, reading, nearest=execution.nearest, view=view)
-
-    async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
-        self._attempts[purpose] += 1
-        return await self._execution.call_model(
-            messages, purpose=purpose, team=self._team, step=self._step, attempt=self._attempts[purpose]
-        )
-
-    async def use_tool(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
-        execution = self._execution
-        started = execution.clock.now()
-        if tool in execution.settings.guards.withheld_tools and self._has_untrusted_value():
-            return ToolResult(f"{tool} is withheld after an untrusted value was taken from the memory", True, tool)
-        result = self._read_by_code(tool, arguments)
-        if not isinstance(result, ToolResult):
-            returned = self._use_tool(tool, result)
-            result = await returned if inspect.isawaitable(returned) else returned
-        text = execution.redact(result.text)
-        self._labels += labels_of_call(tool, arguments, text, result.source)
-        self._attempts["tool"] += 1
-        if execution.parts.virtual_time:
-            noise = uniform(*execution._seed, self._team, self._step, "tool", self._attempts["tool"])
-            await execution.clock.sleep(tool_seconds(execution.settings.latency, tool, noise))
-        return replace(result, text=text, tool=tool, seconds=execution.clock.now() - started)
-
-    def _read_by_code(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult | Mapping[str, Any]:
-        """What a program that only reads the memory prints; else the arguments, with the values that it reads."""
-        code = str(arguments.get("code", ""))
-        if tool != "run_python" or self._execution.settings.reading.by != "code" or not numbers_read(code):
-            return arguments
-        values = self._reader.read_by_code(code, self._step, self._execution.clock.now())
-        printed = printed_values(code, values)
-        return {**arguments, "code": with_values(code, values)} if printed is None else ToolResult(printed, tool=tool)
-
-    def list_keys(self, step: int) -> Sequence[str]:
-        return self._reader.lines_for_ledger() if self._execution._has_memory else ()
-
-    async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
-        execution = self._execution
-        labels = self._labels or labels_of_step(step)
-        origin = provenance(labels, self._seen)
-        self._seen, self._labels = list(origin.seen), []
-        if execution._has_memory and execution.settings.sharing == "in_turn":
-            await self._share(step, thread, origin)
-        else:
-            execution.steps[step.team, step.step] = step
-        if execution._has_memory and execution.settings.sharing == "aside":
-            execution.aside.start(self._team, self._share(step, list(thread), origin))
-        self._step = step.step + 1
-        self._attempts.clear()
-
-    async def _share(self, step: Step, thread: Sequence[Message], origin: Provenance) -> None:
-        """Summarise a step and decide on it. Calls are seeded by the step, so they are the same whenever they run."""
-        execution, attempts = self._execution, Counter[str]()
-
-        async def ask(purpose: str, messages: Sequence[Message]) -> ModelCall:
-            attempts[purpose] += 1
-            return await execution.call_model(
-                messages, purpose=purpose, team=self._team, step=step.step, attempt=attempts[purpose]
-            )
-
-        summary = await summarize_step(execution.task.question, step, ask, execution.settings.summary)
-        step = replace(step, summary=admissible_key(summary, execution.settings.guards) or summary)
-        execution.steps[step.team, step.step] = step
-        await execution.decide(step, thread, ask, origin)
-
-    async def select_values(
-        self, step: int, instruction: str, thread: Sequence[Message]
-    ) -> Sequence[tuple[int, str, str]]:
-        if not self._execution._has_memory:
-            return ()
-        return await self._reader.read(step, instruction, thread, self.ask, self._execution.clock.now)
-
-    def forget_values(self) -> None:
-        self._reader.forget()
-
-    def note_origins(self, labels: Sequence[str]) -> None:
-        self._labels += labels
-
-    def _has_untrusted_value(self) -> bool:
-        bank = self._execution.bank
-        return any(pull.reader == self._team and bank.entry(pull.entry).trust == Trust.UNTRUSTED for pull in bank.pulls)

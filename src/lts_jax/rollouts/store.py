@@ -104,6 +104,8 @@ def _arrow_type(annotation: Any) -> Any:
         return getattr(pyarrow, _SCALARS[annotation])()
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return pyarrow.string()
+    if typing.get_origin(annotation) is typing.Literal:  # of words
+        return pyarrow.string()
     if typing.get_origin(annotation) is tuple:
         return pyarrow.list_(_arrow_type(typing.get_args(annotation)[0]))
     if typing.get_origin(annotation) is UnionType:

@@ -2,9 +2,11 @@
 
     {"question": "In which year was the bridge built?", "answer": 1904, "files": ["plan.pdf"]}
 
-Fields are `question` and `answer`, and optionally `id`, `difficulty` and `files`; other columns are ignored. An answer
-that is a list becomes one line each and an object one line of JSON, as AssistantBench writes them. `files` are a list,
-or names with ";" between them, of files beside the task file. At most `MAX_TASKS` rows are read, one at a time.
+Fields are `question` and `answer`, and optionally `id`, `difficulty`, `files` and `told`; other columns are ignored. An
+answer that is a list becomes one line each and an object one line of JSON, as AssistantBench writes them. `files` are a
+list, or names with ";" between them, of files beside the task file. `told` is a text, or a list of texts, that teams
+with a memory of their own hear before the question (`--rollout.drawer`), and that is gone when it comes. At most
+`MAX_TASKS` rows are read, one at a time.
 """
 
 import json
@@ -21,10 +23,11 @@ from lts_jax.tasks.own_rows import read_rows
 from lts_jax.tasks.scoring import check_scorer
 
 MAX_TASKS = 100_000
+MAX_TOLD_CHARACTERS = 200_000  # of one task
 MAX_ID_BYTES = 120  # it becomes part of a file's name
 SIDES = ("train", "validation", "test")
 _NEEDED = ("question", "answer")
-_OPTIONAL = ("id", "difficulty", "files")
+_OPTIONAL = ("id", "difficulty", "files", "told")
 
 
 def read_fields(text: str, *, where: str = "tasks.fields") -> dict[str, str]:
@@ -145,9 +148,10 @@ def _task(where: str, row: Mapping[str, Any], named: Mapping[str, str], folder: 
     if not answer.strip():
         raise UserError(f"{where}: expected an answer, got {show(given['answer'])}")
     paths = _attachments(where, given["files"], folder)
+    told = _told(where, given["told"])
     task_id = _task_id(where, given["id"], question)
     difficulty = str(given["difficulty"] or "").strip().lower()
-    if any(not text.isascii() and _has_surrogate(text) for text in (question, answer, task_id, difficulty)):
+    if any(not text.isascii() and _has_surrogate(text) for text in (question, answer, task_id, difficulty, *told)):
         raise UserError(f"{where}: holds half of a surrogate pair, which is no character")
     return Task(
         task_id=task_id,
@@ -157,6 +161,7 @@ def _task(where: str, row: Mapping[str, Any], named: Mapping[str, str], folder: 
         difficulty=difficulty,
         attachments=tuple(path.name for path in paths),
         attachment_paths=tuple(map(str, paths)),
+        told=told,
     )
 
 
@@ -199,6 +204,19 @@ def _attachments(where: str, given: Any, folder: Path) -> list[Path]:
     if len({path.name for path in paths}) < len(paths):
         raise UserError(f"{where}: expected files of different names, got {show(given)}")
     return paths
+
+
+def _told(where: str, given: Any) -> tuple[str, ...]:
+    """What is said before the question: one text, several, or nothing."""
+    texts = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        raise UserError(f"{where}: expected told as a text or a list of texts, got {show(given)}")
+    told = tuple(filter(None, map(str.strip, texts)))
+    if sum(map(len, told)) > MAX_TOLD_CHARACTERS:
+        raise UserError(
+            f"{where}: expected at most {MAX_TOLD_CHARACTERS:,} characters told, got {sum(map(len, told)):,}"
+        )
+    return told
 
 
 def _has_surrogate(text: str) -> bool:

@@ -7,7 +7,7 @@ a ledger that cannot be had is replaced by a rule.
 from lts_jax import prompts
 from lts_jax.records import Message, ModelCall, Task
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
-from lts_jax.teams.ports import TeamPorts, ask_model
+from lts_jax.teams.ports import TeamPorts, ask_model, keeps_memory
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.state import TeamState
 from lts_jax.teams.tolerant_json import plain_text
@@ -22,7 +22,7 @@ async def make_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     messages += [_assistant_message(_text_of(facts)), *_key_messages(ports, state), prompts.plan_request()]
     plan = await ask_model(ports, "plan", messages)
     state.facts, state.plan = _text_of(facts), _text_of(plan)
-    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
+    state.say(_task_ledger(task, ports, state))
 
 
 async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
@@ -35,7 +35,7 @@ async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
     state.thread.clear()
     state.agent = state.instruction = ""
     ports.forget_values()
-    state.say(prompts.task_ledger(task.question, task.attachments, state.facts, state.plan, ports.own_tools))
+    state.say(_task_ledger(task, ports, state))
 
 
 async def check_progress(task: Task, ports: TeamPorts, state: TeamState, settings: TeamSettings) -> Ledger:
@@ -65,6 +65,11 @@ async def ask_answer(task: Task, ports: TeamPorts, state: TeamState) -> ModelCal
     messages = [*state.thread, prompts.answer_request(task.question)]
     call = await ask_model(ports, "answer", messages)
     return await ask_model(ports, "answer", messages) if call.is_cut else call
+
+
+def _task_ledger(task: Task, ports: TeamPorts, state: TeamState) -> Message:
+    facts = f"{prompts.WAS_TOLD}\n{state.facts}" if task.told and keeps_memory(ports) else state.facts
+    return prompts.task_ledger(task.question, task.attachments, facts, state.plan, ports.own_tools)
 
 
 def _key_messages(ports: TeamPorts, state: TeamState) -> list[Message]:

@@ -42,7 +42,13 @@ class TeamPorts:
     """Where the step under way got its content from, as labels, if not through `use_tool`."""
 
     own_tools: tuple[OwnTool, ...] = ()
-    """Tools that the user brought; they are called through `use_tool` too."""
+    """Tools that the user brought, and those of a memory of the team's own; they are called through `use_tool` too."""
+
+    change_thread: Callable[[str, dict[str, Any], list[Message]], Awaitable[ToolResult]] | None = None
+    """(tool name, arguments, live thread) -> what came of a tool that works on the thread. Never raises."""
+
+    keep_step: Callable[[Step], None] | None = None
+    """Called in place of `finish_step` before the question is asked: nobody summarises such a step, or admits it."""
 
 
 UseTool = Callable[[str, Mapping[str, Any]], ToolResult | Awaitable[ToolResult]]
@@ -59,6 +65,11 @@ class ToolKit(Protocol):
     async def aclose(self) -> None:
         """End what the tools have started. Called in the event loop that used them; later calls start anew."""
         ...
+
+
+def keeps_memory(ports: TeamPorts) -> bool:
+    """Whether the team has a memory of its own."""
+    return any(tool.works_on == "memory" for tool in ports.own_tools)
 
 
 class Clock(Protocol):

@@ -42,9 +42,14 @@ class TeamSettings:
     report_characters: int = 8_000
     """Characters of a tool's text that a worker reads when it writes its report."""
 
+    max_told_rounds: int = 5
+    """Rounds in which a team that keeps a memory may keep what it is told before the question; they are among
+    `max_rounds`, and at most half of them. 5 in AgeMem."""
+
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         _at_least("max_rounds", self.max_rounds, 1)
+        _at_least("max_told_rounds", self.max_told_rounds, 0)
         _at_least("max_stalls", self.max_stalls, 1)
         if self.max_replans is not None:
             _at_least("max_replans", self.max_replans, 0)

@@ -10,7 +10,9 @@ class TeamState:
     """The running state of one team. Owned by `run_team`; `run_teams` reads it when it stops a team."""
 
     thread: list[Message] = field(default_factory=list)  # what the next call sees
-    transcript: list[Message] = field(default_factory=list)  # every message, also those that a re-plan cleared
+    transcript: list[Message] = field(
+        default_factory=list
+    )  # every message since the question, also those that a re-plan cleared
     facts: str = ""
     plan: str = ""
     num_rounds: int = 0

@@ -1,6 +1,7 @@
 """One Magentic-One team from the task to its answer (arXiv 2411.04468).
 
 ```
+told something before -> keeps of it what it wants, thread cleared (`told`)
 facts, plan -> task ledger
 round: rounds used up? -> answer
        pull values -> progress ledger
@@ -15,17 +16,15 @@ import asyncio
 import traceback
 
 from lts_jax import prompts
-from lts_jax.records import Answer, Step, StopReason, Task
+from lts_jax.records import Answer, StopReason, Task
 from lts_jax.teams.aggregate import extract_answer
 from lts_jax.teams.ledger import Ledger
 from lts_jax.teams.orchestrator import ask_answer, check_progress, make_plan, revise_plan
-from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, is_cancelled, raise_if_cancelled
+from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, is_cancelled
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.state import TeamResult, TeamState
+from lts_jax.teams.told import hear, take_step
 from lts_jax.teams.tolerant_json import plain_text
-from lts_jax.teams.workers import run_worker
-
-_VALUE_SPEAKER = prompts.value_message(0, "", "").name
 
 
 async def run_team(
@@ -64,6 +63,7 @@ def crash_detail(error: BaseException) -> str:
 
 
 async def _work(task: Task, team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> StopReason:
+    await hear(task, team, ports, settings, state)
     await make_plan(task, ports, state)
     while not _rounds_used_up(state, settings):
         state.num_rounds += 1
@@ -115,32 +115,14 @@ async def _pull_values(task: Task, ports: TeamPorts, state: TeamState) -> None:
 
 
 async def _take_step(team: int, ledger: Ledger, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> None:
-    agent, asked = ledger.next_speaker, ledger.instruction
-    state.agent, state.instruction = agent, asked
-    state.say(prompts.instruction(agent, asked))
-    started = ports.now()
-    reply = await run_worker(agent, state.thread, ports, settings)
-    raise_if_cancelled()
-    state.say(prompts.agent_reply(agent, reply.output if reply.output.strip() else "(empty reply)"))
-    step = Step(
-        team,
-        state.num_steps,
-        agent,
-        asked,
-        reply.action,
-        reply.output,
-        started_seconds=started,
-        finished_seconds=ports.now(),
-        failed=reply.failed,
-    )
-    state.num_steps += 1
+    step = await take_step(team, ledger, ports, settings, state)
     await ports.finish_step(step, state.thread)
     if not settings.persist_values:
         _drop_values(ports, state)
 
 
 def _drop_values(ports: TeamPorts, state: TeamState) -> None:
-    kept = [message for message in state.thread if message.name != _VALUE_SPEAKER]
+    kept = [message for message in state.thread if message.name != prompts.VALUE_SPEAKER]
     if len(kept) < len(state.thread):
         state.thread[:] = kept
         ports.forget_values()

@@ -31,7 +31,7 @@ class WorkerReply:
     failed: bool = False
 
 
-async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
+async def run_worker(agent: str, thread: list[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
     """One reply of an agent of the team. Raises BudgetStop and EndpointStop only."""
     if agent == "ComputerTerminal":
         return await _run_code(thread, ports)
@@ -40,7 +40,7 @@ async def run_worker(agent: str, thread: Sequence[Message], ports: TeamPorts, se
     return await _surf(agent, thread, ports, settings)
 
 
-async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
+async def _surf(agent: str, thread: list[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
     """All who use tools: choose a tool call, make it, report. A failed call is not reported on, only shown."""
     system = prompts.agent_system(agent)
     call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent, ports.own_tools)])
@@ -53,7 +53,10 @@ async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, setting
         return WorkerReply("", f"{agent} could not act: {chosen}.", failed=True)
     tool, arguments = chosen
     action = plain_text(f"{tool} {_to_json(arguments)}")
-    result = await ports.use_tool(tool, arguments)
+    if ports.change_thread is not None and _works_on_thread(tool, ports):
+        result = await ports.change_thread(tool, arguments, thread)
+    else:
+        result = await ports.use_tool(tool, arguments)
     shown = _cut(result.text, settings.viewport_characters)
     if result.failed:
         return WorkerReply(action, f"{tool} failed.\n\n{shown}", failed=True)
@@ -61,6 +64,10 @@ async def _surf(agent: str, thread: Sequence[Message], ports: TeamPorts, setting
     report = await ask_model(ports, "report", [system, thread[0], thread[-1], prompts.report_request(action, read)])
     said = "" if report.error else plain_text(report.reply) + " [cut]" * report.is_cut
     return WorkerReply(action, f"{said}\n\n{shown}" if said else shown, failed=not (said or shown).strip())
+
+
+def _works_on_thread(tool: str, ports: TeamPorts) -> bool:
+    return any(own.name == tool and own.works_on == "thread" for own in ports.own_tools)
 
 
 async def _write_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerReply:

@@ -9,6 +9,7 @@ from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude
 from lts_jax.llm.simulated.findings import Finding, reading_instruction
 from lts_jax.llm.simulated.malformed import spoil
+from lts_jax.llm.simulated.remembering import next_move
 from lts_jax.llm.simulated.selecting import numbers_to_read
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import question_in
@@ -104,6 +105,10 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
         wanted = numbers_to_read(survey, keys, Chances(chances.below(2**31), "read"), settings)
         speaker, told = ("Coder", reading_instruction(wanted)) if wanted else (speaker, told)
     is_satisfied = (not told and not open_needs) or stops_early
+    move = next_move(asked)
+    if move is not None:
+        speaker, told = move
+        is_satisfied = not told
     is_progressing = survey.last_new != misjudges
     is_looping = imagines or survey.stalled > 1
     if is_satisfied:

@@ -14,11 +14,12 @@ from lts_jax.llm.simulated.findings import (
     numbers_read,
     read_note,
     read_pulled,
+    scan,
 )
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.task_view import NO_TASK, TaskView, read_task_ledger
 from lts_jax.llm.simulated.understanding import Need, join_items
-from lts_jax.prompts import AGENTS
+from lts_jax.prompts import AGENTS, TOOL_USER
 from lts_jax.records import Message
 
 CURRENT_YEAR = "2025"  # the model's idea of what is up to date
@@ -131,7 +132,7 @@ class Survey:
         name, content = message.name, message.content
         if name == "Orchestrator" or (not name and message.role == "assistant"):  # some clients name no assistants
             speaker = content.partition(": ")[0]
-            if message.role == "assistant" and speaker in AGENTS:
+            if message.role == "assistant" and (speaker in AGENTS or speaker == TOOL_USER):
                 self.agent, self.need = speaker, asked_need(content)
                 if speaker != "ComputerTerminal":
                     self.asked_numbers = numbers_read(content)
@@ -154,6 +155,8 @@ class Survey:
             printed = _PRINTED.findall(content)
             self.computed = printed[-1] if printed and "Traceback" not in content else ""
             self._step_brought(bool(self.computed))
+        elif name == TOOL_USER:  # what the memory says is all there is: no report repeats it
+            self._step_brought(self._take(scan(content), pulled=False))
         elif name in AGENTS:
             self._step_brought(self._take(read_note(content), pulled=False))
 

@@ -18,10 +18,12 @@ from lts_jax.llm.simulated.findings import (
     results_sentence,
 )
 from lts_jax.llm.simulated.pages import Document, read_document, read_results
+from lts_jax.llm.simulated.remembering import call_memory
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.slips import invent, misread, mistype
 from lts_jax.llm.simulated.thread import Action, Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
+from lts_jax.prompts import TOOL_USER
 from lts_jax.records import Message
 
 _URL = re.compile(r"https?://[^\s\"'<>)\]}]+")
@@ -32,6 +34,9 @@ _FILLER = ("as", "one", "of", "the", "values", "that", "the", "whole", "request"
 
 def act(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
     """One tool call as JSON."""
+    own = call_memory(messages[-2].content) if len(messages) > 1 else ""
+    if own:
+        return own
     survey = survey_of(messages[:-1], settings)
     need = survey.need
     if need is None:
@@ -93,6 +98,8 @@ def report(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     survey = Survey(messages[:-1], settings)
     need = survey.need
     request = messages[-1].content
+    if survey.agent == TOOL_USER:
+        return "The memory answered; what it says stands below."
     action, _, result = request.partition("\nAction: ")[2].partition("\nResult:\n")
     if need is None:
         return "The result does not answer the instruction."
