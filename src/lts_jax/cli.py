@@ -25,6 +25,7 @@ COMMANDS = {
     "benchmark": "GAIA or AssistantBench with live tools: says what it will cost, asks, scores, goes on after a stop",
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
+    "system": "a paper's method as one command: lts, agemem, comam; lists them without a name",
     "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.actions import ANSWER
 from lts_jax.credit.contract import Number, per_decision
 from lts_jax.credit.group_relative import group_relative, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return
@@ -27,7 +28,9 @@ def trajectory_broadcast(trajectory: Trajectory, *, first_weight: Number = 0.0, 
     return group_relative(trajectory, first_weight=first_weight, divisor="sample", epsilon=epsilon)
 
 
-def stepwise_broadcast(trajectory: Trajectory, *, step_norm: bool = False, epsilon: Number = 1e-6) -> Array:
+def stepwise_broadcast(
+    trajectory: Trajectory, *, step_norm: bool = False, broadcast: bool = True, epsilon: Number = 1e-6
+) -> Array:
     """a = (r - mean) / (sample std + epsilon), copied to every step of the rollout (AgeMem, arXiv 2601.01885).
 
     r is the one terminal reward: R_agg clipped to [-1, 1], or -1 where no team gave an answer of its own. It reaches
@@ -35,9 +38,13 @@ def stepwise_broadcast(trajectory: Trajectory, *, step_norm: bool = False, epsil
     number of the rollout's decisions, so that a long rollout weighs no more than a short one. Statistics are over
     rollouts. A group of one, and equal rewards, give exactly 0.
 
+    Without `broadcast` each stage is paid by its own reward alone: decisions that could answer get a, those of earlier
+    stages, which have none, get 0. In a world that has no such action (`actions.ANSWER`) that changes nothing.
+
     Args:
         trajectory: one group, arrays [G, K, T].
         step_norm: divide by the number of decisions of the rollout.
+        broadcast: hand the reward to the steps of all stages.
         epsilon: added to the standard deviation.
 
     Returns:
@@ -50,4 +57,8 @@ def stepwise_broadcast(trajectory: Trajectory, *, step_norm: bool = False, epsil
     advantage_g = subtract_mean(terminal_g, counted_g) / scale
     if step_norm:
         advantage_g /= jnp.maximum(jnp.sum(trajectory.decision_mask_gkt, axis=(1, 2)), 1)
-    return per_decision(advantage_g, trajectory, counted_g)
+    credit_gkt = per_decision(advantage_g, trajectory, counted_g)
+    legal_gkta = trajectory.action_mask_gkta
+    if broadcast or legal_gkta is None or legal_gkta.shape[-1] <= ANSWER:
+        return credit_gkt
+    return jnp.where(legal_gkta[..., ANSWER], credit_gkt, 0.0)

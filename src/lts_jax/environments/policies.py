@@ -30,6 +30,16 @@ def blind(num_actions: int, num_targets: int) -> Policy:
     return policy
 
 
+def at_rates(logit_ka: Array, seen: Observation) -> tuple[Array, Array]:
+    """Actions with given odds, whatever is seen; all that one may point at with the same probability.
+
+    The parameters are log-odds f32[K, A], one row for each team that has a policy of its own.
+    """
+    num_own = 0 if seen.alive_n is None else seen.alive_n.shape[0]
+    team = jnp.zeros((), jnp.int32) if seen.team is None else seen.team
+    return jnp.take(logit_ka, team, axis=0), jnp.zeros(num_own + seen.step_3d.shape[0])
+
+
 def constant_logit(probability: float) -> Array:
     """The parameter of `constant` that admits with this probability at temperature 1."""
     if probability in {0.0, 1.0}:

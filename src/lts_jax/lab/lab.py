@@ -23,6 +23,7 @@ from lts_jax.lab.training import Numbers, Plan, Result, train_and_evaluate
 from lts_jax.learning.objective_parts import make_objective
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.networks import Network
+from lts_jax.models.policy_network import Params
 from lts_jax.parts import Part, settings_of
 
 Schemes = Mapping[str, str | CreditFn | None]
@@ -84,6 +85,7 @@ def results_by_scheme(
     *,
     only: Sequence[str] | None = None,
     network: Network | None = None,
+    start: Params = None,
 ) -> dict[str, Result]:
     """As `results`, for several schemes by one compiled program: {name: Result with axis S = points x seeds}.
 
@@ -96,6 +98,7 @@ def results_by_scheme(
         seeds: as in `run_points`; the same tasks for every scheme.
         only: run these of the schemes; the program is the same whatever stands here.
         network: as in `run_points`.
+        start: parameters [S, ...] to begin with, in place of fresh ones.
 
     Raises:
         UserError: no scheme, or what `run_points` refuses.
@@ -106,11 +109,10 @@ def results_by_scheme(
     numbers = [numbers_at(settings, tuple(parts.values()), point) for point in points]
     program = _program(_static(settings), tuple(_without_numbers(name, part) for name, part in parts.items()), network)
     numbers_s, key_s = stack_points(numbers, len(seeds)), seed_keys(seeds, len(points))
+    given = () if start is None else (start,)
     places = {name: np.full(len(points) * len(seeds), place) for place, name in enumerate(parts)}
-    return {
-        name: over_points(program, (replace(numbers_s, scheme=places[name]), key_s), is_strict=settings.is_strict)
-        for name in only or parts
-    }
+    run = partial(over_points, program, is_strict=settings.is_strict)
+    return {name: run((replace(numbers_s, scheme=places[name]), key_s, *given)) for name in only or parts}
 
 
 def plan_of(settings: LabSettings, credit: str | CreditFn | None = None, *, network: Network | None = None) -> Plan:

@@ -71,18 +71,22 @@ class Result:
     params: Params
 
 
-def train_and_evaluate(plan: Plan, numbers: Numbers, prng_key: Array) -> Result:
+def train_and_evaluate(plan: Plan, numbers: Numbers, prng_key: Array, start: Params = None) -> Result:
     """Train `num_iterations` updates on fresh tasks, then act greedily on evaluation tasks that the key alone fixes."""
-    state, curves = train(plan, numbers, prng_key)
+    state, curves = train(plan, numbers, prng_key, start)
     if not plan.settings.num_evaluation_tasks:
         return Result({}, curves, state.params)
     return Result(evaluate(plan, numbers, state.params, prng_key), curves, state.params)
 
 
-def train(plan: Plan, numbers: Numbers, prng_key: Array) -> tuple[TrainState, dict[str, Array]]:
-    """The training loop as a scan: the final state, and the curves of `CURVES` f32[I]."""
+def train(plan: Plan, numbers: Numbers, prng_key: Array, start: Params = None) -> tuple[TrainState, dict[str, Array]]:
+    """The training loop as a scan: the final state, and the curves of `CURVES` f32[I].
+
+    `start` are parameters to begin with, in place of fresh ones.
+    """
     network, objective, learning = plan.network, plan.objective, numbers.learning
     state = init_state(network, learning, jax.random.fold_in(prng_key, _INIT), objective=objective)
+    state = state if start is None else replace(state, params=start)
     train_key = jax.random.fold_in(prng_key, _TRAIN)
     credit, answered = chosen_credit(plan, numbers), chosen_answered(plan, numbers)
     update = partial(update_once, Learner(network, credit, learning, objective=objective, answered=answered))

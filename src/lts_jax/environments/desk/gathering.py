@@ -24,6 +24,7 @@ class Truth:
     score: Array  # f32[] of the answer; 0 without one
     has_answered: Array  # bool[]
     tally: Tally
+    context_fraction: Array  # f32[] of the context's slots that are filled at the end
     is_needed_n: Array  # bool[N] entries with what the question asks for
     entry_kt: Array  # i32[K, T] that an action made; N if none
 
@@ -72,7 +73,11 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
         died_gn=state.died_n,
         sequence_gkt=jnp.broadcast_to(jnp.arange(shape.max_steps), acted.shape),
     )
-    return trajectory, context, Truth(state.score, state.has_answered, state.tally, is_needed_n, entry)
+    return (
+        trajectory,
+        context,
+        Truth(state.score, state.has_answered, state.tally, state.num_slots / shape.num_slots, is_needed_n, entry),
+    )
 
 
 def told_of(scene: Scene, state: State) -> Told:
@@ -124,5 +129,6 @@ def measures(rollouts: tuple[Trajectory, DecisionContext, Truth]) -> dict[str, A
     tally = truth.tally
     counted = ("additions", "refused", "updates", "deletions", "retrievals", "summaries", "filters", "overflows")
     own = {name: jnp.mean(getattr(tally, name).astype(jnp.float32)) for name in counted}
+    own["context_fraction"] = jnp.mean(truth.context_fraction)
     right = {"score": jnp.mean(truth.score), "answered": jnp.mean(truth.has_answered.astype(jnp.float32))}
     return common_measures(rollouts) | right | own

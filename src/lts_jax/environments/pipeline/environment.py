@@ -88,7 +88,7 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
 
 
 def observe(scene: Scene, state: State, legal_a: Array, agent: Array) -> Observation:
-    """The drawer's log, the newest events, the moment, and with it the question once asked."""
+    """The drawer's log, the newest event or events, the moment, and with it the question once asked."""
     shape, desk = scene.shape, state.desk
     is_asked = agent == RETRIEVAL
     question_d = jnp.where(is_asked, encode_question(scene.stream.asked_2), 0.0)
@@ -101,7 +101,10 @@ def observe(scene: Scene, state: State, legal_a: Array, agent: Array) -> Observa
             jnp.sum(alive_n) / scene.params.drawer_slots,
         ]
     )
-    step_sd = jnp.concatenate([desk.slots.vector, encode_moment(question_d, told)[None]])
+    is_newest_c = jnp.arange(shape.num_slots) == desk.num_slots - 1
+    is_shown_c = is_newest_c | (agent != EXTRACTION)  # a place has no number, so the one event must stand alone
+    slot_cd = jnp.where(is_shown_c[:, None], desk.slots.vector, 0.0)
+    step_sd = jnp.concatenate([slot_cd, encode_moment(question_d, told)[None]])
     nothing_d = jnp.zeros(shape.embedding_width)
     return Observation(
         nothing_d, desk.drawer.vector, desk.num_entries, step_sd, (scene, state), alive_n, legal_a, agent

@@ -1,0 +1,88 @@
+"""`lts system`: a paper's method as one command, on an environment of arrays, beside every baseline."""
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from lts_jax.errors import UserError
+from lts_jax.systems.study_settings import StudySettings
+
+if TYPE_CHECKING:
+    from lts_jax.systems.study import Study
+
+SYSTEMS = {
+    "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
+    "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
+    "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+}
+"""Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Train a system's arms with many seeds, measure them beside rules, write a page. Run it again to go on."""
+
+    name: tyro.conf.Positional[str | None] = None
+    """Which; all are listed if none is named."""
+    run: Path | None = None
+    """Run folder; runs/NAME if not given."""
+    study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
+    """How its arms are trained; not for lts, whose settings are those of `lts train` and `lts evaluate`."""
+
+
+def run(command: Command) -> None:
+    """List the systems, or run one."""
+    if command.name is None:
+        width = max(map(len, SYSTEMS))
+        print("\n".join(f"{name:<{width}}  {told}" for name, told in SYSTEMS.items()))
+        return
+    if command.name not in SYSTEMS:
+        raise UserError(f"system: expected one of {', '.join(SYSTEMS)}, got {command.name!r}")
+    folder = command.run or Path("runs") / command.name
+    if command.name == "lts":
+        _lts(command, folder)
+        return
+    _use_all_cores()
+    from lts_jax.reports.study_page import study_html
+    from lts_jax.reports.study_text import study_document, study_text
+    from lts_jax.storage import write_document, write_text
+    from lts_jax.systems.run_folder import open_run, working_in
+    from lts_jax.systems.study import run_study
+
+    study = study_of(command.name)
+    run_folder = open_run(folder, command.study, name=command.name)
+    with working_in(run_folder):
+        found = run_study(study, command.study, run_folder, lambda line: print(line, flush=True))
+        document = study_document(study, command.study, found)
+        write_document(run_folder.report_json, document)
+        write_text(run_folder.report_html, study_html(document))
+    print(study_text(document))
+    print(f"\nreport: {run_folder.report_html}")
+
+
+def study_of(name: str) -> "Study":
+    """The arms and rules of a system."""
+    made: Study = getattr(importlib.import_module(f"lts_jax.systems.{name}"), name)()
+    return made
+
+
+def _lts(command: Command, folder: Path) -> None:
+    """What `lts train` and `lts evaluate` do by default."""
+    from lts_jax.commands import evaluate, train
+
+    if command.study != StudySettings():
+        raise UserError("lts: its settings are those of `lts train` and `lts evaluate`; use these two")
+    train.run(train.Command(run=folder))
+    evaluate.run(evaluate.Command(run=folder))
+
+
+def _use_all_cores() -> None:
+    """A device for each core, where there is no accelerator: blocks of seeds are divided over devices."""
+    import os
+
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, 4)))
