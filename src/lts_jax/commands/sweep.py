@@ -35,8 +35,8 @@ class Command:
     """Parameters of the simulator for all points, as `lts simulator fit` writes them; --set goes on top."""
     environment: str = "teams"
     """The world in arrays of the side simulator, as mine.py:notes; `lts parts environment` lists ours."""
-    side: Literal["simulator", "text"] = "simulator"
-    """Simulated teams inside one program, or teams that write text."""
+    side: Literal["simulator", "desk", "text"] = "simulator"
+    """Simulated teams or AgeMem's desk inside one program, or teams that write text."""
     mode: Literal["grid", "random", "list"] = "grid"
     """Every combination of the axes, points at random, or the axes (or a file) side by side."""
     points: Path | None = None
@@ -50,8 +50,9 @@ class Command:
     first_seed: int = 0
     """The first of these consecutive seeds."""
     pairs_per_program: int | None = None
-    """(Point, seed) pairs that are run, and stored, at once. By default 64 on the simulator, 1 on the text side. A
-    simulated pair takes about 8 MB, with a credit scheme that replays up to 100 MB; an accelerator wants thousands."""
+    """(Point, seed) pairs that are run, and stored, at once. By default 64 on the simulator, 8 on the desk, 1 on the
+    text side. A simulated pair takes about 8 MB, with a credit scheme that replays up to 100 MB; an accelerator
+    wants thousands."""
     fields: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """List the fields that may be swept, with type and default, and do nothing else; * marks those of one program."""
 

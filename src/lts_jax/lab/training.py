@@ -163,14 +163,15 @@ def training_batch(plan: Plan, numbers: Numbers, params: Params, prng_key: Array
 def evaluate(plan: Plan, numbers: Numbers, params: Params, prng_key: Array) -> dict[str, Array]:
     """Measures of the greedy controller, beside no memory, all, and a coin that admits as often, on the same tasks.
 
-    Where there are more actions than two, beside a policy that takes any legal one by chance.
+    Where there are more actions than two it acts by chance, as it was trained: its likeliest action again and again
+    is another policy, and a worse one. Beside it stands a policy that takes any legal action.
     """
-    key = jax.random.fold_in(prng_key, _EVALUATE)
-    greedy = Acting(numbers.learning.temperature, True)
+    key, shape = jax.random.fold_in(prng_key, _EVALUATE), plan.environment.shape
+    has_more = getattr(shape, "num_actions", 2) > 2
     measured = partial(_evaluated, plan, key)
-    learned = measured(numbers.world, Controller(of_network(plan.network), params, greedy))
-    shape = plan.environment.shape
-    if getattr(shape, "num_actions", 2) > 2:  # neither all nor a coin of one rate means anything here
+    acting = Acting(numbers.learning.temperature, not has_more)
+    learned = measured(numbers.world, Controller(of_network(plan.network), params, acting))
+    if has_more:  # neither all nor a coin of one rate means anything here
         random = Controller(blind(shape.num_actions, shape.num_targets), jnp.zeros(()), Acting(1.0, False))
         compared = measured(numbers.world, random)
         return learned | {f"{name}_random": value for name, value in compared.items()}

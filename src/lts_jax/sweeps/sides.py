@@ -1,4 +1,4 @@
-"""The two sides that a sweep may run on: simulated teams inside one program, or teams that write text."""
+"""The sides that a sweep may run on: simulated teams or a desk inside one program, or teams that write text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +43,16 @@ def _simulator_runner(folder: Path) -> Runner:
     from lts_jax.lab.lab import measure_points
 
     return measure_points
+
+
+def _desk_settings() -> Any:
+    from dataclasses import replace
+
+    from lts_jax.systems.agemem import agemem
+    from lts_jax.systems.study import lab_settings
+    from lts_jax.systems.study_settings import StudySettings
+
+    return replace(lab_settings(agemem(), StudySettings()), num_evaluation_tasks=200, is_strict=False)
 
 
 def _text_settings() -> Any:
@@ -119,6 +129,7 @@ def _known_fields(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
 
 SIDES = {
     "simulator": Side(_simulator_settings, _simulator_runner, _check_numbers, _check_simulator, 64, _simulator_lacks),
+    "desk": Side(_desk_settings, _simulator_runner, _check_numbers, _check_simulator, 8, _simulator_lacks),
     "text": Side(_text_settings, _text_runner, _nothing, _check_text, 1, _text_lacks),
 }
 """The sides by the name that the command line uses."""
