@@ -241,6 +241,10 @@ def test_questions_that_model_and_tools_cannot_know_are_refused(tasks, tools, mo
         check_questions(tasks.foreign, tools, is_simulated=is_simulated)
 
 
+def test_questions_whose_task_tells_what_they_ask_need_no_tools_but_a_drawer():
+    check_questions("tasks.file qa.jsonl", ToolChoice(), is_simulated=False, has_drawer=True)
+
+
 @pytest.mark.parametrize("command", ["train", "demo", "rollout"])
 @pytest.mark.parametrize(
     ("flags", "told"),

@@ -46,7 +46,7 @@ def study_document(study: Any, settings: Any, found: Mapping[str, Any]) -> dict[
         "title": study.title,
         "num_seeds": len(next(iter(score_ls.values()))),
         "num_tasks": settings.num_evaluation_tasks,
-        "num_updates": settings.num_updates,
+        "num_updates": settings.num_updates or study.num_updates,
         "num_rollouts": settings.num_rollouts * settings.tasks_per_update,
         "chance": study.chance,
         "yardstick": yardstick,

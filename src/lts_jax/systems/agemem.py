@@ -67,6 +67,8 @@ def agemem() -> Study:
         blind_rules=("never store", "add everything", "add in the first stage"),
         oracle="oracle",
         chance=1.0 / NUM_VALUES,
+        num_updates=240,
+        learning_rate=0.01,
         shown={
             "additions": "adds",
             "updates": "updates",

@@ -57,6 +57,8 @@ def comam() -> Study:
         blind_rules=("never store", "add everything"),
         oracle="oracle",
         chance=1.0 / NUM_VALUES,
+        num_updates=160,
+        learning_rate=0.02,
         shown={
             "coverage": "coverage",
             "soundness": "soundness",

@@ -133,7 +133,13 @@ class RunParts:
         is_simulated = self._model_is_simulated
         if brought is None or isinstance(brought, Sequence):
             has_functions = bool(brought)
-            check_questions(self.foreign, settings.tools, is_simulated=is_simulated, has_functions=has_functions)
+            check_questions(
+                self.foreign,
+                settings.tools,
+                is_simulated=is_simulated,
+                has_functions=has_functions,
+                has_drawer=settings.rollout.drawer,
+            )
         self._tools()
 
     def fresh_state(self, prng_key: "jax.Array") -> TrainState:

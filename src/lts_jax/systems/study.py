@@ -40,6 +40,8 @@ class Study:
     blind_rules: tuple[str, ...]  # of these the ones that read no content: the best of them is the yardstick
     oracle: str
     chance: float  # score of a guess
+    num_updates: int  # of an agent; it and the next unless the settings say otherwise
+    learning_rate: float
     shown: Mapping[str, str]  # measures of the table, with their heads
     rates: Callable[[Mapping[str, np.ndarray]], np.ndarray]  # measures [seeds] -> odds f64[seeds, K, A] of actions
 
@@ -58,18 +60,19 @@ RANDOM = "random at its rates"
 
 def lab_settings(study: Study, settings: StudySettings) -> LabSettings:
     """The trainings in the laboratory's words."""
+    num_updates = study.num_updates if settings.num_updates is None else settings.num_updates
     return LabSettings(
         environment=study.environment,
         credit=study.arms[0].phases[0].credit,
         network=settings.network,
-        num_iterations=settings.num_updates,
+        num_iterations=num_updates,
         tasks_per_update=settings.tasks_per_update,
         num_rollouts=settings.num_rollouts,
         num_evaluation_tasks=0,
         is_strict=True,
         learning=LearningSettings(
-            learning_rate=settings.learning_rate,
-            num_decay_updates=settings.num_updates,
+            learning_rate=study.learning_rate if settings.learning_rate is None else settings.learning_rate,
+            num_decay_updates=num_updates,
             entropy_weight=settings.entropy_weight,
             sparsity_weight=0.0,
             weight_decay=0.0,  # parameters that nobody trains stay as they are

@@ -15,14 +15,14 @@ class StudySettings:
     """Controllers of each arm."""
     first_seed: int = 1
     """Of them; the next ones follow."""
-    num_updates: int = 160
-    """Optimiser steps of an agent."""
+    num_updates: int | None = None
+    """Optimiser steps of an agent; the system's own if not given."""
     tasks_per_update: int = 8
     """Fresh tasks of an update."""
     num_rollouts: int = 8
     """Rollouts of a task, n of AgeMem (arXiv 2601.01885)."""
-    learning_rate: float = 0.02
-    """Of AdamW without weight decay, at the first update; it falls to 0 as a cosine."""
+    learning_rate: float | None = None
+    """Of AdamW without weight decay, at the first update; it falls to 0 as a cosine. The system's own if not given."""
     entropy_weight: float = 0.003
     """Of the entropy of actions in the loss."""
     network: str = "matching"

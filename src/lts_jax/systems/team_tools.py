@@ -41,7 +41,9 @@ def team_tools(
     return TeamTools(world, kit, tuple(tool.told for tool in own))
 
 
-def check_questions(foreign: str, tools: ToolChoice, *, is_simulated: bool, has_functions: bool = False) -> None:
+def check_questions(
+    foreign: str, tools: ToolChoice, *, is_simulated: bool, has_functions: bool = False, has_drawer: bool = False
+) -> None:
     """See that the model and the tools can know what the tasks ask for. Nothing is read, made or asked.
 
     Args:
@@ -49,6 +51,7 @@ def check_questions(foreign: str, tools: ToolChoice, *, is_simulated: bool, has_
         tools: of the teams.
         is_simulated: whether the model is the simulated one of this process.
         has_functions: whether functions of the user's own were given beside those that `tools` names.
+        has_drawer: whether teams keep a memory of their own, of what a task tells before its question.
 
     Raises:
         UserError: foreign questions or tools for the simulated model, foreign questions over the offline world's tools,
@@ -59,10 +62,10 @@ def check_questions(foreign: str, tools: ToolChoice, *, is_simulated: bool, has_
     if is_simulated and (foreign or own_tools):
         knows = f"{foreign}: the simulated model knows" if foreign else f"{own_tools}: the simulated model uses"
         raise UserError(f"{knows} the offline world alone; name a model with --model.name")
-    if foreign and not (tools.is_live or own_tools):
+    if foreign and not (tools.is_live or own_tools or has_drawer):
         raise UserError(
             f"{foreign}: the offline world's tools know nothing of these questions; give --tools.folder, "
-            "--tools.functions or --tools.kind live"
+            "--tools.functions or --tools.kind live, or --rollout.drawer for tasks that tell what they ask"
         )
     if foreign:
         check_search(tools)
