@@ -13,7 +13,7 @@ import numpy as np
 from lts_jax.models.decoding import Row, copy_row, empty_row
 from lts_jax.models.qwen3_settings import Qwen3Settings
 
-CAPACITIES = (1024, 2048, 4096, 8192, 16384)  # places of a row; then whole multiples
+CAPACITIES = (256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)  # places of a row; then multiples of the last
 _TAKEN_OVER = 0.5  # of an idle row's tokens must be wanted, else it is copied
 
 
@@ -26,51 +26,53 @@ class KeptRows:
     busy: list[Row] = field(default_factory=list)
     idle: list[Row] = field(default_factory=list)  # the least recently used first
 
-    def has_room(self, num_tokens: int) -> bool:
-        """Whether a row for so many tokens fits beside those that are at work. One always does where none is."""
-        return not self.busy or _places(self.busy) + capacity_for(num_tokens) <= self.max_places
+    def has_room(self, num_places: int) -> bool:
+        """Whether a row that will need so many places fits beside those at work. One always does where none is."""
+        return not self.busy or _reserved(self.busy) + capacity_for(num_places) <= self.max_places
 
-    def take(self, tokens: Sequence[int], num_tokens: int) -> Row:
-        """A row for `num_tokens` that holds as much of the beginning of `tokens` as any row does, but not all of it."""
+    def take(self, tokens: Sequence[int], num_places: int) -> Row:
+        """A row that holds as much of the beginning of `tokens` as any row does, but not all of it.
+
+        It is to have `num_places` in the end, and grows as it is extended.
+        """
         wanted = np.asarray(tokens[:-1], np.int64)
         lengths = {id(row): _common(row, wanted) for row in (*self.idle, *self.busy)}
         best = max((*self.idle, *self.busy), key=lambda row: lengths[id(row)], default=None)
-        length = lengths[id(best)] if best is not None else 0
-        capacity = capacity_for(num_tokens)
-        is_idle = any(best is row for row in self.idle)
+        length = 0 if best is None else lengths[id(best)]
         if best is None or not length:
-            self._make_room(capacity)
-            row = empty_row(self.settings, capacity)
-        elif is_idle and length >= _TAKEN_OVER * len(best.tokens):
+            row = empty_row(self.settings, CAPACITIES[0])
+        elif length >= _TAKEN_OVER * len(best.tokens) and any(best is one for one in self.idle):
+            row = best
             self._drop(best)
-            self._make_room(max(capacity, best.capacity))
-            row = best if best.capacity >= capacity else copy_row(best, length, capacity)
             del row.tokens[length:]
         else:
-            self._make_room(capacity, but=best)
-            row = copy_row(best, length, capacity)
+            row = copy_row(best, length, capacity_for(length))
+        row.reserved = capacity_for(num_places)
         self.busy.append(row)
+        self._make_room()
         return row
 
     def grow(self, row: Row, capacity: int) -> bool:
         """Give a row at work more places; false, and nothing done, where there is no room for it."""
-        if len(self.busy) > 1 and _places(self.busy) + capacity - row.capacity > self.max_places:
+        more = max(0, capacity - max(row.reserved, row.capacity))
+        if len(self.busy) > 1 and _reserved(self.busy) + more > self.max_places:
             return False
-        self._make_room(capacity - row.capacity)
         row.layers = copy_row(row, len(row.tokens), capacity).layers
+        row.reserved = max(row.reserved, capacity)
+        self._make_room()
         return True
 
     def release(self, row: Row) -> None:
         """A reply has ended; its row stays for those that begin alike."""
         self.busy = [one for one in self.busy if one is not row]
         self.idle.append(row)
-        self._make_room(0)
+        row.reserved = 0
+        self._make_room()
 
-    def _make_room(self, num_places: int, but: Row | None = None) -> None:
-        """Let idle rows go, the least recently used first, until there is room; `but` this one, if anything else does."""
-        while self.idle and _places((*self.busy, *self.idle)) + num_places > self.max_places:
-            gone = next((row for row in self.idle if row is not but), self.idle[0])
-            self._drop(gone)
+    def _make_room(self) -> None:
+        """Let idle rows go, the least recently used first, until all that is at work fits."""
+        while self.idle and _reserved((*self.busy, *self.idle)) > self.max_places:
+            self._drop(self.idle[0])
 
     def _drop(self, row: Row) -> None:
         self.idle = [one for one in self.idle if one is not row]
@@ -89,5 +91,5 @@ def _common(row: Row, wanted: np.ndarray) -> int:
     return int(differs[0]) if len(differs) else length
 
 
-def _places(rows: Sequence[Row]) -> int:
-    return sum(row.capacity for row in rows)
+def _reserved(rows: Sequence[Row]) -> int:
+    return sum(max(row.capacity, row.reserved) for row in rows)
