@@ -7,6 +7,7 @@ with the rows as they stand nothing fails and every logit is wrong. And the toke
 """
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,20 @@ def convert_gguf(path: Path | str, folder: Path | str) -> None:
     write_settings(folder / "config.json", settings, int(length) if length else None)
 
 
+def need_reader() -> None:
+    """See that the library is there, before anything is fetched.
+
+    Raises:
+        UserError: it is not.
+    """
+    if find_spec("gguf") is None:
+        raise UserError("reading a GGUF file needs the extra local: pip install 'lts-jax[local]'")
+
+
 def _open(path: Path) -> Any:
-    try:
-        from gguf import GGUFReader
-    except ModuleNotFoundError:
-        raise UserError("reading a GGUF file needs the extra local: pip install 'lts-jax[local]'") from None
+    need_reader()
+    from gguf import GGUFReader
+
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
