@@ -62,6 +62,7 @@ SHORT = {
         ),
         ("--run", "FOLDER", "", "of a trained controller; needed for --policy lts"),
         ("--number", "COUNT", "0", "another number, other random draws"),
+        ("--progress", "", "", "tell each call of the model as it ends"),
         ("--out", "FILE", "", "also store the rollout in this Parquet file"),
         *WORLD,
     ),

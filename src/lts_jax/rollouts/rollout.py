@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -108,6 +108,7 @@ class RolloutParts:
     tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
+    on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -204,6 +205,8 @@ class _Execution:
             self.redact(completion.thought), completion.is_cut,
         )  # fmt: skip
         self.calls.append(call)
+        if self.parts.on_call is not None:
+            self.parts.on_call(call)
         return call
 
     def redact(self, text: str) -> str:
