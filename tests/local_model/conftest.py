@@ -15,5 +15,5 @@ def tiny_folder(tmp_path_factory):
     from tiny_llama import write_folder
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    write_folder(folder)
+    write_folder(folder, context=8_192)
     return folder

@@ -32,7 +32,7 @@ def generator(tiny_folder):
     made.close()
 
 
-def ask(generator, *prompts, sampling=GREEDY, schema=None, seed=0, on_text=None):
+def ask(generator, *prompts, sampling=GREEDY, grammar=None, seed=0, on_text=None):
     """Replies to prompts (texts) that all wait at once, in their order."""
     ends = [threading.Event() for _ in prompts]
     replies = [None] * len(prompts)
@@ -46,7 +46,7 @@ def ask(generator, *prompts, sampling=GREEDY, schema=None, seed=0, on_text=None)
 
     for place, text in enumerate(prompts):
         tokens = generator.chat.prompt([{"role": "user", "content": text}])
-        generator.submit(Request(tokens, seed, sampling, schema, on_text, end(place)))
+        generator.submit(Request(tokens, seed, sampling, grammar, on_text, end(place)))
     assert all(event.wait(120) for event in ends)
     return replies
 
@@ -141,7 +141,7 @@ def test_masks_make_json_of_the_schema_whatever_the_model_would_say(generator):
     }  # fmt: skip
     wild = Sampling(temperature=2.0, top_p=1.0, max_tokens=200)
     for seed in range(6):
-        reply = ask(generator, "Reply in JSON", sampling=wild, schema=schema, seed=seed)[0]
+        reply = ask(generator, "Reply in JSON", sampling=wild, grammar=schema, seed=seed)[0]
         found = json.loads(reply.text)
         assert isinstance(found["is_done"], bool) and found["speaker"] in ("Coder", "WebSurfer")
         assert len(found["what"]) <= 20 and reply.ending == "stop"
@@ -150,7 +150,7 @@ def test_masks_make_json_of_the_schema_whatever_the_model_would_say(generator):
 def test_a_schema_that_cannot_be_kept_is_refused_at_once(generator):
     pytest.importorskip("llguidance", reason="needs the extra local")
     with pytest.raises(ValueError, match="the JSON schema cannot be kept to"):
-        generator.submit(Request([5], 0, GREEDY, schema={"type": "object", "properties": {"a": {"type": "odd"}}}))
+        generator.submit(Request([5], 0, GREEDY, grammar={"type": "object", "properties": {"a": {"type": "odd"}}}))
 
 
 def test_close_answers_whoever_waits(tiny_folder):

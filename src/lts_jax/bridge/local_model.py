@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lts_jax.errors import UserError
 from lts_jax.llm.chat import Completion, FailureKind, ModelFailure, Wish
-from lts_jax.llm.reply_schemas import reply_schema
+from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.llm.wire_messages import MessageForm, wire_messages
 from lts_jax.records import Message
 
@@ -63,7 +63,7 @@ class LocalModel:
         return PREFIX + Path(self.settings.folder).resolve().name
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
-        """Answer the messages. A reply in JSON keeps to the schema that the request speaks of (`reply_schema`).
+        """Answer the messages. A reply keeps to the grammar that the request speaks of, if any (`reply_grammar`).
 
         Raises:
             ModelFailure: the prompt is longer than the context, or its template does not take the messages.
@@ -88,13 +88,13 @@ class LocalModel:
 
         started, loop = time.monotonic(), asyncio.get_running_loop()
         ended: asyncio.Future[Reply] = loop.create_future()
-        schema = wish.schema if wish.schema is not None else reply_schema(messages) if json_reply else None
+        grammar = reply_grammar(messages, json_reply=json_reply) if wish.schema is None else wish.schema
         try:
             request = Request(
                 prompt=self.generator.chat.prompt(wire_messages(messages, MessageForm(names=False))),
                 seed=seed,
                 sampling=self._sampling(wish),
-                schema=schema,
+                grammar=grammar,
                 on_text=None if on_text is None else lambda text: _call(loop, on_text, text),
                 on_end=lambda reply: _call(loop, _settle, ended, reply),
             )

@@ -2,26 +2,26 @@
 
 Requests come and go while others are under way. In each turn one waiting prompt goes on by a chunk, and every reply by
 at least a token, all of them in one pass over the weights. A prompt starts from the longest beginning that any row
-holds. A reply that must be JSON is masked; tokens that its grammar leaves no choice about are taken together.
+holds. A reply that must keep to a grammar is masked; tokens that the grammar leaves no choice about are taken together.
 
 A reply follows from prompt, seed and settings up to rounding: the numbers of a pass differ in the last bits with how
 many rows it has, so that a tie of two tokens may fall otherwise in other company.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from lts_jax.errors import describe
 from lts_jax.models.chat_format import ChatFormat
 from lts_jax.models.decoding import DecoderWeights, Row, extend_rows
-from lts_jax.models.json_masks import JsonMasks, JsonMatcher
 from lts_jax.models.kept_rows import KeptRows, capacity_for
 from lts_jax.models.qwen3_settings import Qwen3Settings
 from lts_jax.models.sampling import Sampling, draw_token
+from lts_jax.models.token_masks import Grammar, TokenMasks, TokenMatcher
 
 WIDTHS = (1, 16, 64, 256)  # new tokens of a row in one pass
 MAX_RESERVED = 512  # tokens of a reply that a row has room for from the beginning; longer ones grow
@@ -40,7 +40,7 @@ class Request:
     prompt: list[int]
     seed: int
     sampling: Sampling
-    schema: Mapping[str, Any] | None = None  # the reply must be JSON of it
+    grammar: Grammar | None = None  # that the reply must keep to
     on_text: Callable[[str], None] | None = None  # called in the generator's thread with what was added
     on_end: Callable[["Reply"], None] = lambda reply: None  # called there once
     is_cancelled: bool = False  # set by whoever does not want it any more
@@ -68,7 +68,7 @@ class _Work:
     max_tokens: int
     shared_tokens: int
     generator: np.random.Generator
-    matcher: JsonMatcher | None
+    matcher: TokenMatcher | None
     drawn: list[int] = field(default_factory=list)
     told: int = 0  # characters of the reply that `on_text` has had
 
@@ -117,7 +117,7 @@ class Generator:
         self.totals = Totals()
         self._settings, self._weights, self._max_rows = settings, weights, max_rows
         self._rows = KeptRows(settings, max_places)
-        self._masks: JsonMasks | None = None
+        self._masks: TokenMasks | None = None
         self._waiting: list[Request] = []
         self._work: list[_Work] = []
         self._wake = threading.Condition()
@@ -130,7 +130,7 @@ class Generator:
 
         Raises:
             TooLong: its prompt and one token more are longer than the context.
-            ValueError: its schema cannot be kept to.
+            ValueError: its grammar cannot be kept to.
         """
         excess = len(request.prompt) + 1 - self.context
         if excess > 0:
@@ -138,8 +138,8 @@ class Generator:
                 f"the prompt has {len(request.prompt):,} tokens, {excess:,} more than the context of {self.context:,} "
                 "tokens holds with a reply"
             )
-        if request.schema is not None:
-            self._json_masks().matcher(request.schema)
+        if request.grammar is not None:
+            self._token_masks().matcher(request.grammar)
         with self._wake:
             if self._is_closed:
                 raise RuntimeError("the generator is closed")
@@ -153,9 +153,9 @@ class Generator:
             self._wake.notify()
         self._thread.join()
 
-    def _json_masks(self) -> JsonMasks:
+    def _token_masks(self) -> TokenMasks:
         if self._masks is None:
-            self._masks = JsonMasks(self.chat.tokenizer, self.chat.end_ids, self._settings.vocabulary_size)
+            self._masks = TokenMasks(self.chat.tokenizer, self.chat.end_ids, self._settings.vocabulary_size)
         return self._masks
 
     def _run(self) -> None:
@@ -206,7 +206,7 @@ class Generator:
             self._waiting.remove(request)
         row = self._rows.take(request.prompt, num_places)
         shared = len(row.tokens)
-        matcher = None if request.schema is None else self._json_masks().matcher(request.schema)
+        matcher = None if request.grammar is None else self._token_masks().matcher(request.grammar)
         generator = np.random.default_rng(request.seed)
         work = _Work(request, row, request.prompt[shared:], max_tokens, shared, generator, matcher)
         self._work.append(work)

@@ -1,6 +1,7 @@
-"""What a reply in JSON must look like, read from the request itself: of a model whose tokens can be held to a schema.
+"""What a reply must look like, read from the request itself: for a model whose tokens can be held to a grammar.
 
-The requests are those of `lts_jax.prompts`. A request in JSON that is none of them may be answered by any object.
+A grammar is a JSON schema, or a regular expression as text. The requests are those of `lts_jax.prompts`; a request in
+JSON that is none of them may be answered by any object, and whatever asks for words by any words.
 """
 
 import json
@@ -8,17 +9,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts_jax.prompts import LEDGER_FIELDS, OPENINGS, TOOLS
+from lts_jax.prompts import LEDGER_FIELDS, OPENINGS, SELECTION_MARKER, TOOLS
 from lts_jax.records import Message
 
 MAX_REASON, MAX_INSTRUCTION, MAX_ARGUMENT = 160, 400, 300  # characters: a small model may not find an end by itself
 
 _AGENTS = re.compile(r"next_speaker is one of (.+?); instruction_or_question is")
 _OFFERED = " Tools: "
+_ENTRY = re.compile(r"^\[(\d+)\] ", re.MULTILINE)  # of a key that is shown
 
 
-def reply_schema(messages: Sequence[Message]) -> Mapping[str, Any]:
-    """The JSON schema of a reply to the last message: of a ledger, of a tool call, or of any object."""
+def reply_grammar(messages: Sequence[Message], *, json_reply: bool) -> Mapping[str, Any] | str | None:
+    """The grammar of a reply to the last message: of a ledger, a tool call, a selection of keys, a verdict, an object."""
     asked = messages[-1].content if messages else ""
     if _asks_for(asked, "ledger"):
         agents = next((found for one in reversed(messages) if (found := _AGENTS.search(one.content))), None)
@@ -29,7 +31,11 @@ def reply_schema(messages: Sequence[Message]) -> Mapping[str, Any]:
             return {"anyOf": [_call(tool, arguments) for tool, arguments in tools.items()]}
         except (ValueError, AttributeError, TypeError):
             pass  # not our words, whatever they begin with
-    return {"type": "object"}
+    if _asks_for(asked, "select"):
+        return _selection(_ENTRY.findall(asked))
+    if _asks_for(asked, "judge"):
+        return "YES|NO"
+    return {"type": "object"} if json_reply else None
 
 
 def _asks_for(text: str, purpose: str) -> bool:
@@ -46,6 +52,13 @@ def _ledger(agents: Sequence[str] | None) -> Mapping[str, Any]:
     }
     reason = {"type": "string", "maxLength": MAX_REASON}
     return _object({name: _object({"reason": reason, "answer": value}) for name, value in values.items()})
+
+
+def _selection(entries: Sequence[str]) -> str:
+    """At most three of the entries that are shown, or none."""
+    one = "|".join(dict.fromkeys(entries))
+    chosen = f"(({one})(, ({one})){{0,2}})?" if one else ""
+    return f"{SELECTION_MARKER} \\[{chosen}\\]"
 
 
 def _call(tool: str, arguments: Sequence[str]) -> Mapping[str, Any]:

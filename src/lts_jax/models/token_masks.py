@@ -1,4 +1,7 @@
-"""Replies that must be JSON of a schema: before each token, which ones may follow. By the library `llguidance`."""
+"""Replies that must keep to a grammar: before each token, which ones may follow. By the library `llguidance`.
+
+A grammar is a JSON schema, or a regular expression as text.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +11,10 @@ import numpy as np
 
 from lts_jax.errors import UserError
 
-ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+Grammar = Mapping[str, Any] | str
 
 
-class JsonMasks:
+class TokenMasks:
     """Makes matchers for one tokenizer. It takes about a second to make."""
 
     def __init__(self, tokenizer: Any, end_ids: Sequence[int], vocabulary_size: int) -> None:
@@ -23,27 +26,31 @@ class JsonMasks:
         try:
             from llguidance import LLTokenizer
         except ModuleNotFoundError:
-            raise UserError("replies in JSON need the extra local: pip install 'lts-jax[local]'") from None
+            raise UserError("replies in a grammar, as JSON, need the extra local: pip install 'lts-jax[local]'") from None
         self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=vocabulary_size, eos_token=list(end_ids))
         self._vocabulary_size = vocabulary_size
 
-    def matcher(self, schema: Mapping[str, Any]) -> "JsonMatcher":
+    def matcher(self, grammar: Grammar) -> "TokenMatcher":
         """A matcher at the beginning of a reply.
 
         Raises:
-            ValueError: the schema is none, or asks for what the library cannot do; one line.
+            ValueError: the grammar is none, or asks for what the library cannot do; one line.
         """
         from llguidance import LLMatcher
 
-        options = {"x-guidance": {"whitespace_flexible": False}}  # a small model can write blanks for ever
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps({**schema, **options}))
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if isinstance(grammar, str):
+            made = LLMatcher.grammar_from_regex(grammar)
+        else:
+            options = {"x-guidance": {"whitespace_flexible": False}}  # a small model can write blanks for ever
+            made = LLMatcher.grammar_from_json_schema(json.dumps({**grammar, **options}))
+        matcher = LLMatcher(self._tokenizer, made, log_level=0)
         if matcher.is_error():
-            raise ValueError(f"the JSON schema cannot be kept to: {' '.join(matcher.get_error().split())[:200]}")
-        return JsonMatcher(matcher, self._vocabulary_size)
+            kind = "regular expression" if isinstance(grammar, str) else "JSON schema"
+            raise ValueError(f"the {kind} cannot be kept to: {' '.join(matcher.get_error().split())[:200]}")
+        return TokenMatcher(matcher, self._vocabulary_size)
 
 
-class JsonMatcher:
+class TokenMatcher:
     """Where one reply stands in its grammar."""
 
     def __init__(self, matcher: Any, vocabulary_size: int) -> None:
