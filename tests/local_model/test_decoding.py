@@ -10,7 +10,7 @@ from lts_jax.models.weights import load_weights
 
 pytest.importorskip("tokenizers", reason="needs the extra local")
 
-from tiny_llama import TINY, tiny_weights, write_folder  # noqa: E402
+from tiny_llama import TINY, tiny_weights, write_folder
 
 SHAPES = {
     "llama": TINY,

@@ -124,16 +124,16 @@ def _set(name, value):
 
 
 WRONG = {
-    "family": (lambda plan: plan.update(family="gemma3"), "general.architecture: expected qwen3 or llama, found 'gemma3'"),
+    "family": (lambda plan: plan.update(family="gemma3"), "architecture: expected qwen3 or llama, found 'gemma3'"),
     "quantisation": (
         lambda plan: plan["kinds"].update({"blk.0.attn_q.weight": "TQ1_0"}),
         "tensor blk.0.attn_q.weight: expected blocks of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, found TQ1_0",
     ),
     "no merges": (lambda plan: plan.update(merges=[]), "tokenizer.ggml.merges: expected the merges"),
-    "odd merges": (lambda plan: plan.update(merges=["nosuch thing"]), "tokenizer.ggml.merges: expected pairs of tokens"),
+    "odd merges": (lambda plan: plan.update(merges=["nosuch thing"]), "merges: expected pairs of tokens"),
     "other tokenizer": (lambda plan: plan.update(model="llama"), "found 'llama' of 'smollm'"),
     "other splits": (lambda plan: plan.update(pre="poro"), "found 'gpt2' of 'poro'"),
-    "no tensor": (lambda plan: plan["tensors"].pop("blk.1.ffn_up.weight"), "expected tensor blk.1.ffn_up.weight, found"),
+    "no tensor": (lambda plan: plan["tensors"].pop("blk.1.ffn_up.weight"), "expected tensor blk.1.ffn_up.weight, f"),
     "a tensor too many": (
         lambda plan: plan["tensors"].update({"blk.0.attn_sinks.weight": np.zeros(4, np.float32)}),
         "tensor blk.0.attn_sinks.weight: expected no such tensor in a Llama",

@@ -74,7 +74,9 @@ def test_a_ledger_parses_at_once(model, monkeypatch):
 
 def test_what_it_cannot_do_is_a_typed_failure_of_one_line(model, tiny_folder):
     long = [Message("user", "word " * 400)]
-    with pytest.raises(ModelFailure, match=r"the prompt has [\d,]+ tokens, [\d,]+ more than the context of 1,024") as caught:
+    with pytest.raises(
+        ModelFailure, match=r"the prompt has [\d,]+ tokens, [\d,]+ more than the context of 1,024"
+    ) as caught:
         asyncio.run(model.complete(long, seed=0))
     assert caught.value.kind == FailureKind.REQUEST_REFUSED
     with pytest.raises(ModelFailure, match="the JSON schema cannot be kept to"):
@@ -126,13 +128,19 @@ def test_wishes_limits_and_what_is_refused(model):
 
     short, million, *refused = over_http(model, use)
     choice = json.loads(short[2])["choices"][0]
-    assert short[0] == 200 and choice["finish_reason"] == "length" and json.loads(short[2])["usage"]["completion_tokens"] == 3
+    assert (
+        short[0] == 200
+        and choice["finish_reason"] == "length"
+        and json.loads(short[2])["usage"]["completion_tokens"] == 3
+    )
     assert million[0] == 200 and "e" not in json.loads(million[2])["choices"][0]["message"]["content"]
     said = [json.loads(body)["error"]["message"] for _, _, body in refused]
     assert {status for status, _, _ in refused} == {400}
     assert said[0] == "max_completion_tokens: expected a whole number of at least 1, got 0"
     assert said[1].startswith("temperature: expected a number from 0 to 2") and said[2].startswith("stop: expected")
-    assert said[3].startswith("top_p: expected a number") and all("more than the context of 1,024" in one for one in said[4:])
+    assert said[3].startswith("top_p: expected a number") and all(
+        "more than the context of 1,024" in one for one in said[4:]
+    )
 
 
 def test_a_stream_comes_in_pieces_and_ends_as_it_should(model):
@@ -155,7 +163,12 @@ def test_a_stream_comes_in_pieces_and_ends_as_it_should(model):
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_its_reply(model, stream):
     async def use(server):
-        body = {"messages": [{"role": "user", "content": "Go on."}], "temperature": 0, "max_tokens": 200, "stream": stream}
+        body = {
+            "messages": [{"role": "user", "content": "Go on."}],
+            "temperature": 0,
+            "max_tokens": 200,
+            "stream": stream,
+        }
         content = json.dumps(body).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))

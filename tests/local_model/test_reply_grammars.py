@@ -20,7 +20,10 @@ def test_a_ledger_of_the_grammar_is_a_ledger():
     speaker = grammar["properties"]["next_speaker"]["properties"]["answer"]
     assert speaker["enum"] == list(prompts.AGENTS)
     made = {name: {"reason": "so", "answer": False} for name in prompts.LEDGER_FIELDS[:3]}
-    made |= {"next_speaker": {"reason": "", "answer": "Coder"}, "instruction_or_question": {"reason": "", "answer": "Go"}}
+    made |= {
+        "next_speaker": {"reason": "", "answer": "Coder"},
+        "instruction_or_question": {"reason": "", "answer": "Go"},
+    }
     assert isinstance(parse_ledger(json.dumps(made)), Ledger)
 
 

@@ -29,9 +29,12 @@ LOGITS = {
 }
 MESSAGES = [
     {"role": "system", "content": "You are a helpful AI assistant named SmolLM, trained by Hugging Face"},
-    {"role": "user", "content": "The bridge was opened in 1894 and is 244 metres long. Who built it, and why does its colour "
-                                "matter to sailors?"},
-]  # fmt: skip
+    {
+        "role": "user",
+        "content": "The bridge was opened in 1894 and is 244 metres long. "
+        "Who built it, and why does its colour matter to sailors?",
+    },
+]
 PROMPT = [
     1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28, 7018, 411, 407, 19712, 8182, 2, 198, 1,
     4093, 198, 504, 7395, 436, 6572, 281, 216, 33, 40, 41, 36, 284, 314, 216, 34, 36, 36, 13897, 986, 30, 6244, 2837,

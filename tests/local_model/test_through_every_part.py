@@ -116,7 +116,8 @@ def test_training_evaluation_and_report_stand_on_it(model, tmp_path):
     settings = replace(settings, collect=replace(settings.collect, num_rollouts=2))
     run = lts.train(tmp_path / "run", settings=settings, model=Brief(model), progress=False)
     assert len(run.metrics) == 1
-    lts.evaluate(run, policies=["m1_parallel", "all", "lts"], num_tasks=1, num_seeds=1, model=Brief(model), progress=False)
+    settled = {"model": Brief(model), "progress": False, "num_tasks": 1, "num_seeds": 1}
+    lts.evaluate(run, policies=["m1_parallel", "all", "lts"], **settled)
     lines = run.evaluation()
     assert {name: len(found) for name, found in lines.items()} == {"m1_parallel": 1, "all": 1, "lts": 1}
     assert {call.model for found in lines.values() for call in found[0].calls} == {model.name}
@@ -128,7 +129,14 @@ def test_the_same_through_http(model, capsys, monkeypatch):
 
     async def run():
         async with await serve_chat(Brief(model)) as server:
-            words = ["--rollout.num-teams", "2", "--rollout.team.max-rounds", "1", "--rollout.excerpt-characters", "200"]
+            words = [
+                "--rollout.num-teams",
+                "2",
+                "--rollout.team.max-rounds",
+                "1",
+                "--rollout.excerpt-characters",
+                "200",
+            ]
             words += ["--model.name", "x", "--model.base-url", server.base_url, "--progress"]
             await asyncio.to_thread(main, ["rollout", *words])
 

@@ -14,7 +14,7 @@ from lts_jax.models.qwen3_settings import settings_from_json
 pytest.importorskip("gguf", reason="needs the extra local")
 pytest.importorskip("tokenizers", reason="needs the extra local")
 
-from tiny_llama import TINY, write_gguf  # noqa: E402
+from tiny_llama import TINY, write_gguf
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def write_folder(folder, settings=TINY, weights=None, *, context=256):
 
 
 def _tensors(settings, weights):
-    """Tensors by their names in a GGUF file, as [out, in], with a Llama's rows of q and k turned to neighbouring pairs."""
+    """Tensors by their names in a GGUF file, as [out, in], a Llama's rows of q and k turned to neighbouring pairs."""
     yield "token_embd.weight", np.asarray(weights["embedding"])
     yield "output_norm.weight", np.asarray(weights["final_norm"])
     if not settings.tied_embeddings:

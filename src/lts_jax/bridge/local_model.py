@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from lts_jax.llm.wire_messages import MessageForm, wire_messages
 from lts_jax.records import Message
 
 if TYPE_CHECKING:
-    from lts_jax.models.generator import Generator, Reply, Request
+    from lts_jax.models.generator import Generator, Reply
     from lts_jax.models.sampling import Sampling
 
 PREFIX = "jax:"
@@ -53,9 +54,7 @@ class LocalModel:
 
         self.settings = settings
         self._defaults = Sampling(settings.temperature, settings.top_p, settings.max_completion_tokens)
-        self.generator = _generator(
-            settings.folder, settings.max_rows, settings.max_places, settings.compute_dtype
-        )
+        self.generator = _generator(settings.folder, settings.max_rows, settings.max_places, settings.compute_dtype)
 
     @property
     def name(self) -> str:
@@ -76,7 +75,7 @@ class LocalModel:
         *,
         seed: int,
         json_reply: bool = False,
-        wish: Wish = Wish(),
+        wish: Wish | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """As `complete`, with what a request wishes; `on_text` is called on this event loop with each piece.
@@ -86,6 +85,7 @@ class LocalModel:
         """
         from lts_jax.models.generator import Request, TooLong
 
+        wish = wish or Wish()
         started, loop = time.monotonic(), asyncio.get_running_loop()
         ended: asyncio.Future[Reply] = loop.create_future()
         grammar = reply_grammar(messages, json_reply=json_reply) if wish.schema is None else wish.schema
@@ -127,9 +127,7 @@ class LocalModel:
             raise ModelFailure(said, prompt_tokens=counts[0], completion_tokens=counts[1])
         if not reply.text.strip():
             told = f"the reply is empty after {reply.completion_tokens} tokens"
-            raise ModelFailure(
-                told, prompt_tokens=counts[0], completion_tokens=counts[1], kind=FailureKind.NO_TEXT
-            )
+            raise ModelFailure(told, prompt_tokens=counts[0], completion_tokens=counts[1], kind=FailureKind.NO_TEXT)
         return Completion(reply.text, *counts, self.name, seconds=seconds, is_cut=reply.ending == "length")
 
 
@@ -168,10 +166,8 @@ def _generator(
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
     """Call a function on an event loop; nothing where that loop has ended and nobody waits any more."""
-    try:
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
-    except RuntimeError:
-        pass
 
 
 def _settle(ended: "asyncio.Future[Reply]", reply: "Reply") -> None:

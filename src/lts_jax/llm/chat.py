@@ -116,7 +116,7 @@ class TunableModel(Protocol):
         *,
         seed: int,
         json_reply: bool = False,
-        wish: Wish = Wish(),
+        wish: Wish | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """As `ChatModel.complete`. `on_text` is called on the event loop with each piece, in order.

@@ -20,7 +20,7 @@ _ENTRY = re.compile(r"^\[(\d+)\] ", re.MULTILINE)  # of a key that is shown
 
 
 def reply_grammar(messages: Sequence[Message], *, json_reply: bool) -> Mapping[str, Any] | str | None:
-    """The grammar of a reply to the last message: of a ledger, a tool call, a selection of keys, a verdict, an object."""
+    """The grammar of a reply to the last message: a ledger, a tool call, a selection of keys, a verdict, an object."""
     asked = messages[-1].content if messages else ""
     if _asks_for(asked, "ledger"):
         agents = next((found for one in reversed(messages) if (found := _AGENTS.search(one.content))), None)
@@ -46,7 +46,7 @@ def _asks_for(text: str, purpose: str) -> bool:
 
 def _ledger(agents: Sequence[str] | None) -> Mapping[str, Any]:
     speaker = {"type": "string", "maxLength": 40} if agents is None else {"type": "string", "enum": list(agents)}
-    values = dict.fromkeys(LEDGER_FIELDS[:3], {"type": "boolean"}) | {
+    values: dict[str, Mapping[str, Any]] = {name: {"type": "boolean"} for name in LEDGER_FIELDS[:3]} | {
         LEDGER_FIELDS[3]: speaker,
         LEDGER_FIELDS[4]: {"type": "string", "minLength": 1, "maxLength": MAX_INSTRUCTION},
     }

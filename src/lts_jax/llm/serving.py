@@ -1,4 +1,4 @@
-"""Any chat model as an OpenAI-compatible HTTP endpoint: chat completions, embeddings, the list of models, a health check.
+"""Any chat model as an OpenAI-compatible HTTP endpoint: chat completions, embeddings, models, a health check.
 
 A small HTTP/1.1 server over asyncio streams: keep-alive, Content-Length, nothing else. It checks no key and encrypts
 nothing, so it belongs on a loopback or private address. What a request may ask for and is not listed in

@@ -1,4 +1,4 @@
-"""How messages become the tokens of a prompt: by the chat template that comes with a model, or ChatML where it has none.
+"""How messages become the tokens of a prompt: by the chat template that comes with a model, or ChatML where none does.
 
 A template is a program of a stranger; it runs in the sandbox of jinja2.
 """
@@ -94,7 +94,9 @@ def _compiled(text: str, path: Path) -> Callable[..., str]:
     try:
         return environment.from_string(text).render
     except Exception as error:
-        raise UserError(f"{path}: chat_template: expected a template of jinja2, found another ({describe(error)})") from None
+        raise UserError(
+            f"{path}: chat_template: expected a template of jinja2, found another ({describe(error)})"
+        ) from None
 
 
 def _refuse(message: str) -> None:

@@ -1,4 +1,4 @@
-"""A decoder that generates: rows of keys and values that grow token by token, several rows in one pass over the weights.
+"""A decoder that generates: rows of keys and values grow token by token, several in one pass over the weights.
 
 The same network as `Qwen3` in `qwen3.py`, laid out for speed on few cores. Weights are one table per layer and stand as
 [out, in], as in the files: a pass reads each once, whatever the number of rows, and nothing is copied out of a stack.

@@ -134,7 +134,7 @@ def _settings(path: Path, fields: Mapping[str, Any], shapes: Mapping[str, list[i
             raise UserError(f"{path}: {family}.{name}: expected none, found {value!r}")
     if "rope_freqs.weight" in shapes:
         raise UserError(f"{path}: rope_freqs.weight: expected plain rotary positions, found scaled ones")
-    sizes = {ours: int(need(theirs)) for ours, theirs in _SIZES.items()}
+    sizes: dict[str, Any] = {ours: int(need(theirs)) for ours, theirs in _SIZES.items()}
     kv_heads = _value(fields, f"{family}.attention.head_count_kv")
     head_width = _value(fields, f"{family}.attention.key_length") or sizes["width"] // max(sizes["num_heads"], 1)
     turned = _value(fields, f"{family}.rope.dimension_count")
@@ -246,10 +246,10 @@ def _tokenizer(path: Path, fields: Mapping[str, Any], vocabulary_size: int) -> t
     kinds = _value(fields, "tokenizer.ggml.token_type") or []
     control = [token for token, one in zip(tokens, kinds, strict=False) if one in _CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
-    known: dict[str, Any] = {"chat_template": _value(fields, "tokenizer.chat_template")}
+    settings: dict[str, Any] = {"chat_template": _value(fields, "tokenizer.chat_template")}
     for ours, theirs in (("bos_token", "bos_token_id"), ("eos_token", "eos_token_id")):
         place = _value(fields, f"tokenizer.ggml.{theirs}")
         if place is not None and 0 <= place < len(tokens):
-            known[ours] = tokens[place]
-    known["add_bos_token"] = bool(_value(fields, "tokenizer.ggml.add_bos_token"))
-    return str(tokenizer.to_str()), {name: value for name, value in known.items() if value is not None}
+            settings[ours] = tokens[place]
+    settings["add_bos_token"] = bool(_value(fields, "tokenizer.ggml.add_bos_token"))
+    return str(tokenizer.to_str()), {name: value for name, value in settings.items() if value is not None}

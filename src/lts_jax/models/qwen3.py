@@ -1,8 +1,9 @@
 """Qwen3, the dense decoder of arXiv 2505.09388, on embeddings, with explicit positions and explicit visibility.
 
 Pre-norm blocks of grouped-query attention (RMS norm on every query and key head, rotary positions, no biases) and a
-SwiGLU MLP. Settings without that norm make it a Llama (arXiv 2302.13971). The layers are stacked on a leading axis and run by one scan: time to compile does not grow with depth.
-Who sees whom is an argument: left or right padding, several sequences packed into one, and a cache are the same code.
+SwiGLU MLP. Settings without that norm make it a Llama (arXiv 2302.13971). The layers are stacked on a leading axis and
+run by one scan: time to compile does not grow with depth. Who sees whom is an argument: left or right padding, several
+sequences packed into one, and a cache are the same code.
 
 Axis letters of this file, other than the house's: B sequences, S new tokens, C cached tokens, T tokens that can be seen
 (cached, then new), L layers, W width, N key/value heads, R query heads of each, F head width, Q = N R F, M MLP width,

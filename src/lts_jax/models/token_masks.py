@@ -26,7 +26,9 @@ class TokenMasks:
         try:
             from llguidance import LLTokenizer
         except ModuleNotFoundError:
-            raise UserError("replies in a grammar, as JSON, need the extra local: pip install 'lts-jax[local]'") from None
+            raise UserError(
+                "replies in a grammar, as JSON, need the extra local: pip install 'lts-jax[local]'"
+            ) from None
         self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=vocabulary_size, eos_token=list(end_ids))
         self._vocabulary_size = vocabulary_size
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class ModelSettings:
     """The language model behind every agent."""
 
-    name: str = "simulated"  # "simulated"; the model's name at an OpenAI-compatible endpoint; jax:FOLDER in this process
+    name: str = (
+        "simulated"  # "simulated"; a model's name at an OpenAI-compatible endpoint; or jax:FOLDER, in this process
+    )
     base_url: str | None = None  # of the endpoint; None is OpenAI's own, or no endpoint for the simulated model
     api_key_variable: str = "OPENAI_API_KEY"  # environment variable that holds the key
     temperature: float | None = None  # None: the endpoint's default
@@ -139,7 +141,10 @@ def local_settings(settings: ModelSettings) -> "LocalSettings":
             f"model.name: {folder or 'FOLDER'}: no such folder; `lts models get smollm2 --to smollm2` makes one for "
             f"--model.name {PREFIX}smollm2"
         )
-    given = {"temperature": settings.temperature, "max_completion_tokens": settings.max_completion_tokens}
+    given: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "max_completion_tokens": settings.max_completion_tokens,
+    }
     return LocalSettings(folder, **{name: value for name, value in given.items() if value is not None})
 
 
