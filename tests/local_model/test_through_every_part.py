@@ -5,6 +5,7 @@ working directory). What is asserted is shape: a model of this size knows next t
 """
 
 import asyncio
+import copy
 import json
 import os
 from dataclasses import replace
@@ -16,7 +17,9 @@ import lts_jax as lts
 from lts_jax.admission.rules import RULES
 from lts_jax.bridge.local_model import LocalModel, LocalSettings
 from lts_jax.cli import main
+from lts_jax.llm.chat import Wish
 from lts_jax.llm.recorded import ReplayModel
+from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.llm.serving import serve_chat
 from lts_jax.records import Coordinates
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -52,20 +55,22 @@ def model(request, tiny_folder):
 
 
 class Brief:
-    """The model, with words ended early: only replies in a grammar need their length."""
+    """The model, with words ended early, and ledgers held to going on: a small model is satisfied with anything."""
 
     def __init__(self, model, fail_after=10**9):
         self.model, self.name, self.left = model, model.name, fail_after
 
     async def complete(self, messages, *, seed, json_reply=False):
-        from lts_jax.llm.chat import Wish
-        from lts_jax.llm.reply_grammars import reply_grammar
-
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
-        is_free = reply_grammar(messages, json_reply=json_reply) is None
-        wish = Wish(max_completion_tokens=16 if is_free else 400)
+        grammar = reply_grammar(messages, json_reply=json_reply)
+        if isinstance(grammar, dict) and "next_speaker" in grammar.get("properties", ()):
+            grammar = copy.deepcopy(grammar)
+            for name, value in (("is_request_satisfied", False), ("is_progress_being_made", True)):
+                grammar["properties"][name]["properties"]["answer"] = {"const": value}
+        schema = grammar if isinstance(grammar, dict) else None
+        wish = Wish(max_completion_tokens=16 if grammar is None else 400, schema=schema)
         return await self.model.complete_as(messages, seed=seed, json_reply=json_reply, wish=wish)
 
 
@@ -82,7 +87,7 @@ def test_every_kind_of_call_is_made_and_read(model):
         made = rollout(Brief(model), number, on_call=told.append)
         found.append(made)
         seen |= {call.purpose for call in made.calls}
-        if seen >= EVERY_CALL and any(one.pulls for one in found) and any(one.entries for one in found):
+        if seen >= EVERY_CALL and any(one.pulls for one in found):
             break
     assert seen >= EVERY_CALL
     calls = [call for one in found for call in one.calls]
@@ -91,6 +96,7 @@ def test_every_kind_of_call_is_made_and_read(model):
     ledgers = [call for call in calls if call.purpose == "ledger"]
     assert all(set(json.loads(call.reply)) == set(lts.prompts.LEDGER_FIELDS) for call in ledgers if not call.is_cut)
     assert any(one.pulls for one in found) and any(step.action for one in found for step in one.steps)
+    assert any(one.entries for one in found)
     for one in found:
         assert len(one.decisions) == len(one.steps) and len(one.entries) <= len(one.decisions)
         assert len(one.answers) == 2 and 0.0 <= one.reward_agg <= 1.0 and one.clock == "real"
