@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 
 import numpy as np
 import pytest
@@ -81,6 +82,15 @@ def test_what_it_cannot_do_is_a_typed_failure_of_one_line(model, tiny_folder):
     assert caught.value.kind == FailureKind.REQUEST_REFUSED
     with pytest.raises(ModelFailure, match="the JSON schema cannot be kept to"):
         asyncio.run(model.complete_as(ASKED, seed=0, wish=Wish(schema={"type": "odd"})))
+
+
+def test_a_call_past_its_deadline_is_a_failure_and_frees_its_row(tiny_folder):
+    hasty = LocalModel(LocalSettings(str(tiny_folder), max_places=1_024, call_deadline_seconds=0.01))
+    with pytest.raises(ModelFailure, match=r"no reply within 0\.01 s") as caught:
+        asyncio.run(hasty.complete_as(ASKED, seed=0, wish=Wish(max_completion_tokens=500)))
+    assert caught.value.kind == FailureKind.DEADLINE
+    while hasty.generator._work or hasty.generator._waiting:
+        time.sleep(0.01)
 
 
 def test_a_call_that_is_cancelled_frees_its_row(model):
@@ -185,7 +195,7 @@ def test_a_client_that_leaves_ends_its_reply(model, stream):
     before = model.generator.totals.completion_tokens
     slow = model.generator.chat.text
     try:
-        model.generator.chat.text = lambda tokens: (__import__("time").sleep(0.02), slow(tokens))[1]
+        model.generator.chat.text = lambda tokens: (time.sleep(0.02), slow(tokens))[1]
         assert over_http(model, use) - before < 200
     finally:
         model.generator.chat.text = slow
@@ -228,7 +238,7 @@ def test_the_command_serves_and_refuses(tiny_folder, tmp_path, capsys):
         ([str(tiny_folder), "--port", "70000"], "port: expected from 0 to 65535, got 70000"),
         ([str(tiny_folder), "--temperature", "9"], "temperature: expected from 0 to 2, got 9.0"),
         ([str(tiny_folder), "--max-rows", "0"], "max_rows: expected at least 1, got 0"),
-        ([str(tiny_folder), "--encoder", "nosuch"], "encoder"),
+        ([str(tiny_folder), "--encoder", "nosuch"], "encoder: expected hashing"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["serve-model", *words])

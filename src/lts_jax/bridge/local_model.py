@@ -34,6 +34,7 @@ class LocalSettings:
     max_rows: int = 8  # replies under way at one time; the other requests wait
     max_places: int = 8_192  # tokens whose keys and values are kept: of SmolLM2-135M 46 kB each
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    call_deadline_seconds: float = 600.0  # of one call, from when it begins to wait for a row
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_places", "max_completion_tokens"):
@@ -104,10 +105,13 @@ class LocalModel:
         except (UserError, ValueError) as problem:
             raise ModelFailure(" ".join(str(problem).split()), kind=FailureKind.REQUEST_REFUSED) from None
         try:
-            reply = await ended
-        except asyncio.CancelledError:
-            request.is_cancelled = True
-            raise
+            async with asyncio.timeout(self.settings.call_deadline_seconds):
+                reply = await ended
+        except TimeoutError:
+            deadline = f"no reply within {self.settings.call_deadline_seconds:g} s"
+            raise ModelFailure(deadline, kind=FailureKind.DEADLINE) from None
+        finally:
+            request.is_cancelled = not ended.done() or ended.cancelled()
         return self._completion(reply, time.monotonic() - started)
 
     def _sampling(self, wish: Wish) -> "Sampling":

@@ -144,6 +144,7 @@ def local_settings(settings: ModelSettings) -> "LocalSettings":
     given: dict[str, Any] = {
         "temperature": settings.temperature,
         "max_completion_tokens": settings.max_completion_tokens,
+        "call_deadline_seconds": settings.call_deadline_seconds,
     }
     return LocalSettings(folder, **{name: value for name, value in given.items() if value is not None})
 
