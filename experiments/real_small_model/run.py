@@ -87,7 +87,8 @@ def row_of(key: list[Any], rollout: Rollout, shared: float, seconds: float) -> d
 
 def measure(options: argparse.Namespace) -> None:
     """Run what is not there yet."""
-    model = LocalModel(LocalSettings(options.folder))
+    sampling = {"temperature": options.temperature, "max_completion_tokens": options.max_tokens}
+    model = LocalModel(LocalSettings(options.folder, **sampling))
     done = {json.dumps(row["key"]) for row in read_json_lines(LINES)}
     controller = None if options.controller is None else lts.load(options.controller).policy()
     totals = model.generator.totals
@@ -147,6 +148,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=20, help="of each of the two kinds")
     parser.add_argument("--teams", type=int, nargs="*", default=[1, 3])
     parser.add_argument("--policies", nargs="*", default=["none", "all", "similarity", "learned"])
+    parser.add_argument("--temperature", type=float, default=0.8)
+    parser.add_argument("--max-tokens", type=int, default=320, help="of a reply")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--controller", type=Path, help="a trained run, for the policy `learned`")
     measure(parser.parse_args())

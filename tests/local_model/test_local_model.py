@@ -238,7 +238,7 @@ def test_the_command_serves_and_refuses(tiny_folder, tmp_path, capsys):
         ([str(tiny_folder), "--port", "70000"], "port: expected from 0 to 65535, got 70000"),
         ([str(tiny_folder), "--temperature", "9"], "temperature: expected from 0 to 2, got 9.0"),
         ([str(tiny_folder), "--max-rows", "0"], "max_rows: expected at least 1, got 0"),
-        ([str(tiny_folder), "--encoder", "nosuch"], "encoder: expected hashing"),
+        ([str(tiny_folder), "--encoder", "nosuch"], "encoder: expected a name, or FILE.py:FUNCTION"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["serve-model", *words])
