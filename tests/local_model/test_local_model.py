@@ -22,6 +22,7 @@ from lts_jax.teams.ledger import Ledger, parse_ledger
 
 pytest.importorskip("tokenizers", reason="needs the extra local")
 pytest.importorskip("jinja2", reason="needs the extra local")
+pytest.importorskip("llguidance", reason="needs the extra local")
 
 ASKED = (Message("system", "Be brief."), Message("user", "Which pond?", "Orchestrator"))
 
@@ -62,7 +63,6 @@ def test_it_answers_as_a_chat_model(model):
 
 
 def test_a_ledger_parses_at_once(model, monkeypatch):
-    pytest.importorskip("llguidance", reason="needs the extra local")
     monkeypatch.setattr("lts_jax.llm.reply_grammars.MAX_REASON", 8)
     monkeypatch.setattr("lts_jax.llm.reply_grammars.MAX_INSTRUCTION", 20)
     for seed in range(4):

@@ -157,7 +157,9 @@ def _generator(
     from lts_jax.models.decoding import load_decoder
     from lts_jax.models.generator import Generator
     from lts_jax.models.qwen3_settings import context_length, settings_from_json
+    from lts_jax.models.token_masks import need_masks
 
+    need_masks()
     path = Path(folder)
     settings = settings_from_json(path, compute_dtype=compute_dtype)
     chat = ChatFormat(path)

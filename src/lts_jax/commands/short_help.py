@@ -67,7 +67,12 @@ SHORT = {
         *WORLD,
     ),
     "benchmark": (
-        ("--model.name", "NAME", "simulated", "model at an OpenAI-compatible endpoint; its key in OPENAI_API_KEY"),
+        (
+            "--model.name",
+            "NAME",
+            "simulated",
+            "model at an OpenAI-compatible endpoint (key: OPENAI_API_KEY), or jax:FOLDER",
+        ),
         ("--model.base-url", "URL", "", "address of the endpoint; OpenAI's if not given"),
         ("--search", "URL", "", "a SearXNG's search, or brave with its key in BRAVE_API_KEY"),
         ("--benchmark.name", "NAME", "assistantbench", "or gaia"),

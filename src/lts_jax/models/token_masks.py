@@ -5,6 +5,7 @@ A grammar is a JSON schema, or a regular expression as text.
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ import numpy as np
 from lts_jax.errors import UserError
 
 Grammar = Mapping[str, Any] | str
+
+
+def need_masks() -> None:
+    """See that the library is there, before weights are read.
+
+    Raises:
+        UserError: it is not.
+    """
+    if find_spec("llguidance") is None:
+        raise UserError("replies in a grammar, as JSON, need the extra local: pip install 'lts-jax[local]'")
 
 
 class TokenMasks:
@@ -23,12 +34,9 @@ class TokenMasks:
         Raises:
             UserError: the extra `local` is missing.
         """
-        try:
-            from llguidance import LLTokenizer
-        except ModuleNotFoundError:
-            raise UserError(
-                "replies in a grammar, as JSON, need the extra local: pip install 'lts-jax[local]'"
-            ) from None
+        need_masks()
+        from llguidance import LLTokenizer
+
         self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=vocabulary_size, eos_token=list(end_ids))
         self._vocabulary_size = vocabulary_size
 
