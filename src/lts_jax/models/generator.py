@@ -4,6 +4,8 @@ Requests come and go while others are under way. In each turn one waiting prompt
 at least a token, all of them in one pass over the weights. A prompt starts from the longest beginning that any row
 holds. A reply that must keep to a grammar is masked; tokens that the grammar leaves no choice about are taken together.
 
+A reply for which there is no room any more, beside the others, ends as one at its limit.
+
 A reply follows from prompt, seed and settings up to rounding: the numbers of a pass differ in the last bits with how
 many rows it has, so that a tie of two tokens may fall otherwise in other company.
 """
