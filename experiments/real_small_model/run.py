@@ -126,9 +126,10 @@ def summarise() -> dict[str, Any]:
     table = []
     for (kind, teams, policy), found in sorted(groups.items()):
         score = mean_interval([row["score"] for row in found], [row["key"][0] for row in found], within=(0.0, 1.0))
+        bounds = (score.estimate, score.low, score.high)
         table.append({
             "questions": kind, "teams": teams, "policy": policy, "rollouts": len(found),
-            "score": [None if np.isnan(one) else round(float(one), 3) for one in score],
+            "score": [None if np.isnan(one) else round(float(one), 3) for one in bounds],
             **{name: round(float(np.mean([row[name] for row in found])), 2)
                for name in ("seconds", "tokens", "ledger_retries", "shared_fraction", "pulled", "steps")},
             "stored": round(float(np.mean([len(row["stored"]) for row in found])), 2),
