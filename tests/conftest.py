@@ -36,6 +36,8 @@ REMEDIES = (  # words of a reason to skip, and what to run first
     ("playwright", "pip install -e '.[browser]'"),
     ("markitdown|bs4|pillow", "pip install -e '.[web]'"),
     ("parity|torch|transformers|peft", "Python 3.11, and make test without PARITY="),
+    ("SmolLM2", "lts models get smollm2 --to FOLDER, and LTS_SMOLLM2=FOLDER"),
+    ("local|gguf|llguidance|jinja2", "pip install -e '.[local]'"),
     ("qwen|tokenizers|safetensors|huggingface_hub", "pip install -e '.[qwen]'"),
     ("openssl", "apt install openssl"),
     ("nbformat|nbclient|dev extra|matplotlib", "pip install -e '.[dev]'"),

@@ -33,9 +33,10 @@ COMMANDS = {
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "simulator": "fit the array simulator to the rollouts of a run, and say where it agrees with them",
     "model": "ask an endpoint five small questions: what it takes of what teams ask, and what a call costs",
-    "models": "fetch a Qwen3 checkpoint for the controller from the Hugging Face hub",
+    "models": "fetch a language model for the teams, a Qwen3 for the controller, or a text encoder",
     "world": "print a task, a page, a search or the numbers of the offline world",
     "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",
+    "serve-model": "serve a language model of a local folder as an OpenAI-compatible endpoint",
 }
 
 

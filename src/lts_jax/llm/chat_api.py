@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from lts_jax.llm.chat import Completion
+from lts_jax.llm.chat import Completion, Wish
 from lts_jax.records import Message
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_DONE = b"data: [DONE]\n\n"
 _STREAM_PIECE = 64  # characters of a reply in one event of a stream
 
 
@@ -61,28 +62,66 @@ def read_request(body: bytes) -> ChatRequest:
     )
 
 
+def read_wish(body: bytes) -> Wish:
+    """What a request body that `read_request` took wishes of its reply: temperature, top_p, max_completion_tokens or
+    the older max_tokens, stop, and the schema of a response format json_schema.
+
+    Raises:
+        BadRequest: a field that cannot be served.
+    """
+    asked = json.loads(body)
+    limit = asked.get("max_completion_tokens", asked.get("max_tokens"))
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise BadRequest(f"max_completion_tokens: expected a whole number of at least 1, got {json.dumps(limit)[:40]}")
+    stop = asked.get("stop")
+    stop = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    if not isinstance(stop, list) or len(stop) > 4 or not all(isinstance(one, str) and one for one in stop):
+        raise BadRequest("stop: expected a text, or at most four of them, none empty")
+    return Wish(
+        temperature=_number(asked, "temperature", 0.0, 2.0),
+        top_p=_number(asked, "top_p", 1e-6, 1.0),
+        max_completion_tokens=limit,
+        stop=tuple(stop),
+        schema=_schema(asked.get("response_format")),
+    )
+
+
 def completion_body(request: ChatRequest, completion: Completion, model: str) -> bytes:
     """Body of the response. `model` is the name where the completion gives none."""
     message = {"role": "assistant", "content": completion.reply, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    reason = "length" if completion.is_cut else "stop"
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     head = _head(request, completion, model, "chat.completion")
     return _json(head | {"choices": [choice], "usage": _usage(completion)})
 
 
 def stream_body(request: ChatRequest, completion: Completion, model: str) -> bytes:
     """The response as server-sent events: role, text in pieces, end, usage if it was asked for, [DONE]."""
-    head = _head(request, completion, model, "chat.completion.chunk")
     text = completion.reply
     pieces = [text[start : start + _STREAM_PIECE] for start in range(0, len(text), _STREAM_PIECE)]
-    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}, *({"content": piece} for piece in pieces), {}]
-    chunks = [
-        head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
-        for delta in deltas
-    ]
-    if request.stream_usage:
-        chunks.append(head | {"choices": [], "usage": _usage(completion)})
-    events = [_json(chunk) for chunk in chunks] + [b"[DONE]"]
-    return b"".join(b"data: " + event + b"\n\n" for event in events)
+    name = completion.model or model
+    events = [stream_piece(request, name, piece) for piece in ["", *pieces]]
+    return b"".join([*events, stream_end(request, completion, model)])
+
+
+def stream_piece(request: ChatRequest, name: str, piece: str) -> bytes:
+    """One event with a piece of the reply of the model `name`; the first, empty one says who speaks."""
+    delta = {"content": piece} if piece else {"role": "assistant", "content": ""}
+    return _event(_chunk(request, name) | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+
+def stream_end(request: ChatRequest, completion: Completion, model: str) -> bytes:
+    """The last events: how it ended, usage if it was asked for, [DONE]."""
+    head = _chunk(request, completion.model or model)
+    reason = "length" if completion.is_cut else "stop"
+    end = _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    usage = _event(head | {"choices": [], "usage": _usage(completion)}) if request.stream_usage else b""
+    return end + usage + _DONE
+
+
+def stream_error(message: str) -> bytes:
+    """The last event of a stream that fails on its way."""
+    return b"data: " + error_body(500, message, "model_failure") + b"\n\n"
 
 
 def models_body(model: str) -> bytes:
@@ -121,6 +160,34 @@ def _wants_json(response_format: object) -> bool:
     if kind not in ("text", "json_object", "json_schema"):
         raise BadRequest("response_format.type: expected text, json_object or json_schema")
     return kind != "text"
+
+
+def _number(asked: Mapping[str, Any], name: str, least: float, most: float) -> float | None:
+    value = asked.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise BadRequest(f"{name}: expected a number from {least:g} to {most:g}, got {json.dumps(value)[:40]}")
+    return float(value)
+
+
+def _schema(response_format: object) -> Mapping[str, Any] | None:
+    """The schema that a response format names; None where it names none, or one that says no more than "an object"."""
+    if _part(response_format, "type") != "json_schema":
+        return None
+    schema = _part(_part(response_format, "json_schema"), "schema")
+    if schema is not None and not isinstance(schema, dict):
+        raise BadRequest("response_format.json_schema.schema: expected a JSON object")
+    says = set(schema or {}) - {"type", "additionalProperties"}
+    return schema if says else None
+
+
+def _event(chunk: Mapping[str, Any]) -> bytes:
+    return b"data: " + _json(chunk) + b"\n\n"
+
+
+def _chunk(request: ChatRequest, name: str) -> dict[str, Any]:
+    return {"id": request.request_id, "object": "chat.completion.chunk", "created": int(time.time()), "model": name}
 
 
 def _head(request: ChatRequest, completion: Completion, model: str, kind: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Any chat model as an OpenAI-compatible HTTP endpoint: chat completions, the list of models, a health check.
+"""Any chat model as an OpenAI-compatible HTTP endpoint: chat completions, embeddings, models, a health check.
 
 A small HTTP/1.1 server over asyncio streams: keep-alive, Content-Length, nothing else. It checks no key and encrypts
 nothing, so it belongs on a loopback or private address. What a request may ask for and is not listed in
-`lts_jax.llm.chat_api` is ignored.
+`lts_jax.llm.chat_api` is ignored. A model that takes wishes (`TunableModel`) gets them, streams as it speaks, and stops
+when its client leaves.
 """
 
 import asyncio
@@ -10,8 +11,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lts_jax.llm.chat import BudgetExhausted, ChatModel, ModelFailure
-from lts_jax.llm.chat_api import BadRequest, completion_body, error_body, models_body, read_request, stream_body
+from lts_jax.llm.chat import BudgetExhausted, ChatModel, Completion, FailureKind, ModelFailure, TunableModel
+from lts_jax.llm.chat_api import (
+    BadRequest,
+    ChatRequest,
+    completion_body,
+    error_body,
+    models_body,
+    read_request,
+    read_wish,
+    stream_body,
+)
+from lts_jax.llm.embeddings_api import TextEncoder, embeddings_body, read_texts
+from lts_jax.llm.serving_stream import ClientLeft, Spoken, send_stream, until_left
 
 MAX_BODY_BYTES = 8 * 2**20
 MAX_CONNECTIONS = 256
@@ -24,7 +36,8 @@ _REASONS = {
     413: "Content Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
-_METHODS = {"/v1/chat/completions": "POST", "/v1/models": "GET", "/health": "GET"}
+_CHAT, _EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
+_METHODS = {_CHAT: "POST", "/v1/models": "GET", "/health": "GET"}
 _log = logging.getLogger(__name__)
 
 
@@ -55,9 +68,11 @@ class _Refused(Exception):
 class ChatServer:
     """A running server, from `serve_chat`. Also an async context manager that closes it at the end."""
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: ChatModel, encoder: TextEncoder | None = None) -> None:
         """Not listening yet; `serve_chat` makes one that is."""
         self._model = model
+        self._encoder = encoder
+        self._methods = _METHODS if encoder is None else _METHODS | {_EMBEDDINGS: "POST"}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._held_bytes = 0  # of bodies
@@ -130,9 +145,13 @@ class ChatServer:
                 held = head.num_bytes
                 self._held_bytes += held
                 request = await _read_body(head, reader, writer)
-            response = await self._respond(request)
+            response = await self._respond(request, reader)
+            if isinstance(response, Spoken):
+                return await send_stream(response, reader, writer, keep_alive=request.keep_alive)
             await _send(writer, response, request.keep_alive)
             return request.keep_alive
+        except ClientLeft:
+            return False
         except _Refused as refused:
             await _send(writer, _error(refused.status, str(refused)), keep_alive=False)
             await _linger(reader, writer)
@@ -140,10 +159,10 @@ class ChatServer:
         finally:
             self._held_bytes -= held
 
-    async def _respond(self, request: _Request) -> _Response:
-        method = _METHODS.get(request.path)
+    async def _respond(self, request: _Request, reader: asyncio.StreamReader) -> _Response | Spoken:
+        method = self._methods.get(request.path)
         if method is None:
-            return _error(404, f"no such path: {request.path[:100]}; there are {', '.join(_METHODS)}")
+            return _error(404, f"no such path: {request.path[:100]}; there are {', '.join(self._methods)}")
         if request.method != method:
             return _error(405, f"{request.path} takes {method}", headers={"Allow": method})
         if request.path == "/health":
@@ -151,32 +170,59 @@ class ChatServer:
         if request.path == "/v1/models":
             return _Response(200, models_body(self._model.name))
         try:
-            return await self._complete(request.body)
+            if request.path == _EMBEDDINGS:
+                return await self._embed(request.body)
+            return await self._complete(request.body, reader)
         except BadRequest as problem:
             return _error(400, str(problem))
         except BudgetExhausted as exhausted:
             return _error(429, str(exhausted), code="insufficient_quota", headers={"x-should-retry": "false"})
+        except ClientLeft:
+            raise
         except ModelFailure as failure:  # has had its retries
+            if failure.kind == FailureKind.REQUEST_REFUSED and isinstance(self._model, TunableModel):
+                return _error(400, str(failure), code="invalid_request")
             return _error(500, str(failure), code="model_failure", headers={"x-should-retry": "false"})
         except Exception as error:
             _log.exception("a chat completion failed")
             return _error(500, f"internal error: {type(error).__name__}", headers={"x-should-retry": "false"})
 
-    async def _complete(self, body: bytes) -> _Response:
+    async def _complete(self, body: bytes, reader: asyncio.StreamReader) -> _Response | Spoken:
         asked = read_request(body)
-        completion = await self._model.complete(asked.messages, seed=asked.seed, json_reply=asked.json_reply)
+        model = self._model
+        if not isinstance(model, TunableModel):
+            completion = await model.complete(asked.messages, seed=asked.seed, json_reply=asked.json_reply)
+            return self._said(asked, completion)
+        wish = read_wish(body)
+        if asked.stream:
+            return await Spoken(model, asked, wish, self._model.name).begin(reader)
+        call = model.complete_as(asked.messages, seed=asked.seed, json_reply=asked.json_reply, wish=wish)
+        return self._said(asked, await until_left(call, reader))
+
+    def _said(self, asked: ChatRequest, completion: Completion) -> _Response:
         if asked.stream:
             return _Response(200, stream_body(asked, completion, self._model.name), "text/event-stream")
         return _Response(200, completion_body(asked, completion, self._model.name))
 
+    async def _embed(self, body: bytes) -> _Response:
+        texts, in_base64 = read_texts(body)
+        assert self._encoder is not None  # else there is no such path
+        vectors = await asyncio.to_thread(self._encoder.encode, texts)
+        num_tokens = sum(-(-len(text) // 4) for text in texts)
+        return _Response(200, embeddings_body(vectors, self._encoder.name, num_tokens, in_base64=in_base64))
 
-async def serve_chat(model: ChatModel, *, host: str = "127.0.0.1", port: int = 0) -> ChatServer:
+
+async def serve_chat(
+    model: ChatModel, *, host: str = "127.0.0.1", port: int = 0, encoder: TextEncoder | None = None
+) -> ChatServer:
     """Serve a chat model on an address; port 0 takes any free one. The server runs on the current event loop.
+
+    With an encoder there are embeddings too.
 
     Raises:
         OSError: the address is in use or not this machine's.
     """
-    server = ChatServer(model)
+    server = ChatServer(model, encoder)
     await server.listen(host, port)
     return server
 
@@ -187,13 +233,14 @@ async def serve_forever(
     host: str = "127.0.0.1",
     port: int = 0,
     on_ready: Callable[[ChatServer], None] | None = None,
+    encoder: TextEncoder | None = None,
 ) -> None:
     """Serve a chat model until cancelled. `on_ready` is called once connections are accepted.
 
     Raises:
         OSError: the address is in use or not this machine's.
     """
-    async with await serve_chat(model, host=host, port=port) as server:
+    async with await serve_chat(model, host=host, port=port, encoder=encoder) as server:
         if on_ready is not None:
             on_ready(server)
         await asyncio.get_running_loop().create_future()

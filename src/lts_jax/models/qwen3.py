@@ -1,8 +1,9 @@
 """Qwen3, the dense decoder of arXiv 2505.09388, on embeddings, with explicit positions and explicit visibility.
 
 Pre-norm blocks of grouped-query attention (RMS norm on every query and key head, rotary positions, no biases) and a
-SwiGLU MLP. The layers are stacked on a leading axis and run by one scan: time to compile does not grow with depth.
-Who sees whom is an argument: left or right padding, several sequences packed into one, and a cache are the same code.
+SwiGLU MLP. Settings without that norm make it a Llama (arXiv 2302.13971). The layers are stacked on a leading axis and
+run by one scan: time to compile does not grow with depth. Who sees whom is an argument: left or right padding, several
+sequences packed into one, and a cache are the same code.
 
 Axis letters of this file, other than the house's: B sequences, S new tokens, C cached tokens, T tokens that can be seen
 (cached, then new), L layers, W width, N key/value heads, R query heads of each, F head width, Q = N R F, M MLP width,
@@ -20,6 +21,7 @@ from flax import nnx
 from jax import Array
 
 from lts_jax.models.lora import TARGETS, Tuning, Weights, low_rank, target_widths
+from lts_jax.models.norm_and_rotation import rms_norm, rotate, rotation
 from lts_jax.models.qwen3_attention import attend, attend_cached, matmul_precision, visibility_bias
 from lts_jax.models.qwen3_settings import Qwen3Settings, settings_from_json
 
@@ -32,6 +34,10 @@ __all__ = [
     "settings_from_json",
     "with_weights",
 ]
+
+
+HEAD_NORMS = ("query_norm", "key_norm")
+BIASED = ("q", "k", "v", "o")
 
 
 @jax.tree_util.register_dataclass
@@ -56,15 +62,21 @@ class Qwen3(nnx.Module):
         def ones(*shape: int) -> nnx.Param:
             return nnx.Param(jnp.ones(shape, dtype))
 
-        num_layers, width, head_width = settings.num_layers, settings.width, settings.head_width
+        def zeros(*shape: int) -> nnx.Param:
+            return nnx.Param(jnp.zeros(shape, dtype))
+
+        num_layers, width, widths = settings.num_layers, settings.width, target_widths(settings)
         self.embedding = normal(settings.vocabulary_size, width)  # [V, W]
         self.layers = nnx.Dict(
             attention_norm=ones(num_layers, width),  # [L, W]
-            query_norm=ones(num_layers, head_width),  # [L, F]
-            key_norm=ones(num_layers, head_width),  # [L, F]
             mlp_norm=ones(num_layers, width),  # [L, W]
-            **{name: normal(num_layers, *shape) for name, shape in target_widths(settings).items()},  # [L, in, out]
+            **{name: normal(num_layers, *shape) for name, shape in widths.items()},  # [L, in, out]
         )
+        if settings.query_key_norm:
+            self.layers.update({name: ones(num_layers, settings.head_width) for name in HEAD_NORMS})  # [L, F]
+        if settings.attention_bias:
+            biases = {f"{name}_bias": zeros(num_layers, widths[name][1]) for name in BIASED}  # [L, out]
+            self.layers.update(biases)
         self.final_norm = ones(width)  # [W]
         if not settings.tied_embeddings:
             self.unembedding = normal(settings.vocabulary_size, width)  # [V, W]
@@ -84,7 +96,7 @@ class Qwen3(nnx.Module):
     ) -> Array:
         """States after the final norm, [B, S, W] in the compute type. The arguments are those of `extend`."""
         state_bsw, _ = self._run(embeds_bsw, position_bs, visible_bst, tuning, cache, lambda state, key_values: None)
-        return _rms_norm(state_bsw, self.final_norm[...], self.settings)
+        return rms_norm(state_bsw, self.final_norm[...], self.settings)
 
     def extend(
         self,
@@ -109,7 +121,7 @@ class Qwen3(nnx.Module):
             [B, S, W] in the compute type, and `KeyValues` of [L, B, S, N, F].
         """
         state_bsw, own = self._run(embeds_bsw, position_bs, visible_bst, tuning, cache, lambda state, own: own)
-        return _rms_norm(state_bsw, self.final_norm[...], self.settings), own
+        return rms_norm(state_bsw, self.final_norm[...], self.settings), own
 
     def block_states(self, embeds_bsw: Array, position_bs: Array, visible_bst: Array) -> Array:
         """Output of every block of the base, [L, B, S, W]; for comparing with other implementations."""
@@ -141,7 +153,7 @@ class Qwen3(nnx.Module):
         """State after the last block, and of every block what `kept` makes of its state and its keys and values."""
         settings = self.settings
         state_bsw = embeds_bsw.astype(settings.compute_dtype)
-        tokens = _Tokens(*_rotation(position_bs, settings), visibility_bias(visible_bst))
+        tokens = _Tokens(*rotation(position_bs, settings), visibility_bias(visible_bst))
         if tuning is not None and tuning.prng_key is not None:
             tuning = replace(tuning, prng_key=jax.random.split(tuning.prng_key, settings.num_layers))
 
@@ -199,46 +211,28 @@ def _block(
 
     def dense(target: str, input_xi: Array) -> Array:
         output_xo = jnp.dot(input_xi, weights[target], precision=precision)  # [X, out]
+        if settings.attention_bias and target in BIASED:
+            output_xo = output_xo + weights[f"{target}_bias"]
         if tuning is None or target not in tuning.adapters:
             return output_xo
         own_key = None if tuning.prng_key is None else jax.random.fold_in(tuning.prng_key, TARGETS.index(target))
         return output_xo + low_rank(input_xi, tuning.adapters[target], tuning.lora, own_key)  # [X, out]
 
-    normed_xw = _rms_norm(state_bsw, weights["attention_norm"], settings).reshape(-1, width)  # [X, W]
+    normed_xw = rms_norm(state_bsw, weights["attention_norm"], settings).reshape(-1, width)  # [X, W]
     q = dense("q", normed_xw).reshape(num_rows, num_new, -1, head_width)  # [B, S, N R, F]
     k = dense("k", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
     v = dense("v", normed_xw).reshape(num_rows, num_new, num_kv_heads, head_width)  # [B, S, N, F]
-    q = _rotate(_rms_norm(q, weights["query_norm"], settings), tokens)  # [B, S, N R, F]
-    k = _rotate(_rms_norm(k, weights["key_norm"], settings), tokens)  # [B, S, N, F]
+    if settings.query_key_norm:
+        q = rms_norm(q, weights["query_norm"], settings)
+        k = rms_norm(k, weights["key_norm"], settings)
+    q, k = rotate(q, tokens.cosine, tokens.sine), rotate(k, tokens.cosine, tokens.sine)  # [B, S, N R, F], [B, S, N, F]
     bias = tokens.bias
     seen = attend(q, k, v, bias) if cache is None else attend_cached(q, k, v, cache.key, cache.value, bias)
     attended_xq = seen.reshape(num_rows * num_new, -1)  # [X, Q]
     state_bsw = state_bsw + dense("o", attended_xq).reshape(state_bsw.shape)  # [B, S, W]
-    normed_xw = _rms_norm(state_bsw, weights["mlp_norm"], settings).reshape(-1, width)  # [X, W]
+    normed_xw = rms_norm(state_bsw, weights["mlp_norm"], settings).reshape(-1, width)  # [X, W]
     inner_xm = jax.nn.silu(dense("gate", normed_xw)) * dense("up", normed_xw)  # [X, M]
     return state_bsw + dense("down", inner_xm).reshape(state_bsw.shape), KeyValues(k, v)  # [B, S, W]
-
-
-def _rms_norm(state: Array, scale: Array, settings: Qwen3Settings) -> Array:
-    """x / sqrt(mean(x^2) + epsilon) in float32, rounded to the compute type, times the scale."""
-    wide = state.astype(jnp.float32)
-    normed = wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + settings.norm_epsilon)
-    return normed.astype(state.dtype) * scale
-
-
-def _rotation(position_bs: Array, settings: Qwen3Settings) -> tuple[Array, Array]:
-    """Cosine and sine f32[B, S, 1, F / 2] of position * theta^(-2 i / F) (Su et al., arXiv 2104.09864)."""
-    exponent = jnp.arange(0, settings.head_width, 2, dtype=jnp.float32) / settings.head_width  # [F / 2]
-    angle = position_bs[..., None].astype(jnp.float32) * (1.0 / settings.rope_theta**exponent)  # [B, S, F / 2]
-    return jnp.cos(angle)[:, :, None], jnp.sin(angle)[:, :, None]
-
-
-def _rotate(heads: Array, tokens: _Tokens) -> Array:
-    """Turn the pairs (i, i + F / 2) of each head [B, S, heads, F] by the angle of the token's position."""
-    cosine, sine, _ = tokens
-    first, second = jnp.split(heads.astype(jnp.float32), 2, axis=-1)  # [B, S, heads, F / 2]
-    turned = jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
-    return turned.astype(heads.dtype)
 
 
 @lru_cache(maxsize=64)

@@ -25,13 +25,13 @@ def write_tiny(folder: Path | str, *, seed: int = 0, settings: Qwen3Settings = T
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: expected a new or empty folder")
-    tokenizer = _tokenizer()
+    tokenizer = tiny_tokenizer()
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(folder, settings, init_weights(settings, jax.random.key(seed)))
     write_text(folder / "tokenizer.json", tokenizer)
 
 
-def _tokenizer() -> str:
+def tiny_tokenizer() -> str:
     """A byte-level BPE tokenizer as JSON. Its merges are fixed, so that it needs no training text."""
     try:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers

@@ -1,4 +1,4 @@
-"""Qwen3 weights in a local Hugging Face folder: `config.json` and safetensors, in one file or in shards with an index.
+"""Qwen3 or Llama weights in a local Hugging Face folder: `config.json` and safetensors, one file or shards and index.
 
 Everything is checked from the files' headers before the first tensor is read, so a wrong folder leaves nothing
 half-loaded. Tensors are then read one by one into the stacked arrays: the model is never twice in memory.
@@ -32,7 +32,7 @@ LAYER_TENSORS = {  # our name: that in the files, below layers.I
     "gate": "mlp.gate_proj",
     "up": "mlp.up_proj",
     "down": "mlp.down_proj",
-}
+}  # which of them there are follows from the settings
 OTHER_TENSORS = {"embedding": "embed_tokens", "final_norm": "norm"}
 _BEYOND_SHAPES = ("num_heads", "num_kv_heads", "rope_theta", "norm_epsilon", "tied_embeddings")  # not seen in tensors
 
@@ -52,7 +52,7 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
     settings = settings or settings_from_json(folder)
     dtype = jnp.dtype(settings.compute_dtype)
     with open_tensors(checkpoint_files(folder)) as tensors:
-        prefix = _checked_prefix(folder, settings, tensors)
+        prefix = check_tensors(folder, settings, tensors)
 
         def take(name: str) -> np.ndarray:
             return tensors[name].file.get_tensor(name)
@@ -60,7 +60,7 @@ def load_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> W
         def stack(name: str, shape: tuple[int, ...]) -> Any:
             array = np.empty(shape, dtype)
             for layer in range(settings.num_layers):
-                array[layer] = take(f"{prefix}layers.{layer}.{LAYER_TENSORS[name]}.weight").T
+                array[layer] = take(f"{prefix}layers.{layer}.{layer_tensor(name)}").T
             return jnp.asarray(array)
 
         shapes = abstract_weights(settings)
@@ -75,7 +75,7 @@ def check_weights(folder: Path | str, settings: Qwen3Settings | None = None) -> 
     folder = Path(folder)
     settings = settings or settings_from_json(folder)
     with open_tensors(checkpoint_files(folder)) as tensors:
-        _checked_prefix(folder, settings, tensors)
+        check_tensors(folder, settings, tensors)
 
 
 def digest(folder: Path | str) -> str:
@@ -102,37 +102,46 @@ def save_weights(folder: Path | str, settings: Qwen3Settings, weights: Weights) 
     tensors = {f"model.{theirs}.weight": np.asarray(weights[name]) for name, theirs in OTHER_TENSORS.items()}
     if not settings.tied_embeddings:
         tensors["lm_head.weight"] = np.asarray(weights["unembedding"])
-    for name, theirs in LAYER_TENSORS.items():
-        for layer, array in enumerate(np.asarray(weights["layers"][name])):
-            tensors[f"model.layers.{layer}.{theirs}.weight"] = np.ascontiguousarray(array.T)
+    for name, stacked in weights["layers"].items():
+        for layer, array in enumerate(np.asarray(stacked)):
+            tensors[f"model.layers.{layer}.{layer_tensor(name)}"] = np.ascontiguousarray(array.T)
     with replacing(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     write_settings(folder / "config.json", settings)
 
 
-def _checked_prefix(folder: Path, settings: Qwen3Settings, tensors: Mapping[str, Source]) -> str:
+def layer_tensor(name: str) -> str:
+    """What a layer's tensor is called in the files, below `layers.I`; "q_bias" is the bias of "q"."""
+    if name.endswith("_bias"):
+        return f"{LAYER_TENSORS[name.removesuffix('_bias')]}.bias"
+    return f"{LAYER_TENSORS[name]}.weight"
+
+
+def check_tensors(folder: Path, settings: Qwen3Settings, tensors: Mapping[str, Source]) -> str:
     """What stands before the names of the body ("model." in causal models, nothing in bare ones); all else checked."""
     whole = folder / INDEX if (folder / INDEX).is_file() else folder / WEIGHTS
     prefix = "" if "embed_tokens.weight" in tensors else "model."
-    expected = _expected_shapes(settings, prefix)
+    expected = expected_shapes(settings, prefix)
     for name, shape in expected.items():
         check_tensor(tensors, name, shape, whole)
     # Some tied checkpoints repeat the embedding as lm_head; older ones keep the rotary frequencies.
     extra = {name for name in tensors if not (name == "lm_head.weight" or name.endswith("rotary_emb.inv_freq"))}
     if extra - set(expected):
+        family = "Qwen3" if settings.query_key_norm else "Llama"
         raise UserError(
-            f"{whole}: expected the tensors of a Qwen3 of {settings.num_layers} layers, found also "
+            f"{whole}: expected the tensors of a {family} of {settings.num_layers} layers, found also "
             f"{min(extra - set(expected))}"
         )
     return prefix
 
 
-def _expected_shapes(settings: Qwen3Settings, prefix: str) -> dict[str, list[int]]:
+def expected_shapes(settings: Qwen3Settings, prefix: str) -> dict[str, list[int]]:
+    """Shapes of all tensors of a folder, by their names in its files."""
     shapes = abstract_weights(settings)
     expected = {f"{prefix}{theirs}.weight": list(shapes[name].shape) for name, theirs in OTHER_TENSORS.items()}
     if not settings.tied_embeddings:
         expected["lm_head.weight"] = list(shapes["unembedding"].shape)
     for layer in range(settings.num_layers):
-        for name, theirs in LAYER_TENSORS.items():
-            expected[f"{prefix}layers.{layer}.{theirs}.weight"] = list(shapes["layers"][name].shape[:0:-1])
+        for name, leaf in shapes["layers"].items():
+            expected[f"{prefix}layers.{layer}.{layer_tensor(name)}"] = list(leaf.shape[:0:-1])
     return expected

@@ -9,7 +9,7 @@ or decided: that is M1-Parallel.
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -107,6 +107,7 @@ class RolloutParts:
     tool_kit: ToolKit | None = None  # instead of `use_tool`, where each team needs tools of its own
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
+    on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -219,6 +220,8 @@ class Execution:
             self.redact(completion.thought), completion.is_cut,
         )  # fmt: skip
         self.calls.append(call)
+        if self.parts.on_call is not None:
+            self.parts.on_call(call)
         return call
 
     def redact(self, text: str) -> str:

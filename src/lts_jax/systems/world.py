@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lts_jax.bridge.local_model import PREFIX
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
@@ -16,6 +18,7 @@ from lts_jax.records import Task, ToolResult
 from lts_jax.tasks.almanac import AlmanacTools, build_almanac
 
 if TYPE_CHECKING:
+    from lts_jax.bridge.local_model import LocalSettings
     from lts_jax.llm.openai_client import OpenAIChatSettings
 
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 class ModelSettings:
     """The language model behind every agent."""
 
-    name: str = "simulated"  # "simulated", or the model's name at an OpenAI-compatible endpoint
+    name: str = (
+        "simulated"  # "simulated"; a model's name at an OpenAI-compatible endpoint; or jax:FOLDER, in this process
+    )
     base_url: str | None = None  # of the endpoint; None is OpenAI's own, or no endpoint for the simulated model
     api_key_variable: str = "OPENAI_API_KEY"  # environment variable that holds the key
     temperature: float | None = None  # None: the endpoint's default
@@ -64,6 +69,11 @@ class ModelSettings:
         """Whether calls take virtual time."""
         return self.name == "simulated"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the model is computed in this process."""
+        return self.name.startswith(PREFIX) and self.base_url is None
+
 
 @lru_cache(maxsize=8)
 def make_model(settings: ModelSettings) -> ChatModel:
@@ -72,6 +82,12 @@ def make_model(settings: ModelSettings) -> ChatModel:
         weaknesses = make_weaknesses(settings.weaknesses, where="model.weaknesses")
         model: ChatModel = SimulatedModel(weaknesses)
         options = json.dumps(to_plain(weaknesses))
+    elif settings.is_local:
+        from lts_jax.bridge.local_model import LocalModel, local_options
+
+        local = local_settings(settings)
+        model = LocalModel(local)
+        options = json.dumps(local_options(local)) if settings.record_folder is not None else ""
     else:
         from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 
@@ -109,6 +125,28 @@ def _record(settings: ModelSettings, model: ChatModel, options: str) -> ChatMode
 
     fallback = None if settings.replay_only else model
     return ReplayModel(settings.record_folder, fallback, name=model.name, options=options)
+
+
+def local_settings(settings: ModelSettings) -> "LocalSettings":
+    """What the settings say of a model in this process.
+
+    Raises:
+        UserError: no such folder.
+    """
+    from lts_jax.bridge.local_model import LocalSettings
+
+    folder = settings.name.removeprefix(PREFIX)
+    if not Path(folder).is_dir():
+        raise UserError(
+            f"model.name: {folder or 'FOLDER'}: no such folder; `lts models get smollm2 --to smollm2` makes one for "
+            f"--model.name {PREFIX}smollm2"
+        )
+    given: dict[str, Any] = {
+        "temperature": settings.temperature,
+        "max_completion_tokens": settings.max_completion_tokens,
+        "call_deadline_seconds": settings.call_deadline_seconds,
+    }
+    return LocalSettings(folder, **{name: value for name, value in given.items() if value is not None})
 
 
 def endpoint_settings(settings: ModelSettings) -> "OpenAIChatSettings":
