@@ -13,10 +13,9 @@ import numpy as np
 
 from lts_jax.environments.contract import Acting, Controller, Policy
 from lts_jax.environments.policies import of_network
-from lts_jax.errors import UserError
 from lts_jax.lab.grid import seed_keys
 from lts_jax.lab.lab import plan_of, results_by_scheme
-from lts_jax.lab.settings import LabSettings, network_of, world_of
+from lts_jax.lab.settings import LabSettings, at_point, network_of
 from lts_jax.lab.trials import Trial, try_policy
 from lts_jax.models.policy_network import Params
 
@@ -28,7 +27,7 @@ class Phase:
     """One training."""
 
     credit: str  # a scheme
-    world: Mapping[str, float] = field(default_factory=dict)  # numbers, as `world.task_weight`
+    numbers: Mapping[str, float] = field(default_factory=dict)  # as `world.task_weight` or `learning.entropy_weight`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def train_arm(settings: LabSettings, arm: Arm, all_arms: Sequence[Arm], seeds: S
     for number, phase in enumerate(arm.phases):
         # Each phase has tasks of its own, as a seed's are the same in every call.
         own = [seed + 1000 * number for seed in seeds]
-        found = results_by_scheme(settings, schemes, [phase.world], own, only=[phase.credit], start=params)
+        found = results_by_scheme(settings, schemes, [phase.numbers], own, only=[phase.credit], start=params)
         params = found[phase.credit].params
         curves.append(np.asarray(found[phase.credit].curves["credit/return_mean"]))
     acting = Controller(of_network(plan_of(settings, arm.phases[0].credit).network), params, Acting(1.0, False))
@@ -89,12 +88,8 @@ def measure_rule(settings: LabSettings, policy: Policy, seeds: Sequence[int], tr
 
 def check_arms(settings: LabSettings, arms: Sequence[Arm]) -> None:
     """Refuse a scheme or a number of a phase that cannot be meant, before anything is compiled."""
-    known = {f"world.{name}" for name in vars(world_of(settings).params)}
     for phase in (phase for arm in arms for phase in arm.phases):
-        plan_of(settings, phase.credit)
-        unknown = set(phase.world) - known
-        if unknown:
-            raise UserError(f"{min(unknown)}: expected a number of environment {world_of(settings).name}")
+        plan_of(at_point(settings, phase.numbers), phase.credit)
 
 
 def seed_blocks(seeds: Sequence[int], size: int) -> list[list[int]]:

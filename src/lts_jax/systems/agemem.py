@@ -51,10 +51,10 @@ def agemem() -> Study:
         title="AgeMem: a memory that one policy edits, paid at the end",
         environment="desk",
         arms=(
-            Arm("broadcast", "the score of the answer, to every step", (Phase(BROADCAST, TASK_ALONE),)),
-            Arm("own stage", "the score, to the steps of the last stage alone", (Phase(OWN_STAGE, TASK_ALONE),)),
-            Arm("released reward", "four parts and penalties, to every step", (Phase(BROADCAST, AS_RELEASED),)),
-            Arm("released statistics", "the same, counted after the clearing", (Phase(BROADCAST, last_context),)),
+            Arm("broadcast", "the score of the answer, to every step", _phases(BROADCAST, TASK_ALONE)),
+            Arm("own stage", "the score, to the steps of the last stage alone", _phases(OWN_STAGE, TASK_ALONE)),
+            Arm("released reward", "four parts and penalties, to every step", _phases(BROADCAST, AS_RELEASED)),
+            Arm("released statistics", "the same, counted after the clearing", _phases(BROADCAST, last_context)),
         ),
         rules={
             "never store": rules.never_store,
@@ -67,8 +67,7 @@ def agemem() -> Study:
         blind_rules=("never store", "add everything", "add in the first stage"),
         oracle="oracle",
         chance=1.0 / NUM_VALUES,
-        num_updates=240,
-        learning_rate=0.01,
+        num_updates=120,
         shown={
             "additions": "adds",
             "updates": "updates",
@@ -80,6 +79,13 @@ def agemem() -> Study:
         },
         rates=_rates,
     )
+
+
+def _phases(credit: str, world: Mapping[str, float]) -> tuple[Phase, ...]:
+    """First much entropy, so that nothing is given up before it could pay; then little. Ours, the same for all arms."""
+    first = {"learning.learning_rate": 0.02, "learning.entropy_weight": 0.02}
+    then = {"learning.learning_rate": 0.015, "learning.entropy_weight": 0.002}
+    return tuple(Phase(credit, {**world, **numbers}) for numbers in (first, then))
 
 
 def _rates(measures: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -24,6 +24,9 @@ from lts_jax.environments.pipeline.settings import (
 from lts_jax.lab.arms import Arm, Phase
 from lts_jax.systems.study import Study
 
+LEARNING = {"learning.learning_rate": 0.02, "learning.entropy_weight": 0.003}
+"""Ours, the same for all arms."""
+
 
 def comam() -> Study:
     """Arms: together with adaptive, fixed and no weights of the common reward; each alone; one after another."""
@@ -58,7 +61,6 @@ def comam() -> Study:
         oracle="oracle",
         chance=1.0 / NUM_VALUES,
         num_updates=160,
-        learning_rate=0.02,
         shown={
             "coverage": "coverage",
             "soundness": "soundness",
@@ -73,8 +75,8 @@ def comam() -> Study:
 
 
 def _who(acts: Mapping[str, float], otherwise: float) -> dict[str, float]:
-    """How every agent acts."""
-    return {f"world.{agent}_acts": acts.get(agent, otherwise) for agent in AGENTS}
+    """How every agent acts, and how those learn that do."""
+    return LEARNING | {f"world.{agent}_acts": acts.get(agent, otherwise) for agent in AGENTS}
 
 
 def _rates(measures: Mapping[str, np.ndarray]) -> np.ndarray:

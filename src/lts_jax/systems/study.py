@@ -5,7 +5,7 @@ missing. A seed has the same bits whichever block it is in, and whatever the num
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,7 @@ class Study:
     blind_rules: tuple[str, ...]  # of these the ones that read no content: the best of them is the yardstick
     oracle: str
     chance: float  # score of a guess
-    num_updates: int  # of an agent; it and the next unless the settings say otherwise
-    learning_rate: float
+    num_updates: int  # of a phase, unless the settings say otherwise
     shown: Mapping[str, str]  # measures of the table, with their heads
     rates: Callable[[Mapping[str, np.ndarray]], np.ndarray]  # measures [seeds] -> odds f64[seeds, K, A] of actions
 
@@ -71,9 +70,7 @@ def lab_settings(study: Study, settings: StudySettings) -> LabSettings:
         num_evaluation_tasks=0,
         is_strict=True,
         learning=LearningSettings(
-            learning_rate=study.learning_rate if settings.learning_rate is None else settings.learning_rate,
             num_decay_updates=num_updates,
-            entropy_weight=settings.entropy_weight,
             sparsity_weight=0.0,
             weight_decay=0.0,  # parameters that nobody trains stay as they are
             temperature=1.0,
@@ -82,7 +79,7 @@ def lab_settings(study: Study, settings: StudySettings) -> LabSettings:
 
 
 def chosen_arms(study: Study, settings: StudySettings) -> tuple[Arm, ...]:
-    """The arms that the settings name.
+    """The arms that the settings name, with the numbers that they set.
 
     Raises:
         UserError: one that the study does not have.
@@ -91,7 +88,12 @@ def chosen_arms(study: Study, settings: StudySettings) -> tuple[Arm, ...]:
     for name in settings.arms:
         if name not in known:
             raise UserError(f"arms: {study.name} has {', '.join(known)}; got {name!r}")
-    return tuple(known[name] for name in settings.arms) or study.arms
+    given = {"learning.learning_rate": settings.learning_rate, "learning.entropy_weight": settings.entropy_weight}
+    own = {name: value for name, value in given.items() if value is not None}
+    chosen = tuple(known[name] for name in settings.arms) or study.arms
+    return tuple(
+        replace(arm, phases=tuple(replace(one, numbers={**one.numbers, **own}) for one in arm.phases)) for arm in chosen
+    )
 
 
 def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Callable[[str], None]) -> dict[str, Told]:
@@ -107,7 +109,7 @@ def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Ca
         UserError: an arm or a setting that cannot be meant, before anything is trained.
     """
     lab, arms = lab_settings(study, settings), chosen_arms(study, settings)
-    check_arms(lab, study.arms)
+    check_arms(lab, arms)
     trial = Trial(environment_of(study.environment).measures, settings.num_evaluation_tasks)
     seeds_of_all = range(settings.first_seed, settings.first_seed + settings.num_seeds)
     blocks = seed_blocks(seeds_of_all, BLOCK)
@@ -116,7 +118,7 @@ def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Ca
         for arm in arms:
             path = _path(folder, arm.name, seeds)
             if not path.exists():
-                write_json(path, _trained(lab, arm, study.arms, seeds, trial))
+                write_json(path, _trained(lab, arm, arms, seeds, trial))
                 tell(f"{arm.name}: block {number + 1} of {len(blocks)}")
             parts.setdefault(arm.name, []).append(read_json(path))
     found = {

@@ -7,7 +7,7 @@ from lts_jax.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """How every arm is trained and measured. Ours, chosen on seed 0, which the table leaves out."""
+    """How every arm is trained and measured. Ours, chosen on other seeds than the table's."""
 
     arms: tuple[str, ...] = ()
     """Which to train; all if none is named."""
@@ -16,15 +16,16 @@ class StudySettings:
     first_seed: int = 1
     """Of them; the next ones follow."""
     num_updates: int | None = None
-    """Optimiser steps of an agent; the system's own if not given."""
+    """Optimiser steps of a phase; the system's own if not given."""
     tasks_per_update: int = 8
     """Fresh tasks of an update."""
     num_rollouts: int = 8
     """Rollouts of a task, n of AgeMem (arXiv 2601.01885)."""
     learning_rate: float | None = None
-    """Of AdamW without weight decay, at the first update; it falls to 0 as a cosine. The system's own if not given."""
-    entropy_weight: float = 0.003
-    """Of the entropy of actions in the loss."""
+    """Of AdamW without weight decay, at the first update of every phase; it falls to 0 as a cosine. The system's own if
+    not given."""
+    entropy_weight: float | None = None
+    """Of the entropy of actions in the loss, in all phases. The system's own if not given."""
     network: str = "matching"
     """Of every agent, as set_transformer(width=16)."""
     num_evaluation_tasks: int = 200
