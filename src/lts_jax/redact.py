@@ -58,7 +58,7 @@ _SAYS = r"(?:\s{1,3}(?:is|was|to|of|with))?\s{0,3}[=:]?\s{1,3}"
 
 _SHAPES: tuple[_Shape, ...] = (
     _shape("private key", "-----begin", rf"-----BEGIN {_PEM}.*?(?:-----END {_PEM}|\Z)", re.DOTALL),
-    _token("model key", "sk-", rf"(?<![A-Za-z0-9])sk-(?=[A-Za-z0-9_-]{{0,250}}\d)[A-Za-z0-9_-]{{20,250}}{_END}"),
+    _token("model key", "sk-", rf"(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]{{0,250}}+\d)[A-Za-z0-9_-]{{20,250}}{_END}"),
     _token("GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", rf"\bgh[pousr]_[A-Za-z0-9]{{30,255}}{_END}"),
     _token("GitHub token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{22,255}"),
     _token("GitLab token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{18,64}"),
