@@ -57,7 +57,7 @@ def ranked(config: Config, folder: Path, line: str) -> dict[str, Interval]:
     said: list[StepLabel] = []
     for place, seed in enumerate(config.train_worlds):
         other = config.train_worlds[(place + 1) % len(config.train_worlds)]
-        run = make_parts(training(config, line, seed, read_json(folder / "price.json")["best"]))
+        run = make_parts(training(config, line, seed, float(read_json(folder / "price.json")["best"])))
         params = trained_params(RunFolder(folder / f"{line}_{seed}"), run)
         for group in islice(coin_groups(folder, other), NUM_RANKED):
             _, context = collate(group, run.encoder, run.settings.padding)

@@ -1,5 +1,6 @@
 """`lts system`: a paper's method as one command, on an environment of arrays, beside every baseline."""
 
+import contextlib
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,9 +51,10 @@ def run(command: Command) -> None:
     from lts_jax.reports.study_text import study_document, study_text
     from lts_jax.storage import write_document, write_text
     from lts_jax.systems.run_folder import open_run, working_in
-    from lts_jax.systems.study import run_study
+    from lts_jax.systems.study import check_study, run_study
 
     study = study_of(command.name)
+    check_study(study, command.study)
     run_folder = open_run(folder, command.study, name=command.name)
     with working_in(run_folder):
         found = run_study(study, command.study, run_folder, lambda line: print(line, flush=True))
@@ -85,4 +87,5 @@ def _use_all_cores() -> None:
 
     import jax
 
-    jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, 4)))
+    with contextlib.suppress(RuntimeError):  # somebody in this process has counted them already
+        jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, 4)))

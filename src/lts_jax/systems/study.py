@@ -96,6 +96,15 @@ def chosen_arms(study: Study, settings: StudySettings) -> tuple[Arm, ...]:
     )
 
 
+def check_study(study: Study, settings: StudySettings) -> None:
+    """Refuse an arm or a setting that cannot be meant, before anything is written.
+
+    Raises:
+        UserError: in one line.
+    """
+    check_arms(lab_settings(study, settings), chosen_arms(study, settings))
+
+
 def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Callable[[str], None]) -> dict[str, Told]:
     """Everything by line of the table, arms first; what a file has is not computed again.
 
@@ -106,10 +115,9 @@ def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Ca
         tell: is told what was done, in a line.
 
     Raises:
-        UserError: an arm or a setting that cannot be meant, before anything is trained.
+        UserError: as `check_study`.
     """
     lab, arms = lab_settings(study, settings), chosen_arms(study, settings)
-    check_arms(lab, arms)
     trial = Trial(environment_of(study.environment).measures, settings.num_evaluation_tasks)
     seeds_of_all = range(settings.first_seed, settings.first_seed + settings.num_seeds)
     blocks = seed_blocks(seeds_of_all, BLOCK)
