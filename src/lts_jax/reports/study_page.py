@@ -33,11 +33,12 @@ def study_html(document: Mapping[str, Any]) -> str:
 
 
 def score_plot(document: Mapping[str, Any]) -> Figure:
-    """Scores with intervals over seeds; arms in colour."""
+    """Scores with intervals over seeds, beside chance; arms in colour."""
     dots = [
         Dot(
             line["name"],
             _interval(line["score"]),
+            level=document["chance"],
             color=ACCENT if line["is_arm"] else INK,
             text=interval(_interval(line["score"])),
             tip=line["told"] or line["name"],
@@ -57,7 +58,7 @@ def learning_curves(document: Mapping[str, Any]) -> Figure:
         size = max(1, len(curve) // NUM_POINTS)
         means = [(first + size / 2, _mean(curve[first : first + size])) for first in range(0, len(curve), size)]
         series.append(PointSeries(line["name"], [Point(_exactly(x), _exactly(y)) for x, y in means]))
-    frame = Frame("score while training, mean over seeds", "updates, of all phases one after another", 620, 300)
+    frame = Frame("reward of a training rollout, mean over seeds", "updates, of all phases one after another", 620, 300)
     return point_chart(series, frame, joined=True, bars=False)
 
 
