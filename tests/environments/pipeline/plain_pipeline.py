@@ -1,5 +1,6 @@
 """The pipeline in plain Python, slow and simple: lists of facts. Only vectors and closeness are those of the arrays."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,6 +10,8 @@ from lts_jax.environments.desk.context import nearest
 NOOP, ADD, UPDATE, DELETE, RETRIEVE = range(5)
 EXTRACTION, PROFILE, RETRIEVAL = range(3)
 NUM_ATTRIBUTES = 32  # of the user's; a stranger's come after
+
+vector_of = jax.jit(encode)  # one program, not one for each of its operations
 
 
 def turns(shape) -> list[int]:
@@ -39,7 +42,7 @@ class PlainPipeline:
         fact = None if attribute == NOTHING else (attribute, value, self.heard)
         blank = (NOTHING,) * 3
         rows = jnp.array([fact or blank, blank, blank])
-        vector = np.asarray(encode(self.params, *rows.T, self.stream.noise_ed[self.heard]))
+        vector = np.asarray(vector_of(self.params, *rows.T, self.stream.noise_ed[self.heard]))
         self.slots = [*self.slots, (vector, fact)][-self.shape.num_slots :]
         self.heard += 1
 
