@@ -1,11 +1,11 @@
 """A small network for memories that are edited: what it holds and what lies before it, matched with each other.
 
 Every key and every vector of a decision's own is a token x. Beside it stand its largest cosines to the other keys that
-the decision sees, to the other own vectors, and its cosine to the last own vector, which says what is going on: whether
-something is new lies between vectors, not in them (`models.key_cosines`), and these numbers need no gradient. One
-hidden layer makes a state h of each token; j is pointed at by <w, h_j>, and logits are read from mean and maximum of h
-over the keys, over the own vectors, and from what is going on. Nothing depends on the order of keys. A vector of zeros
-is an empty place. All of it is ours.
+the decision sees, to the other own vectors (0 if all are below), and its cosine to the last own vector, which says what
+is going on: whether something is new lies between vectors, not in them (`models.key_cosines`), and these numbers need
+no gradient. One hidden layer makes a state h of each token; j is pointed at by <w, h_j>, and logits are read from mean
+and maximum of h over the keys, over the own vectors, and from what is going on. Nothing depends on the order of keys. A
+vector of zeros is an empty place. All of it is ours.
 """
 
 from dataclasses import dataclass
@@ -165,7 +165,7 @@ def _read(params: Params, key_rnd: Array, visible_rxn: Array, own_rxsd: Array) -
 
 
 def _relations(key_rnd: Array, visible_rxn: Array, own_rxsd: Array, is_there_rxs: Array) -> tuple[Array, Array]:
-    """f32[R, X, N, 3] of the keys and f32[R, X, S, 3] of the own vectors: scaled cosines, 0 where nothing is."""
+    """f32[R, X, N, 3] of the keys and f32[R, X, S, 3] of the own vectors: scaled cosines, the largest at least 0."""
     key, own = _unit(key_rnd), _unit(own_rxsd)
     not_itself_nn, not_itself_ss = (1.0 - jnp.eye(vectors.shape[-2]) for vectors in (key, own))
     between = jnp.einsum("rxsd,rnd->rxsn", own, key)
@@ -178,7 +178,7 @@ def _relations(key_rnd: Array, visible_rxn: Array, own_rxsd: Array, is_there_rxs
         between[..., -1, :],
     )
     of_owns = (
-        jnp.max(jnp.where(is_key, between, 0.0), axis=-1),
+        jnp.max(jnp.where(is_key, between, 0.0), axis=-1, initial=0.0),  # in a full log too, as behind padding
         jnp.max(jnp.where(is_own, among_own, 0.0), axis=-1),
         among_own[..., -1],
     )

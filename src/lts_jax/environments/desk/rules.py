@@ -67,7 +67,7 @@ def oracle(params: Any, seen: Observation) -> Sure:
     ) & alive_entries(state)
     old_n = jnp.max(state.drawer.time, axis=-1)
     is_known_c = jnp.any(same_cn & (old_n >= time_c[:, None]), axis=1)
-    wanted_c &= ~is_known_c
+    wanted_c &= ~is_known_c & _has_number(scene, state)
     outdated_n = jnp.any(same_cn & (wanted_c[:, None]) & (old_n < time_c[:, None]), axis=0)
     action = jnp.where(jnp.any(outdated_n), DELETE, jnp.where(jnp.any(wanted_c), ADD, NOOP))
     target = jnp.where(action == DELETE, jnp.argmax(outdated_n), _slot(scene, jnp.argmax(wanted_c)))
@@ -77,7 +77,7 @@ def oracle(params: Any, seen: Observation) -> Sure:
 def _keep(seen: Observation, wanted_c: Array) -> Sure:
     """Add the first slot that is wanted and not in the drawer; of a full drawer the oldest goes first."""
     scene, state = seen.latent
-    todo_c = wanted_c & ~_is_stored(state) & _is_filled(state)
+    todo_c = wanted_c & ~_is_stored(state) & _is_filled(state) & _has_number(scene, state)
     is_full = jnp.sum(alive_entries(state)) >= scene.params.drawer_slots
     action = jnp.where(jnp.any(todo_c), jnp.where(is_full, DELETE, ADD), NOOP)
     target = jnp.where(action == DELETE, jnp.argmax(alive_entries(state)), _slot(scene, jnp.argmax(todo_c)))
@@ -92,7 +92,8 @@ def _merge(seen: Observation, threshold: float, same: float) -> Sure:
     size_cn = jnp.linalg.norm(slot_cd, axis=-1)[:, None] * jnp.linalg.norm(entry_nd, axis=-1)
     cosine_cn = jnp.where(alive_n, slot_cd @ entry_nd.T / jnp.maximum(size_cn, 1e-6), -1.0)
     nearest_c = jnp.max(cosine_cn, axis=1)
-    todo_c = _is_filled(state) & ~shows_talk(slot_cd) & ~_is_stored(state) & (nearest_c < same)
+    is_new_c = ~_is_stored(state) & (nearest_c < same)
+    todo_c = _is_filled(state) & ~shows_talk(slot_cd) & is_new_c & _has_number(scene, state)
     slot = jnp.argmax(todo_c)
     replaces = nearest_c[slot] >= threshold
     is_full = jnp.sum(alive_n) >= scene.params.drawer_slots
@@ -124,6 +125,11 @@ def _is_asked(scene: Scene, state: State) -> Array:
 
 def _is_filled(state: State) -> Array:
     return jnp.arange(state.slots.vector.shape[0]) < state.num_slots
+
+
+def _has_number(scene: Scene, state: State) -> Array:
+    """bool[]: the drawer's log takes another entry; without, a rule that wanted to add would act by chance."""
+    return (state.num_entries < scene.shape.num_entries) & (scene.params.has_memory > 0.0)
 
 
 def _is_stored(state: State) -> Array:
