@@ -13,7 +13,7 @@ from lts_jax.reports.study_text import foot, headline
 from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number
 
-NUM_POINTS = 24  # of a learning curve
+NUM_POINTS = 24  # of the longest learning curve
 
 
 def study_html(document: Mapping[str, Any]) -> str:
@@ -51,11 +51,11 @@ def score_plot(document: Mapping[str, Any]) -> Figure:
 def learning_curves(document: Mapping[str, Any]) -> Figure:
     """Mean return of the training rollouts over updates, of every arm."""
     series = []
+    size = -(-max(len(line["curve"] or ()) for line in document["lines"]) // NUM_POINTS)  # the same for all: one scale
     for line in document["lines"]:
         curve = line["curve"]
         if curve is None:
             continue
-        size = max(1, len(curve) // NUM_POINTS)
         means = [(first + size / 2, _mean(curve[first : first + size])) for first in range(0, len(curve), size)]
         series.append(PointSeries(line["name"], [Point(_exactly(x), _exactly(y)) for x, y in means]))
     frame = Frame("reward of a training rollout, mean over seeds", "updates, of all phases one after another", 620, 300)

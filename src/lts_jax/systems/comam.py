@@ -46,6 +46,11 @@ def comam() -> Study:
             Arm("joint, adaptive", "own reward, and a share of the common one by NDCG", (Phase(adaptive, together),)),
             Arm("joint, fixed", "own reward, and a third of the common one", (Phase(fixed, together),)),
             Arm("joint, global only", "the common reward alone", (Phase(shared, together),)),
+            Arm(
+                "joint, as long",
+                "the first arm with as many rollouts as the last two",
+                (Phase(adaptive, together),) * 3,
+            ),
             Arm("independent", "each alone on its own reward, the others by rule", alone),
             Arm("sequential", "one after another on the common reward, the earlier ones frozen", in_order),
         ),
