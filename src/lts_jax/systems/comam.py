@@ -48,7 +48,7 @@ def comam() -> Study:
             Arm("joint, global only", "the common reward alone", (Phase(shared, together),)),
             Arm(
                 "joint, as long",
-                "the first arm with as many rollouts as the last two",
+                "the first arm with the rollouts of the next",
                 (Phase(adaptive, together),) * 3,
             ),
             Arm("independent", "each alone on its own reward, the others by rule", alone),
