@@ -83,7 +83,7 @@ def test_the_table_has_every_line_and_the_oracle_on_top(small, unbroken):
     assert lines["never store"]["shown"]["entries"] == 0.0
     assert document["yardstick"] in small.blind_rules
     text = study_text(document)
-    assert text.startswith("Simulated: 'joint, adaptive'") and max(map(len, text.splitlines())) <= 220
+    assert text.startswith("Simulated: 'joint, adaptive'") and max(map(len, text.splitlines())) <= 100
     page = study_html(document)
     assert page.count("<svg") == 2 and "joint, adaptive over sequential" in page
 

@@ -15,6 +15,10 @@ from lts_jax.models.policy_network import PolicyNetwork
 SURE = 1e9  # a logit that no temperature makes doubtful
 
 
+Sure = tuple[Array, Array]
+"""Logits f32[A] and pointers f32[J] of a policy that is sure of what it does."""
+
+
 def constant(logit: Array, seen: Observation) -> Array:
     """Every step with the same logit, which is the policy's only parameter."""
     return jnp.stack([jnp.zeros_like(logit), logit])
@@ -28,6 +32,12 @@ def blind(num_actions: int, num_targets: int) -> Policy:
         return jnp.zeros(num_actions), jnp.zeros(num_targets)
 
     return policy
+
+
+def surely(shape: Any, action: Array | int, target: Array | int) -> Sure:
+    """One action, pointing at one target if it points at anything, in a world of these sizes."""
+    logit_a = jnp.where(jnp.arange(shape.num_actions) == action, SURE, 0.0)
+    return logit_a, jnp.where(jnp.arange(shape.num_targets) == target, SURE, 0.0)
 
 
 def at_rates(logit_ka: Array, seen: Observation) -> tuple[Array, Array]:

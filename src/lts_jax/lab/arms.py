@@ -44,7 +44,7 @@ class Trained:
     """What a way to train came to with some seeds."""
 
     params: Params  # [seeds, ...]
-    score_si: np.ndarray  # f32[seeds, updates] the return of the training rollouts; of all phases, one after another
+    score_si: np.ndarray  # f32[seeds, updates] mean return of the training rollouts, of all phases in order
     measures: Mapping[str, np.ndarray]  # f64[seeds] each, acting as trained, on tasks that nothing was trained on
 
 
@@ -71,7 +71,7 @@ def train_arm(settings: LabSettings, arm: Arm, all_arms: Sequence[Arm], seeds: S
         found = results_by_scheme(settings, schemes, [phase.numbers], own, only=[phase.credit], start=params)
         params = found[phase.credit].params
         curves.append(np.asarray(found[phase.credit].curves["credit/return_mean"]))
-    acting = Controller(of_network(plan_of(settings, arm.phases[0].credit).network), params, Acting(1.0, False))
+    acting = Controller(of_network(network), params, Acting(1.0, False))
     return Trained(params, np.concatenate(curves, axis=1), measure(settings, acting, seeds, trial))
 
 

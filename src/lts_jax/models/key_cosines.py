@@ -27,10 +27,10 @@ def largest_cosines(key_rnd: Array, visible_rcn: Array, step_rc3d: Array) -> Arr
         f32[R, C, 3].
     """
     num_rows, num_decisions, num_texts, width = step_rc3d.shape
-    key = _unit(key_rnd)
+    key = unit(key_rnd)
     # All step texts of a row as one axis: one product per row, not one per decision.
     # In full precision: a repeat has cosine 1, and what is nearly one must not be taken for it.
-    text = _unit(step_rc3d).reshape(num_rows, -1, width)
+    text = unit(step_rc3d).reshape(num_rows, -1, width)
     cosine = jnp.einsum("rqd,rnd->rqn", text, key, precision=jax.lax.Precision.HIGHEST)
     cosine_rc3n = cosine.reshape(num_rows, num_decisions, num_texts, -1)
     seen = visible_rcn[:, :, None, :]
@@ -61,6 +61,7 @@ def check_visibility(network: str, visibility: str) -> None:
         raise UserError(f'{network}: key_visibility: expected "causal" or "own", got {visibility!r}')
 
 
-def _unit(vector: Array) -> Array:
+def unit(vector: Array) -> Array:
+    """f32[..., D] of length 1; a zero vector stays zero, and has no gradient."""
     square = jnp.sum(vector * vector, axis=-1, keepdims=True)
     return vector * jnp.where(square > 0.0, jnp.where(square > 0.0, square, 1.0) ** -0.5, 0.0)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.errors import UserError
-from lts_jax.models.key_cosines import living_keys, visible_keys
+from lts_jax.models.key_cosines import living_keys, unit, visible_keys
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
@@ -166,7 +166,7 @@ def _read(params: Params, key_rnd: Array, visible_rxn: Array, own_rxsd: Array) -
 
 def _relations(key_rnd: Array, visible_rxn: Array, own_rxsd: Array, is_there_rxs: Array) -> tuple[Array, Array]:
     """f32[R, X, N, 3] of the keys and f32[R, X, S, 3] of the own vectors: scaled cosines, the largest at least 0."""
-    key, own = _unit(key_rnd), _unit(own_rxsd)
+    key, own = unit(key_rnd), unit(own_rxsd)
     not_itself_nn, not_itself_ss = (1.0 - jnp.eye(vectors.shape[-2]) for vectors in (key, own))
     between = jnp.einsum("rxsd,rnd->rxsn", own, key)
     among_keys = jnp.einsum("rnd,rmd->rnm", key, key) * not_itself_nn
@@ -190,7 +190,3 @@ def _pool(hidden: Array, where: Array) -> tuple[Array, Array]:
     kept = jnp.where(where[..., None], hidden, 0.0)
     number = jnp.maximum(jnp.sum(where, axis=-1), 1)[..., None]
     return jnp.sum(kept, axis=-2) / number, jnp.max(kept, axis=-2)
-
-
-def _unit(vector: Array) -> Array:
-    return vector / jnp.maximum(jnp.linalg.norm(vector, axis=-1, keepdims=True), 1e-6)

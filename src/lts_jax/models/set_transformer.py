@@ -89,8 +89,7 @@ def decision_logits(
     Returns:
         f32[..., A].
     """
-    states, network = _single_states(settings, params, (query, key, num_keys, step), None)
-    return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
+    return living_logits(settings, params, query, key, num_keys, step, None)
 
 
 def living_logits(
@@ -100,9 +99,9 @@ def living_logits(
     key: Array,
     num_keys: Array,
     step: Array,
-    alive: Array,
+    alive: Array | None,
 ) -> Array:
-    """`decision_logits` of decisions that see the keys that are `alive` bool[..., N]."""
+    """`decision_logits` of decisions that see the keys that are `alive` bool[..., N]; all, if None."""
     states, network = _single_states(settings, params, (query, key, num_keys, step), alive)
     return network.head(states.step_xw).reshape(*query.shape[:-1], settings.num_actions)
 

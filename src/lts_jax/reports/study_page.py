@@ -9,7 +9,7 @@ from lts_jax.reports.charts import Dot, DotAxis, dot_plot
 from lts_jax.reports.page import bullets, grid, opening, page, section, stack, table
 from lts_jax.reports.palette import ACCENT, INK
 from lts_jax.reports.point_chart import Point, PointSeries, point_chart
-from lts_jax.reports.study_text import foot, headline
+from lts_jax.reports.study_text import foot, headline, interval_of, number_of
 from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number
 
@@ -19,7 +19,7 @@ NUM_POINTS = 24  # of the longest learning curve
 def study_html(document: Mapping[str, Any]) -> str:
     """The whole page as text, of what `study_document` gives."""
     pairs = [
-        f"{pair['line']} over {pair['against']}: {interval(_interval(pair['score']), '+.3f')}"
+        f"{pair['line']} over {pair['against']}: {interval(interval_of(pair['score']), '+.3f')}"
         for pair in document["pairs"]
     ]
     sections = [
@@ -37,10 +37,10 @@ def score_plot(document: Mapping[str, Any]) -> Figure:
     dots = [
         Dot(
             line["name"],
-            _interval(line["score"]),
+            interval_of(line["score"]),
             level=document["chance"],
             color=ACCENT if line["is_arm"] else INK,
-            text=interval(_interval(line["score"])),
+            text=interval(interval_of(line["score"])),
             tip=line["told"] or line["name"],
         )
         for line in document["lines"]
@@ -68,19 +68,11 @@ def _table(document: Mapping[str, Any]) -> str:
     rows = []
     for line in document["lines"]:
         cells = [quote(line["name"])]
-        cells.append(stack(_interval(line["score"]), ".3f"))
-        cells += [stack(_interval(line[name]), "+.3f") for name in ("above_yardstick", "below_oracle")]
-        cells += [number(_nan(line["shown"][name]), ".2f", "–") for name in document["heads"]]
+        cells.append(stack(interval_of(line["score"]), ".3f"))
+        cells += [stack(interval_of(line[name]), "+.3f") for name in ("above_yardstick", "below_oracle")]
+        cells += [number(number_of(line["shown"][name]), ".2f", "–") for name in document["heads"]]
         rows.append((cells, line["is_arm"]))
     return table(heads, rows)
-
-
-def _interval(stored: Sequence[float | None]) -> Interval:
-    return Interval(*(_nan(one) for one in stored))
-
-
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _exactly(value: float) -> Interval:

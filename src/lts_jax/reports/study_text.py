@@ -1,12 +1,13 @@
 """A study's results as a document and as plain text: every arm and rule, with intervals over seeds."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lts_jax.evaluation.statistics import Interval, mean_intervals, minimum_detectable_effect
-from lts_jax.reports.text import interval, number
+from lts_jax.reports.text import WIDTH, interval, number
 
 SCORE = "score"
 
@@ -37,7 +38,7 @@ def study_document(study: Any, settings: Any, found: Mapping[str, Any]) -> dict[
                 "above_yardstick": _plain(against["yardstick"]),
                 "below_oracle": _plain(against["oracle"]),
                 "shown": {key: _mean(one.measures, key) for key in study.shown},
-                "curve": None if one.score_si is None else (one.score_si.mean(axis=0) / 2.0).round(4).tolist(),
+                "curve": None if one.score_si is None else one.score_si.mean(axis=0).round(4).tolist(),
             }
         )
     first = next(iter(arms))
@@ -65,7 +66,7 @@ def study_document(study: Any, settings: Any, found: Mapping[str, Any]) -> dict[
 
 
 def study_text(document: Mapping[str, Any]) -> str:
-    """The same for a terminal, at most 100 columns wide."""
+    """The same for a terminal, no line longer than `WIDTH` characters."""
     lines = document["lines"]
     width = max(len(line["name"]) for line in lines) + 2
     head = f"{'':<{width}}{'score':>19}{'above ' + _short(document['yardstick']):>26}{'below oracle':>22}"
@@ -75,10 +76,11 @@ def study_text(document: Mapping[str, Any]) -> str:
         for line in lines
     ]
     names = list(document["heads"])
-    wide = max(10, *(len(document["heads"][name]) + 2 for name in names))
-    counted = f"{'':<{width}}" + "".join(f"{document['heads'][name]:>{wide}}" for name in names)
+    wide = {name: max(9, len(document["heads"][name]) + 2) for name in names}
+    counted = f"{'':<{width}}" + "".join(f"{document['heads'][name]:>{wide[name]}}" for name in names)
     counts = [
-        f"{line['name']:<{width}}" + "".join(f"{number(_nan(line['shown'][name])):>{wide}}" for name in names)
+        f"{line['name']:<{width}}"
+        + "".join(f"{number(number_of(line['shown'][name])):>{wide[name]}}" for name in names)
         for line in lines
     ]
     told = [f"  {line['name']}: {line['told']}" for line in lines if line["is_arm"]]
@@ -87,7 +89,7 @@ def study_text(document: Mapping[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            headline(document),
+            textwrap.fill(headline(document), WIDTH),
             "",
             head,
             *rows,
@@ -101,7 +103,7 @@ def study_text(document: Mapping[str, Any]) -> str:
             "differences over seeds, paired",
             *pairs,
             "",
-            foot(document),
+            textwrap.fill(foot(document), WIDTH),
         ]
     )
 
@@ -109,7 +111,7 @@ def study_text(document: Mapping[str, Any]) -> str:
 def headline(document: Mapping[str, Any]) -> str:
     """What came out, in a line."""
     first = next(line for line in document["lines"] if line["name"] == document["first"])
-    above, score = _interval(first["above_yardstick"]), _interval(first["score"])
+    above, score = interval_of(first["above_yardstick"]), interval_of(first["score"])
     said = "is above" if above.low > 0 else "is below" if above.high < 0 else "is not told from"
     return (
         f"Simulated: {document['first']!r} answers {number(score.estimate)} right; it {said} the best rule that reads "
@@ -122,15 +124,15 @@ def foot(document: Mapping[str, Any]) -> str:
     resolved = document["resolvable"]
     effect = "" if resolved is None else f" The smallest difference that these seeds could resolve: {resolved:.3f}."
     return (
-        f"{document['num_seeds']} seeds, {document['num_updates']} updates of {document['num_rollouts']} rollouts, "
-        f"{document['num_tasks']} tasks a seed; brackets: 95 %, over seeds." + effect
+        f"{document['num_seeds']} seeds, {document['num_updates']} updates a phase, of {document['num_rollouts']} "
+        f"rollouts, {document['num_tasks']} tasks a seed; brackets: 95 %, over seeds." + effect
     )
 
 
 def _sooner(found: Mapping[str, Any], first: str, other: str) -> dict[str, Any]:
     """How soon the first arm's training rollouts score what another arm's controllers score in the end."""
     goal = float(np.mean(found[other].measures[SCORE]))
-    curve = _smooth(found[first].score_si.mean(axis=0) / 2.0)
+    curve = _smooth(found[first].score_si.mean(axis=0))
     reached = np.nonzero(curve >= goal)[0]
     needed = None if not len(reached) else int(reached[0]) + 1
     return {"first": first, "other": other, "goal": goal, "updates": needed, "of": int(curve.size)}
@@ -165,16 +167,18 @@ def _mean(measures: Mapping[str, Any], key: str) -> float | None:
     return float(np.mean(measures[key])) if key in measures else None
 
 
-def _interval(stored: Sequence[float | None]) -> Interval:
-    return Interval(*(_nan(one) for one in stored))
+def interval_of(stored: Sequence[float | None]) -> Interval:
+    """An interval as a document keeps it: estimate and bounds, None for what is not known."""
+    return Interval(*map(number_of, stored))
 
 
-def _nan(value: float | None) -> float:
-    return float("nan") if value is None else value
+def number_of(stored: float | None) -> float:
+    """A number as a document keeps it; NaN where it is not known."""
+    return float("nan") if stored is None else stored
 
 
 def _said(stored: Sequence[float | None], sign: str = "") -> str:
-    return interval(_interval(stored), f"{sign}.2f")
+    return interval(interval_of(stored), f"{sign}.2f")
 
 
 def _short(name: str) -> str:

@@ -50,7 +50,7 @@ class Told:
     """What a line of the table is of."""
 
     measures: Mapping[str, np.ndarray]  # f64[seeds] each
-    score_si: np.ndarray | None = None  # learning curves, of arms
+    score_si: np.ndarray | None = None  # f64[seeds, updates] learning curves, of arms
 
 
 UNTRAINED = "untrained"
@@ -72,6 +72,7 @@ def lab_settings(study: Study, settings: StudySettings) -> LabSettings:
         learning=LearningSettings(
             num_decay_updates=num_updates,
             sparsity_weight=0.0,
+            first_weight=0.0,  # there is one answer, whose reward would count twice
             weight_decay=0.0,  # parameters that nobody trains stay as they are
             temperature=1.0,
         ),

@@ -4,26 +4,25 @@ Each is a policy without parameters, sure of what it does. Unless it says so, a 
 which slot lies in the drawer already is bookkeeping, which it may do.
 """
 
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.actions import ADD, ANSWER, DELETE, NOOP, RETRIEVE, UPDATE
 from lts_jax.environments.contract import Observation
 from lts_jax.environments.desk.coding import NOTHING, shows_talk
-from lts_jax.environments.desk.context import newest_facts
+from lts_jax.environments.desk.context import nearest, newest_facts
 from lts_jax.environments.desk.state import Scene, State, alive_entries
-from lts_jax.environments.policies import SURE
-
-Sure = tuple[Array, Array]
-"""Logits f32[A] and pointers f32[J]."""
+from lts_jax.environments.policies import Sure, surely
 
 
 def never_store(params: Any, seen: Observation) -> Sure:
     """Nothing, and at the question an answer, from what stands in the context."""
     scene, state = seen.latent
-    return _sure(scene, jnp.where(_is_asked(scene, state), ANSWER, NOOP), 0)
+    return surely(scene.shape, jnp.where(_is_asked(scene, state), ANSWER, NOOP), 0)
 
 
 def add_all(params: Any, seen: Observation) -> Sure:
@@ -88,9 +87,8 @@ def _merge(seen: Observation, threshold: float, same: float) -> Sure:
     """Add what is a fact and like no entry, replace what is like one, leave what is as good as the same."""
     scene, state = seen.latent
     alive_n = alive_entries(state)
-    slot_cd, entry_nd = state.slots.vector, state.drawer.vector
-    size_cn = jnp.linalg.norm(slot_cd, axis=-1)[:, None] * jnp.linalg.norm(entry_nd, axis=-1)
-    cosine_cn = jnp.where(alive_n, slot_cd @ entry_nd.T / jnp.maximum(size_cn, 1e-6), -1.0)
+    slot_cd = state.slots.vector
+    cosine_cn = jax.vmap(partial(nearest, state.drawer.vector, alive_n))(slot_cd)
     nearest_c = jnp.max(cosine_cn, axis=1)
     is_new_c = ~_is_stored(state) & (nearest_c < same)
     todo_c = _is_filled(state) & ~shows_talk(slot_cd) & is_new_c & _has_number(scene, state)
@@ -106,13 +104,7 @@ def _merge(seen: Observation, threshold: float, same: float) -> Sure:
 def _then_answer(scene: Scene, state: State, action: Array, target: Array) -> Sure:
     """Once the question is asked: retrieve if there is anything, and answer."""
     can = jnp.any(alive_entries(state)) & (state.round == 0)
-    return _sure(scene, jnp.where(_is_asked(scene, state), jnp.where(can, RETRIEVE, ANSWER), action), target)
-
-
-def _sure(scene: Scene, action: Array, target: Array | int) -> Sure:
-    shape = scene.shape
-    logit_a = jnp.where(jnp.arange(shape.num_actions) == action, SURE, 0.0)
-    return logit_a, jnp.where(jnp.arange(shape.num_targets) == target, SURE, 0.0)
+    return surely(scene.shape, jnp.where(_is_asked(scene, state), jnp.where(can, RETRIEVE, ANSWER), action), target)
 
 
 def _slot(scene: Scene, place: Array) -> Array:

@@ -13,10 +13,7 @@ from lts_jax.environments.desk.context import nearest
 from lts_jax.environments.desk.state import Scene, alive_entries, holds
 from lts_jax.environments.pipeline.gathering import State, is_current
 from lts_jax.environments.pipeline.settings import EXTRACTION, PROFILE
-from lts_jax.environments.policies import SURE
-
-Sure = tuple[Array, Array]
-"""Logits f32[A] and pointers f32[J]."""
+from lts_jax.environments.policies import Sure, surely
 
 Choice = tuple[Array, Array]
 """An action, and what it points at."""
@@ -131,13 +128,11 @@ def look_right(scene: Scene, state: State) -> Choice:
 def _of_agents(seen: Observation, takes: Rule, keeps: Rule, looks: Rule) -> Sure:
     """The choice of whose turn it is, surely; who cannot do it does what he can."""
     scene, state = seen.latent
-    shape = scene.shape
     choices = [rule(scene, state) for rule in (takes, keeps, looks)]
     agent = seen.team
     first, second = agent == EXTRACTION, agent == PROFILE
     action, target = (jnp.where(first, a, jnp.where(second, b, c)) for a, b, c in zip(*choices, strict=True))
-    logit_a = jnp.where(jnp.arange(shape.num_actions) == action, SURE, 0.0)
-    return logit_a, jnp.where(jnp.arange(shape.num_targets) == target, SURE, 0.0)
+    return surely(scene.shape, action, target)
 
 
 def _choice(action: Array | int, target: Array | int) -> Choice:
