@@ -4,7 +4,7 @@ import contextlib
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -20,6 +20,9 @@ SYSTEMS = {
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
+
+IN_WORDS: tuple[str, ...] = ()
+"""Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ def run(command: Command) -> None:
     if command.name == "lts":
         _lts(command, folder)
         return
+    if command.name in IN_WORDS:
+        _in_words(command.name, getattr(command, command.name), folder)
+        return
     _use_all_cores()
     from lts_jax.reports.study_page import study_html
     from lts_jax.reports.study_text import study_document, study_text
@@ -62,6 +68,25 @@ def run(command: Command) -> None:
         write_document(run_folder.report_json, document)
         write_text(run_folder.report_html, study_html(document))
     print(study_text(document))
+    print(f"\nreport: {run_folder.report_html}")
+
+
+def _in_words(name: str, settings: Any, folder: Path) -> None:
+    """Run a system over text: its function takes settings, folder and a line's printer, and gives document and figures.
+
+    The document is that of `reports.tables_page`.
+    """
+    from lts_jax.reports.tables_page import tables_html, tables_text
+    from lts_jax.storage import write_document, write_text
+    from lts_jax.systems.run_folder import open_run, working_in
+
+    run_folder = open_run(folder, settings, name=name)
+    with working_in(run_folder):
+        work = getattr(importlib.import_module(f"lts_jax.systems.{name}"), name)
+        document, figures = work(settings, run_folder, lambda line: print(line, flush=True))
+        write_document(run_folder.report_json, document)
+        write_text(run_folder.report_html, tables_html(document, figures))
+    print(tables_text(document))
     print(f"\nreport: {run_folder.report_html}")
 
 
