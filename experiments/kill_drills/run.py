@@ -3,9 +3,9 @@
 Run: python experiments/kill_drills/run.py --kills 4 [--commands train sweep ...] [--seed 0]
 
 A drill runs a command unbroken and counts its file operations. Then it runs it again in another folder, kills it
-(SIGKILL) just before or just after a file operation drawn at random, and runs it again, until the kills are used up;
-at the end it runs it to its end. The folder must then hold the same bytes as the unbroken one, but for dates, for
-seconds of the real clock, and for how Orbax spells the checkpoints whose arrays must be equal.
+(SIGKILL) just before or just after a file operation drawn at random, runs it again, and so on for five kills, and then
+to its end. The folder must then hold the same bytes as the unbroken one, but for dates, for seconds of the real clock,
+and for how Orbax spells the checkpoints whose arrays must be equal. Further kills are of further runs.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from inputs import CountingModel, served, write_benchmark, write_log
 from lts_jax.storage import write_json
 
 HERE = Path(__file__).parent
+KILLS_OF_A_RUN = 5  # then it is brought to its end, compared, and another run begins
 NETWORK = "set_transformer(width=8, num_layers=1, num_heads=1)"
 TEAMS = ["--rollout.num-teams", "2", "--rollout.team.max-rounds", "5"]
 TRAIN = ["--num-tasks", "2", "--num-epochs", "2", "--tasks-per-update", "1", "--collect.num-rollouts", "2", *TEAMS]
@@ -131,6 +132,32 @@ def repeated_calls(run: Path, model: CountingModel, before: int) -> tuple[int, i
     return again, len(lines) - len(set(lines))
 
 
+@dataclass
+class Broken:
+    """One run that was killed again and again and brought to its end: where, and what went wrong."""
+
+    kills: list[str]
+    problems: list[str]
+
+
+def kill_and_go_on(drill: Drill, run: Path, num_kills: int, spread: int, draw: random.Random, scratch: Path) -> Broken:
+    """Give the command until it ends, killed before or after one of its next `spread` file operations each time."""
+    done = Broken([], [])
+    while len(done.kills) < num_kills:
+        number, when = draw.randrange(1, spread + 1), draw.choice(("before", "after"))
+        code, _, said = execute(drill.command(run), number, when, scratch)
+        if code == 0:
+            return done
+        if code != -9:
+            done.problems.append(f"exit {code}: {said}")
+            return done
+        done.kills.append(f"{when} {number}")
+    code, _, said = execute(drill.command(run), 0, "before", scratch)
+    if code != 0:
+        done.problems.append(f"exit {code} at the end: {said}")
+    return done
+
+
 def run_drill(
     name: str, drill: Drill, num_kills: int, draw: random.Random, scratch: Path, model: Any
 ) -> dict[str, Any]:
@@ -139,33 +166,32 @@ def run_drill(
     if drill.before is not None:
         code, _, said = execute(drill.before(whole), 0, "before", scratch)
         assert code == 0, said
-    shutil.copytree(whole, killed) if whole.exists() else None
+    beginning = scratch / name / "beginning"
+    shutil.copytree(whole, beginning) if whole.exists() else None
     start = time.monotonic()
     code, operations, said = execute(drill.command(whole), 0, "before", scratch)
     assert code == 0, said
-    answered = sum(model.answered.values())
-    kills, ended, problems = [], False, list[str]()
-    spread = max(1, operations // max(1, num_kills // 2))
-    while len(kills) < num_kills and not ended:
-        number, when = draw.randrange(1, spread + 1), draw.choice(("before", "after"))
-        code, _, said = execute(drill.command(killed), number, when, scratch)
-        if code == -9:
-            kills.append(f"{when} {number}")
-        elif code == 0:
-            ended = True
-        else:
-            problems.append(f"exit {code}: {said}")
-            break
-    code, _, said = execute(drill.command(killed), 0, "before", scratch)
-    if code != 0:
-        problems.append(f"exit {code} at the end: {said}")
-    different = differences(content(whole, real_clock=drill.real_clock), content(killed, real_clock=drill.real_clock))
-    result = {
-        "kills": len(kills), "at": kills, "file_operations": operations, "different": different, "problems": problems,
-        "seconds": round(time.monotonic() - start, 1),
+    expected = content(whole, real_clock=drill.real_clock)
+    kills, runs, different, problems = list[str](), 0, set[str](), list[str]()
+    again = twice = 0
+    spread = max(1, operations // KILLS_OF_A_RUN * 2)
+    while len(kills) < num_kills and not problems:
+        shutil.rmtree(killed, ignore_errors=True)
+        shutil.copytree(beginning, killed) if beginning.exists() else None
+        answered = sum(model.answered.values())
+        done = kill_and_go_on(drill, killed, min(KILLS_OF_A_RUN, num_kills - len(kills)), spread, draw, scratch)
+        kills += done.kills
+        problems += done.problems
+        runs += 1
+        different |= set(differences(expected, content(killed, real_clock=drill.real_clock)))
+        if name == "benchmark" and not done.problems:
+            repeated = repeated_calls(killed, model, answered)
+            again, twice = again + repeated[0], twice + repeated[1]
+    result: dict[str, Any] = {
+        "kills": len(kills), "runs": runs, "at": kills, "file_operations": operations, "different": sorted(different),
+        "problems": problems, "seconds": round(time.monotonic() - start, 1),
     }  # fmt: skip
     if name == "benchmark":
-        again, twice = repeated_calls(killed, model, answered)
         result |= {"calls_answered_unkept": again, "recorded_twice": twice, "in_flight": 4 * len(kills)}
     return result
 
