@@ -174,7 +174,7 @@ def run_drill(
     expected = content(whole, real_clock=drill.real_clock)
     kills, runs, different, problems = list[str](), 0, set[str](), list[str]()
     again = twice = 0
-    spread = max(1, operations // KILLS_OF_A_RUN * 2)
+    spread = max(min(operations, 2 * KILLS_OF_A_RUN), operations // KILLS_OF_A_RUN * 2)
     while len(kills) < num_kills and not problems:
         shutil.rmtree(killed, ignore_errors=True)
         shutil.copytree(beginning, killed) if beginning.exists() else None

@@ -179,6 +179,11 @@ def _by_need(shapes: Iterable[_Shape], *, cased: bool) -> dict[str, list[_Shape]
 _NEEDS = _by_need([shape for shape in _SHAPES if not shape.in_word], cased=False)
 _WORD_NEEDS = _by_need([shape for shape in _SHAPES if shape.in_word], cased=False)
 _CASED_NEEDS = _by_need([shape for shape in _SHAPES if shape.in_word], cased=True)
+_NEEDS_BY_SIGN = {
+    sign: [need for need in _WORD_NEEDS if next((one for one in "_-.=:/" if one in need), "") == sign]
+    for sign in ("_", "-", ".", "=", ":", "/", "")
+}
+"""Most needs hold a sign that few words hold; the empty one is in every word."""
 _ORDER = {shape: place for place, shape in enumerate(_SHAPES)}
 _SECRET_NAMES = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"})
 _MIN_LENGTH = 8  # of an environment value that is worth hiding
@@ -209,6 +214,8 @@ def _is_secret_name(name: str) -> bool:
 
 def redact_text(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
     """A text without secrets: values of `secrets` (name, value), then known shapes. The same object if it has none."""
+    if not text:
+        return text
     if len(text) > _MAX_KEPT:
         return _cut_out(text, secrets)
     found = _cut_out_once(text, secrets)
@@ -220,28 +227,51 @@ def _cut_out(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
         for written in _ways_to_write(value):
             if written in text:
                 text = text.replace(written, f"[redacted: {name}]")
-    words = _long_words(text)
-    text = _cut_out_shapes(text, words)
-    if "%" in words:
+    found = [told for word in text.split() if len(word) >= _LONG_WORD and (told := _told_by(word))]
+    text = _cut_out_shapes(text, [each for told in found for each in told if not isinstance(each, str)])
+    if any(_PERCENT in told for told in found):
         text = _ENCODED.sub(_cut_out_decoded, text)
-    if words and any(start in words for start in _BASE64_STARTS):
+    if any(_IN_BASE64 in told for told in found):
         text = _BASE64.sub(_cut_out_base64, text)
     return text
 
 
-def _long_words(text: str) -> str:
-    """The words that may hold a token: few of a text, so that looking for many shapes in them costs little."""
-    return " ".join([word for word in text.split() if len(word) >= _LONG_WORD])
+_PERCENT, _IN_BASE64 = "%", "base64"
 
 
-def _cut_out_shapes(text: str, words: str) -> str:
+def _told_by(word: str) -> tuple[_Shape | str, ...]:
+    """The shapes that a word holds, and signs of encoded ones. Kept for a while: the long words of teams come again."""
+    return _look_into_once(word) if len(word) <= _MAX_WORD else _look_into(word)
+
+
+def _look_into(word: str) -> tuple[_Shape | str, ...]:
+    if word.isdecimal():  # every need has another character
+        return ()
+    told: list[_Shape | str] = [*_shapes_in(word)]
+    if "%" in word:
+        told.append(_PERCENT)
+    if [start for start in _BASE64_STARTS if start in word]:
+        told.append(_IN_BASE64)
+    return tuple(told)
+
+
+def _shapes_in(word: str) -> list[_Shape]:
+    """Those whose matches hold no space."""
+    small = word.lower()
+    needs = [need for sign, some in _NEEDS_BY_SIGN.items() if sign in small for need in some if need in small]
+    told = [shape for need in needs for shape in _WORD_NEEDS[need]]
+    told += [shape for need in _CASED_NEEDS if need in word for shape in _CASED_NEEDS[need]]
+    return [shape for shape in told if shape.pattern.search(word)]
+
+
+_MAX_WORD = 100  # characters of a word that is kept
+_look_into_once = lru_cache(maxsize=4096)(_look_into)
+
+
+def _cut_out_shapes(text: str, in_words: list[_Shape]) -> str:
+    """The text without the shapes that its words hold, and without those that may hold spaces."""
     lower = text.lower()
-    found = [shape for need in _NEEDS if need in lower for shape in _NEEDS[need]]
-    if words:
-        small = words.lower()
-        told = [shape for need in _WORD_NEEDS if need in small for shape in _WORD_NEEDS[need]]
-        told += [shape for need in _CASED_NEEDS if need in words for shape in _CASED_NEEDS[need]]
-        found += [shape for shape in told if shape.pattern.search(words)]
+    found = [shape for need in _NEEDS if need in lower for shape in _NEEDS[need]] + in_words
     if not found:
         return text
     for shape in sorted(dict.fromkeys(found), key=_ORDER.__getitem__):
@@ -259,7 +289,7 @@ def _ways_to_write(value: str) -> tuple[str, ...]:
 def _cut_out_decoded(match: re.Match[str]) -> str:
     """What stands in an address, as it is meant, if that holds a secret; else as it is."""
     decoded = unquote(match[0])
-    found = _cut_out_shapes(decoded, decoded)
+    found = _cut_out_shapes(decoded, _shapes_in(decoded))
     return match[0] if found == decoded else found
 
 
@@ -270,7 +300,7 @@ def _cut_out_base64(match: re.Match[str]) -> str:
     try:
         decoded = b64decode(written + "=" * (-len(written) % 4), altchars=b"-_" if set(written) & {*"-_"} else None)
         text = decoded.decode()
-        return "[redacted: base64]" if _cut_out_shapes(text, text) != text else match[0]
+        return "[redacted: base64]" if _cut_out_shapes(text, _shapes_in(text)) != text else match[0]
     except (binascii.Error, ValueError):
         return match[0]
 

@@ -24,8 +24,9 @@ from lts_jax.storage import read_line, whole_lines
 __all__ = ["JOURNAL", "RecordingModel", "ReplayModel", "call_digest", "opening"]
 
 JOURNAL = "calls.jsonl"
-_FIELDS = {item.name: item.default for item in fields(Completion)}
-_ALWAYS = frozenset(_FIELDS) - {"thought", "is_cut"}  # written with every call; the others where there is one
+_FIELDS = tuple(item.name for item in fields(Completion))
+_SELDOM = ("thought", "is_cut")  # written where there is one
+_ALWAYS = tuple(name for name in _FIELDS if name not in _SELDOM)
 
 
 class RecordingModel:
@@ -65,8 +66,8 @@ class RecordingModel:
         journal = self.open()
         completion = await self._inner.complete(messages, seed=seed, json_reply=json_reply)
         reply = redact_text(replace_surrogates(completion.reply), self._secrets)
-        thought = redact_text(replace_surrogates(completion.thought), self._secrets) if completion.thought else ""
-        if reply is not completion.reply or thought != completion.thought:
+        thought = redact_text(replace_surrogates(completion.thought), self._secrets)
+        if reply is not completion.reply or thought is not completion.thought:
             completion = replace(completion, reply=reply, thought=thought)
         line: dict[str, Any] = {
             "call": digest,
@@ -77,10 +78,12 @@ class RecordingModel:
         }
         if asked_for:
             line["asked_for"] = asked_for
-        for name, default in _FIELDS.items():
-            value = getattr(completion, name)
-            if name in _ALWAYS or value != default:
-                line[name] = value
+        for name in _ALWAYS:
+            line[name] = getattr(completion, name)
+        if thought:
+            line["thought"] = thought
+        if completion.is_cut:
+            line["is_cut"] = True
         await journal.append(line)
         return completion
 

@@ -21,7 +21,8 @@ _TAG = re.compile(
     r"|<\|(?P<word>begin|start|end)_?(?:of_?)?(?:think|thinking|thought|reasoning)\|>",
     re.IGNORECASE,
 )
-_HINT = re.compile(r"<|\[/?THINK|[◁⟨]|\A\s*analysis(?=[A-Z\"'])", re.IGNORECASE)
+_THINK = re.compile(r"\[/?THINK", re.IGNORECASE)
+_ANALYSIS = re.compile(r"\s*analysis(?=[A-Z\"'])", re.IGNORECASE)
 _SPOKEN_AT_START = re.compile(rf"(?:{_ANYWHERE})\Z", re.IGNORECASE)
 _CHANNEL = re.compile(
     r"<\|channel\|>\s{0,3}+(?P<channel>\w{1,40}+)(?P<head>[^<]{0,200}+(?:<\|constrain\|>[^<]{0,50}+)?)<\|message\|>"
@@ -62,7 +63,7 @@ def read_speech(written: str) -> Speech:
 
     Never raises. A text that is strict JSON as a whole, and one without any mark, come back as they are.
     """
-    if _HINT.search(written) is None or _is_json(written):
+    if not _may_hold_marks(written) or _is_json(written):
         return Speech(written)
     text, thought = _without_channels(written)
     text, more = _without_thoughts(_without_start(text))
@@ -70,6 +71,13 @@ def read_speech(written: str) -> Speech:
     text = _unwrapped(text)
     thoughts = "\n".join(part for part in (thought, more) if part.strip())
     return Speech(written if text == written else text.strip(), thoughts.strip())
+
+
+def _may_hold_marks(text: str) -> bool:
+    """Most replies hold none, and single characters are looked for much faster than a pattern."""
+    if "<" in text or "◁" in text or "⟨" in text:
+        return True
+    return ("[" in text and _THINK.search(text) is not None) or _ANALYSIS.match(text) is not None
 
 
 def _is_json(text: str) -> bool:

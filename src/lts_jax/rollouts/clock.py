@@ -166,11 +166,12 @@ class RealClock:
     kind = "real"
 
     def __init__(self) -> None:
-        self._started = asyncio.get_running_loop().time()
+        self._time = asyncio.get_running_loop().time
+        self._started = self._time()
 
     def now(self) -> float:
         """Seconds since the clock was made."""
-        return asyncio.get_running_loop().time() - self._started
+        return self._time() - self._started
 
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` of wall time pass."""

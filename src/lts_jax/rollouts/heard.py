@@ -11,7 +11,8 @@ def heard(completion: Completion) -> tuple[Completion, str]:
     """The completion with its thoughts apart, and the error of one that only thinks, else ""."""
     if not completion.thought:  # else the client has told the one from the other
         speech = read_speech(completion.reply)
-        completion = replace(completion, reply=speech.text, thought=speech.thought)
+        if speech.text is not completion.reply or speech.thought:
+            completion = replace(completion, reply=speech.text, thought=speech.thought)
     if completion.reply.strip() or not completion.thought:
         return completion, ""
     return completion, error_of(ModelFailure("the model reasoned and said nothing", kind=FailureKind.NO_TEXT))

@@ -54,7 +54,7 @@ def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS), *, is_cut: 
     if is_cut and not is_whole_json(text):
         return LedgerProblem("truncated", "the reply was cut at its limit of tokens; it must be shorter")
     search = find_objects(text)
-    repeated = sorted(search.repeated & {*LEDGER_FIELDS, "answer"})
+    repeated = sorted(search.repeated & {*LEDGER_FIELDS, "answer"}) if search.repeated else ()
     if repeated:
         return LedgerProblem("contradicting_keys", f"it gives {repeated[0]} more than once, with answers that differ")
     found = [_read(each, agents) for each in _candidates(search.objects)]

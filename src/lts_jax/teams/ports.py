@@ -122,7 +122,9 @@ async def ask_model(ports: TeamPorts, purpose: str, messages: Sequence[Message])
     """
     raise_if_cancelled()
     call = await ports.ask(purpose, messages)
-    if call.error and call.error.startswith("budget"):
+    if not call.error:
+        return call
+    if call.error.startswith("budget"):
         raise BudgetStop(call.error)
     if call.error.startswith(("endpoint", "refused")):
         raise EndpointStop(call.error)

@@ -63,7 +63,7 @@ def find_objects(text: str) -> JsonSearch:
     text = text[:MAX_CHARACTERS]
     repeated: set[str] = set()
     try:
-        value = json.loads(text, object_pairs_hook=partial(_once, repeated))
+        value = _read_strictly(text, repeated)
         value = json.loads(value, object_pairs_hook=partial(_once, repeated)) if isinstance(value, str) else value
     except (ValueError, RecursionError):  # ValueError also for integers of thousands of digits
         return _search(text)
@@ -77,6 +77,28 @@ def is_whole_json(text: str) -> bool:
         return isinstance(json.loads(fenced[1] if fenced else text), dict)
     except (ValueError, RecursionError):
         return False
+
+
+class _KeyAgain(Exception):
+    """A key is given twice."""
+
+
+def _read_strictly(text: str, repeated: set[str]) -> Any:
+    """A JSON value; names that an object gives several values are added to `repeated`. Most texts give none."""
+    try:
+        return _decode(text)
+    except _KeyAgain:
+        return json.loads(text, object_pairs_hook=partial(_once, repeated))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _KeyAgain
+    return found
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_distinct).decode  # made once: `json.loads` with a hook makes one a call
 
 
 def _once(repeated: set[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
