@@ -10,6 +10,8 @@ import pytest
 from lts_jax.errors import UserError
 from lts_jax.learning.objective import Batch, Totals, admission_loss
 from lts_jax.learning.settings import LearningSettings
+from lts_jax.learning.state import init_state
+from lts_jax.learning.update import make_update
 from lts_jax.models.matching import MatchingSettings, matching
 from lts_jax.models.pooled import PooledSettings, pooled
 from lts_jax.models.several import Member, several
@@ -165,6 +167,30 @@ def test_the_loss_is_the_sum_of_the_members_on_their_own_decisions(params, batch
         assert all(leaf.any() for leaf in jax.tree.leaves(own_slope))
 
 
+def test_each_name_may_have_a_learning_rate_of_its_own(batch) -> None:
+    """The optimiser's change of every parameter of a name, times its scale: a half, and nothing."""
+    plain = several(MEMBERS)
+    slow = several([replace(one, learning_rate_scale={"in": 0.5, "out": 0.0}[one.name]) for one in MEMBERS])
+    assert plain.learning_rate_scales is None and slow.learning_rate_scales == (("in", 0.5), ("out", 0.0))
+    start = init_state(plain, SETTINGS, jax.random.key(3))
+
+    def change(network):
+        update = make_update(
+            network, lambda trajectory: jax.numpy.ones_like(trajectory.behavior_log_prob_gkt), SETTINGS
+        )
+        after = update(start, batch.trajectory, batch.context)[0].params
+        return jax.device_get(jax.tree.map(lambda new, old: new - old, after, start.params))
+
+    whole, half = change(plain), change(slow)
+    assert all(any(leaf.any() for leaf in jax.tree.leaves(whole[name])) for name in ("in", "out"))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-6), half["in"], scaled(whole["in"], 0.5))
+    assert not any(leaf.any() for leaf in jax.tree.leaves(half["out"]))
+
+
+def scaled(tree, by: float):
+    return jax.tree.map(lambda leaf: by * leaf, tree)
+
+
 def test_parameters_stand_by_name(batch) -> None:
     network = several(MEMBERS)
     started = network.init(jax.random.key(3))
@@ -198,6 +224,14 @@ TWO_ACTIONS = pooled(PooledSettings(embedding_width=D))
         (
             [Member("x", matching(replace(SMALL, value_head=True)))],
             "expected networks without a frozen base and without a value head",
+        ),
+        (
+            [Member("x", (one := matching(SMALL))), Member("x", one, learning_rate_scale=0.5)],
+            "expected one learning_rate_scale for the name 'x', got two",
+        ),
+        (
+            [Member("x", matching(SMALL), learning_rate_scale=-1.0)],
+            "learning_rate_scale: expected at least 0, got -1.0",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from jax import Array
 from lts_jax.credit.contract import Number, admission_mask, check_number, per_decision, require
 from lts_jax.credit.group_relative import Divisor, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return, mean_runtime, total_reward
+from lts_jax.errors import UserError
 from lts_jax.trajectory import Trajectory
 
 FLIPPED = "flipped, which replays with one decision turned give"
@@ -23,7 +24,8 @@ def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtim
     else kept: R(z) - sum_a pi(a) R(a), which for two actions is (1 - pi(z)) * (R(z) - R(other)), with pi(z) the
     probability that the taken action had. A decision that was taken for certain gets 0. On average the policy gradient
     is p (1 - p) (R(admit) - R(reject)), as under every baseline, so that a sparsity weight means the same here as under
-    `leave_one_out`; under `difference_rewards` it is twice that. `runtime_weight` and what gets 0 as there.
+    `leave_one_out`; under `difference_rewards` it is twice that. `runtime_weight` and what gets 0 as there. Of more
+    than two actions one replay says too little, and `difference_rewards` has the right expectation.
 
     Args:
         trajectory: one group, arrays [G, K, T], with `flipped`.
@@ -34,9 +36,14 @@ def counterfactual(trajectory: Trajectory, *, first_weight: Number = 1.0, runtim
         f32[G, K, T].
 
     Raises:
-        UserError: no `flipped`.
+        UserError: no `flipped`, or more than two actions.
     """
     require(trajectory.flipped, "counterfactual", FLIPPED)
+    legal_gkta = trajectory.action_mask_gkta
+    if legal_gkta is not None and legal_gkta.shape[-1] > 2:
+        raise UserError(
+            f"counterfactual: expected two actions, got {legal_gkta.shape[-1]}; difference_rewards is for more"
+        )
     difference_gkt = difference_rewards(trajectory, first_weight=first_weight, runtime_weight=runtime_weight)
     return jnp.where(difference_gkt == 0.0, 0.0, -jnp.expm1(trajectory.behavior_log_prob_gkt) * difference_gkt)
 

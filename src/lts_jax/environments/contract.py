@@ -18,6 +18,7 @@ from lts_jax.environments.measures import measures
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 ASK = -1  # a forced action that leaves the decision to the policy
+WITHHELD = -2  # where there are more than two actions: an addition that takes its turn and adds nothing
 
 Rollouts = tuple[Trajectory, DecisionContext, Any]
 """Arrays of one rollout, without G; of a group [G, ...], the context's query without G; of B groups [B, G, ...]. The
@@ -83,6 +84,7 @@ class Script:
 
     forced_kt: Array | None = None  # i32[K, T] actions that are not the policy's, ASK elsewhere
     fork: Fork | None = None
+    target_kt: Array | None = None  # i32[K, T] what forced actions point at, where it is still there
 
 
 class Shape(Protocol):

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.contract import ASK, Controller, Environment, Fork, Script
+from lts_jax.actions import ADD, NOOP
+from lts_jax.environments.contract import ASK, WITHHELD, Controller, Environment, Fork, Script
 from lts_jax.environments.randomness import seed_words
 from lts_jax.environments.rollout import rollout
 from lts_jax.errors import UserError
@@ -63,8 +64,9 @@ def with_replays(original: Original, settings: ReplaySettings, fields: frozenset
 def flip_decisions(original: Original, settings: ReplaySettings, *, only_admitted: bool = False) -> FlippedRollouts:
     """Replay the group once for every decision, with that one turned: f32[G, K, T] rewards and runtimes.
 
-    Later decisions are asked anew of the same policy with the same random numbers. `only_admitted` replays admissions
-    alone. NaN where nothing was replayed.
+    Turned is the other of two actions; of more actions, to do nothing, and where nothing was done the rollout is its
+    own replay. Later decisions are asked anew of the same policy with the same random numbers. `only_admitted` replays
+    admissions alone. NaN where nothing was replayed.
     """
     one = partial(_flip_decisions, original, settings.max_places, only_admitted)
     return jax.vmap(one)(original.trajectory, original.prng_key_g)
@@ -73,22 +75,40 @@ def flip_decisions(original: Original, settings: ReplaySettings, *, only_admitte
 def _flip_decisions(
     original: Original, max_places: int, only_admitted: bool, trajectory: Trajectory, prng_key: Array
 ) -> FlippedRollouts:
-    wanted_kt = trajectory.decision_mask_gkt & ((trajectory.action_gkt == 1) | (not only_admitted))
+    decided_kt, action_kt, several = trajectory.decision_mask_gkt, trajectory.action_gkt, _has_more(trajectory)
+    wanted_kt = decided_kt & ((action_kt == ADD) | (not only_admitted))
+    wanted_kt = wanted_kt & (action_kt != NOOP) if several else wanted_kt
     place_r, is_real_r = _some_places(wanted_kt, prng_key, max_places)
-    action_x = trajectory.action_gkt.reshape(-1)
+    turned_x = jnp.full_like(action_kt, NOOP).reshape(-1) if several else 1 - action_kt.reshape(-1)
 
     def flipped(place: Array) -> tuple[Array, Array, Array]:
-        forced_x = jnp.full_like(action_x, ASK).at[place].set(1 - action_x[place])
-        return _replay(original, prng_key, Script(forced_x.reshape(wanted_kt.shape)))
+        forced_x = jnp.full_like(turned_x, ASK).at[place].set(turned_x[place])
+        return _replay(original, prng_key, _script(trajectory, forced_x.reshape(wanted_kt.shape)))
 
-    return FlippedRollouts(*(_put(place_r, is_real_r, wanted_kt.shape, value) for value in jax.vmap(flipped)(place_r)))
+    found = [_put(place_r, is_real_r, wanted_kt.shape, value) for value in jax.vmap(flipped)(place_r)]
+    if several and not only_admitted:
+        is_same_kt = decided_kt & (action_kt == NOOP)
+        own = (trajectory.reward_agg_g, trajectory.reward_first_g, trajectory.runtime_g)
+        found = [jnp.where(is_same_kt, mine, value) for mine, value in zip(own, found, strict=True)]
+    return FlippedRollouts(*found)
+
+
+def _has_more(trajectory: Trajectory) -> bool:
+    """Whether there are more than two actions."""
+    return trajectory.action_mask_gkta is not None and trajectory.action_mask_gkta.shape[-1] > 2
+
+
+def _script(trajectory: Trajectory, forced_kt: Array, fork: Fork | None = None) -> Script:
+    """Actions, and with them what the original pointed at, where actions point."""
+    return Script(forced_kt, fork, trajectory.target_gkt)
 
 
 def withhold_coalitions(original: Original, settings: ReplaySettings) -> Coalitions:
     """Replay the group with growing parts of its bank, in sampled orders: see `Coalitions`.
 
     Every decision of the original is forced: admitted if it was admitted and belongs to the coalition, else rejected.
-    Steps that only a replay has are asked of the policy.
+    Of more than two actions all stay, and additions outside the coalition add nothing. Steps that only a replay has
+    are asked of the policy.
     """
     permutation_p = jnp.arange(settings.num_permutations)
 
@@ -103,7 +123,7 @@ def _grow_bank(
     original: Original, num_blocks: int, trajectory: Trajectory, prng_key: Array, permutation: Array
 ) -> tuple[Array, Array, Array, Array]:
     """One permutation: blocks i32[K, T]; rewards and runtimes f32[C + 1] of the replays that keep 0 .. C blocks."""
-    admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == 1)
+    admitted_kt = trajectory.decision_mask_gkt & (trajectory.action_gkt == ADD)
     draw_x = jax.random.uniform(jax.random.fold_in(prng_key, permutation + _PERMUTATIONS), (admitted_kt.size,))
     order_x = jnp.argsort(jnp.argsort(jnp.where(admitted_kt.reshape(-1), draw_x, 2.0)))
     count = jnp.maximum(jnp.sum(admitted_kt), 1)
@@ -111,7 +131,9 @@ def _grow_bank(
 
     def kept(num_kept: Array) -> tuple[Array, Array, Array]:
         kept_kt = (admitted_kt & (block_kt < num_kept)).astype(jnp.int32)
-        return _replay(original, prng_key, Script(jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK)))
+        if _has_more(trajectory):
+            kept_kt = jnp.where(admitted_kt & (block_kt >= num_kept), WITHHELD, trajectory.action_gkt)
+        return _replay(original, prng_key, _script(trajectory, jnp.where(trajectory.decision_mask_gkt, kept_kt, ASK)))
 
     return block_kt.astype(jnp.int32), *jax.vmap(kept)(jnp.arange(num_blocks + 1))
 
@@ -137,7 +159,7 @@ def _regroup(
         # Up to the fork the actions are the original's, so that a policy near the edge cannot round otherwise.
         is_past_kt = decided_kt & (truth.event_kt < event)
         forced_kt = jnp.where(is_past_kt, trajectory.action_gkt, ASK)
-        return _replay(original, prng_key, Script(forced_kt, Fork(event, seed_words(fork_key))))
+        return _replay(original, prng_key, _script(trajectory, forced_kt, Fork(event, seed_words(fork_key))))
 
     by_place = jax.vmap(again, in_axes=(None, 0))
     found = jax.vmap(by_place, in_axes=(0, None))(fork_key_m, event_r)

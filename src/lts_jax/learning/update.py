@@ -144,11 +144,19 @@ def _stepped(learner: Learner, state: TrainState, loss: Array, gradient: Params)
     gradient_x, old_x, restored = _as_vectors(learner.optimizer, gradient, state.params)
     transformation = learner.optimizer or optimizer(learner.settings)
     change_x, opt_state = transformation.update(gradient_x, state.opt_state, old_x)
+    if learner.network.learning_rate_scales is not None and learner.optimizer is None:
+        change_x = change_x * _scale_of(learner.network.learning_rate_scales, state.params)
     new_x = optax.apply_updates(old_x, change_x)
     # An overflow can also arise inside the optimiser, so its state is looked at too.
     is_finite = jnp.isfinite(loss) & _all_finite((gradient_x, new_x, opt_state))
     new = _kept(state, restored(jax.tree.map(partial(jnp.where, is_finite), new_x, old_x)), opt_state, is_finite)
     return new, {"learning/gradient_norm": optax.tree.norm(gradient_x), **_counts(new)}
+
+
+def _scale_of(scales: tuple[tuple[str, float], ...], params: Params) -> Array:
+    """What the change of each parameter is multiplied with, as a vector."""
+    by_name = {name: jax.tree.map(lambda leaf, by=by: jnp.full_like(leaf, by), params[name]) for name, by in scales}
+    return ravel_pytree(by_name)[0]
 
 
 def _kept(state: TrainState, params: Params, opt_state: Any, is_finite: Array) -> TrainState:

@@ -97,6 +97,7 @@ class PolicyNetwork:
         of_team: name and network of each team, where every team has its own (`models.several`): `params` are then by
             name, and single decisions are asked of the member. None for one network that decides for all teams.
         num_actions: A.
+        learning_rate_scales: by the first name of `params`, what the optimiser's changes are multiplied with; None: 1.
     """
 
     init: Callable[[Array], Params]
@@ -114,6 +115,7 @@ class PolicyNetwork:
     knows_lives: bool = False
     of_team: tuple[tuple[str, "PolicyNetwork"], ...] | None = None
     num_actions: int = 2
+    learning_rate_scales: tuple[tuple[str, float], ...] | None = None
 
     @property
     def may_edit(self) -> bool:

@@ -4,6 +4,7 @@ The whole is a `PolicyNetwork` like any other, with parameters {name: those of t
 of each member on its own team's decisions, so the loss of a rollout is the sum of the members' losses on their own.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,15 +26,22 @@ class Member:
     name: str
     network: PolicyNetwork
     max_steps: int | None = None  # of its team, if that is fewer than the rollout's T: the rest is not computed
+    learning_rate_scale: float = 1.0  # times `LearningSettings.learning_rate`, and the weight decay with it; 0 freezes
 
 
 def several(members: Sequence[Member]) -> PolicyNetwork:
     """One network of them all; `members` has the one of team k at place k, so there are K.
 
     Raises:
-        UserError: no member; one name for two networks; some with targets and some without.
+        UserError: no member; one name for two networks or two learning rates; some with targets and some without.
     """
     chosen = tuple(members)
+    rates: dict[str, float] = {}
+    for member in chosen:
+        if rates.setdefault(member.name, member.learning_rate_scale) != member.learning_rate_scale:
+            raise UserError(f"policies: expected one learning_rate_scale for the name {member.name!r}, got two")
+        if not 0.0 <= member.learning_rate_scale < math.inf:
+            raise UserError(f"policies: learning_rate_scale: expected at least 0, got {member.learning_rate_scale}")
     by_name: dict[str, PolicyNetwork] = {}
     for member in chosen:
         if by_name.setdefault(member.name, member.network) is not member.network:
@@ -58,6 +66,7 @@ def several(members: Sequence[Member]) -> PolicyNetwork:
         decision_targets=_refuse if True in has_targets else None,
         knows_lives=all(one.knows_lives for one in networks),
         num_actions=networks[0].num_actions,
+        learning_rate_scales=None if set(rates.values()) == {1.0} else tuple(rates.items()),
         of_team=tuple((member.name, member.network) for member in chosen),
     )
 

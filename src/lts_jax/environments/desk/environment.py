@@ -14,14 +14,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.actions import ADD, ANSWER, DELETE, FILTER, NOOP, RETRIEVE, SUMMARISE, UPDATE
-from lts_jax.environments.choosing import choose_edit
+from lts_jax.environments.choosing import choose_edit, forced_at
 from lts_jax.environments.contract import Controller, Environment, Observation, Script
 from lts_jax.environments.desk import acting
 from lts_jax.environments.desk.coding import NOTHING, Items, encode, encode_moment, encode_question
 from lts_jax.environments.desk.context import context_of, push
 from lts_jax.environments.desk.gathering import gather, measures
 from lts_jax.environments.desk.settings import NUM_FACTS, DeskParams, DeskShape, check_params
-from lts_jax.environments.desk.state import Event, Scene, State, alive_entries, empty_state
+from lts_jax.environments.desk.state import Event, Scene, State, alive_entries, empty_state, seed_of
 from lts_jax.environments.desk.task import Stream, draw_task
 from lts_jax.environments.randomness import place_words, seed_words, uniforms, words
 
@@ -30,7 +30,7 @@ def begin(
     shape: DeskShape, params: DeskParams, task: Stream, prng_key: Array, script: Script | None = None
 ) -> tuple[Scene, State]:
     """The first block lies in the context."""
-    scene = Scene(shape, params, task, seed_words(prng_key))
+    scene = Scene(shape, params, task, seed_words(prng_key), script or Script())
     return scene, _with_block(scene, empty_state(shape), jnp.asarray(True))
 
 
@@ -45,9 +45,11 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
     legal_a, target_aj = acting.legal_actions(scene, state), acting.legal_targets(scene, state)
     seen = observe(scene, state, legal_a)
     logit_a, pointer_j = controller.policy(controller.params, seen)
-    draw_3 = uniforms(words(place_words(scene.seed_w, state.num_done), 3))
-    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting)
+    draw_3 = uniforms(words(place_words(seed_of(scene, state.num_done), state.num_done), 3))
+    forced = forced_at(scene.script, state.num_done)
+    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting, forced)
     taken, entry = partial(_is_taken, choice.action, is_on), state.num_entries
+    adds = taken(ADD) if forced is None else taken(ADD) & ~forced.is_withheld
     record = Event(
         place=jnp.where(is_on, state.num_done, shape.max_steps),
         action=choice.action,
@@ -59,7 +61,7 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
         step_sd=seen.step_3d,
         entry=entry,
     )
-    state = acting.add(scene, state, choice.target, taken(ADD))
+    state = acting.add(scene, state, choice.target, adds)
     state = acting.update(scene, state, choice.target, taken(UPDATE))
     state = acting.delete(scene, state, choice.target, taken(DELETE))
     state = acting.retrieve(scene, state, taken(RETRIEVE))
@@ -153,4 +155,5 @@ def desk() -> Environment:
         step=step,
         gather=gather,
         measures=measures,
+        follows_scripts=True,
     )

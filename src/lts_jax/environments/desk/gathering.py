@@ -27,6 +27,7 @@ class Truth:
     context_fraction: Array  # f32[] of the context's slots that are filled at the end
     is_needed_n: Array  # bool[N] entries with what the question asks for
     entry_kt: Array  # i32[K, T] that an action made; N if none
+    event_kt: Array  # i32[K, T] number of the action in the rollout
 
 
 def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, DecisionContext, Truth]:
@@ -73,11 +74,10 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
         died_gn=state.died_n,
         sequence_gkt=jnp.broadcast_to(jnp.arange(shape.max_steps), acted.shape),
     )
-    return (
-        trajectory,
-        context,
-        Truth(state.score, state.has_answered, state.tally, state.num_slots / shape.num_slots, is_needed_n, entry),
-    )
+    filled = state.num_slots / shape.num_slots
+    event = jnp.broadcast_to(jnp.arange(shape.max_steps), acted.shape)
+    truth = Truth(state.score, state.has_answered, state.tally, filled, is_needed_n, entry, event)
+    return trajectory, context, truth
 
 
 def told_of(scene: Scene, state: State) -> Told:

@@ -1,6 +1,6 @@
 """What changes during a rollout on the desk, and what one action is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from lts_jax.environments.contract import Script
 from lts_jax.environments.desk.coding import NOTHING, Items, no_items
 from lts_jax.environments.desk.task import Stream
 from lts_jax.trajectory import ALIVE
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=("params", "stream", "seed_w"), meta_fields=("shape",))
+@partial(jax.tree_util.register_dataclass, data_fields=("params", "stream", "seed_w", "script"), meta_fields=("shape",))
 @dataclass(frozen=True)
 class Scene:
     """What stays the same."""
@@ -22,6 +23,7 @@ class Scene:
     params: Any
     stream: Stream
     seed_w: Array  # u32[2] of this rollout's own draws
+    script: Script = field(default_factory=Script)
 
 
 @jax.tree_util.register_dataclass
@@ -76,6 +78,12 @@ class Event:
     num_keys: Array  # i32[]
     step_sd: Array  # f32[S, D]
     entry: Array  # i32[] that it made; N if none
+
+
+def seed_of(scene: Scene, number: Array) -> Array:
+    """u32[2]: what action number `number` of the rollout draws from; from a fork on, the fork's."""
+    fork = scene.script.fork
+    return scene.seed_w if fork is None else jnp.where(number < fork.event, scene.seed_w, fork.seed_w)
 
 
 def empty_state(shape: Any) -> State:

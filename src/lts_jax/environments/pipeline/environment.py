@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.actions import ADD, DELETE, NOOP, RETRIEVE, UPDATE
-from lts_jax.environments.choosing import choose_edit
+from lts_jax.environments.choosing import choose_edit, forced_at
 from lts_jax.environments.contract import Controller, Environment, Observation, Script
 from lts_jax.environments.desk import acting
 from lts_jax.environments.desk.coding import NOTHING, Items, encode, encode_moment, encode_question
 from lts_jax.environments.desk.context import context_of, item_at, push
 from lts_jax.environments.desk.settings import NUM_FACTS
-from lts_jax.environments.desk.state import Event, Scene, alive_entries, empty_state
+from lts_jax.environments.desk.state import Event, Scene, alive_entries, empty_state, seed_of
 from lts_jax.environments.desk.task import Stream, draw_task
 from lts_jax.environments.pipeline.gathering import State, gather, measures
 from lts_jax.environments.pipeline.rules import own_rules
@@ -40,7 +40,7 @@ def begin(
     shape: PipelineShape, params: PipelineParams, task: Stream, prng_key: Array, script: Script | None = None
 ) -> tuple[Scene, State]:
     """Nothing was said yet."""
-    scene = Scene(shape, params, task, seed_words(prng_key))
+    scene = Scene(shape, params, task, seed_words(prng_key), script or Script())
     return scene, State(empty_state(shape), jnp.zeros(shape.num_entries, bool))
 
 
@@ -61,10 +61,12 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
     by_rule = jnp.stack([getattr(scene.params, f"{name}_acts") == BY_RULE for name in AGENTS])[agent]
     asked, told = controller.policy(controller.params, seen), own_rules(None, seen)
     logit_a, pointer_j = (jnp.where(by_rule, rule, own) for rule, own in zip(told, asked, strict=True))
-    draw_3 = uniforms(words(place_words(scene.seed_w, number), 3))
-    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting)
-    entry = state.desk.num_entries
+    draw_3 = uniforms(words(place_words(seed_of(scene, number), number), 3))
     place = jnp.asarray(shape.place_of_step)[number]
+    forced = forced_at(scene.script, place)
+    choice = choose_edit(logit_a, pointer_j, (legal_a, target_aj), draw_3[:2], controller.acting, forced)
+    entry, adds = state.desk.num_entries, is_on & (choice.action == ADD)
+    adds = adds if forced is None else adds & ~forced.is_withheld
     record = Event(
         place=jnp.where(is_on, place, shape.num_teams * shape.max_steps),
         action=choice.action,
@@ -77,7 +79,7 @@ def step(scene: Scene, state: State, controller: Controller, event: Array) -> tu
         entry=entry,
     )
     desk = state.desk
-    desk = acting.add(scene, desk, choice.target, is_on & (choice.action == ADD))
+    desk = acting.add(scene, desk, choice.target, adds)
     desk = acting.update(scene, desk, choice.target, is_on & (choice.action == UPDATE))
     desk = acting.delete(scene, desk, choice.target, is_on & (choice.action == DELETE))
     state = _look_up(replace(state, desk=desk), choice.target, is_on & (choice.action == RETRIEVE))
@@ -184,4 +186,5 @@ def pipeline() -> Environment:
         step=step,
         gather=gather,
         measures=measures,
+        follows_scripts=True,
     )

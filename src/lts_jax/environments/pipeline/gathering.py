@@ -37,6 +37,7 @@ class Truth:
     tally: Tally
     local_k: Array  # f32[K] coverage, soundness, precision
     num_alive: Array  # i32[] entries at the end
+    event_kt: Array  # i32[K, T] number of the action in the rollout
 
 
 def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, DecisionContext, Truth]:
@@ -84,7 +85,7 @@ def gather(scene: Scene, state: State, event_e: Event) -> tuple[Trajectory, Deci
         died_gn=desk.died_n,
         sequence_gkt=jnp.where(acted, order, 0),
     )
-    truth = Truth(desk.score, desk.tally, local_k, jnp.sum(alive_entries(desk)))
+    truth = Truth(desk.score, desk.tally, local_k, jnp.sum(alive_entries(desk)), jnp.where(acted, order, 0))
     return trajectory, context, truth
 
 
