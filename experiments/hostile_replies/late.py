@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import gzip
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -125,6 +126,8 @@ def serve(pipe: Any) -> None:
             pass
         finally:
             writer.close()
+
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients that gave up are what is expected
 
     async def run() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)

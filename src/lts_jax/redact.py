@@ -229,6 +229,8 @@ def _cut_out(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
                 text = text.replace(written, f"[redacted: {name}]")
     found = [told for word in text.split() if len(word) >= _LONG_WORD and (told := _told_by(word))]
     text = _cut_out_shapes(text, [each for told in found for each in told if not isinstance(each, str)])
+    if not found:
+        return text
     if any(_PERCENT in told for told in found):
         text = _ENCODED.sub(_cut_out_decoded, text)
     if any(_IN_BASE64 in told for told in found):

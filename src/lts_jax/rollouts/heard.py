@@ -13,6 +13,6 @@ def heard(completion: Completion) -> tuple[Completion, str]:
         speech = read_speech(completion.reply)
         if speech.text is not completion.reply or speech.thought:
             completion = replace(completion, reply=speech.text, thought=speech.thought)
-    if completion.reply.strip() or not completion.thought:
+    if not completion.thought or completion.reply.strip():
         return completion, ""
     return completion, error_of(ModelFailure("the model reasoned and said nothing", kind=FailureKind.NO_TEXT))

@@ -47,7 +47,7 @@ from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds
 from lts_jax.rollouts.outcomes import first_finisher
 from lts_jax.rollouts.team_side import TeamSide
-from lts_jax.seeds import rollout_coordinates, seed_and_uniform
+from lts_jax.seeds import coordinate_seed, rollout_coordinates, seed_and_uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
 from lts_jax.teams.parallel import RaceParts, RunTeam, run_teams
@@ -185,7 +185,9 @@ class Execution:
         self, messages: Sequence[Message], *, purpose: str, team: int, step: int, attempt: int
     ) -> ModelCall:
         """One recorded model call: seeded by where it stands, timed by the clock, paid from the budget."""
-        seed, noise = seed_and_uniform(*self.seed, team, step, purpose, attempt, label="seconds")
+        place = (*self.seed, team, step, purpose, attempt)
+        is_virtual = self.parts.virtual_time
+        seed, noise = seed_and_uniform(*place, label="seconds") if is_virtual else (coordinate_seed(*place), 0.0)
         started = self.clock.now()
         error = ""
         try:
@@ -205,7 +207,7 @@ class Execution:
             completion, error = heard(completion)
         self.first_calls.note(error)
         reply = self.redact(completion.reply)
-        if self.parts.virtual_time and not error:
+        if is_virtual and not error:
             latency = self.settings.latency
             alone = model_seconds(latency, completion.prompt_tokens, completion.completion_tokens, noise)
             await self.clock.work(alone, latency.contention)

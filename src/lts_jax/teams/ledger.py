@@ -19,6 +19,7 @@ _REFUSAL = re.compile(
 )
 _CONTENTS = ("content", "text", "reply", "output", "response", "answer")  # where a message keeps what it says
 _ABSENT = object()
+_NAMES = frozenset(LEDGER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ def parse_ledger(text: str, agents: Collection[str] = tuple(AGENTS), *, is_cut: 
 def _candidates(objects: tuple[dict[str, Any], ...]) -> list[Mapping[str, Any]]:
     """The objects that have a ledger's keys, or that wrap one that has."""
     around = [each for each in objects if not _looks_right(each)]
+    if not around:
+        return [*objects]
     inner = [value for each in around for value in each.values() if isinstance(value, dict)]
     texts = [each[name] for each in around for name in _CONTENTS if isinstance(each.get(name), str)]
     quoted = [found for text in texts for found in find_objects(text).objects]
@@ -76,7 +79,7 @@ def _candidates(objects: tuple[dict[str, Any], ...]) -> list[Mapping[str, Any]]:
 
 
 def _looks_right(found: Mapping[str, Any]) -> bool:
-    return any(name in found for name in LEDGER_FIELDS)
+    return not _NAMES.isdisjoint(found)
 
 
 def _no_ledger(text: str, search: JsonSearch) -> LedgerProblem:
