@@ -86,7 +86,9 @@ class PlainDesk:
             else:
                 self.tally["refused"] += 1
         elif action == UPDATE:
-            closeness = self.closest(self.slots, [True] * len(self.slots), self.log[target][0])
+            others = [bool((item[0] != self.log[target][0]).any()) for item in self.slots]
+            others = others if any(others) else [True] * len(self.slots)
+            closeness = self.closest(self.slots, others, self.log[target][0])
             self.alive[target] = False
             self.log.append(self.slots[int(np.argmax(closeness))])
             self.alive.append(True)

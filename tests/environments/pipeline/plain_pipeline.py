@@ -97,7 +97,10 @@ class PlainPipeline:
 
     def update(self, target: int) -> None:
         vectors = jnp.asarray(np.stack([vector for vector, _ in self.slots]))
-        closeness = nearest(vectors, jnp.ones(len(self.slots), bool), jnp.asarray(self.log[target][0]))
+        old = self.log[target][0]
+        others = [bool((vector != old).any()) for vector, _ in self.slots]
+        others = others if any(others) else [True] * len(self.slots)
+        closeness = nearest(vectors, jnp.asarray(others), jnp.asarray(old))
         self.died[target] = self.done + 1
         self.log.append(self.slots[int(np.argmax(closeness))])
         self.died.append(None)

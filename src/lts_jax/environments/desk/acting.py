@@ -59,10 +59,12 @@ def add(scene: Scene, state: State, target: Array, where: Array) -> State:
 
 
 def update(scene: Scene, state: State, target: Array, where: Array) -> State:
-    """End an entry, and put in its place the slot that is nearest to it."""
+    """End an entry, and put in its place the slot that is nearest to it and no copy of it, if there is another."""
     old = item_at(state.drawer, target)
     is_slot = jnp.arange(scene.shape.num_slots) < state.num_slots
-    one = item_at(state.slots, jnp.argmax(nearest(state.slots.vector, is_slot, old.vector)))
+    is_other = is_slot & jnp.any(state.slots.vector != old.vector, axis=-1)
+    may_come = jnp.where(jnp.any(is_other), is_other, is_slot)
+    one = item_at(state.slots, jnp.argmax(nearest(state.slots.vector, may_come, old.vector)))
     drawer = put(state.drawer, state.num_entries, one, where)
     tally = replace(state.tally, updates=state.tally.updates + where)
     state = replace(state, died_n=_ended(state, target, where), tally=tally)
