@@ -23,11 +23,13 @@ from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.reading import NearestKeys, ReadingSettings
+from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
+from lts_jax.memory.reading_policy import ReadingPolicy
 from lts_jax.memory.summarize import SummarySettings
 from lts_jax.memory.trust import Provenance, mark_revoked
 from lts_jax.records import (
     Answer,
+    Choice,
     Coordinates,
     Decision,
     Message,
@@ -108,6 +110,7 @@ class RolloutParts:
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
+    reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -132,6 +135,10 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     return execution.record([result.answer for result in results], final)
 
 
+def _when(choice: Choice) -> tuple[float, int, int]:
+    return choice.seconds, choice.team, choice.step
+
+
 def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
     if task.told and parts.run_team is not run_team:
         raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
@@ -152,6 +159,7 @@ class Execution:
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
+        self.readers: list[TeamReader] = []  # of all teams
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
@@ -313,6 +321,8 @@ class Execution:
             edits=self.bank.edits,
             may_edit=getattr(self.parts.policy, "may_edit", False),
             drawers=tuple(self.drawers[team].record() for team in sorted(self.drawers)),
+            reader="" if self.parts.reader is None else self.parts.reader.name,
+            choices=tuple(sorted((one for reader in self.readers for one in reader.choices), key=_when)),
         )
         return mark_revoked(rollout, self.bank.revoked)
 

@@ -42,7 +42,17 @@ class TeamSide:
             quoted=guards.quotes_keys(live=not execution.parts.virtual_time),
             clean_values=guards.clean_values,
         )
-        self._reader = TeamReader(team, execution.bank, question, reading, nearest=execution.nearest, view=view)
+        self._reader = TeamReader(
+            team,
+            execution.bank,
+            question,
+            reading,
+            nearest=execution.nearest,
+            view=view,
+            policy=execution.parts.reader,
+            coordinates=execution.coordinates,
+        )
+        execution.readers.append(self._reader)
 
     async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
         """One recorded call of the model."""
