@@ -48,7 +48,7 @@ from lts_jax.rollouts.failed_calls import FirstCalls, NotAsked, common_failure, 
 from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds
 from lts_jax.rollouts.outcomes import first_finisher
-from lts_jax.rollouts.team_side import TeamSide
+from lts_jax.rollouts.team_side import Routed, TeamSide
 from lts_jax.seeds import rollout_coordinates, seed_and_uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
@@ -110,6 +110,7 @@ class RolloutParts:
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
+    on_routed: Callable[[Routed], None] | None = None  # told what of its thread each worker's call is shown
     reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
 
 
@@ -143,6 +144,8 @@ def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> 
     if task.told and parts.run_team is not run_team:
         raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
     twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
+    if parts.run_team is not run_team and settings.team.routing.mode != "full":
+        raise UserError("team.routing: expected mode full for teams of another engine than ours, who are not routed")
     if twice:
         raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
 
@@ -187,6 +190,7 @@ class Execution:
             own_tools=(*self.parts.own_tools, *(MEMORY_TOOLS if self.settings.drawer else ())),
             change_thread=side.change_thread,
             keep_step=side.keep_step,
+            route=side.route if self.settings.team.routing.mode != "full" or self.parts.on_routed else None,
         )
 
     async def call_model(
