@@ -198,7 +198,7 @@ def _ports(ask, use_tool, route_to):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("given_", "told"),
     [
-        ({"mode": "best"}, "routing.mode: expected one of full, static, greedy, density, exact"),
+        ({"mode": "best"}, "routing.mode: expected one of full, static, greedy, density, exact, random"),
         ({"mode": "greedy", "budget_tokens": 0}, "routing.budget_tokens: expected at least 1"),
         ({"budget_tokens": 5}, "routing.budget_tokens: mode full leaves nothing out"),
     ],

@@ -63,6 +63,11 @@ def rightly_stated(question: str, text: str, *, world_seed: int = 0) -> frozense
     Raises:
         UserError: the question is not of the offline world of this seed.
     """
+    return _rightly_stated(question, text, world_seed)
+
+
+@lru_cache(maxsize=16_384)
+def _rightly_stated(question: str, text: str, world_seed: int) -> frozenset[tuple[Need, int]]:
     truth = truth_of(question, world_seed)
     if not any(truth.values.values()):
         raise UserError(f"oracle: no page of the offline world {world_seed} tells what is asked for")

@@ -46,17 +46,17 @@ def exactly(values: Sequence[float], tokens: Sequence[int], budget: int | None, 
     """argmax over sets C of sum_C value, subject to sum_C tokens <= budget and |C| <= most: a 0/1 knapsack.
 
     A dynamic program over tokens: best[k, b] is the most that k items of b tokens are worth; O(n most budget), without
-    `most` O(n budget). Where all fit, all that are worth something are taken. Of equal sets the one without later items
-    wins.
+    `most` O(n budget). Where all fit, all that are worth something are taken.
     """
     worth = [place for place, value in enumerate(values) if value > 0]
-    total = sum(tokens[place] for place in worth)
-    room = total if budget is None else min(budget, total)
     most = None if most is None or most >= len(worth) else most
-    if room >= total and most is None:
-        return worth
-    if room < 1 or most == 0:
+    if budget is None or budget >= sum(tokens[place] for place in worth):
+        return worth if most is None else greedily(values, tokens, None, most)
+    if budget < 1 or most == 0:
         return []
+    if most is not None:
+        worth = _undominated(worth, values, tokens, most)
+    room = min(budget, sum(tokens[place] for place in worth))
     best_kb = np.zeros(((most or 1) + 1, room + 1))
     taken_nkb = np.zeros((len(worth), *best_kb.shape), bool)
     step = 0 if most is None else 1  # without a limit of places one layer is enough
@@ -74,6 +74,20 @@ def exactly(values: Sequence[float], tokens: Sequence[int], budget: int | None, 
             left -= tokens[worth[number]]
             layer -= step
     return found[::-1]
+
+
+def _undominated(worth: Sequence[int], values: Sequence[float], tokens: Sequence[int], most: int) -> list[int]:
+    """Places that fewer than `most` others are at least as good as, being worth no less and no longer.
+
+    The others are never needed: of `most` that are as good, one is not among the at most `most` - 1 other places of a
+    set, and can stand in its place.
+    """
+    value_n, token_n = np.array([values[place] for place in worth]), np.array([tokens[place] for place in worth])
+    number_n = np.arange(len(worth))
+    better_nn = (value_n[None] >= value_n[:, None]) & (token_n[None] <= token_n[:, None])
+    equal_nn = (value_n[None] == value_n[:, None]) & (token_n[None] == token_n[:, None])
+    better_nn &= ~equal_nn | (number_n[None] < number_n[:, None])  # of equal ones the earlier
+    return [worth[number] for number in np.flatnonzero(better_nn.sum(axis=1) < most)]
 
 
 def _ranked(by: Sequence[float], values: Sequence[float]) -> list[int]:

@@ -209,7 +209,8 @@ def oracle(*, top: int = 3, rightly_stated: RightlyStated) -> ReadingPolicy:
 
     def choose(request: ReadingRequest) -> Reading:
         entries = _newest_first(request)
-        known = set(rightly_stated(request.question, "\n".join(message.content for message in request.thread)))
+        known: set[object] = set()
+        known.update(*(rightly_stated(request.question, message.content) for message in request.thread))
         stated = [set(rightly_stated(request.question, each.value)) for each in entries]
         order: list[int] = []
         worth: list[float] = []

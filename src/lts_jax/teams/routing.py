@@ -14,11 +14,12 @@ from lts_jax.llm.packing import by_density, exactly, greedily, in_order
 from lts_jax.llm.relevance import RelevanceWeights, relevance, role_score, stage_score
 from lts_jax.prompts import TOOL_USER
 from lts_jax.records import Message
+from lts_jax.seeds import uniform
 from lts_jax.teams.thread_items import Item, Kind, items_of, put_together, without_conflicts
 
-Mode = Literal["full", "static", "greedy", "density", "exact"]
+Mode = Literal["full", "static", "greedy", "density", "exact", "random"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-PACKS = {"greedy": greedily, "density": by_density, "exact": exactly}
+PACKS = {"greedy": greedily, "density": by_density, "exact": exactly, "random": greedily}
 
 Cosine = Callable[[str, Sequence[str]], Sequence[float]]
 """(text, others) -> the cosine of each with the text."""
@@ -30,7 +31,7 @@ class RoutingSettings:
 
     mode: Mode = "full"
     """full: all, as in Magentic-One. static: fixed kinds of items for each role, the newest first. By alpha: greedy
-    takes the best first (the paper), density the best per token, exact the best set."""
+    takes the best first (the paper), density the best per token, exact the best set. random: any items, by chance."""
     budget_tokens: int | None = None  # of the items that are shown, estimated by length; none: no item is left out
     weights: RelevanceWeights = field(default_factory=RelevanceWeights)
     split_ledger: bool = False
@@ -108,7 +109,10 @@ def route(agent: str, thread: Sequence[Message], settings: RoutingSettings, cosi
         return thread
     else:
         fitting = without_conflicts(items)
-        alphas = alpha(role, fitting, instruction.content, settings.weights, cosine)
+        if settings.mode == "random":
+            alphas = [1.0 - uniform("routed by chance", item.text, instruction.content) for item in fitting]
+        else:
+            alphas = alpha(role, fitting, instruction.content, settings.weights, cosine)
         places = PACKS[settings.mode](alphas, [item.num_tokens for item in fitting], budget)
     chosen = [fitting[place] for place in places]
     return [*put_together(before, chosen, split_ledger=settings.split_ledger), instruction]
