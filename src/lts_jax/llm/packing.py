@@ -87,7 +87,7 @@ def _undominated(worth: Sequence[int], values: Sequence[float], tokens: Sequence
     better_nn = (value_n[None] >= value_n[:, None]) & (token_n[None] <= token_n[:, None])
     equal_nn = (value_n[None] == value_n[:, None]) & (token_n[None] == token_n[:, None])
     better_nn &= ~equal_nn | (number_n[None] < number_n[:, None])  # of equal ones the earlier
-    return [worth[number] for number in np.flatnonzero(better_nn.sum(axis=1) < most)]
+    return [worth[number] for number in np.flatnonzero(better_nn.sum(axis=1) < most).tolist()]
 
 
 def _ranked(by: Sequence[float], values: Sequence[float]) -> list[int]:

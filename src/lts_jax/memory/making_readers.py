@@ -68,7 +68,7 @@ def make_reader(reader: Reader, supplied: Mapping[str, Any], *, where: str = "re
             it is tried.
     """
     if not isinstance(reader, str) and hasattr(reader, "choose") and not isinstance(reader, type):
-        return reader
+        return reader  # type: ignore[return-value]
     part = reader_part(reader, where=where)
     takes = parameters_of(part.function)
     given = {name: supplied[name] for name in SUPPLIED if name in takes and name in supplied}
