@@ -251,6 +251,7 @@ class Choice:
     scores: tuple[float, ...]  # of the chosen ones; empty where the reader gives none
     taken: tuple[int, ...]  # what of it was within the limits and still there
     log_prob: float = 0.0
+    instruction: str = ""  # that the reader went by
 
 
 @dataclass(frozen=True, slots=True)

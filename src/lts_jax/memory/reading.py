@@ -240,7 +240,7 @@ class TeamReader:
         taken = self._within_limits([entry for entry in chosen if not self._bank.is_hidden(entry)])
         offered = tuple(entry.entry for entry in entries)
         self._choices.append(
-            Choice(self._team, step, now(), offered, chosen, scores, tuple(taken), float(reading.log_prob))
+            Choice(self._team, step, now(), offered, chosen, scores, tuple(taken), float(reading.log_prob), instruction)
         )
         return taken
 
