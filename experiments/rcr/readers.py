@@ -59,8 +59,8 @@ def main(config: Config) -> None:
     apart = [one.reward_agg - two.reward_agg for one, two in zip(*list(found.values())[:2], strict=True)]
     least = minimum_detectable_effect(apart, [one.task.task_id for one in found[config.policy]])
     lines.append(
-        f"simulated; {config.num_tasks} test tasks, {config.num_rollouts} rollouts each, budget {config.budget_tokens}; "
-        f"95 % over tasks; smallest difference in score that newest against select could resolve: {least:.3f}"
+        f"simulated; {config.num_tasks} test tasks, {config.num_rollouts} rollouts each, budget "
+        f"{config.budget_tokens}; 95 % over tasks; smallest difference in score that newest against select could resolve: {least:.3f}"
     )
     print("\n".join(lines))
     write_text(config.results / "readers.txt", "\n".join(lines) + "\n")

@@ -1,9 +1,9 @@
 """Arrays of the array side: `Trajectory` (what credit reads) and `DecisionContext` (what the controller reads).
 
 Axis letters, everywhere: B tasks, G rollouts of a group, K teams, T steps of a team, N entries of a bank, A actions,
-J targets of an action, R readings, D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three masks, never
-just "mask": `step_mask` (a real step, not padding), `decision_mask` (the controller was asked), `rollout_mask` (the
-rollout finished without an infrastructure failure, so its rewards count).
+J targets of an action, R readings, D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three
+masks, never just "mask": `step_mask` (a real step, not padding), `decision_mask` (the controller was asked),
+`rollout_mask` (the rollout finished without an infrastructure failure, so its rewards count).
 """
 
 from dataclasses import dataclass
