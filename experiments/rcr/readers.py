@@ -60,7 +60,8 @@ def main(config: Config) -> None:
     least = minimum_detectable_effect(apart, [one.task.task_id for one in found[config.policy]])
     lines.append(
         f"simulated; {config.num_tasks} test tasks, {config.num_rollouts} rollouts each, budget "
-        f"{config.budget_tokens}; 95 % over tasks; smallest difference in score that newest against select could resolve: {least:.3f}"
+        f"{config.budget_tokens}; 95 % over tasks; smallest difference in score that newest against select could "
+        f"resolve: {least:.3f}"
     )
     print("\n".join(lines))
     write_text(config.results / "readers.txt", "\n".join(lines) + "\n")
