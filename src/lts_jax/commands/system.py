@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
-    "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
@@ -55,6 +55,10 @@ def run(command: Command) -> None:
         _lts(command, folder)
         return
     if command.name in IN_WORDS:
+        if command.study != StudySettings():
+            raise UserError(
+                f"{command.name}: its settings are {command.name}.x; got study settings, which are for arrays"
+            )
         _in_words(command.name, getattr(command, command.name), folder)
         return
     _use_all_cores()
