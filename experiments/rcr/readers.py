@@ -1,6 +1,7 @@
 """Every reader of shared values beside the model's own choice, on the offline world's teams; simulated.
 
-    python experiments/rcr/readers.py    # five minutes of one core
+    python experiments/rcr/readers.py                        # a minute of one core
+    python experiments/rcr/readers.py --budget-tokens 700    # with room for one value or two before a step
 
 All steps are admitted; tasks and random numbers are the same for all, so that differences are paired. Nothing is
 chosen here: readers have their defaults.
@@ -64,8 +65,9 @@ def main(config: Config) -> None:
         f"resolve: {least:.3f}"
     )
     print("\n".join(lines))
-    write_text(config.results / "readers.txt", "\n".join(lines) + "\n")
-    write_json(config.results / "readers.json", {line: asdict(cost) for line, cost in costs.items()})
+    name = "readers" if config.budget_tokens is None else f"readers_{config.budget_tokens}"
+    write_text(config.results / f"{name}.txt", "\n".join(lines) + "\n")
+    write_json(config.results / f"{name}.json", {line: asdict(cost) for line, cost in costs.items()})
 
 
 def rollouts_of(config: Config, run: RunParts, reader: str) -> Sequence[Rollout]:
