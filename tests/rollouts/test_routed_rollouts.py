@@ -35,7 +35,7 @@ def test_full_is_what_was() -> None:
     assert told and all(one.shown == one.thread for one in told)
 
 
-@pytest.mark.parametrize("mode", ["static", "greedy", "density", "exact", "random"])
+@pytest.mark.parametrize("mode", ["static", "reports", "greedy", "density", "exact", "random"])
 def test_workers_are_shown_no_more_than_the_budget(mode: str) -> None:
     told: list[Routed] = []
     routing = RoutingSettings(mode, 800)  # type: ignore[arg-type]

@@ -36,12 +36,12 @@ def _line(path: Path, name: str) -> dict[str, Any]:
 def test_every_line_is_measured_on_the_same_tasks(run: tuple[Path, dict[str, Any], list[str]]) -> None:
     path, document, told = run
     files = sorted((path / "lines").glob("*.json"))
-    assert len(files) == len(told) == len(WEIGHTS) + 4 + 4 + 2  # full, static, two budgets; twice; chance, nothing
+    assert len(files) == len(told) == len(WEIGHTS) + 5 + 5 + 2  # full, static, reports, two budgets; chance, nothing
     lines = [read_json(file, dict) for file in files if file.name.startswith("test_")]
     assert len({json.dumps([one["task"], one["seed"]]) for one in lines}) == 1
     outcome = document["tables"][0]
     assert [row[0].removesuffix(" *") for row in outcome["rows"]] == [
-        "full", "static", "greedy, 600", "greedy, 3000", *(row[0] for row in outcome["rows"][4:])
+        "full", "static", "reports", "greedy, 600", "greedy, 3000", *(row[0] for row in outcome["rows"][5:])
     ]  # fmt: skip
     assert all(len(row) == len(one["heads"]) for one in document["tables"] for row in one["rows"])
     assert "imulated" in document["foot"]

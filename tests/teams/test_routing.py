@@ -161,6 +161,10 @@ def test_full_and_an_infinite_budget_leave_nothing_out() -> None:
         assert route("Coder", THREAD, RoutingSettings(mode), _far) is THREAD  # type: ignore[arg-type]
     static = route("Coder", THREAD, RoutingSettings("static"), _far)
     kinds = {item.kind for item in items_of(static)}
+    reports = route("WebSurfer", THREAD, RoutingSettings("reports"), _far)
+    assert [one.content for one in reports if PAGE in one.content] == []
+    assert [reports.index(one) for one in THREAD if one in reports] == [0, 1, 3, 5, 6, 7, 8, 9]
+    assert reports[2].content == LISTING and VALUE.replace("12", "11") in reports[4].content  # newer of one page
     assert kinds == {"plan", "decision", "fact"}
 
 
@@ -198,7 +202,7 @@ def _ports(ask, use_tool, route_to):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("given_", "told"),
     [
-        ({"mode": "best"}, "routing.mode: expected one of full, static, greedy, density, exact, random"),
+        ({"mode": "best"}, "routing.mode: expected one of full, static, reports, greedy, density, exact, random"),
         ({"mode": "greedy", "budget_tokens": 0}, "routing.budget_tokens: expected at least 1"),
         ({"budget_tokens": 5}, "routing.budget_tokens: mode full leaves nothing out"),
     ],

@@ -84,6 +84,7 @@ def _study(settings: RcrSettings, folder: RunFolder, say: Callable[[str], None])
         found = {
             "full": line(part, "full", RoutingSettings()),
             "static": line(part, "static", RoutingSettings("static")),
+            "reports": line(part, "reports", RoutingSettings("reports")),
         }
         for mode in settings.modes:
             for budget in settings.budgets:

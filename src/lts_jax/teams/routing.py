@@ -17,7 +17,7 @@ from lts_jax.records import Message
 from lts_jax.seeds import uniform
 from lts_jax.teams.thread_items import Item, Kind, items_of, put_together, without_conflicts
 
-Mode = Literal["full", "static", "greedy", "density", "exact", "random"]
+Mode = Literal["full", "static", "reports", "greedy", "density", "exact", "random"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 PACKS = {"greedy": greedily, "density": by_density, "exact": exactly, "random": greedily}
 
@@ -30,8 +30,9 @@ class RoutingSettings:
     """How much of the thread a worker's call that acts or writes code is shown; orchestrators are shown all of it."""
 
     mode: Mode = "full"
-    """full: all, as in Magentic-One. static: fixed kinds of items for each role, the newest first. By alpha: greedy
-    takes the best first (the paper), density the best per token, exact the best set. random: any items, by chance."""
+    """full: all, as in Magentic-One. static: fixed kinds of items for each role, the newest first. reports: all kinds
+    but what tools returned, for every role. By alpha: greedy takes the best first (the paper), density the best per
+    token, exact the best set. random: any items, by chance."""
     budget_tokens: int | None = None  # of the items that are shown, estimated by length; none: no item is left out
     weights: RelevanceWeights = field(default_factory=RelevanceWeights)
     split_ledger: bool = False
@@ -71,6 +72,7 @@ ROLES = {
     ),
     TOOL_USER: Role(frozenset({"tool"}), ("tool", "call", "memory", "keep"), "gather", ("plan", "decision", "fact")),
 }  # fmt: skip
+REPORTED: tuple[Kind, ...] = ("plan", "decision", "entity", "fact")
 STAGES_OF_KIND: dict[Kind, tuple[str, ...]] = {
     "decision": ("gather", "compute"),
     "plan": ("gather", "compute"),
@@ -101,8 +103,9 @@ def route(agent: str, thread: Sequence[Message], settings: RoutingSettings, cosi
     items = items_of(thread, split_ledger=settings.split_ledger)
     items = [item for item in items if item.message < len(before)]
     budget = settings.budget_tokens
-    if settings.mode == "static":
-        fitting = [item for item in without_conflicts(items) if item.kind in role.static_kinds]
+    if settings.mode in ("static", "reports"):
+        kinds = role.static_kinds if settings.mode == "static" else REPORTED
+        fitting = [item for item in without_conflicts(items) if item.kind in kinds]
         newest = range(len(fitting) - 1, -1, -1)
         places = sorted(in_order(newest, [item.num_tokens for item in fitting], budget))
     elif budget is None:
