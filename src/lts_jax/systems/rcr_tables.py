@@ -134,7 +134,7 @@ def _outcomes(found: Found) -> dict[str, Any]:
         over = "" if line is full else interval(_over(line, full, "score"), "+.3f")
         least = "" if line is full else f"{resolvable(line, full):.3f}"
         better = "" if line is full else interval(_over(line, full, "quality"), "+.2f")
-        score, quality = interval(_mean(line, "score"), ".3f"), f"{mean_of(line, 'quality'):.2f}"
+        score, quality = f"{mean_of(line, 'score'):.3f}", f"{mean_of(line, 'quality'):.2f}"
         rows.append([_marked(found, name), score, over, least, quality, better])
     heads = ["", "score", "over full", "resolvable", "quality", "over full"]
     intro = "Mode and budget of tokens; * of each mode the one chosen on validation tasks. Quality is from 1 to 5."
@@ -158,8 +158,10 @@ def _evidence(found: Found) -> dict[str, Any]:
             ]
         )
     heads = ["", "workers", "saved %", "in all saved %", "recall", "over static", "steps", "bare"]
+    share = 100 * mean_of(full, "worker_tokens") / mean_of(full, "prompt_tokens")
     intro = (
-        "Prompt tokens of workers a rollout, saved against full, and of all calls together; support recall over all "
+        f"Prompt tokens of workers a rollout (in full {share:.0f} % of all prompts), saved against full, and of all "
+        "calls together; support recall over all "
         "calls, and its mean paired difference from static; steps of all teams; share of calls shown the instruction "
         "alone."
     )
