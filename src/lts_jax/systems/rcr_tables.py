@@ -150,7 +150,7 @@ def _evidence(found: Found) -> dict[str, Any]:
                 _marked(found, name),
                 f"{mean_of(line, 'worker_tokens') / 1000:.0f}k",
                 "" if line is full else interval(saved(line, full, "worker_tokens"), ".0f"),
-                "" if line is full else interval(saved(line, full, "prompt_tokens"), ".1f"),
+                "" if line is full else interval(saved(line, full, "prompt_tokens"), ".0f"),
                 f"{recall_of(line):.3f}",
                 "" if line is static else interval(difference_interval(recall), "+.3f"),
                 f"{mean_of(line, 'steps'):.0f}",
