@@ -157,7 +157,7 @@ def _evidence(found: Found) -> dict[str, Any]:
                 f"{sum(line['bare']) / max(1, sum(line['calls'])):.2f}",
             ]
         )
-    heads = ["", "workers", "saved %", "in all saved %", "recall", "over static", "steps", "bare"]
+    heads = ["", "tokens", "saved %", "of all, %", "recall", "over static", "steps", "bare"]
     share = 100 * mean_of(full, "worker_tokens") / mean_of(full, "prompt_tokens")
     intro = (
         f"Prompt tokens of workers a rollout (in full {share:.0f} % of all prompts), saved against full, and of all "
