@@ -240,6 +240,21 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What a reader other than the team's own model was offered before a step, what it chose, and what was taken."""
+
+    team: int
+    step: int
+    seconds: float
+    offered: tuple[int, ...]  # entries, in order of admission
+    chosen: tuple[int, ...]  # in the reader's order; numbers of no entry that was offered are left out
+    scores: tuple[float, ...]  # of the chosen ones; empty where the reader gives none
+    taken: tuple[int, ...]  # what of it was within the limits and still there
+    log_prob: float = 0.0
+    instruction: str = ""  # that the reader went by
+
+
+@dataclass(frozen=True, slots=True)
 class Drawer:
     """A memory that one team keeps for itself, with ids of its own, and what became of it."""
 
@@ -313,6 +328,8 @@ class Rollout:
     edits: tuple[Edit, ...] = ()  # of the shared entries, in order
     drawers: tuple[Drawer, ...] = ()  # of the teams that keep one, in team order
     may_edit: bool = False  # whether the policy chose among edits too, whatever it chose
+    reader: str = ""  # what chose among the shared values; empty: the team's own model
+    choices: tuple[Choice, ...] = ()  # of that reader, in order
 
     @property
     def tokens(self) -> int:

@@ -1,9 +1,9 @@
 """Arrays of the array side: `Trajectory` (what credit reads) and `DecisionContext` (what the controller reads).
 
 Axis letters, everywhere: B tasks, G rollouts of a group, K teams, T steps of a team, N entries of a bank, A actions,
-J targets of an action, D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three masks, never
-just "mask": `step_mask` (a real step, not padding), `decision_mask` (the controller was asked), `rollout_mask` (the
-rollout finished without an infrastructure failure, so its rewards count).
+J targets of an action, R readings, D embedding width. One group is `[G, K, T]`; `jax.vmap` adds B in front. Three
+masks, never just "mask": `step_mask` (a real step, not padding), `decision_mask` (the controller was asked),
+`rollout_mask` (the rollout finished without an infrastructure failure, so its rewards count).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from jax import Array
 from lts_jax.actions import ADMIT, REJECT
 
 __all__ = [
-    "ADMIT", "ALIVE", "REJECT", "Coalitions", "DecisionContext", "FlippedRollouts", "RegroupedRollouts", "Trajectory",
+    "ADMIT", "ALIVE", "REJECT", "Coalitions", "DecisionContext", "FlippedRollouts", "ReadingContext",
+    "RegroupedRollouts", "Trajectory",
 ]  # fmt: skip
 
 ALIVE = 2**31 - 1
@@ -33,6 +34,21 @@ class FlippedRollouts:
     reward_agg_gkt: Array  # f32[G, K, T]
     reward_first_gkt: Array  # f32[G, K, T]
     runtime_gkt: Array  # f32[G, K, T]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ReadingContext:
+    """What a reader of shared values was offered in the rollouts of a group, and what came of it. R: readings."""
+
+    query_grd: Array  # f32[G, R, D] the instruction that it went by
+    key_gnd: Array  # f32[G, N, D]
+    visible_grn: Array  # bool[G, R, N] entries that were offered
+    chosen_grn: Array  # bool[G, R, N] entries that were taken
+    reading_mask_gr: Array  # bool[G, R] readings, not padding
+    log_prob_gr: Array  # f32[G, R] of the choice under the reader
+    reward_g: Array  # f32[G] of the rollout; NaN where there is none
+    needed_grn: Array | None = None  # bool[G, R, N] entries that the step needed, where that is known
 
 
 @jax.tree_util.register_dataclass

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lts_jax.cli import main
+from lts_jax.commands.system import SYSTEMS
 from lts_jax.errors import UserError
 from lts_jax.lab.arms import joined, seed_blocks
 from lts_jax.reports.study_page import study_html
@@ -119,12 +120,13 @@ def test_an_arm_that_is_not_there_is_named():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nonesuch"], "system: expected one of lts, agemem, comam, got 'nonesuch'"),
+        (["nonesuch"], f"system: expected one of {', '.join(SYSTEMS)}, got 'nonesuch'"),
         (["agemem", "--arms", "nonesuch"], "arms: agemem has broadcast, own stage, "),
         (["comam", "--num-seeds", "0"], "num_seeds: expected at least 1, got 0"),
         (["comam", "--num-updates", "0"], "num_iterations: expected at least 1, got 0"),
         (["agemem", "--network", "pooled"], "network: expected one that points at entries"),
         (["lts", "--num-seeds", "3"], "lts: its settings are those of"),
+        (["rcr", "--num-seeds", "3"], "rcr: its settings are rcr.x; got study settings, which are for arrays"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(arguments, told, tmp_path, capsys):
@@ -137,4 +139,4 @@ def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(arguments, told, tm
 
 def test_the_systems_are_listed(capsys):
     main(["system"])
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["lts", "agemem", "comam"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SYSTEMS)

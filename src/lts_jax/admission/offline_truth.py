@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lts_jax.errors import UserError
 from lts_jax.llm.simulated.comprehension import understand
-from lts_jax.llm.simulated.findings import Finding
+from lts_jax.llm.simulated.findings import Finding, scan
 from lts_jax.llm.simulated.pages import read_document
 from lts_jax.llm.simulated.understanding import Need, Understanding, join_items
 from lts_jax.tasks.almanac import Page, build_almanac
@@ -54,6 +55,23 @@ def truth_of(question: str, world_seed: int = 0) -> Truth:
         for need in understanding.expand(listed) if listed is not None else ():
             values.setdefault(need, _true_parts(understanding, need, world_seed))
     return Truth(understanding, values)
+
+
+def rightly_stated(question: str, text: str, *, world_seed: int = 0) -> frozenset[tuple[Need, int]]:
+    """What a question needs, as (need, part of its listing), that a text states with its true value.
+
+    Raises:
+        UserError: the question is not of the offline world of this seed.
+    """
+    return _rightly_stated(question, text, world_seed)
+
+
+@lru_cache(maxsize=16_384)
+def _rightly_stated(question: str, text: str, world_seed: int) -> frozenset[tuple[Need, int]]:
+    truth = truth_of(question, world_seed)
+    if not any(truth.values.values()):
+        raise UserError(f"oracle: no page of the offline world {world_seed} tells what is asked for")
+    return frozenset((each.need, each.part) for each in scan(text).findings if truth.is_right(each))
 
 
 def _true_parts(understanding: Understanding, need: Need, world_seed: int) -> dict[int, str]:

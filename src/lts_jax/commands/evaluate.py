@@ -19,6 +19,7 @@ from lts_jax.systems.comparison import (
     TrainedPolicy,
     held_out_tasks,
     own_line,
+    reads,
     run_comparison,
     train_tasks,
 )
@@ -94,6 +95,7 @@ def evaluate_lines(
     tasks = held_out_tasks(training, settings)
     per_policy = len(tasks) * settings.evaluation.num_seeds
     num_lines = len(settings.policies) + max(0, len(trained) - 1)
+    num_lines += len(settings.reading) * sum(map(reads, settings.policies))
     with rollout_bar("evaluating", per_policy * num_lines, quiet=quiet) as count:
 
         def on_rollout(name: str, rollout: Rollout) -> None:

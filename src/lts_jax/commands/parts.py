@@ -23,7 +23,7 @@ class Command:
     """
 
     what: tyro.conf.Positional[str] = ""
-    """A kind (objective, credit, policies, controller, encoder, environment, weaknesses, scorer) or a part."""
+    """A kind (objective, credit, policies, reading, controller, encoder, environment, weaknesses, scorer) or a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ def kinds() -> dict[str, Kind]:
     from lts_jax.learning.objective_parts import OBJECTIVES
     from lts_jax.llm.simulated import WEAKNESSES
     from lts_jax.memory.encoder_parts import ENCODERS
+    from lts_jax.memory.readers import READERS
+    from lts_jax.memory.readers import SUPPLIED as SUPPLIED_TO_READERS
     from lts_jax.models.networks import NETWORKS, SUPPLIED
     from lts_jax.tasks.scoring import SCORERS
 
@@ -51,6 +53,7 @@ def kinds() -> dict[str, Kind]:
         "objective": Kind("Objectives", "--objective", OBJECTIVES),
         "credit": Kind("Credit schemes", "--credit", SCHEMES),
         "policies": Kind("Admission rules", "--policies", RULES, ("encoder",)),
+        "reading": Kind("Readers of shared values", "--reading", READERS, SUPPLIED_TO_READERS),
         "controller": Kind("Controller networks", "--controller", NETWORKS, SUPPLIED),
         "encoder": Kind("Text encoders", "--encoder", ENCODERS),
         "environment": Kind(

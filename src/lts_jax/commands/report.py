@@ -9,6 +9,7 @@ from pathlib import Path
 from lts_jax.admission.rules import rule_part
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import arm_name
+from lts_jax.evaluation.reading_costs import READ_BY
 from lts_jax.evaluation.step_effects import KindRow, kind_table
 from lts_jax.learning.objective_parts import AdmissionValue, make_objective
 from lts_jax.parts import settings_of
@@ -126,6 +127,9 @@ def stored_evaluation(folder: RunFolder) -> dict[str, list[Rollout]]:
 
 def describe_line(name: str) -> str:
     """What a line of the comparison is, in one line; empty where unknown. Code of your own is not run for it."""
+    name, _, reader = name.partition(READ_BY)
+    if reader:
+        return f"As {name}, but what is read is chosen by {reader}."
     if name.partition("@")[0] in LINES:
         return LINES[name.partition("@")[0]]
     if ":" in name:

@@ -11,7 +11,7 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
-from lts_jax.records import Coordinates, Edit, ModelCall, Rollout, Task
+from lts_jax.records import Choice, Coordinates, Edit, ModelCall, Rollout, Task
 from lts_jax.rollouts.failed_calls import common_failure, endpoint_failure
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
@@ -117,6 +117,7 @@ def tell(rollout: Rollout, width: int = 150) -> str:
         events.append((entry.seconds, f"team {entry.team} step {entry.step} ADMITTED as [{entry.entry}]"))
     for pull in rollout.pulls:
         events.append((pull.seconds, f"team {pull.reader} step {pull.step} PULLS [{pull.entry}] of team {pull.writer}"))
+    events += [(choice.seconds, _choice(choice)) for choice in rollout.choices]
     for own, edits in (("", rollout.edits), *((" of its own", drawer.edits) for drawer in rollout.drawers)):
         events += [(edit.seconds, _edit(edit, own)) for edit in edits]
     for drawer in rollout.drawers:
@@ -139,6 +140,18 @@ def tell(rollout: Rollout, width: int = 150) -> str:
     if errors:
         lines.append(f"{len(errors)} of {len(rollout.calls)} model calls failed, the first with: {errors[0]}")
     return "\n".join(lines)
+
+
+def _choice(choice: Choice) -> str:
+    scores = choice.scores or (None,) * len(choice.chosen)
+    taken = [
+        f"[{entry}]{'' if score is None else f' {score:.2f}'}"
+        for entry, score in zip(choice.chosen, scores, strict=True)
+        if entry in choice.taken
+    ]
+    return (
+        f"team {choice.team} step {choice.step} READS {', '.join(taken) or 'nothing'} of {len(choice.offered)} offered"
+    )
 
 
 def _edit(edit: Edit, own: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.study_settings import StudySettings
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ()
+IN_WORDS: tuple[str, ...] = ("rcr",)
 """Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
 
 
@@ -34,7 +36,10 @@ class Command:
     run: Path | None = None
     """Run folder; runs/NAME if not given."""
     study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
-    """How its arms are trained; not for lts, whose settings are those of `lts train` and `lts evaluate`."""
+    """How its arms are trained; not for systems over text, and not for lts, whose settings are those of `lts train` and
+    `lts evaluate`."""
+    rcr: RcrSettings = field(default_factory=RcrSettings)
+    """Of rcr alone."""
 
 
 def run(command: Command) -> None:
@@ -50,6 +55,10 @@ def run(command: Command) -> None:
         _lts(command, folder)
         return
     if command.name in IN_WORDS:
+        if command.study != StudySettings():
+            raise UserError(
+                f"{command.name}: its settings are {command.name}.x; got study settings, which are for arrays"
+            )
         _in_words(command.name, getattr(command, command.name), folder)
         return
     _use_all_cores()

@@ -11,13 +11,15 @@ from typing import Literal
 
 from lts_jax import prompts
 from lts_jax.llm.chat import Ask
+from lts_jax.llm.packing import estimated_tokens, in_order
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.code_reading import numbers_read
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
 from lts_jax.memory.key_schema import folded_text, shown_key, visible
+from lts_jax.memory.reading_policy import ReadableEntry, ReadingPolicy, ReadingRequest, entries_of
 from lts_jax.memory.text import cut
-from lts_jax.records import MemoryEntry, Message
+from lts_jax.records import Choice, Coordinates, MemoryEntry, Message
 
 _MARKER = re.compile(r"selected[_ ]keys[\"'`*\s]*[=:]+[\"'`*\s]*", re.IGNORECASE)
 _BARE_LIST = re.compile(r"[\s`]*+(?:json|text)?[\s`]*+(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
@@ -40,6 +42,8 @@ class ReadingSettings:
     `max_pulled_per_step` values a program. `ask_only_when_new` has no meaning there, rates of pulls per listed key are
     not counted, and teams of another engine than ours are shown no keys.
     `count_teams`: tell of each key how many teams have stored one of the same words, the reader among them.
+    `budget_tokens`: values taken before one step have at most so many tokens together, estimated by their length; a
+    value that does not fit is left out and a later one may still fit. None: no such limit.
     """
 
     max_listed: int = 60
@@ -50,6 +54,7 @@ class ReadingSettings:
     ask_only_when_new: bool = True
     count_teams: bool = False
     by: Literal["selection", "code"] = "selection"
+    budget_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.by not in ("selection", "code"):
@@ -57,6 +62,8 @@ class ReadingSettings:
         for name in ("max_listed", "max_pulled_per_step", "max_value_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"ReadingSettings.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.budget_tokens is not None and self.budget_tokens < 1:
+            raise ValueError(f"ReadingSettings.budget_tokens: expected at least 1 or none, got {self.budget_tokens}")
 
 
 def parse_selection(text: str) -> list[int]:
@@ -132,10 +139,13 @@ class TeamReader:
         *,
         nearest: NearestKeys | None = None,
         view: EntryView | None = None,
+        policy: ReadingPolicy | None = None,
+        coordinates: Coordinates | None = None,
     ) -> None:
         """Read `bank` as team `team`.
 
-        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are.
+        `nearest` is used when more than `max_listed` keys could be listed; without it the newest are. `policy` chooses
+        among them, at the rollout's `coordinates`; without one the team's model does, in a call of its own.
         """
         self._team = team
         self._bank = bank
@@ -145,11 +155,19 @@ class TeamReader:
         self._view = view or EntryView()
         self._held: set[int] = set()  # entries whose value stands in the thread
         self._offered: set[int] = set()  # entries whose keys the team has been asked about
+        self._policy = policy
+        self._coordinates = coordinates or Coordinates(0, 0, "", 0)
+        self._choices: list[Choice] = []
 
     @property
     def held(self) -> frozenset[int]:
         """Ids of the entries whose values are in the team's context."""
         return frozenset(self._held)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What the policy chose so far, in order; empty without one."""
+        return tuple(self._choices)
 
     def forget(self) -> None:
         """The team's thread was cleared: pulled values left its context, and every key may be offered again."""
@@ -185,14 +203,62 @@ class TeamReader:
         offer = {entry.entry for entry in entries}
         if not offer or (self._settings.ask_only_when_new and offer <= self._offered):
             return []
-        call = await ask("select", [*thread, prompts.select_request(self._question, self._lines(entries))])
-        if call.error or (call.is_cut and "]" not in call.reply):
+        if self._policy is not None:
+            chosen: list[int] | None = await self._choose(self._policy, entries, (step, instruction, thread), ask, now)
+        else:
+            chosen = await self._select(entries, thread, ask)
+        if chosen is None:
             return []  # the same keys are offered again before the next step
         self._offered |= offer
-        chosen = [entry for entry in parse_selection(call.reply) if entry in offer][
-            : self._settings.max_pulled_per_step
-        ]
         return [self._pull(entry, step, now()) for entry in chosen if not self._bank.is_hidden(entry)]
+
+    async def _select(self, entries: Sequence[MemoryEntry], thread: Sequence[Message], ask: Ask) -> list[int] | None:
+        """The entries that the team's model asks for, within the limits; None where the call failed."""
+        call = await ask("select", [*thread, prompts.select_request(self._question, self._lines(entries))])
+        if call.error or (call.is_cut and "]" not in call.reply):
+            return None
+        offer = {entry.entry for entry in entries}
+        return self._within_limits([entry for entry in parse_selection(call.reply) if entry in offer])
+
+    async def _choose(
+        self,
+        policy: ReadingPolicy,
+        entries: Sequence[MemoryEntry],
+        before: tuple[int, str, Sequence[Message]],
+        ask: Ask,
+        now: Callable[[], float],
+    ) -> list[int]:
+        """The entries that the policy chooses of those offered, still there, within the limits; noted down."""
+        step, instruction, thread = before
+        request = ReadingRequest(
+            self._question, instruction, "orchestrator", "work", [self._readable(entry) for entry in entries],
+            self._settings.budget_tokens, self._settings.max_pulled_per_step, self._coordinates, self._team, step,
+            now(), thread,
+        )  # fmt: skip
+        reading = await policy.choose(request, ask)
+        chosen, scores = entries_of(reading, {entry.entry for entry in entries})
+        taken = self._within_limits([entry for entry in chosen if not self._bank.is_hidden(entry)])
+        offered = tuple(entry.entry for entry in entries)
+        self._choices.append(
+            Choice(self._team, step, now(), offered, chosen, scores, tuple(taken), float(reading.log_prob), instruction)
+        )
+        return taken
+
+    def _within_limits(self, chosen: Sequence[int]) -> list[int]:
+        """The first of them, so many that their number and their tokens keep to the limits."""
+        budget, most = self._settings.budget_tokens, self._settings.max_pulled_per_step
+        if budget is None:
+            return list(chosen[:most])
+        tokens = [estimated_tokens(self._shown_value(self._bank.entry(entry).value)) for entry in chosen]
+        return [chosen[place] for place in in_order(range(len(chosen)), tokens, budget, most)]
+
+    def _readable(self, entry: MemoryEntry) -> ReadableEntry:
+        value = self._shown_value(entry.value)
+        uses = sum(pull.entry == entry.entry and pull.reader != entry.team for pull in self._bank.pulls)
+        return ReadableEntry(
+            entry.entry, shown_key(entry, quoted=self._view.quoted), value, estimated_tokens(value), entry.team,
+            entry.step, entry.seconds, entry.origin, entry.trust, uses,
+        )  # fmt: skip
 
     def lines_for_ledger(self) -> list[str]:
         """What stands before a ledger request: the listing, the newest last, where values are read by programs."""
@@ -226,8 +292,10 @@ class TeamReader:
         value = self._bank.pull(self._team, entry, step, seconds)
         self._held.add(entry)
         key = shown_key(self._bank.entry(entry), quoted=self._view.quoted)
-        shown = cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
-        return entry, key, shown
+        return entry, key, self._shown_value(value)
+
+    def _shown_value(self, value: str) -> str:
+        return cut(visible(value) if self._view.clean_values else value, self._settings.max_value_characters)
 
 
 def _words(key: str) -> str:

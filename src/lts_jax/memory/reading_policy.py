@@ -4,7 +4,7 @@ The default is the paper's (arXiv 2602.05965): the team's own model names the va
 `ReadingPolicy` in its place may rank by similarity, fill a budget of tokens, be trained, or know the truth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,19 @@ class Reading:
     scores: tuple[float, ...] = ()
     log_prob: float = 0.0
     seconds: float = 0.0
+
+
+def entries_of(reading: Reading, offered: Collection[int]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """What of a reading counts: entries that were offered, each once, in its order, with their scores if all have one.
+
+    Whatever else stands there, such as an entry of another team, or a text, is left out.
+    """
+    scores = reading.scores if len(reading.scores) == len(reading.entries) else (0.0,) * len(reading.entries)
+    kept: dict[int, float] = {}
+    for entry, score in zip(reading.entries, scores, strict=True):
+        if isinstance(entry, int) and not isinstance(entry, bool) and entry in offered:
+            kept.setdefault(entry, float(score))
+    return tuple(kept), tuple(kept.values()) if reading.scores and len(reading.scores) == len(scores) else ()
 
 
 class ReadingPolicy(Protocol):

@@ -21,6 +21,7 @@ from lts_jax.evaluation.comparison import (
     versus,
 )
 from lts_jax.evaluation.curves import Curve, learning_curves
+from lts_jax.evaluation.reading_costs import ReadingCost, reading_costs, told
 from lts_jax.evaluation.statistics import MIN_TASKS, Interval
 from lts_jax.evaluation.step_effects import KindRow
 from lts_jax.records import Rollout
@@ -75,6 +76,7 @@ class Report:
     example: Rollout | None = None
     example_policy: str = ""  # whose rollout the example is
     glossary: Mapping[str, str] = field(default_factory=dict)  # a line on each policy that one is known of
+    readings: tuple[ReadingCost, ...] = ()  # what lines with another reader save, against the same without
     calls: str = ""  # how many model calls there were, how many failed, and why; empty where there were none
 
 
@@ -123,6 +125,7 @@ def build_report(
         example=example,
         example_policy="" if example is None else _line_of(example, rollouts_by_policy),
         glossary={name: background.glossary[name] for name in measured if name in background.glossary},
+        readings=reading_costs(rollouts_by_policy),
         calls=calls_told(everything),
     )
     return replace(report, notes=_notes(report, settings))
@@ -221,6 +224,7 @@ def _notes(report: Report, settings: ReportSettings) -> tuple[str, ...]:
         "100 * (reference - policy) / reference.",
         *_chance_notes(report, settings),
         *_resolution_notes(report),
+        *map(told, report.readings),
         *_caveats(report),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from lts_jax.records import Edit, MemoryEntry, Pull, Rollout, Step
+from lts_jax.records import Choice, Edit, MemoryEntry, Pull, Rollout, Step
 from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_PALE, SOFT
 from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
@@ -31,6 +31,7 @@ def timeline(rollout: Rollout) -> Figure:
     admitted = {(entry.team, entry.step): entry.entry for entry in rollout.entries}
     parts += [_bar(step, admitted.get((step.team, step.step)), to_x) for step in rollout.steps]
     parts += [_arrow(pull, entries[pull.entry], steps, to_x) for pull in rollout.pulls if pull.entry in entries]
+    parts += [_choice(choice, rollout.reader, to_x) for choice in rollout.choices]
     parts += [_mark(entry, rollout, to_x) for entry in rollout.entries]
     parts += [_cross(edit, rollout.entries, "", to_x) for edit in rollout.edits]
     parts += [_cross(edit, own.entries, " of its own", to_x) for own in rollout.drawers for edit in own.edits]
@@ -61,6 +62,26 @@ def step_tip(step: Step, entry: int | None) -> str:
     return "\n\n".join([*lines, f"Output: {excerpt(step.output)}"])
 
 
+def choice_tip(choice: Choice, reader: str) -> str:
+    """What is shown while pointing at a choice: what was offered, how it scored, what was taken."""
+    scores = dict(zip(choice.chosen, choice.scores, strict=True)) if choice.scores else {}
+    lines = [
+        f"entry {entry}: {'taken' if entry in choice.taken else 'left out'}"
+        + (f", score {scores[entry]:.3f}" if entry in scores else "")
+        for entry in choice.chosen
+    ]
+    head = f"Team {choice.team} before step {choice.step}, at {choice.seconds:.0f} s: {reader} reads"
+    offered = ", ".join(map(str, choice.offered))
+    return f"{head}\n\nOffered: {excerpt(offered, 200)}\n" + ("\n".join(lines) or "Nothing was chosen.")
+
+
+def _choice(choice: Choice, reader: str, to_x: Scale) -> str:
+    """A dot above the lane of the team that reads: full where anything was taken."""
+    x, y = to_x(choice.seconds), _center(choice.team) - BAR_HEIGHT / 2 - 18
+    dot = circle(x, y, 3.5, INK if choice.taken else FAINT)
+    return f'<g data-tip="{quote(choice_tip(choice, reader))}">{dot}</g>'
+
+
 def _center(team: int) -> float:
     return TOP + LANE_HEIGHT * (team + 0.5)
 
@@ -84,6 +105,10 @@ def _legend(rollout: Rollout) -> str:
         x += 110
         parts.append(f'<path d="M{x:.1f} 9l8 8m0 -8l-8 8" stroke="{ACCENT}" stroke-width="2"/>')
         parts.append(text(x + 14, 18, "memory replaced or taken out"))
+        x += 100
+    if rollout.choices:
+        x += 110
+        parts.append(circle(x, 13, 3.5, INK) + text(x + 10, 18, f"read by {shorten(rollout.reader, 30)}"))
     return "".join(parts)
 
 

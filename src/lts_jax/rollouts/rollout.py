@@ -23,11 +23,13 @@ from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.reading import NearestKeys, ReadingSettings
+from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
+from lts_jax.memory.reading_policy import ReadingPolicy
 from lts_jax.memory.summarize import SummarySettings
 from lts_jax.memory.trust import Provenance, mark_revoked
 from lts_jax.records import (
     Answer,
+    Choice,
     Coordinates,
     Decision,
     Message,
@@ -46,7 +48,7 @@ from lts_jax.rollouts.failed_calls import FirstCalls, NotAsked, common_failure, 
 from lts_jax.rollouts.heard import heard
 from lts_jax.rollouts.latency import LatencySettings, model_seconds
 from lts_jax.rollouts.outcomes import first_finisher
-from lts_jax.rollouts.team_side import TeamSide
+from lts_jax.rollouts.team_side import Routed, TeamSide
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, seed_and_uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
@@ -108,6 +110,8 @@ class RolloutParts:
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
+    on_routed: Callable[[Routed], None] | None = None  # told what of its thread each worker's call is shown
+    reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -132,10 +136,16 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     return execution.record([result.answer for result in results], final)
 
 
+def _when(choice: Choice) -> tuple[float, int, int]:
+    return choice.seconds, choice.team, choice.step
+
+
 def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
     if task.told and parts.run_team is not run_team:
         raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
     twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
+    if parts.run_team is not run_team and settings.team.routing.mode != "full":
+        raise UserError("team.routing: expected mode full for teams of another engine than ours, who are not routed")
     if twice:
         raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
 
@@ -152,6 +162,7 @@ class Execution:
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
+        self.readers: list[TeamReader] = []  # of all teams
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
@@ -179,6 +190,7 @@ class Execution:
             own_tools=(*self.parts.own_tools, *(MEMORY_TOOLS if self.settings.drawer else ())),
             change_thread=side.change_thread,
             keep_step=side.keep_step,
+            route=side.route if self.settings.team.routing.mode != "full" or self.parts.on_routed else None,
         )
 
     async def call_model(
@@ -315,6 +327,8 @@ class Execution:
             edits=self.bank.edits,
             may_edit=getattr(self.parts.policy, "may_edit", False),
             drawers=tuple(self.drawers[team].record() for team in sorted(self.drawers)),
+            reader="" if self.parts.reader is None else self.parts.reader.name,
+            choices=tuple(sorted((one for reader in self.readers for one in reader.choices), key=_when)),
         )
         return mark_revoked(rollout, self.bank.revoked)
 

@@ -3,21 +3,36 @@
 import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MemoryTools, Moment
 from lts_jax.memory.key_schema import admissible_key
+from lts_jax.memory.key_scores import cosines
 from lts_jax.memory.reading import EntryView, TeamReader
 from lts_jax.memory.summarize import summarize_step
 from lts_jax.memory.trust import Provenance, labels_of_call, labels_of_step, provenance
-from lts_jax.records import Message, ModelCall, Step, ToolResult, Trust
+from lts_jax.records import Coordinates, Message, ModelCall, Step, ToolResult, Trust
 from lts_jax.rollouts.latency import tool_seconds
 from lts_jax.seeds import uniform
+from lts_jax.teams.routing import route
 
 if TYPE_CHECKING:
     from lts_jax.rollouts.rollout import Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What of its thread one call of a worker is shown."""
+
+    coordinates: Coordinates
+    question: str
+    team: int
+    step: int
+    agent: str
+    thread: tuple[Message, ...]  # all of it, the instruction last
+    shown: tuple[Message, ...]
 
 
 class TeamSide:
@@ -42,7 +57,17 @@ class TeamSide:
             quoted=guards.quotes_keys(live=not execution.parts.virtual_time),
             clean_values=guards.clean_values,
         )
-        self._reader = TeamReader(team, execution.bank, question, reading, nearest=execution.nearest, view=view)
+        self._reader = TeamReader(
+            team,
+            execution.bank,
+            question,
+            reading,
+            nearest=execution.nearest,
+            view=view,
+            policy=execution.parts.reader,
+            coordinates=execution.coordinates,
+        )
+        execution.readers.append(self._reader)
 
     async def ask(self, purpose: str, messages: Sequence[Message]) -> ModelCall:
         """One recorded call of the model."""
@@ -50,6 +75,23 @@ class TeamSide:
         return await self._execution.call_model(
             messages, purpose=purpose, team=self._team, step=self._step, attempt=self._attempts[purpose]
         )
+
+    def route(self, agent: str, thread: Sequence[Message]) -> Sequence[Message]:
+        """What of the thread an agent is shown, as the settings say."""
+        execution = self._execution
+        shown = route(agent, thread, execution.settings.team.routing, self._cosine)
+        if execution.parts.on_routed is not None:
+            execution.parts.on_routed(
+                Routed(
+                    execution.coordinates, execution.task.question, self._team, self._step, agent, tuple(thread),
+                    tuple(shown),
+                )
+            )  # fmt: skip
+        return shown
+
+    def _cosine(self, text: str, others: Sequence[str]) -> Sequence[float]:
+        encoder = self._execution.parts.encoder
+        return [0.0] * len(others) if encoder is None else cosines(encoder, text, others).tolist()
 
     async def use_tool(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
         """What a tool returned, without secrets, in its time."""

@@ -13,7 +13,9 @@ from lts_jax.admission.rules import make_rule, rule_part
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm, EvaluationSettings, evaluate
+from lts_jax.evaluation.reading_costs import READ_BY
 from lts_jax.llm.budget import Budget
+from lts_jax.memory.making_readers import reader_part
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.systems.run_folder import RunFolder
@@ -42,6 +44,8 @@ class ComparisonSettings:
     similarity(threshold=0.6) or mine.py:function."""
     beside: tuple[Path, ...] = ()
     """Run folders whose trained controllers are compared too, each as a line of its own."""
+    reading: tuple[str, ...] = ()
+    """Readers, as cosine(top=2), beside the run's own: every line that reads is run once more with each of them."""
     num_matching_tasks: int = 12  # validation tasks on which the matched similarity threshold is found
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
@@ -56,6 +60,11 @@ class ComparisonSettings:
             raise UserError(f"policies: the comparison needs its reference {REFERENCE}")
         if set(MATCHED) & set(names) and LEARNED not in names:
             raise UserError(f"policies: {MATCHED[0]} and {MATCHED[1]} need {LEARNED}, whose rate they match")
+        readers = tuple(reader_part(reader, where="reading").text for reader in self.reading)
+        again = next((reader for reader in readers if readers.count(reader) > 1), None)
+        if again is not None:
+            raise UserError(f"reading: expected each reader once, got {again} twice")
+        object.__setattr__(self, "reading", readers)
         object.__setattr__(self, "policies", (*(one for one in names if one not in MATCHED), *_matched_lines(names)))
 
 
@@ -71,6 +80,7 @@ def line_name(policy: str, *, where: str = "policies") -> str:
 def policies_of_line(name: str) -> str:
     """How the name of the policy begins in every rollout of a line."""
     own = {SINGLE: "none", REFERENCE: "none", MATCHED[0]: "random(", MATCHED[1]: "similarity("}
+    name = name.partition(READ_BY)[0]
     return "learned:" if is_learned(name) else own.get(name, name)
 
 
@@ -81,7 +91,12 @@ def own_line(objective: str) -> str:
 
 def is_learned(line: str) -> bool:
     """Whether a line is of a trained controller; of two of one name the second is called after its folder, lts@B."""
-    return line.partition("@")[0] in (LEARNED, VALUE)
+    return line.partition(READ_BY)[0].partition("@")[0] in (LEARNED, VALUE)
+
+
+def reads(line: str) -> bool:
+    """Whether the teams of a line read a shared memory at all."""
+    return line not in (SINGLE, REFERENCE)
 
 
 def _matched_lines(names: Sequence[str]) -> tuple[str, ...]:
@@ -120,6 +135,10 @@ def run_comparison(
         refuse_leak(train_tasks(run) if one.tasks is None else one.tasks, tasks)
     own = own_line(run.settings.objective)
     names = [line for name in settings.policies for line in (trained or [own] if name == LEARNED else [name])]
+    for reader in settings.reading:
+        run.reader(reader)  # what cannot be made is said before anything is run
+    if settings.reading and run.settings.rollout.reading.by == "code":
+        raise UserError("reading: values are read by programs in this run (rollout.reading.by), so no reader chooses")
     if set(MATCHED) & set(settings.policies):
         run.tasks("validation", settings.num_matching_tasks)
     budget = Budget(run.settings.model.budget) if budget is None else budget
@@ -131,8 +150,10 @@ def run_comparison(
             raise UserError(f"policies: {name} needs a trained controller")
         else:
             policy = make_policy(name, run, settings, finished.get(own, ()), budget)
-        arm = make_arm(name, run, policy, budget)
-        finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
+        arms = [make_arm(name, run, policy, budget)]
+        arms += [make_arm(name, run, policy, budget, reader) for reader in settings.reading if reads(name)]
+        for arm in arms:
+            finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
     return finished
 
 
@@ -148,14 +169,19 @@ def held_out_tasks(training: TrainSettings | RunParts, settings: ComparisonSetti
 
 
 def make_arm(
-    name: str, training: TrainSettings | RunParts, policy: AdmissionPolicy, budget: Budget | None = None
+    name: str,
+    training: TrainSettings | RunParts,
+    policy: AdmissionPolicy,
+    budget: Budget | None = None,
+    reading: str | None = None,
 ) -> Arm:
-    """One line of the comparison: the training run's world, model and teams under another policy."""
+    """One line of the comparison: the training run's world, model and teams under another policy, or another reader."""
     run = as_parts(training)
-    parts = run.rollout_parts(policy, budget or Budget(run.settings.model.budget))
+    parts = run.rollout_parts(policy, budget or Budget(run.settings.model.budget), reading)
     rollout = run.settings.rollout
     decider = policy.decider if isinstance(policy, LearnedPolicy) else None
-    return Arm(name, parts, _alone(rollout) if name == SINGLE else rollout, decider)
+    shown = name if reading is None else f"{name}{READ_BY}{reading}"
+    return Arm(shown, parts, _alone(rollout) if name == SINGLE else rollout, decider)
 
 
 def _alone(rollout: RolloutSettings) -> RolloutSettings:

@@ -6,6 +6,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from lts_jax.admission.offline_truth import rightly_stated
 from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
@@ -16,6 +17,8 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.encoders import CachedEncoder
+from lts_jax.memory.making_readers import Reader, make_reader
+from lts_jax.memory.reading_policy import ReadingPolicy
 from lts_jax.models.networks import Network, make_network
 from lts_jax.models.policy_network import PolicyNetwork
 from lts_jax.models.qwen3_folder import base_digest, make_mesh
@@ -84,8 +87,19 @@ class RunParts:
             raise UserError(f"tasks: expected some of split {part!r}, got none")
         return found if part == "test" else found[:num_tasks]
 
-    def rollout_parts(self, policy: AdmissionPolicy, budget: Budget) -> RolloutParts:
-        """The world, the model and a policy, for rollouts that share a budget."""
+    def reader(self, reader: Reader, *, where: str = "reading") -> ReadingPolicy | None:
+        """The reader of a text, a function or a policy; None where the team's model chooses.
+
+        Raises:
+            UserError: as `make_reader`; or the one that knows the offline world, on other tasks.
+        """
+        if isinstance(reader, str) and reader.partition("(")[0] == "oracle" and self.foreign:
+            raise UserError(f"{where}: {reader} knows the offline world alone, got {self.foreign}")
+        truth = partial(rightly_stated, world_seed=self.settings.world_seed)
+        return make_reader(reader, {"encoder": self.encoder, "rightly_stated": truth}, where=where)
+
+    def rollout_parts(self, policy: AdmissionPolicy, budget: Budget, reading: str | None = None) -> RolloutParts:
+        """The world, the model and a policy, for rollouts that share a budget; `reading` in place of the run's own."""
         settings, tools = self.settings, self._tools()
         return RolloutParts(
             model=self.model,
@@ -99,6 +113,7 @@ class RunParts:
             tool_kit=tools.tool_kit,
             own_tools=tools.own_tools,
             is_offline=self._model_is_simulated and self.brought.tools is None and tools.tool_kit is None,
+            reader=self.reader(settings.reading if reading is None else reading),
         )
 
     @property
@@ -159,6 +174,7 @@ class RunParts:
                 tasks, questions that model and tools cannot know, tools that are not there.
         """
         self.check_world()
+        self.reader(self.settings.reading)
         self.tasks("train", self.settings.num_tasks)
         make_mesh(self.settings.mesh)
         if isinstance(self.objective, AdmissionValue):

@@ -9,6 +9,8 @@ from lts_jax.learning.objective_parts import AdmissionValue, make_objective, obj
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.memory.encoder_parts import encoder_part
+from lts_jax.memory.making_readers import reader_part
+from lts_jax.memory.readers import SELECT
 from lts_jax.models.networks import network_part
 from lts_jax.models.qwen3_folder import MeshSettings, Qwen3ControllerSettings
 from lts_jax.rollouts.collect import CollectSettings
@@ -38,6 +40,7 @@ class TrainSettings:
     )
     qwen3: Qwen3ControllerSettings = field(default_factory=Qwen3ControllerSettings)
     encoder: str = "hashing"  # of texts, as hashing(width=512) or qwen3(folder=FOLDER), which is the paper's
+    reading: str = "select"  # what chooses among shared values, as cosine(top=2) or mine.py:function; the model's call
     encoder_store: str | None = None  # file that keeps vectors between runs; each text is then encoded once
     mesh: MeshSettings = field(default_factory=MeshSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
@@ -80,6 +83,9 @@ class TrainSettings:
             )
         object.__setattr__(self, "controller", network_part(self.controller).text)
         object.__setattr__(self, "encoder", encoder_part(self.encoder).text)
+        object.__setattr__(self, "reading", reader_part(self.reading).text)
+        if self.reading != SELECT and self.rollout.reading.by == "code":
+            raise UserError(f"reading: expected {SELECT} where rollout.reading.by is code, got {self.reading}")
 
     @property
     def virtual_time(self) -> bool:

@@ -47,6 +47,9 @@ class TeamPorts:
     change_thread: Callable[[str, dict[str, Any], list[Message]], Awaitable[ToolResult]] | None = None
     """(tool name, arguments, live thread) -> what came of a tool that works on the thread. Never raises."""
 
+    route: Callable[[str, Sequence[Message]], Sequence[Message]] | None = None
+    """(agent, thread that ends with its instruction) -> what of it the agent is shown. None: all of it."""
+
     keep_step: Callable[[Step], None] | None = None
     """Called in place of `finish_step` before the question is asked: nobody summarises such a step, or admits it."""
 

@@ -1,7 +1,9 @@
 """Settings of a team and of K teams side by side. Defaults are the papers' where they give one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from lts_jax.teams.routing import RoutingSettings
 
 StallSemantics = Literal["agent_framework", "autogen"]
 ParallelMode = Literal["all", "first", "quorum"]
@@ -45,6 +47,9 @@ class TeamSettings:
     max_told_rounds: int = 5
     """Rounds in which a team that keeps a memory may keep what it is told before the question; they are among
     `max_rounds`, and at most half of them. 5 in AgeMem."""
+
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
+    """What of the thread a worker is shown. All of it in Magentic-One."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""

@@ -43,7 +43,8 @@ async def run_worker(agent: str, thread: list[Message], ports: TeamPorts, settin
 async def _surf(agent: str, thread: list[Message], ports: TeamPorts, settings: TeamSettings) -> WorkerReply:
     """All who use tools: choose a tool call, make it, report. A failed call is not reported on, only shown."""
     system = prompts.agent_system(agent)
-    call = await ask_model(ports, "act", [system, *thread, prompts.act_request(agent, ports.own_tools)])
+    asked = [system, *_shown(agent, thread, ports), prompts.act_request(agent, ports.own_tools)]
+    call = await ask_model(ports, "act", asked)
     if call.error:
         return WorkerReply("", f"{agent} could not act: {call.error}", failed=True)
     if call.is_cut and not is_whole_json(call.reply):
@@ -66,12 +67,18 @@ async def _surf(agent: str, thread: list[Message], ports: TeamPorts, settings: T
     return WorkerReply(action, f"{said}\n\n{shown}" if said else shown, failed=not (said or shown).strip())
 
 
+def _shown(agent: str, thread: Sequence[Message], ports: TeamPorts) -> Sequence[Message]:
+    """What of the thread the agent's model is shown. Programs are taken from all of it: see `last_code`."""
+    return thread if ports.route is None else ports.route(agent, thread)
+
+
 def _works_on_thread(tool: str, ports: TeamPorts) -> bool:
     return any(own.name == tool and own.works_on == "thread" for own in ports.own_tools)
 
 
 async def _write_code(thread: Sequence[Message], ports: TeamPorts) -> WorkerReply:
-    call = await ask_model(ports, "code", [prompts.agent_system("Coder"), *thread, prompts.code_request()])
+    shown = _shown("Coder", thread, ports)
+    call = await ask_model(ports, "code", [prompts.agent_system("Coder"), *shown, prompts.code_request()])
     if call.error:
         return WorkerReply("", f"Coder could not answer: {call.error}", failed=True)
     if call.is_cut:  # half a program must not be run

@@ -51,6 +51,7 @@ def requests() -> list[list[Message]]:
         [*thread, prompts.plan_update_request()],
         prompts.aggregate_request(QUESTION, [section, section]),
         [prompts.judge_request(QUESTION, [], told, "summary", FOUND[ZOO])],
+        [prompts.quality_request(QUESTION, "12", "12")],
     ]
 
 

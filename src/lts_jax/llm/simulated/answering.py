@@ -1,5 +1,6 @@
 """What ends the work: a team's final answer, and one answer from several teams."""
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from lts_jax.prompts import ANSWER_MARKER
 from lts_jax.records import Message
 
 UNABLE = "unable to determine"
+_FENCED = re.compile(r"<<<[^\n]*\n(.*?)\n>>>", re.DOTALL)
 _SECTION = re.compile(r"^## Team (\d+) \(ended: ([^)\n]*)\)\nAnswer: (.*?)\nTranscript:\n", re.MULTILINE | re.DOTALL)
 
 
@@ -59,6 +61,23 @@ def aggregate(messages: Sequence[Message], chances: Chances, settings: Simulated
     errs = chances.happens(settings.aggregates_wrongly)
     best = ranked[1 + chances.below(len(ranked) - 1)] if errs and len(ranked) > 1 else ranked[0]
     return f"{len(heads)} teams reported; the answer below has the best support.\n{ANSWER_MARKER} {written[best]}"
+
+
+def quality(messages: Sequence[Message], chances: Chances, settings: SimulatedModelSettings) -> str:
+    """5 for an answer that means what the reference says, 1 for none, 2 for any other; never wrong."""
+    reference, answered = _FENCED.findall(messages[-1].content)[:2] or ("", "")
+    if not answered.strip() or UNABLE in answered.lower():
+        return "1"
+    return "5" if _items(answered) == _items(reference) else "2"
+
+
+def _items(text: str) -> set[str]:
+    """What a list names, whether it is JSON or has a line for each; of anything else the text."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return {_normal(str(each)) for each in (found if isinstance(found, list) else text.strip().split("\n"))}
 
 
 def _normal(text: str) -> str:

@@ -23,6 +23,7 @@ _REPLIES: dict[str, Callable[[Sequence[Message], Chances, SimulatedModelSettings
     "plan_update": orchestrating.plan_update,
     "aggregate": answering.aggregate,
     "judge": selecting.judge,
+    "quality": answering.quality,
 }
 _PURPOSES = {opening: purpose for purpose, opening in OPENINGS.items()}
 _NO_REQUEST = "I can only answer the requests of a team."
