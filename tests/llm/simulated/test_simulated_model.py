@@ -51,6 +51,9 @@ def requests() -> list[list[Message]]:
         [*thread, prompts.plan_update_request()],
         prompts.aggregate_request(QUESTION, [section, section]),
         [prompts.judge_request(QUESTION, [], told, "summary", FOUND[ZOO])],
+        [prompts.extract_request(FOUND[ZOO], QUESTION)],
+        [prompts.reflect_request(QUESTION, [FOUND[ZOO]], 8)],
+        [prompts.recall_request(QUESTION, [FOUND[ZOO]])],
     ]
 
 
