@@ -27,7 +27,7 @@ class MergeSettings:
     """lambda, per unit of time."""
     unit_seconds: float = 60.0
     """One unit of time, in seconds of the memory's clock."""
-    threshold: float = 0.9
+    threshold: float = 0.8
     """Pairs above it are joined. Chosen on validation tasks; above 1 merges nothing."""
 
     def __post_init__(self) -> None:

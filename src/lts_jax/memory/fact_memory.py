@@ -14,7 +14,7 @@ from lts_jax.llm.chat import Ask
 from lts_jax.memory.consolidate import MergeSettings, UpkeepSettings, groups_of, merged, upkeep
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.facts import Fact, FactCounts, accepted, parse_facts
-from lts_jax.memory.gate import GateSettings, entities_in, window_score, windows_of
+from lts_jax.memory.gate import GateSettings, Window, entities_of, window_score, windows_of
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading_policy import ReadableEntry
 from lts_jax.memory.text import one_line
@@ -79,9 +79,7 @@ class FactMemory:
         stored: list[Fact] = []
         for window in windows_of(text, self._settings.gate):
             self.num_windows += 1
-            if not self._opens(
-                window.text, window_score(window, self._near(window.text), self._known, self._settings.gate)
-            ):
+            if not self._opens(window):
                 self.num_dropped += 1
                 continue
             call = await ask("extract", [prompts.extract_request(window.text, question)])
@@ -107,10 +105,13 @@ class FactMemory:
         self._before = vector
         return cosine
 
-    def _opens(self, text: str, score: float) -> bool:
-        if score < self._settings.gate.threshold:
+    def _opens(self, window: Window) -> bool:
+        gate = self._settings.gate
+        if gate.threshold <= 0.0:
+            return True
+        if window_score(window, self._near(window.text), self._known, gate) < gate.threshold:
             return False
-        self._known |= entities_in(text)
+        self._known |= entities_of(window)
         return True
 
     def consolidate(self) -> list[Fact]:
