@@ -28,6 +28,9 @@ class FactSettings:
     gate: GateSettings = field(default_factory=GateSettings)
     merge: MergeSettings = field(default_factory=MergeSettings)
     upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    keeps_output: bool = False
+    """In a bank of teams: what states a fact is stored with its raw output, as a control for choosing without
+    compressing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
-from lts_jax.memory.encoders import Encoder
+from lts_jax.memory.encoders import Encoder, HashingEncoder
+from lts_jax.memory.fact_bank import FactKeeper
+from lts_jax.memory.fact_memory import FactSettings
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading import NearestKeys, ReadingSettings
 from lts_jax.memory.summarize import SummarySettings
@@ -108,6 +110,7 @@ class RolloutParts:
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
+    facts: FactSettings | None = None  # what is admitted becomes facts, and these are merged; None: raw outputs, as is
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -151,6 +154,7 @@ class Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
+        self.facts = None if parts.facts is None else self._fact_keeper(parts.facts)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
@@ -163,6 +167,10 @@ class Execution:
         self._secrets = environment_secrets(os.environ) if self._redacts else ()
         self.has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
+
+    def _fact_keeper(self, facts: FactSettings) -> FactKeeper:
+        encoder = HashingEncoder() if self.parts.encoder is None else self.parts.encoder
+        return FactKeeper(self.bank, encoder, facts, self.settings.guards)
 
     def ports(self, team: int) -> TeamPorts:
         """What team number `team` may do to the world."""
@@ -239,6 +247,8 @@ class Execution:
         admission = await self.parts.policy.decide(request, ask)
         if self.parts.virtual_time:
             await self.clock.sleep(self.settings.latency.decision_seconds)
+        if self.facts is not None and admission.action in (ADMIT, UPDATE):
+            step = await self.facts.compressed(step, self.task.question, self.clock.now(), ask)
         decision = Decision(
             step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
             len(self.decisions), seconds, self._carry_out(admission, step, origin), self.parts.policy.name,
@@ -250,6 +260,8 @@ class Execution:
         """Do what was decided; the new entry's id, or -1 where there is none, or what is asked for is refused."""
         now, sequence = self.clock.now(), len(self.decisions)
         try:
+            if admission.action == ADMIT and self.facts is not None:
+                return self.facts.store(step, now, origin, sequence).entry
             if admission.action == ADMIT:
                 return self.bank.add(step, now, origin).entry
             if admission.action == UPDATE:

@@ -69,7 +69,7 @@ def simplemem(
         for level in SLIPS if number < NUM_SLIP_STREAMS else ():
             path = folder.path / "streams" / f"slips_{number}_{level:g}.json"
             slips.setdefault(level, []).append(_once(path, lambda work=work, level=level: work.slips(level), say))
-    teams = None
+    teams: list[dict[str, Any]] = []
     if settings.rollout_tasks:
         from lts_jax.systems.fact_teams import teams_with_facts
 

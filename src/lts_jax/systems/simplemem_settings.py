@@ -33,8 +33,10 @@ class SimplememSettings:
     for which it makes one up. An assumption, varied in a table."""
     max_value_characters: int = 2500
     """Of a raw value; a longer one is cut in the middle, as the bank of a team does."""
-    rollout_tasks: int = 36
+    rollout_tasks: int = 60
     """Tasks that teams work on with raw values and with facts; 0 leaves that part out."""
+    worlds: tuple[str, ...] = ("omission", "commission")
+    """Weaknesses of these teams."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be meant."""

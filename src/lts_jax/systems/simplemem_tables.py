@@ -65,7 +65,7 @@ def document_of(
     raw: Sequence[Any],
     facts: Facts,
     slips: Mapping[float, Sequence[Any]],
-    teams: Mapping[str, Any] | None,
+    teams: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """The study as tables; see `reports.tables_page`."""
     rows = rows_of(raw, facts)
@@ -78,9 +78,7 @@ def document_of(
         f"{100 * kept.estimate:.1f} % of the needed values (goal 95). A question costs {fewer:.0f} times fewer tokens "
         f"than the whole context (goal 10) and scores {_signed(gain)} against the raw bank; resolvable {least:.3f}."
     )
-    tables = [_stored_table(raw, facts), _asked_table(rows), _slips_table(raw, facts, slips, settings.slips)]
-    if teams is not None:
-        tables.append(dict(teams["table"]))
+    tables = [_stored_table(raw, facts), _asked_table(rows), _slips_table(raw, facts, slips, settings.slips), *teams]
     return {
         "name": "simplemem",
         "title": "SimpleMem: facts in place of raw values",

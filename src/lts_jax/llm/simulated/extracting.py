@@ -1,7 +1,8 @@
 """What the simulated model takes out of some lines as facts: what a page states, or what a worker's report says.
 
-It sees fields, tables and sentences with a number in them; other prose states nothing to it. It overlooks, misreads and
-makes things up as often as when it reads for a team.
+On a page it sees fields, tables and sentences with a number in them; other prose states nothing to it. It overlooks,
+misreads and makes things up as often as when it reads for a team. What a report states it copies, and passes over as
+often as over a key.
 """
 
 import json
@@ -26,7 +27,10 @@ def extract(messages: Sequence[Message], chances: Chances, settings: SimulatedMo
     """Facts as one JSON object."""
     head, _, lines = messages[-1].content.partition("\nLines:\n")
     text = lines.partition("\n")[2].rpartition("\n>>>")[0]
-    facts = _of_report(text) if "\nRequest: " in head else _of_page(text)
+    if "\nRequest: " in head:
+        reported = _of_report(text)
+        return json.dumps({"facts": [fact for fact in reported if not chances.happens(settings.overlooks_key)]})
+    facts = _of_page(text)
     first = chances.below(1 << 30)
     kept = [
         told
