@@ -37,6 +37,7 @@ _RESULT = re.compile(r"<(\S+)>")
 class Shown:
     """One text that a tool showed."""
 
+    task: str  # to whose team
     seconds: float
     name: str
     text: str
@@ -66,7 +67,7 @@ def stream_of(almanac: Almanac, tasks: Sequence[Task]) -> list[Shown]:
             for url in (first, *listed[:NUM_OTHERS]):
                 viewport = 1
                 while not (result := tools.visit_url(url, viewport)).failed:
-                    found.append(Shown(STEP_SECONDS * len(found), url, result.text))
+                    found.append(Shown(task.task_id, STEP_SECONDS * len(found), url, result.text))
                     viewport += 1
     return found
 
@@ -124,7 +125,7 @@ async def random_question(task: Task, entries: Sequence[ReadableEntry], files: S
 
 
 async def full_question(task: Task, stream: Sequence[Shown], files: Sequence[str]) -> Asked:
-    """The same with all that the tools showed, uncut."""
+    """The same with texts that the tools showed, all of them and uncut."""
     started = time.perf_counter()
     return await _answered(task, [shown.text for shown in stream], files, [], time.perf_counter() - started)
 
@@ -145,12 +146,15 @@ def digest_of(texts: Sequence[str]) -> str:
     return blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def kept_needs(tasks: Sequence[Task], almanac: Almanac, raw: Sequence[str], stored: Sequence[str]) -> tuple[int, int]:
-    """How many needed values the stored texts still give, of those that the raw ones give."""
+def kept_needs(tasks: Sequence[Task], almanac: Almanac, stored: Sequence[str]) -> tuple[int, int]:
+    """How many needed values the stored texts give, and how many the needed pages give when they are read whole."""
     kept = asked = 0
     for task in tasks:
         understanding, files = understand(task.question), files_of(almanac, task)
-        there = recalled(understanding, [*files, *raw]).values
+        pages = [
+            almanac.pages[almanac.mirror_urls.get(need.url, need.url)].text for need in almanac.needs[task.task_id]
+        ]
+        there = recalled(understanding, [*files, *pages]).values
         still = recalled(understanding, [*files, *stored]).values
         asked += len(there)
         kept += sum(still.get(need) == value for need, value in there.items())

@@ -119,12 +119,16 @@ class _Work:
         whole = [raw_entry(number, shown.text, shown.seconds) for number, shown in enumerate(self._shown)]
         short = [raw_entry(number, cut(shown.text, most), shown.seconds) for number, shown in enumerate(self._shown)]
         by_cosine = cosine_only(reading)
+        kept, needed = kept_needs(self._tasks, self._almanac, [shown.text for shown in self._shown])
         return {
+            "kept": kept,
+            "needed": needed,
             "tokens": sum(count_tokens(shown.text) for shown in self._shown),
             "distinct_tokens": sum(count_tokens(text) for text in {shown.text for shown in self._shown}),
             "num_texts": len(self._shown),
             "rows": {
                 "full context": self._asked(lambda task, files: full_question(task, self._shown, files)),
+                "full context, own task": self._asked(self._own),
                 "raw bank": self._read(short, reading),
                 "raw bank, whole values": self._read(whole, reading),
                 "raw bank, cosine": self._read(short, by_cosine),
@@ -166,13 +170,16 @@ class _Work:
             "rows": {"facts": self._read(readable(memory.living), self._settings.reading)},
         }
 
+    async def _own(self, task: Task, files: Sequence[str]) -> Asked:
+        return await full_question(task, [shown for shown in self._shown if shown.task == task.task_id], files)
+
     def _memory(self, facts: FactSettings, slips: float, seed: int) -> FactMemory:
         memory, _ = asyncio.run(remember(self._shown, self._encoder, facts, slips, seed))
         return memory
 
     def _stored(self, memory: FactMemory) -> dict[str, Any]:
         texts = [entry.text for entry in memory.living]
-        kept, asked = kept_needs(self._tasks, self._almanac, [shown.text for shown in self._shown], texts)
+        kept, asked = kept_needs(self._tasks, self._almanac, texts)
         return {
             "tokens": sum(map(count_tokens, texts)),
             "num_entries": len(texts),
