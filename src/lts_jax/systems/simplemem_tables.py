@@ -176,7 +176,7 @@ def _asked_table(rows: Mapping[str, Row]) -> dict[str, Any]:
         "What a question scores and costs",
         ["", "score", "against the raw bank", "resolvable", "tokens", "fewer", "read", "ms"],
         [line(name, row) for name, row in rows.items()],
-        "Full context: all that the tools showed in a memory's life; own task: what they showed for this question alone. "
+        "Full context: all that the tools showed in a memory's life; own task: what they showed for this question. "
         "Tokens: of the prompts of reflection and answer together; fewer: full context over it. Read: entries. "
         "Random, the chance level: as many entries of the facts at random. ms: choosing, median, without the model.",
     )
