@@ -38,7 +38,7 @@ def test_it_is_listed_as_a_system_over_text():
 
 def test_a_killed_run_goes_on_with_equal_results(whole):
     path, document, _, said = whole
-    assert len(said) == 2 * (1 + 1 + 3)
+    assert len(said) == 2 * (1 + 1 + 3 + 1)
     for file in ("facts_1_1.json", "raw_0.json", "slips_0_0.json"):
         (path / "streams" / file).unlink()
     again, _, said = run(path)

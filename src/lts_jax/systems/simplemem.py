@@ -59,6 +59,7 @@ def simplemem(
     raw: list[Any] = []
     facts: dict[int, list[Any]] = {}
     slips: dict[float, list[Any]] = {}
+    upkeep: list[Any] = []
     for number, tasks in enumerate(streams):
         shown = stream_of(almanac, tasks)
         work = _Work(almanac, tasks, shown, encoder, settings)
@@ -69,12 +70,14 @@ def simplemem(
         for level in SLIPS if number < NUM_SLIP_STREAMS else ():
             path = folder.path / "streams" / f"slips_{number}_{level:g}.json"
             slips.setdefault(level, []).append(_once(path, lambda work=work, level=level: work.slips(level), say))
+        if number < NUM_SLIP_STREAMS:
+            upkeep.append(_once(folder.path / "streams" / f"upkeep_{number}.json", work.upkeep, say))
     teams: list[dict[str, Any]] = []
     if settings.rollout_tasks:
         from lts_jax.systems.fact_teams import teams_with_facts
 
         teams = teams_with_facts(settings, folder, say)
-    return document_of(settings, raw, facts, slips, teams), figures_of(raw, facts)
+    return document_of(settings, raw, facts, slips, upkeep, teams), figures_of(raw, facts)
 
 
 def streams_of(almanac: Almanac, settings: SimplememSettings) -> list[Sequence[Task]]:
@@ -168,6 +171,18 @@ class _Work:
         return {
             "stored": {"facts": self._stored(memory)},
             "rows": {"facts": self._read(readable(memory.living), self._settings.reading)},
+        }
+
+    def upkeep(self) -> dict[str, Any]:
+        """Facts before and after one pass of upkeep when the stream has ended."""
+        memory = self._memory(self._settings.facts, self._settings.slips, self._settings.first_seed)
+        before = readable(memory.living)
+        memory.keep_up(self._shown[-1].seconds)
+        reading = self._settings.reading
+        return {
+            "stored": {"facts": self._stored(memory)},
+            "num_hidden": len(memory.hidden),
+            "rows": {"before": self._read(before, reading), "facts": self._read(readable(memory.living), reading)},
         }
 
     async def _own(self, task: Task, files: Sequence[str]) -> Asked:

@@ -65,6 +65,7 @@ def document_of(
     raw: Sequence[Any],
     facts: Facts,
     slips: Mapping[float, Sequence[Any]],
+    upkeep: Sequence[Any],
     teams: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """The study as tables; see `reports.tables_page`."""
@@ -81,7 +82,13 @@ def document_of(
         f"slips). A question costs {fewer:.0f} times fewer tokens "
         f"than the whole context (goal 10) and scores {_signed(gain)} against the raw bank; resolvable {least:.3f}."
     )
-    tables = [_stored_table(raw, facts), _asked_table(rows), _slips_table(raw, facts, slips, settings.slips), *teams]
+    tables = [
+        _stored_table(raw, facts),
+        _asked_table(rows),
+        _slips_table(raw, facts, slips, settings.slips),
+        _upkeep_table(facts, upkeep),
+        *teams,
+    ]
     return {
         "name": "simplemem",
         "title": "SimpleMem: facts in place of raw values",
@@ -203,6 +210,24 @@ def _slips_table(
         [line(level) for level in sorted(levels)],
         f"Share of statements overlooked, and of the others misread, {num} memories and one seed. Without slips "
         "what is lost is lost by gate, merging and refusals.",
+    )
+
+
+def _upkeep_table(facts: Facts, upkeep: Sequence[Any]) -> dict[str, Any]:
+    before = [facts[number][0]["stored"]["facts"] for number in range(len(upkeep))]
+    after = [block["stored"]["facts"] for block in upkeep]
+
+    def line(name: str, stored: Sequence[Any], row: str) -> list[str]:
+        kept = sum(one["kept"] for one in stored) / max(1, sum(one["needed"] for one in stored))
+        scores = [one["score"] for block in upkeep for one in block["rows"][row]]
+        return [name, f"{fmean(one['num_entries'] for one in stored):.0f}", f"{kept:.3f}", f"{fmean(scores):.3f}"]
+
+    return one_table(
+        "One pass of upkeep",
+        ["", "entries", "kept", "score"],
+        [line("before", before, "before"), line("after", after, "facts")],
+        f"At the end of {len(upkeep)} memories, whose lives are hours: nothing is old, so a pass hides what another "
+        "entry nearly repeats.",
     )
 
 
