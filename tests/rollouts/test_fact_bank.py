@@ -10,7 +10,7 @@ import pytest
 from lts_jax.admission.rules import admit_all
 from lts_jax.bridge.collate import CollateSettings, collate
 from lts_jax.credit.usage import usage_bonus
-from lts_jax.memory.bank import EditRefused, MemoryBank
+from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.consolidate import MergeSettings
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.encoders import HashingEncoder
@@ -94,6 +94,19 @@ def test_without_merging_entries_stay_apart_and_a_control_keeps_the_output():
         output = "Mill Pond is 3 m deep.\n\na long page"
         made = keep(keeper, step(0, 0, output), step(1, 0, output))
         assert [entry.value for entry in made] == [value or output] * 2 and not bank.ended
+
+
+def test_what_states_no_fact_is_refused_or_stored_as_it_is():
+    for keeps, stored in ((False, 0), (True, 1)):
+        bank = MemoryBank()
+        keeper = FactKeeper(bank, HashingEncoder(), replace(OPEN, keeps_rest=keeps), GuardSettings())
+        try:
+            (made,) = keep(keeper, step(0, 0, "nothing to see"))
+        except KeyRefused:
+            assert not keeps
+        else:
+            assert keeps and made.value == "nothing to see"
+        assert len(bank) == stored
 
 
 def rollouts(facts, num_tasks=8):

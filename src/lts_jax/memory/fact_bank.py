@@ -31,10 +31,10 @@ class FactKeeper:
         self._facts: dict[int, list[Fact]] = {}  # by entry
 
     async def compressed(self, step: Step, question: str, seconds: float, ask: Ask) -> Step:
-        """The step with its facts in place of its output, unless the settings keep that; empty where it states none."""
+        """The step with its facts in place of its output, unless the settings keep that; none make it empty."""
         facts = await self.memory.read(step.output, Source(seconds, step.team, step.step, step.agent), ask, question)
         self._waiting[step.team, step.step] = facts
-        if self._settings.keeps_output:
+        if self._settings.keeps_output or (self._settings.keeps_rest and not facts):
             return step
         return replace(step, output=joined_lines([fact.text for fact in facts]))
 
@@ -45,6 +45,8 @@ class FactKeeper:
             KeyRefused: the step states no fact, or as of `MemoryBank.add`.
         """
         facts = self._waiting.pop((step.team, step.step), [])
+        if not facts and self._settings.keeps_rest:
+            return self._bank.add(step, seconds, provenance)
         if not facts:
             raise KeyRefused(f"step {step.step} of team {step.team} states no fact")
         merged = self._near(facts)

@@ -31,6 +31,8 @@ class FactSettings:
     keeps_output: bool = False
     """In a bank of teams: what states a fact is stored with its raw output, as a control for choosing without
     compressing."""
+    keeps_rest: bool = False
+    """In a bank of teams: what states no fact is stored as it is; otherwise it is not stored."""
 
 
 @dataclass(frozen=True, slots=True)

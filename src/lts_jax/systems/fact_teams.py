@@ -43,6 +43,7 @@ def arms_of(facts: FactSettings) -> dict[str, FactSettings | None]:
         "no gate": ungated,
         "no merge": unmerged,
         "raw, if a fact": replace(unmerged, keeps_output=True),
+        "facts, rest raw": replace(facts, keeps_rest=True),
     }
 
 
@@ -127,8 +128,8 @@ def _table(world: str, found: Mapping[str, Sequence[Any]], settings: SimplememSe
         [line(arm) for arm in arms_of(settings.facts)],
         f"{settings.rollout_tasks} tasks, {settings.num_seeds} seeds, three teams; all that is admitted stays the "
         "summary's key. Saved: of the runtime of teams that share nothing. k tokens: thousands of a rollout, all "
-        "calls, extraction too. Value: tokens of a living entry. The last arm stores raw outputs, of steps that "
-        "state a fact alone: what choosing does without compressing.",
+        "calls, extraction too. Value: tokens of a living entry. Raw, if a fact: raw outputs, of steps that state a "
+        "fact alone: what choosing does without compressing. Rest raw: what states no fact is stored as it is.",
     )
 
 

@@ -10,6 +10,7 @@ A stream under one seed of the extractor is a block with a file of its own, so t
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,10 @@ def simplemem(
         raw.append(_once(folder.path / "streams" / f"raw_{number}.json", work.raw, say))
         for seed in range(settings.first_seed, settings.first_seed + settings.num_seeds):
             path = folder.path / "streams" / f"facts_{number}_{seed}.json"
-            facts.setdefault(number, []).append(_once(path, lambda work=work, seed=seed: work.facts(seed), say))
+            facts.setdefault(number, []).append(_once(path, partial(work.facts, seed), say))
         for level in SLIPS if number < NUM_SLIP_STREAMS else ():
             path = folder.path / "streams" / f"slips_{number}_{level:g}.json"
-            slips.setdefault(level, []).append(_once(path, lambda work=work, level=level: work.slips(level), say))
+            slips.setdefault(level, []).append(_once(path, partial(work.slips, level), say))
         if number < NUM_SLIP_STREAMS:
             upkeep.append(_once(folder.path / "streams" / f"upkeep_{number}.json", work.upkeep, say))
     teams: list[dict[str, Any]] = []
