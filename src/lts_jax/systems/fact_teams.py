@@ -42,8 +42,8 @@ def arms_of(facts: FactSettings) -> dict[str, FactSettings | None]:
         FACTS: facts,
         "no gate": ungated,
         "no merge": unmerged,
-        "raw, if a fact": replace(unmerged, keeps_output=True),
-        "facts, rest raw": replace(facts, keeps_rest=True),
+        "raw if fact": replace(unmerged, keeps_output=True),
+        "rest raw": replace(facts, keeps_rest=True),
     }
 
 
@@ -115,7 +115,7 @@ def _table(world: str, found: Mapping[str, Sequence[Any]], settings: SimplememSe
             arm,
             f"{_mean(cells(arm, 'score')):.3f}",
             *(["reference", ""] if arm == RAW else [_signed(difference_interval(gain), 3), f"{least:.3f}"]),
-            "reference" if arm == NONE else _signed(saved, 1),
+            "reference" if arm == NONE else _signed(saved, 0),
             f"{total / 1000:.0f}",
             f"{entries:.1f}",
             f"{values / entries:.0f}" if entries else "",
@@ -124,11 +124,11 @@ def _table(world: str, found: Mapping[str, Sequence[Any]], settings: SimplememSe
 
     return one_table(
         f"Teams that share facts, {world}",
-        ["", "score", "against the raw bank", "resolvable", "saved %", "k tokens", "entries", "value", "pulls"],
+        ["", "score", "over the raw bank", "least", "saved %", "k tokens", "entries", "value", "pulls"],
         [line(arm) for arm in arms_of(settings.facts)],
         f"{settings.rollout_tasks} tasks, {settings.num_seeds} seeds, three teams; all that is admitted stays the "
-        "summary's key. Saved: of the runtime of teams that share nothing. k tokens: thousands of a rollout, all "
-        "calls, extraction too. Value: tokens of a living entry. Raw, if a fact: raw outputs, of steps that state a "
+        "summary's key. Least: the smallest difference that could be resolved. Saved: of the runtime of teams that "
+        "share nothing. k tokens: thousands of a rollout, all calls, extraction too. Value: tokens of a living entry. Raw if fact: raw outputs, of steps that state a "
         "fact alone: what choosing does without compressing. Rest raw: what states no fact is stored as it is.",
     )
 

@@ -105,8 +105,8 @@ def document_of(
 
 
 def figures_of(raw: Sequence[Any], facts: Facts) -> list[Figure]:
-    """Score over tokens of a question, an arm a point."""
-    rows = rows_of(raw, facts)
+    """Score over tokens of a question, an arm a point; two that lie on the facts' own are left out."""
+    rows = {name: row for name, row in rows_of(raw, facts).items() if name not in ("no gate", "no depth by need")}
     series = [
         PointSeries(
             name,
