@@ -10,6 +10,7 @@ import pytest
 from lts_jax.admission.rules import admit_all
 from lts_jax.bridge.collate import CollateSettings, collate
 from lts_jax.credit.usage import usage_bonus
+from lts_jax.errors import UserError
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.consolidate import MergeSettings
 from lts_jax.memory.encoder_parts import make_encoder
@@ -23,6 +24,7 @@ from lts_jax.memory.trust import Provenance
 from lts_jax.records import ModelCall, Origin, RolloutGroup, Step
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 
 OPEN = FactSettings(gate=GateSettings(threshold=0.0))
@@ -109,13 +111,15 @@ def test_what_states_no_fact_is_refused_or_stored_as_it_is():
         assert len(bank) == stored
 
 
-def rollouts(facts, num_tasks=8):
+def rollouts(facts, num_tasks=8, values="raw"):
     parts = RolloutParts(
         make_model(ModelSettings()), almanac_tools(0), admit_all(), encoder=make_encoder("hashing"), is_offline=True,
         facts=facts,
     )  # fmt: skip
     tasks = almanac_tasks(0, "train", num_tasks)
-    return collect_groups(tasks, parts, RolloutSettings(), CollectSettings(num_rollouts=1), Iteration(3, 0))
+    return collect_groups(
+        tasks, parts, RolloutSettings(values=values), CollectSettings(num_rollouts=1), Iteration(3, 0)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,16 @@ def test_a_rollout_with_facts_is_reproducible_and_stores_fewer_tokens(with_facts
         return sum(values) / len(values)
 
     assert tokens(with_facts) * 2 < tokens(raw)
+
+
+def test_the_setting_does_what_the_part_does_and_raw_is_the_default():
+    assert RolloutSettings().values == "raw"
+    assert rollouts(None, 2, "merged") == rollouts(FactSettings(), 2)
+    assert not any(one.edits for group in rollouts(None, 2, "facts") for one in group.rollouts)
+    with pytest.raises(UserError, match="values: expected raw, facts or merged, got 'some'"):
+        RolloutSettings(values="some")
+    with pytest.raises(UserError, match=r"rollout\.values: expected raw or facts"):
+        TrainSettings(rollout=RolloutSettings(values="merged"))
 
 
 def test_the_use_of_a_joined_entry_is_credited_to_every_other_writer(with_facts):

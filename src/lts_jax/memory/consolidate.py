@@ -15,6 +15,7 @@ from lts_jax.errors import UserError
 from lts_jax.memory.facts import Fact, FactDraft
 
 DAY_SECONDS = 86_400.0
+NO_MERGING = 2.0  # a threshold above every affinity
 
 
 @dataclass(frozen=True, slots=True)

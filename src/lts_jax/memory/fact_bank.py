@@ -12,13 +12,20 @@ import numpy as np
 
 from lts_jax.llm.chat import Ask
 from lts_jax.memory.bank import KeyRefused, MemoryBank
-from lts_jax.memory.consolidate import affinity, joined_lines
+from lts_jax.memory.consolidate import NO_MERGING, MergeSettings, affinity, joined_lines
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.fact_memory import FactMemory, FactSettings, Source
 from lts_jax.memory.facts import Fact
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.trust import Provenance
 from lts_jax.records import MemoryEntry, Step
+
+
+def facts_of(values: str) -> FactSettings | None:
+    """What a bank of such values makes of an output: nothing for "raw", facts, or facts that are "merged"."""
+    if values == "raw":
+        return None
+    return FactSettings() if values == "merged" else FactSettings(merge=MergeSettings(threshold=NO_MERGING))
 
 
 class FactKeeper:

@@ -23,7 +23,7 @@ class GateSettings:
     overlap_turns: int = 2
     """Lines that a window has in common with the one before (the paper's)."""
     novelty_weight: float = 1.0
-    """alpha, of new entities per word. Ours: on validation tasks any weight on the cosine dropped needed facts."""
+    """alpha, of new entities per word. Ours: on validation tasks weights on the cosine dropped needed facts."""
     threshold: float = 0.001
     """Windows of a lower score are dropped. Ours, chosen on validation tasks; 0 drops none."""
 

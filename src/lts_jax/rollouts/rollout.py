@@ -22,7 +22,7 @@ from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelF
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.encoders import Encoder, HashingEncoder
-from lts_jax.memory.fact_bank import FactKeeper
+from lts_jax.memory.fact_bank import FactKeeper, facts_of
 from lts_jax.memory.fact_memory import FactSettings
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading import NearestKeys, ReadingSettings
@@ -76,6 +76,7 @@ class RolloutSettings:
     sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
     drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
+    values: Literal["raw", "facts", "merged"] = "raw"  # outputs; the facts in them; these merged (arXiv 2601.02553)
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
@@ -88,6 +89,8 @@ class RolloutSettings:
             )
         if self.reward not in ("partial", "binary"):
             raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
+        if self.values not in ("raw", "facts", "merged"):
+            raise UserError(f"values: expected raw, facts or merged, got {self.values!r}")
         if self.sharing not in ("in_turn", "aside"):
             raise UserError(f"sharing: expected in_turn or aside, got {self.sharing!r}")
         if self.excerpt_characters < 1:
@@ -110,7 +113,7 @@ class RolloutParts:
     own_tools: tuple[OwnTool, ...] = ()  # those of the tools that the user brought: teams are told of them
     is_offline: bool = False  # a made-up world in this process: no text holds a secret, nothing is waited for
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
-    facts: FactSettings | None = None  # what is admitted becomes facts, and these are merged; None: raw outputs, as is
+    facts: FactSettings | None = None  # how values become facts, whatever the settings say; None: as they say
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -154,7 +157,8 @@ class Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
-        self.facts = None if parts.facts is None else self._fact_keeper(parts.facts)
+        facts = facts_of(settings.values) if parts.facts is None else parts.facts
+        self.facts = None if facts is None else self._fact_keeper(facts)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()

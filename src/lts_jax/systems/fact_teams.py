@@ -18,6 +18,7 @@ from lts_jax.evaluation.statistics import (
     pair_cells,
     reduction_interval,
 )
+from lts_jax.memory.consolidate import NO_MERGING
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.fact_memory import FactSettings, count_tokens
 from lts_jax.records import Rollout
@@ -35,7 +36,7 @@ NONE, RAW, FACTS = "none", "raw bank", "facts"
 def arms_of(facts: FactSettings) -> dict[str, FactSettings | None]:
     """What is stored of an admitted step, by arm; nothing is admitted in the first."""
     ungated = replace(facts, gate=replace(facts.gate, threshold=0.0))
-    unmerged = replace(facts, merge=replace(facts.merge, threshold=2.0))
+    unmerged = replace(facts, merge=replace(facts.merge, threshold=NO_MERGING))
     return {
         NONE: None,
         RAW: None,
@@ -128,8 +129,9 @@ def _table(world: str, found: Mapping[str, Sequence[Any]], settings: SimplememSe
         [line(arm) for arm in arms_of(settings.facts)],
         f"{settings.rollout_tasks} tasks, {settings.num_seeds} seeds, three teams; all that is admitted stays the "
         "summary's key. Least: the smallest difference that could be resolved. Saved: of the runtime of teams that "
-        "share nothing. k tokens: thousands of a rollout, all calls, extraction too. Value: tokens of a living entry. Raw if fact: raw outputs, of steps that state a "
-        "fact alone: what choosing does without compressing. Rest raw: what states no fact is stored as it is.",
+        "share nothing. k tokens: thousands of a rollout, all calls, extraction too. Value: tokens of a living "
+        "entry. Raw if fact: raw outputs, of steps that state a fact alone: what choosing does without compressing. "
+        "Rest raw: what states no fact is stored as it is.",
     )
 
 

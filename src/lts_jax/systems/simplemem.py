@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
+from lts_jax.memory.consolidate import NO_MERGING
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.fact_memory import FactMemory, FactSettings, count_tokens, raw_entry, readable
@@ -145,7 +146,7 @@ class _Work:
         facts, reading = settings.facts, settings.reading
         memory = self._memory(facts, settings.slips, seed)
         ungated = replace(facts, gate=replace(facts.gate, threshold=0.0))
-        unmerged = replace(facts, merge=replace(facts.merge, threshold=2.0))
+        unmerged = replace(facts, merge=replace(facts.merge, threshold=NO_MERGING))
         stored = {
             "facts": memory,
             "no gate": self._memory(ungated, settings.slips, seed),

@@ -85,6 +85,7 @@ def document_of(
     tables = [
         _stored_table(raw, facts),
         _asked_table(rows),
+        _switches_table(rows),
         _slips_table(raw, facts, slips, settings.slips),
         _upkeep_table(facts, upkeep),
         *teams,
@@ -186,6 +187,25 @@ def _asked_table(rows: Mapping[str, Row]) -> dict[str, Any]:
         "Full context: all that the tools showed in a memory's life; own task: what they showed for this question. "
         "Tokens: of the prompts of reflection and answer together; fewer: full context over it. Read: entries. "
         "Random, the chance level: as many entries of the facts at random. ms: choosing, median, without the model.",
+    )
+
+
+def _switches_table(rows: Mapping[str, Row]) -> dict[str, Any]:
+    def line(name: str) -> list[str]:
+        gain, least = _against(rows[name], rows["facts"])
+        return [
+            name,
+            _signed(gain),
+            f"{least:.3f}",
+            f"{rows['facts'].mean('prompt_tokens') - rows[name].mean('prompt_tokens'):+,.0f}",
+        ]
+
+    arms = [name for name in FACT_ROWS if name not in ("facts", "random")]
+    return one_table(
+        "What each switch is worth",
+        ["", "score of facts over it", "resolvable", "tokens"],
+        [line(name) for name in (*arms, "raw bank, whole values")],
+        "The facts with everything on less the arm without it; tokens a question likewise.",
     )
 
 
