@@ -24,6 +24,7 @@ from lts_jax.memory.trust import Provenance
 from lts_jax.records import ModelCall, Origin, RolloutGroup, Step
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 
@@ -145,8 +146,8 @@ def test_the_setting_does_what_the_part_does_and_raw_is_the_default():
     assert not any(one.edits for group in rollouts(None, 2, "facts") for one in group.rollouts)
     with pytest.raises(UserError, match="values: expected raw, facts or merged, got 'some'"):
         RolloutSettings(values="some")
-    with pytest.raises(UserError, match=r"rollout\.values: expected raw or facts"):
-        TrainSettings(rollout=RolloutSettings(values="merged"))
+    with pytest.raises(UserError, match=r"rollout\.values: expected raw or facts to train on"):
+        make_parts(TrainSettings(rollout=RolloutSettings(values="merged"))).check()
 
 
 def test_the_use_of_a_joined_entry_is_credited_to_every_other_writer(with_facts):

@@ -55,11 +55,6 @@ class TrainSettings:
             raise UserError(
                 f"num_tasks: expected a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
             )
-        if self.rollout.values == "merged":
-            raise UserError(
-                "rollout.values: expected raw or facts, got 'merged'; merging ends entries, which no controller is "
-                "trained on; lts rollout takes it"
-            )
         per_pass = self.learning.tasks_per_pass or self.tasks_per_update
         if self.tasks_per_update % per_pass:
             raise UserError(
