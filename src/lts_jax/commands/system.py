@@ -10,6 +10,7 @@ import tyro
 
 from lts_jax.errors import UserError
 from lts_jax.systems.rcr_settings import RcrSettings
+from lts_jax.systems.simplemem_settings import SimplememSettings
 from lts_jax.systems.study_settings import StudySettings
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ SYSTEMS = {
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
+    "simplemem": "SimpleMem, arXiv 2601.02553: what was read compressed to facts, merged, retrieved by need",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ("rcr",)
+IN_WORDS: tuple[str, ...] = ("rcr", "simplemem")
 """Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
 
 
@@ -40,6 +42,8 @@ class Command:
     `lts evaluate`."""
     rcr: RcrSettings = field(default_factory=RcrSettings)
     """Of rcr alone."""
+    simplemem: SimplememSettings = field(default_factory=SimplememSettings)
+    """Of simplemem alone."""
 
 
 def run(command: Command) -> None:

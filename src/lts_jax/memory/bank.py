@@ -72,6 +72,7 @@ class MemoryBank:
         "_entries",
         "_guards",
         "_hidden",
+        "_joint",
         "_keys",
         "_lock",
         "_pulled",
@@ -90,6 +91,7 @@ class MemoryBank:
         self._hidden: set[int] = set()
         self._edits: list[Edit] = []
         self._ended: frozenset[int] = frozenset()
+        self._joint: set[int] = set()  # entries that several teams wrote
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -165,6 +167,35 @@ class MemoryBank:
             self._check_living(entry)
             made = self._append(key, step, seconds, provenance, replaced=(entry,))
             self._end("update", entry, made.entry, (step.team, step.step), seconds, sequence)
+        return made
+
+    def join(
+        self,
+        entries: Sequence[int],
+        step: Step,
+        seconds: float,
+        provenance: Provenance = UNKNOWN,
+        *,
+        sequence: int | None = None,
+    ) -> MemoryEntry:
+        """Put a step in the place of several entries, whose lives end: the new entry, with them among its parents.
+
+        As `update`, for each of them. Where other teams than the step's wrote any of them, all teams may be shown the
+        new entry, its last writer too.
+
+        Raises:
+            EditRefused: one of them is not living; then none has ended.
+            KeyRefused, ValueError: as of `add`.
+        """
+        key = self._admissible(step)
+        with self._lock:
+            for entry in entries:
+                self._check_living(entry)
+            made = self._append(key, step, seconds, provenance, replaced=tuple(entries))
+            if any(self._entries[entry].team != step.team or entry in self._joint for entry in entries):
+                self._joint.add(made.entry)
+            for entry in entries:
+                self._end("update", entry, made.entry, (step.team, step.step), seconds, sequence)
         return made
 
     def delete(self, entry: int, team: int, step: int, seconds: float, *, sequence: int | None = None) -> Edit:
@@ -260,7 +291,9 @@ class MemoryBank:
         return [
             e
             for e in entries[start:]
-            if (include_own or e.team != reader) and e.entry not in left_out and self._guards.shows(e.trust)
+            if (include_own or e.team != reader or e.entry in self._joint)
+            and e.entry not in left_out
+            and self._guards.shows(e.trust)
         ]
 
     def pull(self, reader: int, entry: int, step: int, seconds: float) -> str:

@@ -90,9 +90,10 @@ def owed_pulls(pulls: Sequence[Pull], entries: Sequence[MemoryEntry], edits: Seq
 
 
 def _older(edits: Iterable[Edit]) -> Mapping[int, tuple[int, ...]]:
-    """For each entry that replaced another: that one, the one before it, and so on."""
+    """For each entry that replaced others: these, the ones before them, and so on."""
     older: dict[int, tuple[int, ...]] = {}
     for edit in edits:
         if edit.successor is not None:
-            older[edit.successor] = (edit.entry, *older.get(edit.entry, ()))
+            found = (*older.get(edit.successor, ()), edit.entry, *older.get(edit.entry, ()))
+            older[edit.successor] = tuple(dict.fromkeys(found))
     return older

@@ -21,7 +21,9 @@ from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
-from lts_jax.memory.encoders import Encoder
+from lts_jax.memory.encoders import Encoder, HashingEncoder
+from lts_jax.memory.fact_bank import FactKeeper, facts_of
+from lts_jax.memory.fact_memory import FactSettings
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading import NearestKeys, ReadingSettings, TeamReader
 from lts_jax.memory.reading_policy import ReadingPolicy
@@ -76,6 +78,7 @@ class RolloutSettings:
     sharing: Literal["in_turn", "aside"] = "in_turn"  # whether a team waits for its step's summary and decision; ours
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
     drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
+    values: Literal["raw", "facts", "merged"] = "raw"  # outputs; the facts in them; these merged (arXiv 2601.02553)
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
@@ -88,6 +91,8 @@ class RolloutSettings:
             )
         if self.reward not in ("partial", "binary"):
             raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
+        if self.values not in ("raw", "facts", "merged"):
+            raise UserError(f"values: expected raw, facts or merged, got {self.values!r}")
         if self.sharing not in ("in_turn", "aside"):
             raise UserError(f"sharing: expected in_turn or aside, got {self.sharing!r}")
         if self.excerpt_characters < 1:
@@ -112,6 +117,7 @@ class RolloutParts:
     on_call: Callable[[ModelCall], None] | None = None  # told of each call as it ends
     on_routed: Callable[[Routed], None] | None = None  # told what of its thread each worker's call is shown
     reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
+    facts: FactSettings | None = None  # how values become facts, whatever the settings say; None: as they say
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -161,6 +167,8 @@ class Execution:
         self.settings = settings
         self.clock = VirtualClock() if parts.virtual_time else RealClock()
         self.bank = MemoryBank(settings.guards)
+        facts = facts_of(settings.values) if parts.facts is None else parts.facts
+        self.facts = None if facts is None else self._fact_keeper(facts)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.readers: list[TeamReader] = []  # of all teams
         self.aside = Aside(self.clock)
@@ -174,6 +182,10 @@ class Execution:
         self._secrets = environment_secrets(os.environ) if self._redacts else ()
         self.has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
+
+    def _fact_keeper(self, facts: FactSettings) -> FactKeeper:
+        encoder = HashingEncoder() if self.parts.encoder is None else self.parts.encoder
+        return FactKeeper(self.bank, encoder, facts, self.settings.guards)
 
     def ports(self, team: int) -> TeamPorts:
         """What team number `team` may do to the world."""
@@ -253,6 +265,8 @@ class Execution:
         admission = await self.parts.policy.decide(request, ask)
         if self.parts.virtual_time:
             await self.clock.sleep(self.settings.latency.decision_seconds)
+        if self.facts is not None and admission.action in (ADMIT, UPDATE):
+            step = await self.facts.compressed(step, self.task.question, self.clock.now(), ask)
         decision = Decision(
             step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
             len(self.decisions), seconds, self._carry_out(admission, step, origin), self.parts.policy.name,
@@ -264,6 +278,8 @@ class Execution:
         """Do what was decided; the new entry's id, or -1 where there is none, or what is asked for is refused."""
         now, sequence = self.clock.now(), len(self.decisions)
         try:
+            if admission.action == ADMIT and self.facts is not None:
+                return self.facts.store(step, now, origin, sequence).entry
             if admission.action == ADMIT:
                 return self.bank.add(step, now, origin).entry
             if admission.action == UPDATE:

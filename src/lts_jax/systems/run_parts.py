@@ -171,8 +171,13 @@ class RunParts:
 
         Raises:
             UserError: one line: a credit scheme that breaks its contract or needs what this training has not, too few
-                tasks, questions that model and tools cannot know, tools that are not there.
+                tasks, questions that model and tools cannot know, tools that are not there, values that are merged.
         """
+        if self.settings.rollout.values == "merged":
+            raise UserError(
+                "rollout.values: expected raw or facts to train on, got 'merged': merging ends entries, which no "
+                "controller is trained on"
+            )
         self.check_world()
         self.reader(self.settings.reading)
         self.tasks("train", self.settings.num_tasks)

@@ -52,6 +52,9 @@ def requests() -> list[list[Message]]:
         prompts.aggregate_request(QUESTION, [section, section]),
         [prompts.judge_request(QUESTION, [], told, "summary", FOUND[ZOO])],
         [prompts.quality_request(QUESTION, "12", "12")],
+        [prompts.extract_request(FOUND[ZOO], QUESTION)],
+        [prompts.reflect_request(QUESTION, [FOUND[ZOO]], 8)],
+        [prompts.recall_request(QUESTION, [FOUND[ZOO]])],
     ]
 
 

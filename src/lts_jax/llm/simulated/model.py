@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from lts_jax.llm.chat import Completion
-from lts_jax.llm.simulated import answering, orchestrating, selecting, working
+from lts_jax.llm.simulated import answering, extracting, orchestrating, recalling, selecting, working
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.prompts import OPENINGS
@@ -24,6 +24,9 @@ _REPLIES: dict[str, Callable[[Sequence[Message], Chances, SimulatedModelSettings
     "aggregate": answering.aggregate,
     "judge": selecting.judge,
     "quality": answering.quality,
+    "extract": extracting.extract,
+    "reflect": recalling.reflect,
+    "recall": recalling.recall,
 }
 _PURPOSES = {opening: purpose for purpose, opening in OPENINGS.items()}
 _NO_REQUEST = "I can only answer the requests of a team."
