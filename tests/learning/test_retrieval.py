@@ -161,8 +161,7 @@ def test_training_is_updates_in_order():
     for _ in range(3):
         state, before = update(settings, state, LESSONS)
         losses.append(float(before))
-    batches = jax.tree.map(lambda table: jnp.stack([table] * 3), LESSONS)
-    made, before = train(settings, new_state(settings, D), batches)
+    made, before = train(settings, new_state(settings, D), [LESSONS] * 3)
     np.testing.assert_allclose(before, losses, rtol=1e-5)
     np.testing.assert_allclose(made.params["map"], state.params["map"], rtol=1e-5)
     assert losses[-1] < losses[0]

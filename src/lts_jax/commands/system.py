@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.study_settings import StudySettings
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ()
+IN_WORDS: tuple[str, ...] = ("ms",)
 """Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
 
 
@@ -35,6 +37,8 @@ class Command:
     """Run folder; runs/NAME if not given."""
     study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
     """How its arms are trained; not for lts, whose settings are those of `lts train` and `lts evaluate`."""
+    ms: MsSettings = field(default_factory=MsSettings)
+    """Of ms alone."""
 
 
 def run(command: Command) -> None:
