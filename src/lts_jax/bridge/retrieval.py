@@ -61,13 +61,19 @@ def candidates_of(stored: Sequence[Pair], pool: Sequence[Pair], num_candidates: 
 def choose_sides(scores: Sequence[float], num_each: int = 3) -> Sides:
     """The best scored as positives and the worst as negatives, `num_each` of either; ties keep the candidates' order.
 
-    Fewer than twice `num_each` candidates give half of them to either side. Scores that are all the same teach nothing.
+    Fewer than twice `num_each` candidates give half of them to either side. What scores no better than the worst is no
+    positive and what scores as the best no negative (ours: by its place alone the release makes a positive of anything,
+    if the teacher found nothing better), so that scores that are all the same teach nothing.
     """
     each = min(num_each, len(scores) // 2)
-    if not each or min(scores) == max(scores):
+    if not each:
         return Sides((), ())
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
-    return Sides(tuple(order[:each]), tuple(order[-each:]))
+    lowest, highest = min(scores), max(scores)
+    return Sides(
+        tuple(place for place in order[:each] if scores[place] > lowest),
+        tuple(place for place in order[-each:] if scores[place] < highest),
+    )
 
 
 def by_rank(values: Sequence[float]) -> list[float]:

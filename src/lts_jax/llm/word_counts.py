@@ -1,7 +1,7 @@
 """A stand-in for a language model's likelihood: words counted in the prompt. No weights, the same bits everywhere.
 
-p(w | v) = .6 n(v w) / n(v) + .3 n(w) / n + .1 / 10,000, counted over the words before w, the last of which is v. Where v
-was not seen its .6 goes to n(w) / n, and where nothing was, all goes to the last term.
+p(w | v) = .6 n(v w) / n(v) + .3 n(w) / n + .1 / 10,000, over the words before w, the last of which is v. Where v was
+not seen its .6 goes to n(w) / n, and where nothing was, all goes to the last term.
 """
 
 import math

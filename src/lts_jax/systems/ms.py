@@ -55,7 +55,7 @@ def ms(settings: MsSettings, run_folder: RunFolder, say: Say) -> tuple[dict[str,
     if settings.world_streams:
         from lts_jax.systems.ms_world import study_world
 
-        world = _once(run_folder.path / "world.json", partial(study_world, settings, encoder), say, "offline world")
+        world = _once(run_folder.path / "world.json", partial(study_world, settings), say, "offline world")
     document = tables(settings, seeds, world)
     return document, figures(settings, seeds)
 

@@ -54,6 +54,10 @@ class MsSettings:
     """t of the contrastive loss."""
     world_streams: int = 20
     """Orders of the offline world's test tasks in which its pool grows; 0 leaves that table out."""
+    world_encoder: str = "hashing(width=1024)"
+    """phi there; as the next, chosen on the validation split."""
+    world_temperature: float = 0.2
+    """t of the contrastive loss there."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; the retriever's numbers are its own to refuse."""
