@@ -119,7 +119,7 @@ def test_an_arm_that_is_not_there_is_named():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nonesuch"], "system: expected one of lts, agemem, comam, got 'nonesuch'"),
+        (["nonesuch"], "system: expected one of lts, agemem, comam, ms, got 'nonesuch'"),
         (["agemem", "--arms", "nonesuch"], "arms: agemem has broadcast, own stage, "),
         (["comam", "--num-seeds", "0"], "num_seeds: expected at least 1, got 0"),
         (["comam", "--num-updates", "0"], "num_iterations: expected at least 1, got 0"),
@@ -137,4 +137,4 @@ def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(arguments, told, tm
 
 def test_the_systems_are_listed(capsys):
     main(["system"])
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["lts", "agemem", "comam"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["lts", "agemem", "comam", "ms"]

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lts_jax.errors import UserError
+from lts_jax.memory.encoder_parts import encoder_part
 from lts_jax.memory.pool_admission import TAU
+from lts_jax.tasks.exemplars.drawing import NUM_COMBINATIONS
 
 
 @dataclass(frozen=True, slots=True)
 class MsSettings:
-    """How pools are filled, how retrievers are trained on them, and what is measured. The paper's values where it has
-    them; the others are ours."""
+    """How pools are filled, retrievers trained and answers measured; the paper's values where it has them."""
 
     model: Path | None = None
     """Folder of a small language model, as `lts models get smollm2 --to FOLDER` makes it: it is teacher and measure. If
@@ -60,10 +61,11 @@ class MsSettings:
     """t of the contrastive loss there."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant; the retriever's numbers are its own to refuse."""
+        """Refuse what cannot be meant, before anything is written."""
         least = {
             "num_seeds": 1, "initial_per_domain": 3, "problems_per_domain": 3, "tests_per_kind": 1, "num_agents": 2,
             "num_candidates": 2, "num_each_first": 1, "num_each": 1, "world_streams": 0, "judge_noise": 0,
+            "num_epochs": 1, "batch_size": 1,
         }  # fmt: skip
         for name, bound in least.items():
             value = getattr(self, name)
@@ -73,6 +75,19 @@ class MsSettings:
             raise UserError(f"right_probability: expected from 0 to 1, got {self.right_probability}")
         if not 0 <= self.tau <= 101:
             raise UserError(f"tau: expected from 0 (add all) to 101 (add none), got {self.tau:g}")
+        for name in ("learning_rate", "temperature", "world_temperature"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if self.model is not None and not self.model.is_dir():
+            raise UserError(f"{self.model}: no such folder; `lts models get smollm2 --to FOLDER` makes one")
+        initial, problems, tests = self.sizes
+        if -(-initial // 3) - (-problems // 3) + tests > NUM_COMBINATIONS:
+            raise UserError(
+                f"initial_per_domain, problems_per_domain, tests_per_kind: expected at most {NUM_COMBINATIONS} of a "
+                f"kind, got {-(-initial // 3) - (-problems // 3) + tests}"
+            )
+        for name in ("encoder", "world_encoder"):
+            encoder_part(getattr(self, name), where=f"ms.{name}")
 
     @property
     def seeds(self) -> range:

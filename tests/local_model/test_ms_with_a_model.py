@@ -1,0 +1,23 @@
+"""Memory Sharing with a language model as teacher and measure: a tiny random Llama, killed and gone on with."""
+
+from lts_jax.models import likelihood
+from lts_jax.reports.tables_page import tables_text
+from lts_jax.systems.ms import ms
+from lts_jax.systems.ms_settings import MsSettings
+from lts_jax.systems.run_folder import open_run
+
+
+def test_the_language_model_as_teacher_and_measure(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(likelihood, "STEP", 768)  # one compiled program instead of many: its texts are spelt out
+    settings = MsSettings(
+        model=tiny_folder, initial_per_domain=6, problems_per_domain=3, tests_per_kind=1, num_epochs=1, world_streams=0
+    )
+    folder = open_run(tmp_path / "run", settings, name="ms")
+    document, drawn = ms(settings, folder, lambda line: None)
+    text = tables_text(document)
+    assert not text.startswith("Simulated") and tiny_folder.name in text and len(drawn) == 1
+    assert max(map(len, text.splitlines())) <= 100
+    blocks = sorted((folder.path / "read").glob("*.json"))
+    for path in (folder.path / "seeds" / "1.json", *blocks[::2]):
+        path.unlink()
+    assert ms(settings, folder, lambda line: None)[0] == document
