@@ -1,14 +1,22 @@
-"""Memory Sharing with a language model as teacher and measure: a tiny random Llama, killed and gone on with."""
+"""Memory Sharing with a language model as teacher and measure, killed and gone on with.
 
-from lts_jax.models import likelihood
+How probable a model finds a text is tested in `test_answer_likelihood.py`; here tokens that stood before count double.
+"""
+
+from lts_jax.bridge import answer_likelihood
 from lts_jax.reports.tables_page import tables_text
 from lts_jax.systems.ms import ms
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.run_folder import open_run
 
 
+def counted(settings, weights, endings):
+    """-2 nats of a token of the end, -1 of one that stands before it."""
+    return [-sum(2.0 - (token in set(before)) for token in end) for before, end in endings]
+
+
 def test_the_language_model_as_teacher_and_measure(tiny_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(likelihood, "STEP", 768)  # one compiled program instead of many: its texts are spelt out
+    monkeypatch.setattr(answer_likelihood, "log_likelihoods", counted)
     settings = MsSettings(
         model=tiny_folder, initial_per_domain=6, problems_per_domain=3, tests_per_kind=1, num_epochs=1, world_streams=0
     )
