@@ -1,5 +1,6 @@
 """The pool of pairs: append-only, durable, bare questions; and which pairs enter it."""
 
+import asyncio
 import json
 import math
 import re
@@ -8,7 +9,8 @@ import pytest
 
 from lts_jax.errors import UserError
 from lts_jax.memory.pool import Pair, append_pairs, of_domain, prompt_with, read_pool, told_cut
-from lts_jax.memory.pool_admission import RUBRICS, Gate, parse_score, rubric_prompt
+from lts_jax.memory.pool_admission import RUBRICS, Gate, judge, parse_score, rubric_prompt
+from lts_jax.records import ModelCall
 from lts_jax.tasks.word_search import best, index_words
 
 ONE = Pair("What am I?", "A mill.", "logic", 80.0, "edda", 1.0)
@@ -156,3 +158,26 @@ def test_bm25_by_hand():
     assert places.tolist() == [0]
     assert weights[0] == pytest.approx(weight, rel=1e-6)
     assert best(index, ["river"], 2) == [1, 0]  # the shorter document first
+
+
+def test_a_model_is_asked_by_the_rubric_and_only_where_its_reply_matters():
+    asked = []
+
+    def model(reply, error=""):
+        async def ask(purpose, messages):
+            asked.append((purpose, messages[0].content))
+            return ModelCall(purpose, reply, 1, 1, error=error)
+
+        return ask
+
+    gate = Gate()
+    scores = [
+        asyncio.run(judge(gate, model(reply, error), "verse", "Q", "A"))
+        for reply, error in (("80", ""), ("eighty", ""), ("80", "no reply within 5 s"), ("12", ""))
+    ]
+    assert scores == [80.0, None, None, None]
+    assert (gate.num_passed, gate.num_unreadable, gate.num_low) == (1, 2, 1)
+    assert asked == [("judge", rubric_prompt("verse", "Q", "A"))] * 4
+    assert asyncio.run(judge(Gate(0.0), model("80"), "verse", "Q", "A")) == 0.0
+    assert asyncio.run(judge(Gate(101.0), model("100"), "verse", "Q", "A")) is None
+    assert len(asked) == 4

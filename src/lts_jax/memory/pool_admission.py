@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 
 from lts_jax.errors import UserError
+from lts_jax.llm.chat import Ask
+from lts_jax.records import Message
 
 TAU = 50.0  # the paper's
 _NUMBER = re.compile(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*\.?\s*")
@@ -68,7 +70,7 @@ class Gate:
         With tau = 0 nothing is judged: whatever the reply is the pair enters, with a score of 0 if it is unreadable.
         """
         found = parse_score(reply)
-        if found is None and self.tau > 0:
+        if found is None and 0 < self.tau <= 100:
             self.num_unreadable += 1
             return None
         if (found or 0.0) < self.tau:
@@ -76,3 +78,14 @@ class Gate:
             return None
         self.num_passed += 1
         return found or 0.0
+
+
+async def judge(gate: Gate, ask: Ask, domain: str, question: str, answer: str) -> float | None:
+    """The score with which a model lets a pair enter; None where it does not.
+
+    A call that fails is a reply that is no number. With tau = 0 or 101 the model is not asked.
+    """
+    if not 0 < gate.tau <= 100:
+        return gate.score("")
+    call = await ask("judge", [Message("user", rubric_prompt(domain, question, answer))])
+    return gate.score("" if call.error else call.reply)
