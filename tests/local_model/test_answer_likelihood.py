@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer, Asked, with_shots
+from lts_jax.bridge.answer_writing import AnswerWriter
 from lts_jax.errors import UserError
 from lts_jax.memory.pool import Pair
 from lts_jax.models.decoding import empty_row, extend_rows, load_decoder
@@ -58,3 +59,24 @@ def test_a_finished_block_is_not_read_again(tiny_folder, tmp_path):
 def test_a_folder_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(UserError, match="no such folder; `lts models get smollm2"):
         AnswerScorer(tmp_path / "none")
+
+
+def test_written_answers_are_the_most_probable_tokens(tiny_folder, tmp_path):
+    """Each token that was written is the one a loop over whole texts finds most probable; kept blocks are not written
+    again."""
+    prompts = ["Question: how old?\nAnswer:", "Question: how far is it to the mill?\nAnswer:"]
+    writer = AnswerWriter(tiny_folder, tmp_path, max_tokens=6)
+    answers = writer.write(prompts)
+    assert AnswerWriter(tmp_path / "no model", tmp_path, max_tokens=6).write(prompts) == answers
+    assert writer.write([]) == []
+    settings, _, tokenizer = load_scorer(tiny_folder)
+    weights = load_decoder(tiny_folder, settings)
+    start = tokenizer.token_to_id("<|endoftext|>")
+    for prompt, answer in zip(prompts, answers, strict=True):
+        tokens, drawn = [start, *tokenizer.encode(prompt, add_special_tokens=False).ids], []
+        for _ in range(6):
+            logit_v = extend_rows(settings, weights, [empty_row(settings, 128)], [[*tokens, *drawn]], 128)[0]
+            drawn.append(int(logit_v.argmax()))
+            if drawn[-1] in (start, tokenizer.token_to_id("<|im_end|>")) or "\n" in tokenizer.decode(drawn).lstrip():
+                break
+        assert answer == tokenizer.decode(drawn).strip().split("\n")[0].strip()

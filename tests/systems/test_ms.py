@@ -23,7 +23,13 @@ from lts_jax.systems.run_folder import open_run
 from lts_jax.tasks.exemplars import KINDS, draw_exemplars
 
 SMALL = MsSettings(
-    num_seeds=2, initial_per_domain=9, problems_per_domain=6, tests_per_kind=2, world_streams=0, num_epochs=1
+    num_seeds=2,
+    initial_per_domain=9,
+    problems_per_domain=6,
+    tests_per_kind=2,
+    bits_per_kind=1,
+    world_streams=0,
+    num_epochs=1,
 )
 ENCODER = make_encoder("hashing")
 
@@ -80,7 +86,7 @@ def test_without_shots_no_retriever_matters(unbroken):
     found = read_json(unbroken[0].path / "seeds" / "1.json")
     assert found["bits"]["trained 0"] == found["bits"]["bm25 0"] == found["bits"]["random 0"]
     assert found["bits"]["size 100"] == found["bits"]["trained 2"]
-    assert len(found["bits"]["trained 0"]) == len(found["kinds"]) == 2 * len(KINDS)
+    assert 2 * len(found["bits"]["trained 0"]) == len(found["kinds"]) == 2 * len(KINDS)
 
 
 def test_tau_0_keeps_every_pair_and_101_none():
@@ -88,7 +94,7 @@ def test_tau_0_keeps_every_pair_and_101_none():
     everything, nothing = (fill(replace(SMALL, tau=tau), drawn, 1) for tau in (0.0, 101.0))
     assert len(everything.pool) == len(drawn.initial) + len(drawn.problems)
     assert nothing.pool == ()
-    found = study_seed(replace(SMALL, tau=101.0), 1, ENCODER, None)
+    found = study_seed(replace(SMALL, tau=101.0), 1, ENCODER)
     assert {value for row in found["found"].values() for value in row} == {0.0}
     assert found["bits"]["trained 3"] == found["bits"]["trained 0"]
 
@@ -174,6 +180,7 @@ def test_the_offline_world_keeps_its_splits_apart():
         (["--ms.model", "none/such"], "none/such: no such folder"),
         (["--ms.encoder", "none"], "ms.encoder: "),
         (["--ms.tests-per-kind", "200", "--ms.world-streams", "0"], "at most 144 of a kind"),
+        (["--ms.token-f1"], "token_f1: expected a language model"),
         (["--ms.learning-rate", "0"], "learning_rate: expected more than 0"),
     ],
 )
@@ -197,5 +204,5 @@ def test_a_pool_of_another_schema_is_one_line(tmp_path):
 
 
 def test_a_document_needs_no_world():
-    seeds = [study_seed(replace(SMALL, problems_per_domain=3), 1, ENCODER, None)]
+    seeds = [study_seed(replace(SMALL, problems_per_domain=3), 1, ENCODER)]
     assert len(tables(SMALL, seeds, None)["tables"]) == 6

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer
+from lts_jax.bridge.answer_writing import AnswerWriter
 from lts_jax.errors import UserError
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.pool import Pair, append_pairs, read_pool, told_cut
@@ -34,15 +35,16 @@ def ms(settings: MsSettings, run_folder: RunFolder, say: Say) -> tuple[dict[str,
         UserError: no such encoder or model folder, or a pool that cannot be read.
     """
     encoder = make_encoder(settings.encoder, where="ms.encoder")
-    scorer = None
+    scorer = writer = None
     if settings.model is not None:
         scorer = AnswerScorer(settings.model, run_folder.path / "read")
+        writer = AnswerWriter(settings.model, run_folder.path / "written") if settings.token_f1 else None
     held = _held(settings, run_folder, say)
     seeds = []
     for seed in settings.seeds:
         path = run_folder.path / "seeds" / f"{seed}.json"
         own = held if seed == settings.first_seed else ()
-        found = _once(path, partial(study_seed, settings, seed, encoder, scorer, own), say, f"seed {seed}")
+        found = _once(path, partial(study_seed, settings, seed, encoder, scorer, writer, own), say, f"seed {seed}")
         seeds.append(found)
     if settings.pool is not None:
         initial, problems, tests = settings.sizes

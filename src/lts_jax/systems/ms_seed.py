@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer, with_shots
+from lts_jax.bridge.answer_writing import AnswerWriter
 from lts_jax.bridge.retrieval import Teacher, bm25_order, by_rank, cosine_order, lessons_of, shuffled, teach
 from lts_jax.learning.retrieval import RetrievalSettings, RetrieverState, new_state
 from lts_jax.llm.word_counts import bits_per_word
 from lts_jax.memory.encoders import Encoder
-from lts_jax.memory.pool import Pair, of_domain
+from lts_jax.memory.pool import Pair, of_domain, prompt_with
 from lts_jax.memory.pool_admission import Gate
 from lts_jax.seeds import coordinate_seed
 from lts_jax.systems.ms_settings import MsSettings
-from lts_jax.tasks.exemplars import DOMAINS, Exemplar, ExemplarSet, draw_exemplars
+from lts_jax.tasks.exemplars import DOMAINS, KINDS, Exemplar, ExemplarSet, draw_exemplars
 from lts_jax.tasks.exemplars.interaction import Given, Habits, answer, start
+from lts_jax.tasks.scoring.words import f1
 
 TRAINED, SHUFFLED, RELEASED, FROZEN, BM25, RANDOM = "trained", "shuffled", "released", "cosine", "bm25", "random"
 RETRIEVERS = (TRAINED, BM25, FROZEN, SHUFFLED, RELEASED, RANDOM)
@@ -28,6 +30,7 @@ SCOPES = ("domain", "single")  # one pool per domain, or a single one
 NUM_FOUND = 2  # pairs before a question; the paper's
 MAX_SHOTS = 3
 FIFTHS = (20, 40, 60, 80, 100)  # percent of the pool, by order of entry
+WRITTEN = (0, 2)  # pairs before the question of a written answer
 BLOCK = 9  # test items whose prompts are scored together
 
 States = Mapping[str, RetrieverState]
@@ -149,9 +152,23 @@ class Finder:
 
 
 def study_seed(
-    settings: MsSettings, seed: int, encoder: Encoder, scorer: AnswerScorer | None, held: Sequence[Pair] = ()
+    settings: MsSettings,
+    seed: int,
+    encoder: Encoder,
+    scorer: AnswerScorer | None = None,
+    writer: AnswerWriter | None = None,
+    held: Sequence[Pair] = (),
 ) -> dict[str, Any]:
-    """Everything about one pool, as JSON: per test item what is found and how many bits its answer takes."""
+    """Everything about one pool, as JSON: per test item what is found and how many bits its answer takes.
+
+    Args:
+        settings: of the study.
+        seed: of everything drawn.
+        encoder: phi.
+        scorer: a language model as teacher and measure; the truth, and counted words, without.
+        writer: a language model that answers, too.
+        held: pairs that were there before.
+    """
     initial, problems, tests = settings.sizes
     drawn = draw_exemplars(seed, initial_per_domain=initial, problems_per_domain=problems, tests_per_kind=tests)
     filled = fill(settings, drawn, seed, held)
@@ -161,11 +178,14 @@ def study_seed(
     if scorer is None:  # a language model reads the candidates of one scope only
         single = {arm: trained(settings, filled, teacher, encoder, seed, arm, "single") for arm in LEARNED}
     finder = Finder(encoder, {"domain": own, "single": single}, seed)
-    shots = shots_of(finder, filled, drawn.tests, is_thrifty=scorer is not None)
+    measured = drawn.tests[: settings.bits_per_kind and len(KINDS) * settings.bits_per_kind]  # kinds take turns
+    shots = shots_of(finder, filled, measured, is_thrifty=scorer is not None)
+    bits = _bits(shots, measured, scorer)
     return {
+        "written": {} if writer is None else _written(shots, measured, writer),
         "kinds": [item.kind for item in drawn.tests],
         "found": _found(finder, filled, drawn.tests),
-        "bits": _bits(shots, drawn.tests, scorer),
+        "bits": bits,
         "admission": _admission(filled),
         "start": _starts(settings, drawn, seed, encoder) if scorer is None else {},
         "taus": _taus(settings, drawn, seed, encoder) if scorer is None else {},
@@ -240,6 +260,21 @@ def _bits(
             bits = [one.bits_per_token for one in scorer.score(asked)]
         for number, name in enumerate(shots):
             made[name] += bits[number * len(block) : (number + 1) * len(block)]
+    return made
+
+
+def _written(
+    shots: Mapping[str, Sequence[Sequence[Pair]]], items: Sequence[Exemplar], writer: AnswerWriter
+) -> dict[str, list[float]]:
+    """Token F1 of written answers, by number of the trained retriever's pairs."""
+    made: dict[str, list[float]] = {str(count): [] for count in WRITTEN}
+    for first in range(0, len(items), BLOCK):
+        block = items[first : first + BLOCK]
+        for count, scores in made.items():
+            told = shots[f"{TRAINED} {count}"][first : first + BLOCK]
+            prompts = [prompt_with(some, item.question) for some, item in zip(told, block, strict=True)]
+            answers = writer.write(prompts)
+            scores += [f1(said, item.answer).score for said, item in zip(answers, block, strict=True)]
     return made
 
 

@@ -19,6 +19,8 @@ class MsSettings:
     pool: Path | None = None
     """File of a pool that outlives runs: what it holds is in the pool from the beginning, and what the first seed adds
     stands in it at the end. It is made if it is not there."""
+    token_f1: bool = False
+    """With a language model: answers are written, too, without a pair and with two, and scored by their words."""
     num_seeds: int | None = None
     """Pools, each with retrievers of its own; 20, or 1 with a language model."""
     first_seed: int = 1
@@ -29,6 +31,8 @@ class MsSettings:
     """Problems answered after it; 120 as in the release, 18 with a language model."""
     tests_per_kind: int | None = None
     """Test items; 40 as in the release, 4 with a language model."""
+    bits_per_kind: int | None = None
+    """Test items of a kind whose answers are measured in bits; all if not given."""
     num_agents: int = 3
     """K that write and answer."""
     right_probability: float = 0.8
@@ -63,7 +67,8 @@ class MsSettings:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, before anything is written."""
         least = {
-            "num_seeds": 1, "initial_per_domain": 3, "problems_per_domain": 3, "tests_per_kind": 1, "num_agents": 2,
+            "num_seeds": 1, "initial_per_domain": 3, "problems_per_domain": 3, "tests_per_kind": 1,
+            "bits_per_kind": 1, "num_agents": 2,
             "num_candidates": 2, "num_each_first": 1, "num_each": 1, "world_streams": 0, "judge_noise": 0,
             "num_epochs": 1, "batch_size": 1,
         }  # fmt: skip
@@ -78,6 +83,8 @@ class MsSettings:
         for name in ("learning_rate", "temperature", "world_temperature"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if self.token_f1 and self.model is None:
+            raise UserError("token_f1: expected a language model that writes (model), got none")
         if self.model is not None and not self.model.is_dir():
             raise UserError(f"{self.model}: no such folder; `lts models get smollm2 --to FOLDER` makes one")
         initial, problems, tests = self.sizes

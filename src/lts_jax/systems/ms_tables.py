@@ -51,6 +51,8 @@ def tables(settings: MsSettings, seeds: Seeds, world: Mapping[str, Any] | None) 
     )
     made = [_found_table(seeds, found), _bits_table(settings, seeds, bits), _kinds_table(seeds, bits)]
     made += [_sizes_table(seeds, bits), _scopes_table(settings, seeds, found, bits)]
+    if seeds[0].get("written"):
+        made.append(_written_table(settings, seeds))
     if seeds[0]["start"]:
         made.append(_pools_table(seeds))
     if world is not None:
@@ -108,12 +110,13 @@ def _bits_table(settings: MsSettings, seeds: Seeds, bits: Mapping[str, np.ndarra
         "Bits per answer token, by pairs before the question (fewer are better)",
         ["", *(str(count) for count in range(MAX_SHOTS + 1))],
         rows,
-        f"Under {what}. An empty cell was not measured.",
+        f"Under {what}; {len(bits[f'{TRAINED} 0'])} answers. An empty cell was not measured.",
     )
 
 
 def _kinds_table(seeds: Seeds, bits: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    kinds = np.array([kind for seed in seeds for kind in seed["kinds"]])
+    per_seed = len(bits[f"{TRAINED} 0"]) // len(seeds)
+    kinds = np.array([kind for seed in seeds for kind in seed["kinds"][:per_seed]])
     rows, num_falling = [], 0
     for kind in KINDS:
         means = [float(np.mean(bits[f"{TRAINED} {count}"][kinds == kind])) for count in range(MAX_SHOTS + 1)]
@@ -160,6 +163,21 @@ def _scopes_table(
     )
 
 
+def _written_table(settings: MsSettings, seeds: Seeds) -> dict[str, Any]:
+    written = _rows(seeds, "written")
+    rows = [[count, _short(_shared(seeds, scores))] for count, scores in written.items()]
+    without, *_, with_pairs = written.values()
+    less = with_pairs - without
+    relative = f" ({100 * np.mean(less) / np.mean(without):+.0f} %)" if np.mean(without) > 0 else ""
+    return one_table(
+        "Token F1 of written answers, by pairs before the question",
+        ["", "token F1"],
+        rows,
+        f"Written by {settings.model.name if settings.model else ''}, the most probable token each time. Difference "
+        f"{_signed(_shared(seeds, less))}{relative}; a survey names +32 %, for which no source was found.",
+    )
+
+
 def _pools_table(seeds: Seeds) -> dict[str, Any]:
     def cell(part: str, row: str, name: str) -> str:
         values = [seed[part][row][name] for seed in seeds]
@@ -194,22 +212,18 @@ def _rows(seeds: Seeds, part: str) -> dict[str, np.ndarray]:
     return {name: np.concatenate([np.asarray(seed[part][name], float) for seed in seeds]) for name in seeds[0][part]}
 
 
-def _units(seeds: Seeds) -> list[str]:
+def _units(seeds: Seeds, count: int) -> list[str]:
     """What varies as a whole: a seed with its pool and retrievers; items where there are too few seeds."""
-    by_seed = len(seeds) >= MIN_TASKS
-    return [
-        str(number) if by_seed else f"{number} {place}"
-        for number, seed in enumerate(seeds)
-        for place in range(len(seed["kinds"]))
-    ]
+    by_seed, per_seed = len(seeds) >= MIN_TASKS, count // len(seeds)
+    return [str(seed) if by_seed else f"{seed} {item}" for seed in range(len(seeds)) for item in range(per_seed)]
 
 
 def _shared(seeds: Seeds, value_n: np.ndarray) -> Interval:
-    return mean_interval(value_n, _units(seeds))
+    return mean_interval(value_n, _units(seeds, len(value_n)))
 
 
 def _resolved(seeds: Seeds, difference_n: np.ndarray) -> str:
-    return f"{minimum_detectable_effect(difference_n, _units(seeds)):.3f}"
+    return f"{minimum_detectable_effect(difference_n, _units(seeds, len(difference_n))):.3f}"
 
 
 def _less(found: Mapping[str, np.ndarray], one: str, other: str, scope: str) -> np.ndarray:
