@@ -15,7 +15,8 @@ from lts_jax.reports.tables_page import tables_html, tables_text
 from lts_jax.storage import read_json
 from lts_jax.systems import ms as system
 from lts_jax.systems.ms import ms
-from lts_jax.systems.ms_seed import Finder, fill, right_share, study_seed, teacher_of, trained
+from lts_jax.systems.ms_filling import fill, right_share, teacher_of
+from lts_jax.systems.ms_seed import Finder, study_seed, trained
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.ms_tables import figures, tables
 from lts_jax.systems.ms_world import study_world, world_table

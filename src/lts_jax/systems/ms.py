@@ -19,7 +19,8 @@ from lts_jax.memory.pool import Pair, append_pairs, read_pool, told_cut
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.reports.svg import Figure
 from lts_jax.storage import read_json, write_document
-from lts_jax.systems.ms_seed import fill, study_seed
+from lts_jax.systems.ms_filling import fill
+from lts_jax.systems.ms_seed import study_seed
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.ms_tables import figures, tables
 from lts_jax.systems.run_folder import RunFolder

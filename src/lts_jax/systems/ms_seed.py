@@ -9,16 +9,15 @@ import numpy as np
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer, with_shots
 from lts_jax.bridge.answer_writing import AnswerWriter
-from lts_jax.bridge.retrieval import Teacher, bm25_order, by_rank, cosine_order, lessons_of, shuffled, teach
+from lts_jax.bridge.retrieval import Teacher, bm25_order, cosine_order, lessons_of, shuffled, teach
 from lts_jax.learning.retrieval import RetrievalSettings, RetrieverState, new_state
 from lts_jax.llm.word_counts import bits_per_word
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.pool import Pair, of_domain, prompt_with
-from lts_jax.memory.pool_admission import Gate
 from lts_jax.seeds import coordinate_seed
+from lts_jax.systems.ms_filling import NUM_FOUND, Filled, diversity, fill, right_share, teacher_of
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.tasks.exemplars import DOMAINS, KINDS, Exemplar, ExemplarSet, draw_exemplars
-from lts_jax.tasks.exemplars.interaction import Given, Habits, answer, start
 from lts_jax.tasks.scoring.words import f1
 
 TRAINED, SHUFFLED, RELEASED, FROZEN, BM25, RANDOM = "trained", "shuffled", "released", "cosine", "bm25", "random"
@@ -27,73 +26,12 @@ LEARNED = {TRAINED: ("contrastive", False), SHUFFLED: ("contrastive", True), REL
 """Loss of each trained retriever, and whether its teacher is shuffled."""
 
 SCOPES = ("domain", "single")  # one pool per domain, or a single one
-NUM_FOUND = 2  # pairs before a question; the paper's
 MAX_SHOTS = 3
 FIFTHS = (20, 40, 60, 80, 100)  # percent of the pool, by order of entry
 WRITTEN = (0, 2)  # pairs before the question of a written answer
 BLOCK = 9  # test items whose prompts are scored together
 
 States = Mapping[str, RetrieverState]
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A pool with the truth about its pairs, which no retriever is shown."""
-
-    initial: tuple[Pair, ...]
-    later: tuple[Pair, ...]
-    kind: Mapping[Pair, str]  # of the answer
-    asked: Mapping[Pair, str]  # the kind that the question asks for
-    gate: Gate
-
-    @property
-    def pool(self) -> tuple[Pair, ...]:
-        """All pairs in order of entry."""
-        return self.initial + self.later
-
-
-def fill(
-    settings: MsSettings, drawn: ExemplarSet, seed: int, held: Sequence[Pair] = (), *, one_writes: bool = False
-) -> Filled:
-    """A pool from agents alone: the interactive start, then problems; what the judge scores below tau stays out.
-
-    Args:
-        settings: agents, judge and tau.
-        drawn: known answers and problems.
-        seed: of everything drawn.
-        held: pairs that were there before, of an outliving pool.
-        one_writes: one agent writes all questions of the start.
-    """
-    habits = Habits(settings.right_probability, settings.judge_noise)
-    gate, kind, asked = Gate(settings.tau), dict.fromkeys(held, "unknown"), dict.fromkeys(held, "unknown")
-
-    def passed(given: Sequence[Given], first: int) -> list[Pair]:
-        found = []
-        for place, one in enumerate(given):
-            score = gate.score(one.reply)
-            if score is not None:
-                found.append(Pair(one.question, one.answer, one.domain, score, one.author, float(first + place)))
-                kind[found[-1]], asked[found[-1]] = one.kind, one.asked
-        return found
-
-    initial = passed(start(drawn.initial, settings.num_agents, habits, seed, one_writes=one_writes), len(held))
-    later = passed(answer(drawn.problems, settings.num_agents, habits, seed), len(held) + len(drawn.initial))
-    return Filled((*held, *initial), tuple(later), kind, asked, gate)
-
-
-def teacher_of(filled: Filled, scorer: AnswerScorer | None) -> Teacher:
-    """Whether a candidate's answer is of the same kind; with a language model, the rank of what it makes of the answer.
-
-    The second is the mean log p of a token of the answer given question and candidate, squashed to [0, 1] by rank.
-    """
-    if scorer is None:
-        return lambda pair, candidates: [float(filled.kind[one] == filled.kind[pair]) for one in candidates]
-
-    def scores(pair: Pair, candidates: Sequence[Pair]) -> list[float]:
-        found = scorer.score([with_shots(pair, [one]) for one in candidates])
-        return by_rank([-one.bits_per_token for one in found])
-
-    return scores
 
 
 def trained(
@@ -192,11 +130,6 @@ def study_seed(
     }
 
 
-def right_share(filled: Filled, found: Sequence[Pair], item: Exemplar) -> float:
-    """Share of the first two whose answer is of the item's kind; what is not found is not right."""
-    return sum(filled.kind[pair] == item.kind for pair in found[:NUM_FOUND]) / NUM_FOUND
-
-
 def shots_of(
     finder: Finder, filled: Filled, items: Sequence[Exemplar], *, is_thrifty: bool
 ) -> dict[str, list[list[Pair]]]:
@@ -215,17 +148,6 @@ def shots_of(
         found = finder.found(part, items, TRAINED, "domain")
         made[f"size {percent}"] = [one[:NUM_FOUND] for one in found]
     return made
-
-
-def diversity(pairs: Sequence[Pair], encoder: Encoder) -> float:
-    """Mean of 1 - cosine over pairs of questions of one domain, then over domains."""
-    means = []
-    for domain in DOMAINS:
-        vector_nd = encoder.encode([pair.question for pair in of_domain(pairs, domain)])
-        cosine_nn = vector_nd @ vector_nd.T
-        if len(vector_nd) > 1:
-            means.append(1 - float(np.mean(cosine_nn[np.triu_indices(len(vector_nd), 1)])))
-    return float(np.mean(means)) if means else float("nan")
 
 
 def _part(pool: Sequence[Pair], percent: int) -> list[Pair]:

@@ -182,7 +182,9 @@ def _pools_table(seeds: Seeds) -> dict[str, Any]:
     def cell(part: str, row: str, name: str) -> str:
         values = [seed[part][row][name] for seed in seeds]
         known = np.array([value for value in values if value is not None], float)
-        return _short(mean_interval(known, [str(place) for place in range(len(known))])) if len(known) else ""
+        if name == "pairs" or not len(known):
+            return f"{np.mean(known):.0f}" if len(known) else ""
+        return _short(mean_interval(known, [str(place) for place in range(len(known))]))
 
     heads = ["pairs", "right", "diversity", "found"]
     rows = [[f"start alone, {row}", *(cell("start", row, name) for name in heads)] for row in seeds[0]["start"]]
