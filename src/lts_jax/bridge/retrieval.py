@@ -163,7 +163,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def _arrays(lessons: Sequence[Lesson], encoder: Encoder) -> Lessons:
-    """Tables of all lessons and a row of padding behind them, as numpy."""
+    """Tables of all lessons and a row of padding behind them."""
     width = max(len(lesson.candidates) for lesson in lessons)
     width += -width % 10  # equal shapes for pools of nearly any size: one compiled program
     candidate_bcd = np.zeros((len(lessons) + 1, width, encoder.dim), np.float32)
@@ -174,7 +174,7 @@ def _arrays(lessons: Sequence[Lesson], encoder: Encoder) -> Lessons:
         candidate_bcd[row, : len(lesson.candidates)] = encoder.encode([pair_text(one) for one in lesson.candidates])
         sides_bc[0, row, list(lesson.sides.positives)] = True
         sides_bc[1, row, list(lesson.sides.negatives)] = True
-    return Lessons(query_bd, candidate_bcd, sides_bc[0], sides_bc[1])
+    return Lessons(*map(jnp.asarray, (query_bd, candidate_bcd, *sides_bc)))
 
 
 def _rows(lessons: Lessons, row_b: np.ndarray) -> Lessons:

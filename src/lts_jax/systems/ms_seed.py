@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,11 @@ from lts_jax.tasks.scoring.words import f1
 
 TRAINED, SHUFFLED, RELEASED, FROZEN, BM25, RANDOM = "trained", "shuffled", "released", "cosine", "bm25", "random"
 RETRIEVERS = (TRAINED, BM25, FROZEN, SHUFFLED, RELEASED, RANDOM)
-LEARNED = {TRAINED: ("contrastive", False), SHUFFLED: ("contrastive", True), RELEASED: ("bce_head", False)}
+LEARNED: Mapping[str, tuple[Literal["contrastive", "bce_head"], bool]] = {
+    TRAINED: ("contrastive", False),
+    SHUFFLED: ("contrastive", True),
+    RELEASED: ("bce_head", False),
+}
 """Loss of each trained retriever, and whether its teacher is shuffled."""
 
 SCOPES = ("domain", "single")  # one pool per domain, or a single one

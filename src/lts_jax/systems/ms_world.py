@@ -55,7 +55,7 @@ def world_pairs() -> tuple[dict[str, list[Pair]], dict[Pair, frozenset[str]]]:
     pairs: dict[str, list[Pair]] = {}
     needs = {}
     for number, task in enumerate(almanac.tasks):
-        pair = Pair(task.question, task.answer, task.family, 100.0, "world", float(number))
+        pair = Pair(task.question, task.answer or "unknown", task.family, 100.0, "world", float(number))
         pairs.setdefault(task.split, []).append(pair)
         needs[pair] = frozenset(need.url for need in almanac.needs[task.task_id])
     return pairs, needs

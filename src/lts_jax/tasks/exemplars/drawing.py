@@ -1,6 +1,6 @@
 """Draws the initial pairs, the problems and the test items of a seed; no two share kind, name and subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -8,8 +8,8 @@ from lts_jax.errors import UserError
 from lts_jax.tasks.exemplars import logic, plans, verse
 from lts_jax.tasks.exemplars.subjects import FRAMES, NAMES, SUBJECTS, Subject
 
-Grammar = tuple[tuple[str, ...], Callable[[Subject, Random], str]]
-GRAMMARS: dict[str, dict[str, Grammar]] = {"verse": verse.KINDS, "logic": logic.KINDS, "plans": plans.KINDS}
+Grammar = tuple[Sequence[str], Callable[[Subject, Random], str]]
+GRAMMARS: Mapping[str, Mapping[str, Grammar]] = {"verse": verse.KINDS, "logic": logic.KINDS, "plans": plans.KINDS}
 """By domain, then by kind."""
 
 DOMAINS = tuple(GRAMMARS)
