@@ -157,6 +157,12 @@ def test_an_outliving_pool_is_read_and_added_to(tmp_path):
     assert ms(settings, folder, told.append)[0] == document  # goes on from what the pool held when it began
     assert told[-1].endswith(": 0 new pairs")
     assert read_pool(path).pairs == pairs
+    drawn = drawn_of(settings)
+    again = fill(settings, drawn, 1, pairs)  # the same agents once more: nothing enters twice, what is known is told
+    assert again.pool == pairs and again.later == ()
+    assert [again.kind[pair] for pair in pairs[:1]] == ["unknown"]
+    assert "unknown" not in {again.kind[pair] for pair in pairs[1:]}
+    assert set(teacher_of(again, None)(held, pairs)) == {0.0}
 
 
 @pytest.mark.slow

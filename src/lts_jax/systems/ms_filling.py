@@ -14,6 +14,7 @@ from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.tasks.exemplars import DOMAINS, Exemplar, ExemplarSet
 from lts_jax.tasks.exemplars.interaction import Given, Habits, answer, start
 
+UNKNOWN = "unknown"  # kind of a pair that was there before
 NUM_FOUND = 2  # pairs before a question; the paper's
 
 
@@ -46,13 +47,16 @@ def fill(
         one_writes: one agent writes all questions of the start.
     """
     habits = Habits(settings.right_probability, settings.judge_noise)
-    gate, kind, asked = Gate(settings.tau), dict.fromkeys(held, "unknown"), dict.fromkeys(held, "unknown")
+    gate, kind, asked = Gate(settings.tau), dict.fromkeys(held, UNKNOWN), dict.fromkeys(held, UNKNOWN)
+    known = {(pair.question, pair.answer): pair for pair in held}  # entered once; the truth about it may be told again
 
     def passed(given: Sequence[Given], first: int) -> list[Pair]:
         found = []
         for place, one in enumerate(given):
-            score = gate.score(one.reply)
-            if score is not None:
+            score, old = gate.score(one.reply), known.get((one.question, one.answer))
+            if old is not None:
+                kind[old], asked[old] = one.kind, one.asked
+            elif score is not None:
                 found.append(Pair(one.question, one.answer, one.domain, score, one.author, float(first + place)))
                 kind[found[-1]], asked[found[-1]] = one.kind, one.asked
         return found
@@ -68,7 +72,7 @@ def teacher_of(filled: Filled, scorer: AnswerScorer | None) -> Teacher:
     The second is the mean log p of a token of the answer given question and candidate, squashed to [0, 1] by rank.
     """
     if scorer is None:
-        return lambda pair, candidates: [float(filled.kind[one] == filled.kind[pair]) for one in candidates]
+        return lambda pair, candidates: [float(filled.kind[one] == filled.kind[pair] != UNKNOWN) for one in candidates]
 
     def scores(pair: Pair, candidates: Sequence[Pair]) -> list[float]:
         found = scorer.score([with_shots(pair, [one]) for one in candidates])
