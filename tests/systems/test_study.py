@@ -121,6 +121,7 @@ def test_an_arm_that_is_not_there_is_named():
     ("arguments", "told"),
     [
         (["nonesuch"], f"system: expected one of {', '.join(SYSTEMS)}, got 'nonesuch'"),
+        (["agemem", "--rcr.num-tasks", "7"], "agemem: got settings --rcr.*, which are for rcr"),
         (["agemem", "--arms", "nonesuch"], "arms: agemem has broadcast, own stage, "),
         (["comam", "--num-seeds", "0"], "num_seeds: expected at least 1, got 0"),
         (["comam", "--num-updates", "0"], "num_iterations: expected at least 1, got 0"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.simplemem_settings import SimplememSettings
 from lts_jax.systems.study_settings import StudySettings
@@ -20,12 +21,13 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
     "simplemem": "SimpleMem, arXiv 2601.02553: what was read compressed to facts, merged, retrieved by need",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ("rcr", "simplemem")
+IN_WORDS: tuple[str, ...] = ("ms", "rcr", "simplemem")
 """Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
 
 
@@ -40,6 +42,8 @@ class Command:
     study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
     """How its arms are trained; not for systems over text, and not for lts, whose settings are those of `lts train` and
     `lts evaluate`."""
+    ms: MsSettings = field(default_factory=MsSettings)
+    """Of ms alone."""
     rcr: RcrSettings = field(default_factory=RcrSettings)
     """Of rcr alone."""
     simplemem: SimplememSettings = field(default_factory=SimplememSettings)
@@ -54,6 +58,10 @@ def run(command: Command) -> None:
         return
     if command.name not in SYSTEMS:
         raise UserError(f"system: expected one of {', '.join(SYSTEMS)}, got {command.name!r}")
+    for other in IN_WORDS:
+        made_for_it = type(getattr(command, other))()
+        if other != command.name and getattr(command, other) != made_for_it:
+            raise UserError(f"{command.name}: got settings --{other}.*, which are for {other}")
     folder = command.run or Path("runs") / command.name
     if command.name == "lts":
         _lts(command, folder)

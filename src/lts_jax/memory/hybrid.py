@@ -25,7 +25,7 @@ from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.facts import names_in
 from lts_jax.memory.reading_policy import ReadableEntry, Reading, ReadingPolicy, ReadingRequest
-from lts_jax.tasks.word_search import WordIndex, index_words
+from lts_jax.tasks.word_search import WordIndex, index_words, word_scores
 
 _WORD = re.compile(r"[a-z0-9]+")
 _MOST_PARTS = 6  # names in a question from which on C_q is 1
@@ -126,7 +126,7 @@ class HybridReader:
         if not query.strip():
             return []
         cosine_n = index.vector_nd @ self._encoder.encode([query])[0]
-        bm25_n = _word_scores(index.words, _WORD.findall(query.lower()))
+        bm25_n = word_scores(index.words, _WORD.findall(query.lower()))
         asked = _long_names(query) or names_in(query)
         matches_n = np.array([sum(name in held for name in asked) for held in index.names], float)
         places = {
@@ -215,16 +215,6 @@ def _within(chosen: dict[int, float], entries: Sequence[ReadableEntry], request:
 def _best(score_n: np.ndarray, num: int, above: float = -np.inf) -> list[int]:
     order = np.argsort(-score_n, kind="stable")[:num]
     return [int(place) for place in order if score_n[place] > above]
-
-
-def _word_scores(index: WordIndex, words: Sequence[str]) -> np.ndarray:
-    """BM25 of every document: f64[n]."""
-    score_n = np.zeros(index.num_documents)
-    for word in words:
-        found = index.postings.get(word)
-        if found is not None:
-            score_n[found[0]] += found[1]
-    return score_n
 
 
 @lru_cache(maxsize=4096)

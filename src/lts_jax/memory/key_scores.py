@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from lts_jax.memory.encoded_texts import TextEncoder
-from lts_jax.tasks.word_search import WordIndex, index_words
+from lts_jax.tasks.word_search import WordIndex, index_words, word_scores
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -26,13 +26,7 @@ def bm25_scores(text: str, keys: Sequence[str]) -> np.ndarray:
     score = sum_w log(1 + (n - n_w + .5) / (n_w + .5)) f_w / (f_w + k1 (1 - b + b L / mean L)), k1 1.5, b .75: n keys,
     n_w of them with the word, f_w times in a key of L words. It is the "lucene" form of the `bm25s` library.
     """
-    index = _index(tuple(keys))
-    scores = np.zeros(len(keys))
-    for word in dict.fromkeys(words_of(text)):
-        places, weights = index.postings.get(word, (None, None))
-        if places is not None and weights is not None:
-            scores[places] += weights
-    return scores
+    return word_scores(_index(tuple(keys)), dict.fromkeys(words_of(text)))
 
 
 def over_largest(scores: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,19 @@ def index_words(documents: Iterable[Sequence[str]]) -> WordIndex:
     return WordIndex(len(numbered), postings)
 
 
-def best(index: WordIndex, words: Iterable[str], num_results: int) -> list[int]:
-    """Numbers of the documents that fit these words best, best first; equal ones keep the order of the documents."""
-    scores = np.zeros(index.num_documents, np.float32)
+def word_scores(index: WordIndex, words: Iterable[str], dtype: type = np.float64) -> NDArray[Any]:
+    """BM25 of every document, n numbers: the sum of its weights over the words, as often as each is given."""
+    scores = np.zeros(index.num_documents, dtype)
     for word in words:
         places, weights = index.postings.get(word, (None, None))
         if places is not None and weights is not None:
             scores[places] += weights
+    return scores
+
+
+def best(index: WordIndex, words: Iterable[str], num_results: int) -> list[int]:
+    """Numbers of the documents that fit these words best, best first; equal ones keep the order of the documents."""
+    scores = word_scores(index, words, np.float32)
     found = np.flatnonzero(scores)
     if len(found) > num_results:
         least = np.partition(scores[found], len(found) - num_results)[len(found) - num_results]
