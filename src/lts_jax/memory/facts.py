@@ -26,6 +26,9 @@ _MAX_KEY = 160  # characters
 _TEXTS = ("text", "fact", "statement", "restatement", "lossless_restatement", "content")
 _TIMES = ("time", "timestamp", "date", "when")
 _PLACES = ("place", "location", "where")
+_ADDRESS = re.compile(
+    r"<?\b[a-z][a-z0-9+.-]{1,15}://[^\s<>]{0,500}>?|<[\w-]{1,100}(?:\.[\w-]{1,20}){1,3}>", re.IGNORECASE
+)  # of a page; or the name of a file, between the marks of one
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _NAME = re.compile(r"\b[A-Z][\w'-]*(?:(?: of| the| at| in| de)* [A-Z][\w'-]*)*")
 _WORD = re.compile(r"\b[A-Z][\w'-]*")
@@ -106,8 +109,8 @@ def numbers_in(text: str) -> frozenset[str]:
 
 
 def fact_key(text: str) -> str:
-    """A text as a key: one line, at most 160 characters, cut between words."""
-    line = one_line(text)
+    """A text as a key: one line without addresses of pages and files, at most 160 characters, cut between words."""
+    line = _ADDRESS.sub("(address)", one_line(text))
     return line if len(line) <= _MAX_KEY else line[:_MAX_KEY].rsplit(" ", 1)[0]
 
 
