@@ -154,7 +154,7 @@ def _scopes_table(
         key = f"{name} single"
         row += [_signed(_shared(seeds, bits[key] - bits[f"{name} 2"]))] if key in bits else [""]
         rows.append(row)
-    trained = "trained on its own candidates" if settings.model is None else "trained on the domains' candidates"
+    trained = "trained on the domains' candidates" if settings.is_taught_by_model else "trained on its own candidates"
     return one_table(
         "A pool per domain against a single one (above 0: per domain is better)",
         ["", "right kind", "bits saved, two pairs"],
@@ -201,10 +201,11 @@ def _pools_table(seeds: Seeds) -> dict[str, Any]:
 
 def _foot(settings: MsSettings, seeds: Seeds, measured: str) -> str:
     initial, problems, tests = settings.sizes
-    teacher = "the truth about kinds" if settings.model is None else f"the rank of log p under {measured}"
+    teacher = f"the rank of log p under {measured}" if settings.is_taught_by_model else "the truth about kinds"
     unit = "seeds" if len(seeds) >= MIN_TASKS else "test items"
     return (
-        f"{len(seeds)} pools of {initial} initial pairs and {problems} problems a domain, {tests} test items a kind; "
+        f"{len(seeds)} pool{'s' * (len(seeds) > 1)} of {initial} initial pairs and {problems} problems a domain, "
+        f"{tests} test items a kind; "
         f"agents and judge are simulated; teacher: {teacher}; phi: {settings.encoder}. Brackets: 95 % over {unit}."
     )
 
