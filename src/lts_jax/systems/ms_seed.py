@@ -15,7 +15,7 @@ from lts_jax.llm.word_counts import bits_per_word
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.pool import Pair, of_domain, prompt_with
 from lts_jax.seeds import coordinate_seed
-from lts_jax.systems.ms_filling import NUM_FOUND, Filled, diversity, fill, right_share, teacher_of
+from lts_jax.systems.ms_filling import NUM_FOUND, Filled, agreement, diversity, fill, right_share, teacher_of
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.tasks.exemplars import DOMAINS, Exemplar, ExemplarSet, draw_exemplars
 from lts_jax.tasks.scoring.words import f1
@@ -130,6 +130,7 @@ def study_seed(
         "found": _found(finder, filled, drawn.tests),
         "bits": bits,
         "admission": _admission(filled),
+        "teacher": {} if reader is None else agreement(settings, filled, teacher),
         "start": _starts(settings, drawn, seed, encoder) if reader is None else {},
         "taus": _taus(settings, drawn, seed, encoder) if reader is None else {},
     }

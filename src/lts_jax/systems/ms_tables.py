@@ -91,11 +91,18 @@ def _found_table(seeds: Seeds, found: Mapping[str, np.ndarray]) -> dict[str, Any
         row += ["" if name == TRAINED else _signed(_shared(seeds, _less(found, TRAINED, name, "domain")))]
         rows.append(row)
     resolved = _resolved(seeds, _less(found, TRAINED, BM25, "domain"))
+    told = f"The last column is paired, in the pool of the domain; it could resolve {resolved} over BM25."
+    if seeds[0].get("teacher"):
+        share = {name: np.mean([seed["teacher"][name] for seed in seeds]) for name in seeds[0]["teacher"]}
+        told += (
+            f" Of the right kind are {share['candidates']:.2f} of the candidates, {share['positives']:.2f} of what the "
+            f"teacher made positives and {share['negatives']:.2f} of its negatives."
+        )
     return one_table(
         "Share of the top 2 of the right kind",
         ["", "a pool per domain", "a single pool", "trained over it"],
         rows,
-        f"The last column is paired, in the pool of the domain; it could resolve {resolved} over BM25.",
+        told,
     )
 
 
