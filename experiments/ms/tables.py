@@ -1,9 +1,9 @@
 """The tables and the figure of runs of Memory Sharing, as files.
 
 lts system ms --run runs/ms
-lts system ms --run runs/ms_smollm2 --ms.model smollm2 --ms.world-streams 0
+lts system ms --run runs/ms_taught --ms.model smollm2 --ms.world-streams 0
 python experiments/ms/tables.py --run runs/ms --name simulated
-python experiments/ms/tables.py --run runs/ms_smollm2 --name smollm2
+python experiments/ms/tables.py --run runs/ms_taught --name smollm2_taught
 """
 
 from dataclasses import dataclass

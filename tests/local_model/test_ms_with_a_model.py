@@ -43,6 +43,7 @@ def test_the_language_model_as_teacher_and_measure(tiny_folder, tmp_path, monkey
     text = tables_text(document)
     assert not text.startswith("Simulated") and tiny_folder.name in text and len(drawn) == 1
     assert "Token F1" in text and "survey" in text
+    assert "of what the teacher made positives" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
     blocks = sorted((folder.path / "read").glob("*.json"))
     for path in (folder.path / "seeds" / "1.json", *blocks[::2]):

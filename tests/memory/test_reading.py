@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lts_jax import prompts
 from lts_jax.memory.bank import MemoryBank
-from lts_jax.memory.reading import EntryView, NearestKeys, ReadingSettings, TeamReader, parse_selection
+from lts_jax.memory.reading import EntryView, NearestKeys, ReadingSettings, TeamReader
+from lts_jax.memory.selection import parse_selection
 from lts_jax.records import Message, ModelCall, Pull, Step
 
 QUESTION = "What does a day ticket cost?"

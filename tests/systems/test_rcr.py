@@ -1,18 +1,28 @@
 """RCR-Router as a system: every line measured, killed and gone on with, choices by hand, what hiding evidence costs."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lts_jax.admission.rules import make_rule
 from lts_jax.commands import system
 from lts_jax.errors import UserError
+from lts_jax.evaluation.answer_quality import quality_by_rule
+from lts_jax.llm.chat import Completion, ModelFailure
+from lts_jax.records import Message
+from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups, run_to_end
 from lts_jax.storage import read_json
-from lts_jax.systems.rcr import WEIGHTS, chosen_budget, rcr
+from lts_jax.systems.comparison import make_arm
+from lts_jax.systems.rcr import WEIGHTS, chosen_budget, judged, rcr
 from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.rcr_tables import mean_of, recall_of, resolvable, saved
 from lts_jax.systems.run_folder import RunFolder
+from lts_jax.systems.run_parts import make_parts
+from lts_jax.systems.train_settings import TrainSettings
 
 SMALL = RcrSettings(
     num_tasks=6, num_seeds=1, num_validation_tasks=3, num_validation_seeds=1, modes=("greedy",), budgets=(600, 3000)
@@ -98,6 +108,34 @@ def test_the_smallest_budget_that_shows_enough_and_loses_little_is_chosen() -> N
     assert saved(_made(0.5, 1, 70), lines["full"], "worker_tokens").estimate == pytest.approx(30.0)
     assert resolvable(_made(0.6, 1), lines["full"]) == pytest.approx(0.0)
     assert mean_of({"score": [1.0, None, 0.5]}, "score") == 0.75
+
+
+@dataclass
+class _Judge:
+    """Replies in turn; an empty reply is a failure."""
+
+    replies: list[str]
+    name: str = "judge"
+    asked: list[Message] = field(default_factory=list)
+
+    async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
+        self.asked += messages
+        reply = self.replies[len(self.asked) - 1]
+        if not reply:
+            raise ModelFailure("gone")
+        return Completion(reply, 1, 1)
+
+
+def test_a_judge_counts_where_it_gives_a_bare_number() -> None:
+    run = make_parts(TrainSettings())
+    arm = make_arm("none", run, make_rule("none", run.encoder))
+    task = run.tasks("validation", 1)
+    [group] = collect_groups(task, arm.parts, arm.rollout, CollectSettings(4), Iteration(0, 0))
+    judge = _Judge(["4", "I would say 4.", "", "1."])
+    found = run_to_end(judged(judge, group.rollouts))
+    rule = [quality_by_rule(one.final.text, task[0].answer or "", one.reward_agg) for one in group.rollouts]
+    assert found == [4.0, rule[1], rule[2], 1.0]
+    assert all(task[0].question in message.content for message in judge.asked)
 
 
 @pytest.mark.parametrize(

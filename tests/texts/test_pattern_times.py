@@ -14,11 +14,13 @@ import pytest
 from pattern_attacks import attacks
 
 import lts_jax
+from lts_jax.evaluation.answer_quality import parse_quality, quality_by_rule
 from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.memory.code_reading import numbers_read, printed_values, with_values
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.key_schema import admissible_key, folded_text, key_problems, repaired_key, visible
-from lts_jax.memory.reading import parse_selection
+from lts_jax.memory.key_scores import words_of
+from lts_jax.memory.selection import parse_selection
 from lts_jax.memory.summarize import _clean, rule_summary
 from lts_jax.memory.trust import labels_of_call
 from lts_jax.records import Message, Step
@@ -26,6 +28,7 @@ from lts_jax.redact import redact_text
 from lts_jax.tasks.scoring import assistantbench, gaia
 from lts_jax.teams.aggregate import extract_answer
 from lts_jax.teams.ledger import parse_ledger
+from lts_jax.teams.thread_items import items_of
 from lts_jax.teams.tolerant_json import find_objects, plain_text
 from lts_jax.teams.workers import last_code, parse_tool_call
 
@@ -47,6 +50,11 @@ READERS = {
     "replace_surrogates": replace_surrogates,
     "extract_answer": extract_answer,
     "parse_selection": parse_selection,
+    "parse_quality": parse_quality,
+    "quality_by_rule": lambda text: quality_by_rule(text, "12", 0.0),
+    "words_of": words_of,
+    "items of a reply": lambda text: items_of([Message("user", text, "WebSurfer")]),
+    "items of a value": lambda text: items_of([Message("user", f"Shared\n<<<\n{text}\n>>>", "SharedMemory")]),
     "parse_tool_call": lambda text: parse_tool_call(text, {"web_search": ("query",)}),
     "numbers_read": numbers_read,
     "with_values": lambda text: with_values(text, {1: "x"}),

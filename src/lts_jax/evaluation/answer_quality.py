@@ -9,7 +9,7 @@ import re
 
 UNANSWERED = ("unable to determine", "unknown", "n/a")
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
-_BARE = re.compile(r"\s*([1-5])\s*\.?\s*")
+_BARE = re.compile(r"([1-5])\.?")
 
 
 def quality_by_rule(text: str, reference: str, score: float) -> float:
@@ -30,7 +30,7 @@ def quality_by_rule(text: str, reference: str, score: float) -> float:
 
 def parse_quality(reply: str) -> float | None:
     """The number of a reply that is a bare one from 1 to 5; None for any other. Never raises."""
-    found = _BARE.fullmatch(reply)
+    found = _BARE.fullmatch(reply.strip())
     return float(found[1]) if found else None
 
 

@@ -4,7 +4,6 @@ Orchestrators see keys only. All keys that a team may read are listed up to a li
 current instruction; the orchestrator names the keys it wants in one extra model call; the values enter its thread.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,13 +17,9 @@ from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
 from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.reading_policy import ReadableEntry, ReadingPolicy, ReadingRequest, entries_of
+from lts_jax.memory.selection import parse_selection
 from lts_jax.memory.text import cut
 from lts_jax.records import Choice, Coordinates, MemoryEntry, Message
-
-_MARKER = re.compile(r"selected[_ ]keys[\"'`*\s]*[=:]+[\"'`*\s]*", re.IGNORECASE)
-_BARE_LIST = re.compile(r"[\s`]*+(?:json|text)?[\s`]*+(\[[\d\s,\[\]\"'#]*\])[\s`.]*")
-_INNERMOST = re.compile(r"\[([^\[\]]*)\]?")
-_NUMBER = re.compile(r"(?<![\d.-])\d{1,9}(?!\d|\.\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +59,6 @@ class ReadingSettings:
                 raise ValueError(f"ReadingSettings.{name}: expected at least 1, got {getattr(self, name)}")
         if self.budget_tokens is not None and self.budget_tokens < 1:
             raise ValueError(f"ReadingSettings.budget_tokens: expected at least 1 or none, got {self.budget_tokens}")
-
-
-def parse_selection(text: str) -> list[int]:
-    """Read the entry ids in a reply to `prompts.select_request`, in order, without repeats. Never raises.
-
-    The last `SELECTED_KEYS = [...]` counts (a model may quote the request before it answers), also as a JSON field, in
-    bold, without brackets, or cut off. Where keys are quoted beside their numbers, as in `[[3] museum hours 9-17]`,
-    only bracketed numbers count. Without the marker a reply counts only if it is nothing but a list. Else: no entry.
-    """
-    markers = list(_MARKER.finditer(text))
-    if markers:
-        chosen = _bracket_text(text[markers[-1].end() :])
-    else:
-        bare = _BARE_LIST.fullmatch(text)
-        chosen = bare.group(1) if bare else ""
-    groups = _INNERMOST.findall(chosen) if "[" in chosen else [chosen]
-    return list(dict.fromkeys(int(number) for group in groups for number in _NUMBER.findall(group)))
 
 
 class NearestKeys:
@@ -301,16 +279,3 @@ class TeamReader:
 def _words(key: str) -> str:
     """What must be equal for two keys to say the same."""
     return " ".join(folded_text(key).casefold().split())
-
-
-def _bracket_text(text: str) -> str:
-    """From the first bracket to its partner (or the end, if cut off); without brackets the rest of the line."""
-    line = text.split("\n", 1)[0]
-    if not text.startswith("["):
-        return line if "[" not in line else text[text.index("[") : len(line)]
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "[") - (character == "]")
-        if depth == 0:
-            return text[: place + 1]
-    return text

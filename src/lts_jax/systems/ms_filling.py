@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer, with_shots
-from lts_jax.bridge.retrieval import Teacher, by_rank
+from lts_jax.bridge.retrieval import Teacher, by_rank, lessons_of
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.pool import Pair, of_domain
 from lts_jax.memory.pool_admission import Gate
@@ -79,6 +79,24 @@ def teacher_of(filled: Filled, scorer: AnswerScorer | None) -> Teacher:
         return by_rank([-one.bits_per_token for one in found])
 
     return scores
+
+
+def agreement(settings: MsSettings, filled: Filled, teacher: Teacher) -> dict[str, float]:
+    """How often what a teacher makes of candidates is the truth: shares of right kinds among its sides and all of them.
+
+    Over the pairs that problems added, each with candidates of its domain's pool.
+    """
+    right: dict[str, list[bool]] = {"positives": [], "negatives": [], "candidates": []}
+    for domain in DOMAINS:
+        for lesson in lessons_of(
+            of_domain(filled.later, domain), of_domain(filled.pool, domain), teacher,
+            num_candidates=settings.num_candidates, num_each=settings.num_each,
+        ):  # fmt: skip
+            is_right = [filled.kind[one] == filled.kind[lesson.pair] for one in lesson.candidates]
+            right["positives"] += [is_right[place] for place in lesson.sides.positives]
+            right["negatives"] += [is_right[place] for place in lesson.sides.negatives]
+            right["candidates"] += is_right
+    return {name: float(np.mean(some)) if some else 0.0 for name, some in right.items()}
 
 
 def right_share(filled: Filled, found: Sequence[Pair], item: Exemplar) -> float:

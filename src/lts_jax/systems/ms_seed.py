@@ -15,9 +15,9 @@ from lts_jax.llm.word_counts import bits_per_word
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.pool import Pair, of_domain, prompt_with
 from lts_jax.seeds import coordinate_seed
-from lts_jax.systems.ms_filling import NUM_FOUND, Filled, diversity, fill, right_share, teacher_of
+from lts_jax.systems.ms_filling import NUM_FOUND, Filled, agreement, diversity, fill, right_share, teacher_of
 from lts_jax.systems.ms_settings import MsSettings
-from lts_jax.tasks.exemplars import DOMAINS, KINDS, Exemplar, ExemplarSet, draw_exemplars
+from lts_jax.tasks.exemplars import DOMAINS, Exemplar, ExemplarSet, draw_exemplars
 from lts_jax.tasks.scoring.words import f1
 
 TRAINED, SHUFFLED, RELEASED, FROZEN, BM25, RANDOM = "trained", "shuffled", "released", "cosine", "bm25", "random"
@@ -114,13 +114,14 @@ def study_seed(
     initial, problems, tests = settings.sizes
     drawn = draw_exemplars(seed, initial_per_domain=initial, problems_per_domain=problems, tests_per_kind=tests)
     filled = fill(settings, drawn, seed, held)
-    teacher = teacher_of(filled, scorer)
+    reader = scorer if settings.is_taught_by_model else None
+    teacher = teacher_of(filled, reader)
     own = {arm: trained(settings, filled, teacher, encoder, seed, arm) for arm in LEARNED}
     single = own
-    if scorer is None:  # a language model reads the candidates of one scope only
+    if reader is None:  # a language model reads the candidates of one scope only
         single = {arm: trained(settings, filled, teacher, encoder, seed, arm, "single") for arm in LEARNED}
     finder = Finder(encoder, {"domain": own, "single": single}, seed)
-    measured = drawn.tests[: settings.bits_per_kind and len(KINDS) * settings.bits_per_kind]  # kinds take turns
+    measured = drawn.tests[: settings.num_measured]
     shots = shots_of(finder, filled, measured, is_thrifty=scorer is not None)
     bits = _bits(shots, measured, scorer)
     return {
@@ -129,8 +130,9 @@ def study_seed(
         "found": _found(finder, filled, drawn.tests),
         "bits": bits,
         "admission": _admission(filled),
-        "start": _starts(settings, drawn, seed, encoder) if scorer is None else {},
-        "taus": _taus(settings, drawn, seed, encoder) if scorer is None else {},
+        "teacher": {} if reader is None else agreement(settings, filled, teacher),
+        "start": _starts(settings, drawn, seed, encoder) if reader is None else {},
+        "taus": _taus(settings, drawn, seed, encoder) if reader is None else {},
     }
 
 

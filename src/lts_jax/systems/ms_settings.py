@@ -6,7 +6,7 @@ from pathlib import Path
 from lts_jax.errors import UserError
 from lts_jax.memory.encoder_parts import encoder_part
 from lts_jax.memory.pool_admission import TAU
-from lts_jax.tasks.exemplars.drawing import NUM_COMBINATIONS
+from lts_jax.tasks.exemplars.drawing import KINDS, NUM_COMBINATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class MsSettings:
     model: Path | None = None
     """Folder of a small language model, as `lts models get smollm2 --to FOLDER` makes it: it is teacher and measure. If
     not given the teacher is the truth, and the measure words counted in the prompt; the tables say so."""
+    model_teaches: bool = True
+    """Without, a language model is the measure alone and the truth is the teacher, which takes no time."""
     pool: Path | None = None
     """File of a pool that outlives runs: what it holds is in the pool from the beginning, and what the first seed adds
     stands in it at the end. It is made if it is not there."""
@@ -26,13 +28,13 @@ class MsSettings:
     first_seed: int = 1
     """Of them; the next ones follow."""
     initial_per_domain: int | None = None
-    """Pairs of the interactive start; 60 as in the release, 9 with a language model."""
+    """Pairs of the interactive start; 60 as in the release, 9 where a language model teaches."""
     problems_per_domain: int | None = None
-    """Problems answered after it; 120 as in the release, 18 with a language model."""
+    """Problems answered after it; 120 as in the release, 18 where a language model teaches."""
     tests_per_kind: int | None = None
-    """Test items; 40 as in the release, 4 with a language model."""
+    """Test items; 40 as in the release, 4 where a language model teaches."""
     bits_per_kind: int | None = None
-    """Test items of a kind whose answers are measured in bits; all if not given."""
+    """Test items of a kind whose answers are measured in bits; all, or 4 with a language model."""
     num_agents: int = 3
     """K that write and answer."""
     right_probability: float = 0.8
@@ -103,8 +105,19 @@ class MsSettings:
         return range(self.first_seed, self.first_seed + count)
 
     @property
+    def is_taught_by_model(self) -> bool:
+        """Whether a language model is the teacher."""
+        return self.model is not None and self.model_teaches
+
+    @property
+    def num_measured(self) -> int:
+        """Test items, of nine kinds in turn, whose answers are measured in bits."""
+        own = self.sizes[2] if self.model is None else 4
+        return len(KINDS) * min(self.bits_per_kind or own, self.sizes[2])
+
+    @property
     def sizes(self) -> tuple[int, int, int]:
         """Initial pairs a domain, problems a domain, test items a kind."""
-        own = (60, 120, 40) if self.model is None else (9, 18, 4)
+        own = (9, 18, 4) if self.is_taught_by_model else (60, 120, 40)
         given = (self.initial_per_domain, self.problems_per_domain, self.tests_per_kind)
         return tuple(value or default for value, default in zip(given, own, strict=True))  # type: ignore[return-value]

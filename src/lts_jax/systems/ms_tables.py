@@ -91,11 +91,18 @@ def _found_table(seeds: Seeds, found: Mapping[str, np.ndarray]) -> dict[str, Any
         row += ["" if name == TRAINED else _signed(_shared(seeds, _less(found, TRAINED, name, "domain")))]
         rows.append(row)
     resolved = _resolved(seeds, _less(found, TRAINED, BM25, "domain"))
+    told = f"The last column is paired, in the pool of the domain; it could resolve {resolved} over BM25."
+    if seeds[0].get("teacher"):
+        share = {name: np.mean([seed["teacher"][name] for seed in seeds]) for name in seeds[0]["teacher"]}
+        told += (
+            f" Of the right kind are {share['candidates']:.2f} of the candidates, {share['positives']:.2f} of what the "
+            f"teacher made positives and {share['negatives']:.2f} of its negatives."
+        )
     return one_table(
         "Share of the top 2 of the right kind",
         ["", "a pool per domain", "a single pool", "trained over it"],
         rows,
-        f"The last column is paired, in the pool of the domain; it could resolve {resolved} over BM25.",
+        told,
     )
 
 
@@ -154,7 +161,7 @@ def _scopes_table(
         key = f"{name} single"
         row += [_signed(_shared(seeds, bits[key] - bits[f"{name} 2"]))] if key in bits else [""]
         rows.append(row)
-    trained = "trained on its own candidates" if settings.model is None else "trained on the domains' candidates"
+    trained = "trained on the domains' candidates" if settings.is_taught_by_model else "trained on its own candidates"
     return one_table(
         "A pool per domain against a single one (above 0: per domain is better)",
         ["", "right kind", "bits saved, two pairs"],
@@ -201,10 +208,11 @@ def _pools_table(seeds: Seeds) -> dict[str, Any]:
 
 def _foot(settings: MsSettings, seeds: Seeds, measured: str) -> str:
     initial, problems, tests = settings.sizes
-    teacher = "the truth about kinds" if settings.model is None else f"the rank of log p under {measured}"
+    teacher = f"the rank of log p under {measured}" if settings.is_taught_by_model else "the truth about kinds"
     unit = "seeds" if len(seeds) >= MIN_TASKS else "test items"
     return (
-        f"{len(seeds)} pools of {initial} initial pairs and {problems} problems a domain, {tests} test items a kind; "
+        f"{len(seeds)} pool{'s' * (len(seeds) > 1)} of {initial} initial pairs and {problems} problems a domain, "
+        f"{tests} test items a kind; "
         f"agents and judge are simulated; teacher: {teacher}; phi: {settings.encoder}. Brackets: 95 % over {unit}."
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from lts_jax.admission.rules import make_rule
 from lts_jax.admission.support import support_recall
 from lts_jax.evaluation.answer_quality import parse_quality, quality_by_rule
-from lts_jax.llm.chat import ModelFailure
+from lts_jax.llm.chat import ChatModel, ModelFailure
 from lts_jax.llm.relevance import RelevanceWeights
 from lts_jax.prompts import quality_request
 from lts_jax.records import Rollout, Task
@@ -161,19 +161,25 @@ def _prompt_tokens(rollout: Rollout, purposes: Sequence[str]) -> int:
 
 
 def _qualities(settings: RcrSettings, run: RunParts, rollouts: Sequence[Rollout]) -> list[float]:
-    """Answer quality by rule; by a live model where the teams have one, and by rule where it gives no bare number."""
-    by_rule = [quality_by_rule(one.final.text, one.task.answer or "", one.reward_agg) for one in rollouts]
-    if settings.model.is_simulated:
-        return by_rule
+    """Answer quality by rule; by the model itself where it is a live one."""
+    if not settings.model.is_simulated:
+        return run_to_end(judged(run.model, rollouts))
+    return [_by_rule(one) for one in rollouts]
 
-    async def judged(one: Rollout) -> float | None:
+
+async def judged(model: ChatModel, rollouts: Sequence[Rollout]) -> list[float]:
+    """The quality of each final answer as a model judges it; by rule where it gives no bare number, or fails."""
+
+    async def quality(one: Rollout) -> float:
         request = quality_request(one.task.question, one.task.answer or "", one.final.text)
         try:
-            return parse_quality((await run.model.complete([request], seed=one.coordinates.rollout)).reply)
+            found = parse_quality((await model.complete([request], seed=one.coordinates.rollout)).reply)
         except ModelFailure:
-            return None
+            found = None
+        return _by_rule(one) if found is None else found
 
-    async def all_judged() -> list[float | None]:
-        return list(await asyncio.gather(*map(judged, rollouts)))
+    return list(await asyncio.gather(*map(quality, rollouts)))
 
-    return [rule if found is None else found for rule, found in zip(by_rule, run_to_end(all_judged()), strict=True)]
+
+def _by_rule(rollout: Rollout) -> float:
+    return quality_by_rule(rollout.final.text, rollout.task.answer or "", rollout.reward_agg)
