@@ -91,7 +91,7 @@ def ranked(
 def main(config: Config) -> None:
     """Print and store the table."""
     train, test = coin_rollouts(config, 0, config.num_tasks), coin_rollouts(config, 1, config.num_ranked)
-    encoders = {"hashing(width=256)": "hashing", "hashing(width=1024)": "hashing(width=1024)"}
+    encoders = {"hashing(width=256)": "hashing"}
     if config.minilm is not None:
         encoders["all-MiniLM-L6-v2"] = f"minilm(folder={config.minilm})"
     lines = ["| encoder | inputs | " + " | ".join(f"AUC, {name}" for name in WANTED) + " |", "|---|---|---|---|"]
