@@ -7,6 +7,7 @@ import pytest
 
 from lts_jax.admission.rules import make_rule
 from lts_jax.errors import UserError
+from lts_jax.llm.simulated import PERFECT, SimulatedModel
 from lts_jax.records import Coordinates, Rollout
 from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
 from lts_jax.rollouts.team_side import Routed
@@ -46,6 +47,26 @@ def test_workers_are_shown_no_more_than_the_budget(mode: str) -> None:
         assert one.shown[-1] == one.thread[-1] and one.thread[0].content.startswith("Task ledger.")
         assert sum(len(message.content) // 4 for message in one.shown[:-1]) <= 800
     assert any(len(one.shown) < len(one.thread) for one in told)
+
+
+@pytest.mark.parametrize(
+    ("routing", "score"),
+    [
+        (RoutingSettings(), 1.0),
+        (RoutingSettings("reports"), 1.0),
+        (RoutingSettings("greedy", 3000), 1.0),
+        (RoutingSettings("exact", 3000), 1.0),
+        (RoutingSettings("greedy", 1), 0.0),
+    ],
+)
+def test_flawless_agents_are_right_if_they_are_shown_enough(routing: RoutingSettings, score: float) -> None:
+    run = make_parts(TrainSettings())
+    arm = make_arm("all", run, make_rule("all", run.encoder))
+    parts = replace(arm.parts, model=SimulatedModel(PERFECT))
+    settings = replace(arm.rollout, team=TeamSettings(routing=routing))
+    for task in almanac_tasks(0, "validation", 6)[::2]:
+        rollout = asyncio.run(run_rollout(task, Coordinates(1, 0, task.task_id, 0), parts, settings))
+        assert rollout.reward_agg == score
 
 
 def test_another_engine_is_not_routed() -> None:

@@ -33,7 +33,7 @@ class ReadingRequest:
     """What a choice may look at, before a step of a team."""
 
     question: str
-    instruction: str  # of the coming step; the question before the first
+    instruction: str  # of the last step, since the next one is not given yet; the question before the first
     role: str  # who reads: the agent that the instruction is for, or "orchestrator"
     stage: str  # "work" before a step; systems name others
     entries: Sequence[ReadableEntry]  # in order of admission

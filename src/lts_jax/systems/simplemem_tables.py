@@ -122,7 +122,7 @@ def figures_of(raw: Sequence[Any], facts: Facts) -> list[Figure]:
         )
         for name, row in rows.items()
     ]
-    frame = Frame("Score over tokens a question (simulated)", "prompt tokens a question", 760, 380)
+    frame = Frame("Score over tokens a question (simulated)", "prompt tokens a question", 820, 540)
     return [point_chart(series, frame, named=True)]
 
 
