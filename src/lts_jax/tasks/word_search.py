@@ -39,7 +39,7 @@ def index_words(documents: Iterable[Sequence[str]]) -> WordIndex:
 
 def word_scores(index: WordIndex, words: Iterable[str], dtype: type = np.float64) -> NDArray[Any]:
     """BM25 of every document, n numbers: the sum of its weights over the words, as often as each is given."""
-    scores = np.zeros(index.num_documents, dtype)
+    scores: NDArray[Any] = np.zeros(index.num_documents, dtype)
     for word in words:
         places, weights = index.postings.get(word, (None, None))
         if places is not None and weights is not None:
