@@ -2,6 +2,7 @@
 
     python experiments/rcr/readers.py                        # a minute of one core
     python experiments/rcr/readers.py --budget-tokens 700    # with room for one value or two before a step
+    python experiments/rcr/train_reader.py --to reader.npz   # then: --readers "trained(file=reader.npz)" --out trained
 
 All steps are admitted; tasks and random numbers are the same for all, so that differences are paired. Nothing is
 chosen here: readers have their defaults.
@@ -36,6 +37,8 @@ class Config:
     num_rollouts: int = 3
     policy: str = "all"
     budget_tokens: int | None = None
+    readers: tuple[str, ...] = ()  # beside the model's own choice; all but `trained`, which needs a file, if none
+    out: str = "readers"  # name of the results
     results: Path = Path(__file__).parent / "results"
 
 
@@ -44,12 +47,13 @@ def main(config: Config) -> None:
     reading = ReadingSettings(budget_tokens=config.budget_tokens)
     run = make_parts(TrainSettings(rollout=RolloutSettings(reading=reading)))
     found = {config.policy: rollouts_of(config, run, SELECT)}
-    found |= {f"{config.policy}{READ_BY}{name}": rollouts_of(config, run, name) for name in READERS if name != SELECT}
+    names = config.readers or tuple(name for name in READERS if name not in (SELECT, "trained"))
+    found |= {f"{config.policy}{READ_BY}{name}": rollouts_of(config, run, name) for name in names}
     costs = {cost.line: cost for cost in reading_costs(found)}
     heads = ("", "score", "over select", "pulls", "tokens", "saved: selection", "saved: all other calls")
     lines = [f"{heads[0]:10}{heads[1]:>7}{heads[2]:>25}{heads[3]:>7}{heads[4]:>8}{heads[5]:>22}{heads[6]:>25}"]
     for line, rollouts in found.items():
-        name = line.partition(READ_BY)[2] or SELECT
+        name = (line.partition(READ_BY)[2] or SELECT).partition("(")[0]
         text = f"{name:10}{fmean(one.reward_agg for one in rollouts):7.3f}"
         cost = costs.get(line)
         text += f"{told(cost.score_difference, '+.3f') if cost else '':>25}"
@@ -65,7 +69,7 @@ def main(config: Config) -> None:
         f"resolve: {least:.3f}"
     )
     print("\n".join(lines))
-    name = "readers" if config.budget_tokens is None else f"readers_{config.budget_tokens}"
+    name = config.out if config.budget_tokens is None else f"{config.out}_{config.budget_tokens}"
     write_text(config.results / f"{name}.txt", "\n".join(lines) + "\n")
     write_json(config.results / f"{name}.json", {line: asdict(cost) for line, cost in costs.items()})
 

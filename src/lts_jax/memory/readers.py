@@ -21,6 +21,7 @@ from lts_jax.llm.chat import Ask
 from lts_jax.llm.packing import by_density, exactly, greedily, in_order
 from lts_jax.llm.relevance import RelevanceWeights, relevance, role_score, stage_score
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
+from lts_jax.memory.hybrid import simplemem
 from lts_jax.memory.key_scores import bm25_scores, cosines, over_largest
 from lts_jax.memory.reading_policy import ReadableEntry, Reading, ReadingPolicy, ReadingRequest
 from lts_jax.seeds import rollout_coordinates, uniform
@@ -30,6 +31,9 @@ RightlyStated = Callable[[str, str], Collection[object]]
 
 Score = Callable[[ReadingRequest], Sequence[float]]
 """One number an entry, the larger the better; 0 or less: not worth reading."""
+
+TrainedScorer = Callable[[str], Callable[[ReadingRequest], Sequence[float]]]
+"""File of a trained reader -> its score of each entry; loaded where arrays are."""
 
 SELECT = "select"
 
@@ -230,6 +234,26 @@ def oracle(*, top: int = 3, rightly_stated: RightlyStated) -> ReadingPolicy:
     return ChoosingReader("oracle", choose)
 
 
+def trained(*, file: str, top: int = 3, minimum: float = 0.0, trained_scorer: TrainedScorer) -> ReadingPolicy:
+    """Read the entries whose keys are nearest to the instruction for a retriever that learned it from readings.
+
+    Its score is the cosine of W phi(instruction) and W phi(key); see `bridge.trained_reader`.
+
+    Args:
+        file: that `save_reader` wrote, for the encoder of this run.
+        top: values at most before one step.
+        minimum: entries of a lower cosine are not read.
+    """
+    _expect_unit("trained", "minimum", minimum, low=-1.0)
+    scorer = trained_scorer(file)
+
+    def score(request: ReadingRequest) -> Sequence[float]:
+        found = np.asarray(scorer(request))
+        return np.where(found > minimum, np.maximum(found, 1e-9), 0.0).tolist()
+
+    return ScoringReader("trained", score, _at_least_one("trained", top))
+
+
 READERS: dict[str, Callable[..., ReadingPolicy | None]] = {
     SELECT: select,
     "newest": newest,
@@ -239,15 +263,14 @@ READERS: dict[str, Callable[..., ReadingPolicy | None]] = {
     "rcr": rcr,
     "knapsack": knapsack,
     "random": at_random,
+    "simplemem": simplemem,
+    "trained": trained,
     "oracle": oracle,
 }
-"""Readers by the name that the command line uses. One line here is all that a new one needs.
+"""Readers by the name that the command line uses. One line here is all that a new one needs."""
 
-A trained one is made like the others; what scores for it may not be loaded here, so it is given: see `SUPPLIED`.
-"""
-
-SUPPLIED = ("encoder", "rightly_stated")
-"""Parameters that whoever makes a reader gives, so a text may not."""
+SUPPLIED = ("encoder", "rightly_stated", "trained_scorer")
+"""Parameters that whoever makes a reader gives, so a text may not: what scores in arrays may not be loaded here."""
 
 
 def _newest_first(request: ReadingRequest) -> list[ReadableEntry]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts_jax.admission.offline_truth import rightly_stated
 from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.bridge.trained_reader import reader_scorer
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
@@ -96,7 +97,9 @@ class RunParts:
         if isinstance(reader, str) and reader.partition("(")[0] == "oracle" and self.foreign:
             raise UserError(f"{where}: {reader} knows the offline world alone, got {self.foreign}")
         truth = partial(rightly_stated, world_seed=self.settings.world_seed)
-        return make_reader(reader, {"encoder": self.encoder, "rightly_stated": truth}, where=where)
+        scorer = partial(reader_scorer, encoder=self.encoder)
+        supplied = {"encoder": self.encoder, "rightly_stated": truth, "trained_scorer": scorer}
+        return make_reader(reader, supplied, where=where)
 
     def rollout_parts(self, policy: AdmissionPolicy, budget: Budget, reading: str | None = None) -> RolloutParts:
         """The world, the model and a policy, for rollouts that share a budget; `reading` in place of the run's own."""
