@@ -97,3 +97,20 @@ def test_wrong_settings_are_refused():
     for wrong in ({"depth_base": 0}, {"cosine_weight": -1.0}, {"depth_growth": float("nan")}):
         with pytest.raises(UserError, match=next(iter(wrong))):
             simplemem(**wrong)
+
+
+def test_the_right_memory_answers_and_the_wrong_one_does_not():
+    """A scripted model that copies the depth it was given: right with the right memory, wrong with another."""
+
+    async def ask(purpose, messages):
+        return ModelCall(purpose, '{"queries": []}', 1, 1)
+
+    def answer(entries):
+        reading = chosen(
+            HybridReader(HashingEncoder(), HybridSettings()), request("How deep is Heron Pool?", entries), ask
+        )
+        values = [entry.value for number in reading.entries for entry in entries if entry.entry == number]
+        return next((value.split(" is ")[1] for value in values if value.startswith("Heron Pool")), "")
+
+    assert answer(ENTRIES) == "7 m deep."
+    assert answer(ENTRIES[:5]) == ""

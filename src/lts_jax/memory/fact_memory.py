@@ -11,7 +11,7 @@ import numpy as np
 
 from lts_jax import prompts
 from lts_jax.llm.chat import Ask
-from lts_jax.memory.consolidate import MergeSettings, UpkeepSettings, groups_of, merged, upkeep
+from lts_jax.memory.consolidate import MergeSettings, UpkeepSettings, check_lineage, groups_of, merged, upkeep
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.facts import Fact, FactCounts, accepted, parse_facts
 from lts_jax.memory.gate import GateSettings, Window, entities_of, window_score, windows_of
@@ -134,6 +134,8 @@ class FactMemory:
             self.entries.append(entry)
             self.ended |= members
             made.append(entry)
+        if made:
+            check_lineage({entry.fact: entry for entry in self.entries})
         return made
 
     def keep_up(self, seconds: float) -> None:

@@ -61,6 +61,7 @@ from lts_jax.teams.state import TeamResult
 from lts_jax.teams.team import run_team
 
 MAX_STEPS = 10_000  # of a rollout: arrays are padded for as many
+_IN_JSON = frozenset({"ledger", "act", "extract", "reflect"})  # requests that are answered by an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class Execution:
         try:
             self.first_calls.check()
             self.parts.budget.check()
-            completion = await self.parts.model.complete(messages, seed=seed, json_reply=purpose in {"ledger", "act"})
+            completion = await self.parts.model.complete(messages, seed=seed, json_reply=purpose in _IN_JSON)
         except BudgetExhausted as exhausted:
             error = self.redact(f"budget: {exhausted}")
             completion = Completion("", 0, 0, self.parts.model.name)
