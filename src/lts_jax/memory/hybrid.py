@@ -87,6 +87,10 @@ class HybridReader:
         """As it appears in records."""
         return self._name
 
+    def named(self, name: str) -> "HybridReader":
+        """The same reader under another name."""
+        return HybridReader(self._encoder, self._settings, name)
+
     async def choose(self, request: ReadingRequest, ask: Ask) -> Reading:
         """The best entries for question and instruction, then for what a model says is missing; see the module."""
         settings = self._settings

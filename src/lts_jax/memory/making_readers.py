@@ -11,6 +11,7 @@ import numpy as np
 
 from lts_jax.errors import UserError, describe, show
 from lts_jax.llm.chat import Ask
+from lts_jax.memory.hybrid import HybridReader
 from lts_jax.memory.readers import READERS, SUPPLIED, ChoosingReader, ScoringReader
 from lts_jax.memory.reading_policy import ReadableEntry, Reading, ReadingPolicy, ReadingRequest
 from lts_jax.parts import Part, function_part, parameters_of, resolve
@@ -83,6 +84,8 @@ def make_reader(reader: Reader, supplied: Mapping[str, Any], *, where: str = "re
         raise UserError(f"{where}: {error}") from error
     if isinstance(policy, (ScoringReader, ChoosingReader)):
         return replace(policy, name=part.text)
+    if isinstance(policy, HybridReader):
+        return policy.named(part.text)
     if policy is not None and not hasattr(policy, "choose"):
         kind = type(policy).__name__
         raise UserError(f"{where}: {part.text} gives a value of type {kind}, expected a policy with `choose`")
