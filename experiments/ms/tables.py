@@ -2,8 +2,10 @@
 
 lts system ms --run runs/ms
 lts system ms --run runs/ms_taught --ms.model smollm2 --ms.world-streams 0
+lts system ms --run runs/ms_smollm2 --ms.model smollm2 --ms.no-model-teaches --ms.bits-per-kind 2 --ms.token-f1
 python experiments/ms/tables.py --run runs/ms --name simulated
 python experiments/ms/tables.py --run runs/ms_taught --name smollm2_taught
+python experiments/ms/tables.py --run runs/ms_smollm2 --name smollm2
 """
 
 from dataclasses import dataclass

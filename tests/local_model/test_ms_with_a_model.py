@@ -49,3 +49,17 @@ def test_the_language_model_as_teacher_and_measure(tiny_folder, tmp_path, monkey
     for path in (folder.path / "seeds" / "1.json", *blocks[::2]):
         path.unlink()
     assert ms(settings, folder, lambda line: None)[0] == document
+
+
+def test_a_model_that_measures_and_does_not_teach(tiny_folder, tmp_path, monkeypatch):
+    """The truth teaches, so that nothing is read but the answers that are measured."""
+    monkeypatch.setattr(answer_likelihood, "log_likelihoods", counted)
+    settings = MsSettings(
+        model=tiny_folder, model_teaches=False, initial_per_domain=6, problems_per_domain=3, tests_per_kind=2,
+        bits_per_kind=1, num_seeds=1, num_epochs=1, world_streams=0,
+    )  # fmt: skip
+    assert MsSettings(model=tiny_folder, model_teaches=False).sizes == MsSettings().sizes
+    folder = open_run(tmp_path / "run", settings, name="ms")
+    text = " ".join(tables_text(ms(settings, folder, lambda line: None)[0]).split())
+    assert "teacher: the truth about kinds" in text and "How the pool was filled" in text and "; 9 answers" in text
+    assert len(list((folder.path / "read").glob("*.json"))) == 1

@@ -172,10 +172,13 @@ def _scopes_table(
 
 def _written_table(settings: MsSettings, seeds: Seeds) -> dict[str, Any]:
     written = _rows(seeds, "written")
-    rows = [[count, _short(_shared(seeds, scores))] for count, scores in written.items()]
+    rows = []
+    for count, scores in written.items():
+        rows.append([count, _short(mean_interval(scores, _units(seeds, len(scores)), within=(0.0, 1.0)))])
     without, *_, with_pairs = written.values()
     less = with_pairs - without
-    relative = f" ({100 * np.mean(less) / np.mean(without):+.0f} %)" if np.mean(without) > 0 else ""
+    is_known = np.mean(without) > 0.05  # a share of next to nothing says nothing
+    relative = f" ({100 * np.mean(less) / np.mean(without):+.0f} %)" if is_known else ""
     return one_table(
         "Token F1 of written answers, by pairs before the question",
         ["", "token F1"],
