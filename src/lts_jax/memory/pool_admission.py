@@ -12,7 +12,7 @@ from lts_jax.llm.chat import Ask
 from lts_jax.records import Message
 
 TAU = 50.0  # the paper's
-_NUMBER = re.compile(r"\s*([0-9]{1,3}(?:\.[0-9]+)?)\s*\.?\s*")
+_NUMBER = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s{0,3}+\.?")
 
 RUBRICS = {
     "literature": "Judge a short piece of verse. Give up to 40 points for keeping the form that was asked for (lines, "
@@ -45,7 +45,7 @@ def parse_score(reply: str) -> float | None:
 
     A full stop after it and blanks around it are let pass; a sign, a word, a percent sign or a second number are not.
     """
-    found = _NUMBER.fullmatch(reply)
+    found = _NUMBER.fullmatch(reply.strip())
     if found is None or float(found[1]) > 100:
         return None
     return float(found[1])

@@ -30,7 +30,7 @@ from lts_jax.tasks.scoring import score_answer
 
 STEP_SECONDS = 30.0  # between two texts of a stream
 NUM_OTHERS = 2  # pages beside a needed one
-_RESULT = re.compile(r"<(\S+)>")
+_RESULT = re.compile(r"<([^\s<>]{1,2000})>")
 
 
 @dataclass(frozen=True, slots=True)
