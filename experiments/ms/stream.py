@@ -2,8 +2,9 @@
 
 Everything is admitted within a task, so that only what earlier tasks left differs: nothing; their questions with the
 aggregated answers, the nearest to the new question; the entries that their teams stored, the nearest by key; as many of
-these at random. Each seed is a stream of its own: a task sees what the tasks before it left in this very stream. Agents
-are simulated.
+these at random; all of these, of which a listing shows the 60 nearest to the instruction in hand; and, known from the
+world, those that state a value which the task needs: rightly, a ceiling, or wrongly, what a false memory costs. Each
+seed is a stream of its own: a task sees what the tasks before it left in this very stream. Agents are simulated.
 
 python experiments/ms/stream.py
 """
@@ -31,6 +32,8 @@ from lts_jax.evaluation.statistics import (
     reduction_interval,
     reduction_resolution,
 )
+from lts_jax.llm.simulated.findings import Finding, scan
+from lts_jax.llm.simulated.understanding import Need
 from lts_jax.memory.earlier import EarlierEntry, left_by
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.records import EARLIER, Coordinates, Origin, Rollout, Step, Task, Trust
@@ -41,8 +44,10 @@ from lts_jax.storage import write_json, write_text
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.tasks.almanac import build_almanac
 
-NONE, PAIRS, NEAREST, RANDOM = "nothing", "pairs", "nearest entries", "random entries"
-ARMS = (NONE, PAIRS, NEAREST, RANDOM)
+NONE, PAIRS, NEAREST, RANDOM, ALL = "nothing", "pairs", "nearest", "random", "whole pool"
+TRUE, FALSE = "oracle, right", "oracle, wrong"
+ARMS = (NONE, PAIRS, NEAREST, RANDOM, ALL, TRUE, FALSE)
+LONG_ARMS = (NONE, NEAREST, TRUE, FALSE)
 SHARES, ALONE = "page shared", "no page shared"
 
 
@@ -53,6 +58,8 @@ class Config:
     num_tasks: int = 60
     """Of the test split, in its fixed order."""
     seeds: int = 3
+    long_tasks: int = 378
+    """Of a longer stream, with one seed and fewer arms; 0: none."""
     worlds: tuple[str, ...] = ("omission", "commission")
     """Weaknesses of the simulated model."""
     num_entries: int = 10
@@ -69,6 +76,7 @@ class Pool:
     entries: list[EarlierEntry] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
     _held: set[tuple[str, str]] = field(default_factory=set)
+    _stated: dict[Need, list[tuple[Finding, EarlierEntry]]] = field(default_factory=dict)
 
     def add(self, entries: Sequence[EarlierEntry]) -> None:
         """Take in what a task left."""
@@ -77,6 +85,9 @@ class Pool:
             self._held |= set(new)
             self.entries += reversed(new.values())
             self.vectors.append(self.encoder.encode([one.key for one in reversed(new.values())]))
+        for one in new.values():
+            for finding in scan(one.value).findings:
+                self._stated.setdefault(finding.need, []).append((finding, one))
 
     def nearest(self, text: str, count: int) -> list[EarlierEntry]:
         """Those with the largest cosine of their key to a text, the nearest last, where a listing ends."""
@@ -89,6 +100,16 @@ class Pool:
         """As many drawn without return."""
         rng = Random("/".join(map(str, labels)))
         return rng.sample(self.entries, min(count, len(self.entries)))
+
+    def stating(self, question: str, count: int, *, rightly: bool) -> list[EarlierEntry]:
+        """Those that state a value which a question needs, rightly or wrongly; of one value the first."""
+        truth = truth_of(question)
+        found = {}
+        for need in truth.values:
+            for finding, one in self._stated.get(need, ()):
+                if truth.is_right(finding) == rightly:
+                    found.setdefault((need, finding.part), one)
+        return list(dict.fromkeys(found.values()))[:count]
 
 
 def pair_of(rollout: Rollout) -> tuple[EarlierEntry, ...]:
@@ -104,16 +125,20 @@ def pair_of(rollout: Rollout) -> tuple[EarlierEntry, ...]:
     return (EarlierEntry(question, value, Origin.MODEL, "aggregator", Trust.UNTRUSTED, seen),)
 
 
-def one_stream(config: Config, parts: RolloutParts, arm: str, seed: int, shared: Mapping[str, bool]) -> list[Any]:
-    """Every task of the stream, in order, each beginning with what the arm takes of the pool."""
+def one_stream(parts: RolloutParts, arm: str, seed: int, shared: Mapping[str, bool], most: int) -> list[Any]:
+    """Every task of the stream, in order, each beginning with what the arm takes of the pool, `most` entries."""
     pool = Pool(parts.encoder)
     rows = []
-    for task in almanac_tasks(0, "test", config.num_tasks):
+    for task in almanac_tasks(0, "test", len(shared)):
         earlier: list[EarlierEntry] = []
         if arm in (PAIRS, NEAREST):
-            earlier = pool.nearest(task.question, config.num_entries)
+            earlier = pool.nearest(task.question, most)
         elif arm == RANDOM:
-            earlier = pool.random(config.num_entries, "stream", seed, task.task_id)
+            earlier = pool.random(most, "stream", seed, task.task_id)
+        elif arm == ALL:
+            earlier = list(pool.entries)
+        elif arm in (TRUE, FALSE):
+            earlier = pool.stating(task.question, most, rightly=arm == TRUE)
         begun = replace(parts, earlier=(lambda _, entries=tuple(earlier): entries) if earlier else None)
         rollout = asyncio.run(run_rollout(task, Coordinates(seed, 0, task.task_id, 0), begun, RolloutSettings()))
         rows.append(measured(rollout, seed, shared[task.task_id]))
@@ -177,12 +202,13 @@ def compared(none: Sequence[Any], arm: Sequence[Any]) -> list[str]:
     ]
 
 
-def main_table(world: str, found: Mapping[str, Sequence[Any]], config: Config) -> dict[str, Any]:
+def main_table(world: str, found: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Every arm, over all tasks of the stream."""
     rows = []
+    num_tasks, num_seeds = (len({one[name] for one in found[NONE]}) for name in ("task", "seed"))
     for arm, own in found.items():
         pulls = sum(one["pulls"] for one in own)
-        share = [f"{sum(one[name] for one in own) / pulls:.2f}" if pulls else "" for name in ("pulls_right",)]
+        rightly = sum(one["pulls_right"] for one in own)
         listed = sum(one["listed"] for one in own)
         rows.append(
             [
@@ -191,7 +217,7 @@ def main_table(world: str, found: Mapping[str, Sequence[Any]], config: Config) -
                 *(["reference", "", "reference", ""] if arm == NONE else compared(found[NONE], own)),
                 f"{_mean(own, 'tokens') / 1000:.0f}",
                 f"{pulls / len(own):.1f}",
-                *share,
+                f"{rightly / pulls:.3f}" if pulls else "",
                 f"{sum(one['listed_right'] for one in own) / listed:.3f}" if listed else "",
             ]
         )
@@ -200,7 +226,7 @@ def main_table(world: str, found: Mapping[str, Sequence[Any]], config: Config) -
         f"Entries of earlier tasks, {world}",
         heads,
         rows,
-        f"{config.num_tasks} test tasks in a row, {config.seeds} seeds. Over nothing and saved (of the runtime): "
+        f"{num_tasks} test tasks in a row, {num_seeds} seeds. Over nothing and saved (of the runtime): "
         "paired over tasks and seeds; least: the smallest that could be resolved. k tok: thousands of tokens a "
         "rollout. Pulls: of entries of earlier tasks, a rollout; right: the part of them that states a value rightly "
         "that the task needs; listed: the same part of what banks began with.",
@@ -253,29 +279,42 @@ def _signed(interval: Interval, digits: int) -> str:
     return f"{interval.estimate:+.{digits}f} [{interval.low:+.{digits}f}, {interval.high:+.{digits}f}]"
 
 
+def stream_tables(config: Config, world: str, num_tasks: int, seeds: int, arms: Sequence[str]) -> list[dict[str, Any]]:
+    """The tables of a stream with one model."""
+    parts = RolloutParts(
+        model=make_model(ModelSettings(weaknesses=world)),
+        use_tool=almanac_tools(0),
+        policy=admit_all(),
+        encoder=make_encoder(config.encoder),
+        is_offline=True,
+    )
+    shared = shared_pages(almanac_tasks(0, "test", num_tasks))
+    found = {
+        arm: [row for seed in range(seeds) for row in one_stream(parts, arm, seed, shared, config.num_entries)]
+        for arm in arms
+    }
+    name = f"{world}, {num_tasks} tasks"
+    return [main_table(name, found), split_table(name, found), harm_table(name, found)]
+
+
 def main(config: Config) -> None:
     """Run, print and store."""
-    shared = shared_pages(almanac_tasks(0, "test", config.num_tasks))
-    tables = []
-    for world in config.worlds:
-        parts = RolloutParts(
-            model=make_model(ModelSettings(weaknesses=world)),
-            use_tool=almanac_tools(0),
-            policy=admit_all(),
-            encoder=make_encoder(config.encoder),
-            is_offline=True,
-        )
-        found: dict[str, list[Any]] = {}
-        with rare_garbage_collection():
-            for arm in ARMS:
-                found[arm] = [
-                    row for seed in range(config.seeds) for row in one_stream(config, parts, arm, seed, shared)
-                ]
-        tables += [main_table(world, found, config), split_table(world, found), harm_table(world, found)]
+    sizes = [(config.num_tasks, config.seeds, ARMS)] + [(config.long_tasks, 1, LONG_ARMS)] * (config.long_tasks > 0)
+    told = []
+    for num_tasks, _, _ in sizes:
+        shared = sum(shared_pages(almanac_tasks(0, "test", num_tasks)).values())
+        told.append(f"{shared} of {num_tasks} tasks need a page that a task before them needed.")
+    with rare_garbage_collection():
+        tables = [
+            table
+            for num_tasks, seeds, arms in sizes
+            for world in config.worlds
+            for table in stream_tables(config, world, num_tasks, seeds, arms)
+        ]
     document = {
         "name": "stream",
         "title": "A memory that outlives its task",
-        "headline": f"{sum(shared.values())} of the {len(shared)} tasks need a page that a task before them needed.",
+        "headline": " ".join(told),
         "tables": tables,
         "foot": "Agents are simulated. Brackets: 95 % over tasks.",
     }
