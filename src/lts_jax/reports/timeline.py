@@ -222,7 +222,7 @@ def _arrow(
     edge, above_mark = BAR_HEIGHT / 2 + 2, BAR_HEIGHT / 2 + 12
     is_below = entry.team == EARLIER or pull.reader < entry.team  # of the reader's lane
     y0 = where[1] + (edge if pull.reader > entry.team else -above_mark)
-    y0 = where[1] - above_mark if entry.team == EARLIER else y0
+    y0 = where[1] - 13 if entry.team == EARLIER else y0
     y1 = _center(pull.reader) + (edge if is_below else -edge)
     bend = min(y0, y1) - 18 if pull.reader == entry.team else (y0 + y1) / 2
     curve = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
