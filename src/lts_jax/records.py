@@ -18,6 +18,9 @@ from lts_jax.actions import ACTIONS, DELETE, NO_TARGET, UPDATE
 EDITS = (UPDATE, DELETE)
 """Actions of a decision that end an entry, and so must say which."""
 
+EARLIER = -1
+"""Team and step of an entry that an earlier task left: no team of the rollout wrote it."""
+
 SCHEMA_VERSION = 2  # of the run folder; a folder of another version is refused, not guessed at
 
 
@@ -213,6 +216,7 @@ class MemoryEntry:
 
     `parents` are the entries that the writing team had pulled before, `seen` the origins ("web:URL", "file:NAME",
     "tool:NAME") that it had read itself up to this step. `trust` is the lowest over the own origin, these, and parents.
+    What an earlier task left comes first, at zero seconds, with team and step `EARLIER`.
     """
 
     entry: int

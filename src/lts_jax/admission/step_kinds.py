@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lts_jax.admission.offline_truth import Truth, truth_of
 from lts_jax.llm.simulated.findings import asked_need, read_note
-from lts_jax.records import Rollout, Step
+from lts_jax.records import EARLIER, MemoryEntry, Rollout, Step
 
 RIGHT, WRONG, LISTING = "right value", "wrong value", "listing"
 NOTHING, PROGRAM = "page without value or failure", "program"
@@ -56,12 +56,20 @@ def label_decisions(rollout: Rollout, world_seed: int = 0) -> tuple[StepLabel, .
     """The kind of the step behind each decision of a rollout of simulated teams on the offline world, in order."""
     truth = truth_of(rollout.task.question, world_seed)
     said = {(step.team, step.step): read_step(step, truth) for step in rollout.steps}
-    stored = [said[entry.team, entry.step].about for entry in rollout.entries]
+    stored = [
+        (_read_earlier(entry, truth) if entry.team == EARLIER else said[entry.team, entry.step]).about
+        for entry in rollout.entries
+    ]
     labels = []
     for decision in rollout.decisions:
         statement = said[decision.team, decision.step]
         labels.append(StepLabel(statement.kind, statement.is_new(_union(stored[: decision.num_keys]))))
     return tuple(labels)
+
+
+def _read_earlier(entry: MemoryEntry, truth: Truth) -> Statement:
+    """What an entry of an earlier task says, of whose step only the output is known."""
+    return read_step(Step(EARLIER, EARLIER, "", "", "", entry.value), truth)
 
 
 def _union(stored: Sequence[frozenset[tuple[object, object]]]) -> frozenset[tuple[object, object]]:

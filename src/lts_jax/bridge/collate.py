@@ -16,7 +16,7 @@ from lts_jax.bridge.collate_edits import edit_arrays, has_edits
 from lts_jax.errors import UserError
 from lts_jax.memory.lives import check_lives, owed_pulls
 from lts_jax.memory.usage import first_pull_seconds, readers_of_entries, spared_readers
-from lts_jax.records import Rollout, RolloutGroup, StopReason
+from lts_jax.records import EARLIER, Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
 from lts_jax.trajectory import DecisionContext, FlippedRollouts, RegroupedRollouts, Trajectory
 
@@ -212,6 +212,7 @@ def rollout_counts(rollout: Rollout) -> bool:
 def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, settings: CollateSettings) -> None:
     places = {entry.entry: (index, entry.team, entry.step) for entry in rollout.entries}
     pulls = owed_pulls(rollout.pulls, rollout.entries, rollout.edits)
+    pulls = [pull for pull in pulls if pull.writer != EARLIER]  # no decision of this rollout is behind the entry
     first_pulls = first_pull_seconds(pulls, include_writer=settings.own_pulls_count)
     for entry, seconds in first_pulls.items():
         arrays["used_gkt"][places[entry]] = True

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from lts_jax.bridge.collate import rollout_counts
 from lts_jax.errors import UserError
 from lts_jax.memory.usage import used_by_any, used_by_others
-from lts_jax.records import MemoryEntry, Rollout, RolloutGroup
+from lts_jax.records import EARLIER, MemoryEntry, Rollout, RolloutGroup
 
 By = Literal["origin", "host", "source", "trust"]
 
@@ -47,7 +47,10 @@ def bonus_by_origin(
     for rollout in filter(rollout_counts, rollouts):
         pays = rollout.reward_agg + first_weight * rollout.reward_first > 0.0
         used = _used_entries(rollout, own_pulls_count)
-        paid = [usage_weight * (pays and entry.entry in used) for entry in rollout.entries]
+        paid = [
+            usage_weight * (pays and entry.entry in used and entry.team != EARLIER)  # pays nobody here
+            for entry in rollout.entries
+        ]
         _add(found, rollout.entries, used, paid, by)
     return dict(sorted(found.items()))
 
@@ -72,7 +75,10 @@ def credit_by_origin(
     for group, credit_gkt in zip(groups, credit_bgkt, strict=True):
         for rollout, credit_kt in zip(group.rollouts, credit_gkt, strict=True):
             if rollout_counts(rollout):
-                paid = [float(credit_kt[entry.team][entry.step]) for entry in rollout.entries]
+                paid = [
+                    0.0 if entry.team == EARLIER else float(credit_kt[entry.team][entry.step])
+                    for entry in rollout.entries
+                ]
                 _add(found, rollout.entries, _used_entries(rollout, own_pulls_count), paid, by)
     return dict(sorted(found.items()))
 

@@ -11,7 +11,7 @@ import tyro
 from lts_jax.commands.world import find_task
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import Arm
-from lts_jax.records import Choice, Coordinates, Edit, ModelCall, Rollout, Task
+from lts_jax.records import EARLIER, Choice, Coordinates, Edit, ModelCall, Rollout, Task
 from lts_jax.rollouts.failed_calls import common_failure, endpoint_failure
 from lts_jax.rollouts.store import write_rollouts
 from lts_jax.systems.comparison import LEARNED, ComparisonSettings, line_name, make_arm, make_policy
@@ -114,9 +114,12 @@ def tell(rollout: Rollout, width: int = 150) -> str:
         text = f"team {step.team} step {step.step} {step.agent}{failed}: {step.instruction}"
         events.append((step.finished_seconds, f"{text}\n{'':>10}-> {step.summary or _first_line(step.output)}"))
     for entry in rollout.entries:
-        events.append((entry.seconds, f"team {entry.team} step {entry.step} ADMITTED as [{entry.entry}]"))
+        done = f"team {entry.team} step {entry.step} ADMITTED as [{entry.entry}]"
+        left = f"AN EARLIER TASK LEFT [{entry.entry}]: {entry.key}"
+        events.append((entry.seconds, left if entry.team == EARLIER else done))
     for pull in rollout.pulls:
-        events.append((pull.seconds, f"team {pull.reader} step {pull.step} PULLS [{pull.entry}] of team {pull.writer}"))
+        writer = "an earlier task" if pull.writer == EARLIER else f"team {pull.writer}"
+        events.append((pull.seconds, f"team {pull.reader} step {pull.step} PULLS [{pull.entry}] of {writer}"))
     events += [(choice.seconds, _choice(choice)) for choice in rollout.choices]
     for own, edits in (("", rollout.edits), *((" of its own", drawer.edits) for drawer in rollout.drawers)):
         events += [(edit.seconds, _edit(edit, own)) for edit in edits]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lts_jax.evaluation.chance import num_teams_shown, shown_pairs
-from lts_jax.records import Answer, ModelCall, Rollout, StopReason
+from lts_jax.records import EARLIER, Answer, ModelCall, Rollout, StopReason
 from lts_jax.rollouts.outcomes import first_finisher, ran_out_of_budget
 
 Number = TypeVar("Number", int, float)
@@ -179,13 +179,16 @@ class RolloutMeasures:
 def measure(rollout: Rollout, *, own_listed: bool = False) -> RolloutMeasures:
     """Measure one rollout.
 
-    What teams were listed sets its chance levels: `own_listed` says whether a team's own keys were.
+    What teams were listed sets its chance levels: `own_listed` says whether a team's own keys were. Entries, pulls and
+    readers are of what the rollout's own teams stored; what earlier tasks left was not admitted here.
     """
     first = first_finisher(rollout.answers)
-    pulled = {pull.entry for pull in rollout.pulls}
-    readers = {(pull.entry, pull.reader) for pull in rollout.pulls if pull.reader != pull.writer}
-    writers = {entry.entry: entry.team for entry in rollout.entries}
-    shown = shown_pairs(rollout, own_listed=own_listed)
+    entries = [entry for entry in rollout.entries if entry.team != EARLIER]
+    pulls = [pull for pull in rollout.pulls if pull.writer != EARLIER]
+    pulled = {pull.entry for pull in pulls}
+    readers = {(pull.entry, pull.reader) for pull in pulls if pull.reader != pull.writer}
+    writers = {entry.entry: entry.team for entry in entries}
+    shown = {pair for pair in shown_pairs(rollout, own_listed=own_listed) if pair[0] in writers}
     return RolloutMeasures(
         score=rollout.reward_agg,
         answered=float(rollout.outcome.answered),
@@ -201,14 +204,14 @@ def measure(rollout: Rollout, *, own_listed: bool = False) -> RolloutMeasures:
         usd=math.fsum(call.usd for call in rollout.calls),
         num_decisions=len(rollout.decisions),
         num_admitted=sum(decision.action == 1 for decision in rollout.decisions),
-        num_entries=len(rollout.entries),
+        num_entries=len(entries),
         num_entries_pulled=len(pulled),
-        num_pulls=len(rollout.pulls),
-        num_cross_pulls=sum(pull.reader != pull.writer for pull in rollout.pulls),
+        num_pulls=len(pulls),
+        num_cross_pulls=sum(pull.reader != pull.writer for pull in pulls),
         num_readers=len(readers),
-        teams_shown=num_teams_shown(rollout.entries, shown),
+        teams_shown=num_teams_shown(entries, shown),
         num_shown_to_others=sum(writers.get(entry_id) != team for entry_id, team in shown),
-        num_shown_pulled=len({(pull.entry, pull.reader) for pull in rollout.pulls}),
+        num_shown_pulled=len({(pull.entry, pull.reader) for pull in pulls}),
         overhead_seconds_by_purpose=_by_purpose(rollout.calls, lambda call: call.seconds),
         overhead_tokens_by_purpose=_by_purpose(rollout.calls, lambda call: call.prompt_tokens + call.completion_tokens),
         num_steps=len(rollout.steps),

@@ -73,8 +73,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "entries": {
         "entry": "0, 1, 2, ... in order of admission",
-        "team": "who wrote it",
-        "step": "of the writing team",
+        "team": "who wrote it; -1: an earlier task",
+        "step": "of the writing team; -1: of an earlier task",
         "key": "summary that teams are listed",
         "value": "what a pull gives",
         "seconds": "when it was admitted",
@@ -86,7 +86,7 @@ COLUMNS: dict[str, dict[str, str]] = {
     "pulls": {
         "entry": "which",
         "reader": "team that pulled",
-        "writer": "team that wrote it",
+        "writer": "team that wrote it; -1: an earlier task",
         "step": "the reader's next step",
         "seconds": "when",
     },

@@ -136,11 +136,14 @@ class MemoryBank:
         """What was revoked, in order."""
         return tuple(self._revoked)
 
-    def add(self, step: Step, seconds: float, provenance: Provenance = UNKNOWN) -> MemoryEntry:
+    def add(
+        self, step: Step, seconds: float, provenance: Provenance = UNKNOWN, *, trust: Trust = Trust.TRUSTED
+    ) -> MemoryEntry:
         """Store a step as the next entry: its summary, line breaks folded, is the key; its raw output is the value.
 
         The entry's parents are the entries that its team has pulled so far; its trust is the lowest over its own
-        origin, what its team had read, and its parents. `seconds` is the time of the admission on the rollout's clock.
+        origin, what its team had read, and its parents, and never above `trust`. `seconds` is the time of the admission
+        on the rollout's clock.
 
         Raises:
             KeyRefused: the summary breaks the schema of keys and cannot be, or is not to be, repaired.
@@ -148,7 +151,7 @@ class MemoryBank:
         """
         key = self._admissible(step)
         with self._lock:
-            return self._append(key, step, seconds, provenance)
+            return self._append(key, step, seconds, provenance, trust=trust)
 
     def update(
         self, entry: int, step: Step, seconds: float, provenance: Provenance = UNKNOWN, *, sequence: int | None = None
@@ -217,10 +220,17 @@ class MemoryBank:
         return key
 
     def _append(
-        self, key: str, step: Step, seconds: float, provenance: Provenance, replaced: tuple[int, ...] = ()
+        self,
+        key: str,
+        step: Step,
+        seconds: float,
+        provenance: Provenance,
+        replaced: tuple[int, ...] = (),
+        trust: Trust = Trust.TRUSTED,
     ) -> MemoryEntry:
         parents = tuple(dict.fromkeys((*self._pulled.get(step.team, ()), *replaced)))
-        trust = trust_of(provenance.origin, provenance.seen, (self._entries[each].trust for each in parents))
+        inherited = (trust, *(self._entries[each].trust for each in parents))
+        trust = trust_of(provenance.origin, provenance.seen, inherited)
         if self._guards.template_keys and trust == Trust.UNTRUSTED:
             key = template_key(step.team, step.step, provenance.origin)
         entry = MemoryEntry(

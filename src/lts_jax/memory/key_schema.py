@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from lts_jax.memory.guards import GuardSettings, KeyRule
 from lts_jax.memory.text import one_line
-from lts_jax.records import MemoryEntry, Origin, Trust
+from lts_jax.records import EARLIER, MemoryEntry, Origin, Trust
 
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
@@ -143,15 +143,21 @@ def _repeats_itself(text: str) -> bool:
 
 def template_key(team: int, step: int, origin: Origin) -> str:
     """A key without a word of the content, for entries that are not trusted."""
+    if team == EARLIER:
+        return f"Result of an earlier task, from {origin.value}; the content is not summarised here"
     return f"Result of step {step} of team {team}, from {origin.value}; the content is not summarised here"
 
 
 def shown_key(entry: MemoryEntry, *, quoted: bool) -> str:
-    """A key as a team sees it: plain, or a JSON string with origin and trust behind it, so that it reads as data."""
+    """A key as a team sees it: plain, or a JSON string with origin and trust behind it, so that it reads as data.
+
+    What an earlier task left begins by saying so.
+    """
+    opening = "Of an earlier task: " if entry.team == EARLIER else ""
     if not quoted:
-        return entry.key
+        return opening + entry.key
     told = f"{entry.origin.value}, {entry.trust.value}" if entry.trust != Trust.TRUSTED else entry.origin.value
-    return f"{json.dumps(entry.key, ensure_ascii=False)} ({told})"
+    return f"{opening}{json.dumps(entry.key, ensure_ascii=False)} ({told})"
 
 
 def visible(text: str) -> str:

@@ -19,7 +19,7 @@ from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.reading_policy import ReadableEntry, ReadingPolicy, ReadingRequest, entries_of
 from lts_jax.memory.selection import parse_selection
 from lts_jax.memory.text import cut
-from lts_jax.records import Choice, Coordinates, MemoryEntry, Message
+from lts_jax.records import EARLIER, Choice, Coordinates, MemoryEntry, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class TeamReader:
         teams: dict[str, set[int]] = {}
         if self._settings.count_teams:
             for entry in self._bank.list_entries(self._team, window=self._view.window, include_own=True):
-                teams.setdefault(_words(entry.key), set()).add(entry.team)
+                teams.setdefault(_words(entry.key), set()).update({entry.team} - {EARLIER})
         return [
             prompts.key_line(
                 entry.entry, shown_key(entry, quoted=self._view.quoted), len(teams.get(_words(entry.key), ()))

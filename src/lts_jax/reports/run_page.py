@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from lts_jax.evaluation.comparison import BreakdownRow, ComparisonRow
 from lts_jax.evaluation.measures import MEASURES
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
-from lts_jax.records import Rollout
+from lts_jax.records import EARLIER, Rollout
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
 from lts_jax.reports.kinds_section import kinds_section
@@ -231,6 +231,7 @@ def _entries(rollout: Rollout) -> str:
     for entry in rollout.entries:
         readers = [f"team {pull.reader}, step {pull.step}" for pull in rollout.pulls if pull.entry == entry.entry]
         writer, seconds = f"team {entry.team}, step {entry.step}", f"{entry.seconds:.0f}"
+        writer = "an earlier task" if entry.team == EARLIER else writer
         cells = [str(entry.entry), quote(excerpt(entry.key, 300)), writer, seconds, "; ".join(readers) or "–"]
         rows.append((cells, False))
     return fold(f"The memory bank of this rollout, {len(rows)} entries", table(heads, rows)) if rows else ""

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from lts_jax.records import Choice, Edit, MemoryEntry, Pull, Rollout, Step
+from lts_jax.records import EARLIER, Choice, Edit, MemoryEntry, Pull, Rollout, Step
 from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_PALE, SOFT
 from lts_jax.reports.svg import Figure, Scale, circle, line, number_label, quote, rect, shorten, svg, text, ticks
 
 WIDTH, LEFT, RIGHT, TOP = 1180, 62, 104, 44
+EARLIER_HEIGHT = 64  # below the lanes, where an earlier task has left anything
 LANE_HEIGHT, BAR_HEIGHT = 92, 28
 EXCERPT_LENGTH = 320  # characters of a long text that are shown while pointing at it
 AGENT_COLORS = {"WebSurfer": "#8ecbef", "FileSurfer": "#f0c667", "Coder": "#7fcdb5", "ComputerTerminal": "#e2b4cf"}
@@ -21,7 +22,8 @@ HATCH = (
 
 def timeline(rollout: Rollout) -> Figure:
     """Draw a rollout against its clock, in seconds. Texts show while pointing at a bar, a mark or an arrow."""
-    height = TOP + LANE_HEIGHT * rollout.num_teams + 40
+    num_earlier = sum(entry.team == EARLIER for entry in rollout.entries)
+    height = _bottom(rollout) + 40 + (EARLIER_HEIGHT if num_earlier else 0)
     end = max([rollout.seconds, 1e-9, *(step.finished_seconds for step in rollout.steps)])
     to_x = Scale(0, end, LEFT, WIDTH - RIGHT)
     steps = {(step.team, step.step): step for step in rollout.steps}
@@ -30,16 +32,21 @@ def timeline(rollout: Rollout) -> Figure:
     parts += [_lane(rollout, team, to_x) for team in range(rollout.num_teams)]
     admitted = {(entry.team, entry.step): entry.entry for entry in rollout.entries}
     parts += [_bar(step, admitted.get((step.team, step.step)), to_x) for step in rollout.steps]
-    parts += [_arrow(pull, entries[pull.entry], steps, to_x) for pull in rollout.pulls if pull.entry in entries]
+    where = {entry.entry: _place(entry, rollout, to_x, num_earlier) for entry in rollout.entries}
+    pulls = [pull for pull in rollout.pulls if pull.entry in entries]
+    parts += [_arrow(pull, entries[pull.entry], where[pull.entry], steps, to_x) for pull in pulls]
+    parts += [text(0, _bottom(rollout) + EARLIER_HEIGHT, "earlier", weight=600)] if num_earlier else []
     parts += [_choice(choice, rollout.reader, to_x) for choice in rollout.choices]
-    parts += [_mark(entry, rollout, to_x) for entry in rollout.entries]
+    parts += [_mark(entry, rollout, where[entry.entry]) for entry in rollout.entries]
     parts += [_cross(edit, rollout.entries, "", to_x) for edit in rollout.edits]
     parts += [_cross(edit, own.entries, " of its own", to_x) for own in rollout.drawers for edit in own.edits]
     num_edits = len(rollout.edits) + sum(len(own.edits) for own in rollout.drawers)
     edits = f"{num_edits} edits, " if num_edits else ""
+    left = f"{num_earlier} entries of earlier tasks, " if num_earlier else ""
     label = (
         f"Timeline of one rollout: {rollout.num_teams} teams, {len(rollout.steps)} steps, "
-        f"{len(rollout.entries)} admissions, {len(rollout.pulls)} pulls, {edits}{rollout.seconds:.0f} seconds"
+        f"{len(rollout.entries) - num_earlier} admissions, {left}{len(rollout.pulls)} pulls, {edits}"
+        f"{rollout.seconds:.0f} seconds"
     )
     return svg("".join(parts), WIDTH, height, label, extra_class="timeline")
 
@@ -86,6 +93,18 @@ def _center(team: int) -> float:
     return TOP + LANE_HEIGHT * (team + 0.5)
 
 
+def _bottom(rollout: Rollout) -> float:
+    return TOP + LANE_HEIGHT * rollout.num_teams
+
+
+def _place(entry: MemoryEntry, rollout: Rollout, to_x: Scale, num_earlier: int) -> tuple[float, float]:
+    """Where an entry is marked: in its writer's lane at its time; of an earlier task, in a row below all lanes."""
+    if entry.team == EARLIER:
+        apart = min(18.0, (WIDTH - RIGHT - LEFT) / num_earlier)
+        return LEFT + apart * (entry.entry + 0.5), _bottom(rollout) + EARLIER_HEIGHT
+    return to_x(entry.seconds), _center(entry.team)
+
+
 def _legend(rollout: Rollout) -> str:
     parts, x = [], float(LEFT)
     for agent in dict.fromkeys(step.agent for step in sorted(rollout.steps, key=lambda step: step.agent)):
@@ -113,7 +132,7 @@ def _legend(rollout: Rollout) -> str:
 
 
 def _axis(rollout: Rollout, to_x: Scale) -> str:
-    bottom = TOP + LANE_HEIGHT * rollout.num_teams
+    bottom = _bottom(rollout)
     x_ticks = [tick for tick in ticks(0, to_x.high, 8) if tick <= to_x.high]
     parts = [line(to_x(tick), TOP, to_x(tick), bottom, FAINT) for tick in x_ticks]
     parts += [
@@ -158,11 +177,13 @@ def _bar(step: Step, entry: int | None, to_x: Scale) -> str:
     return "".join(parts) + "</g>"
 
 
-def _mark(entry: MemoryEntry, rollout: Rollout, to_x: Scale) -> str:
-    x, y = to_x(entry.seconds), _center(entry.team) - BAR_HEIGHT / 2 - 2
+def _mark(entry: MemoryEntry, rollout: Rollout, where: tuple[float, float]) -> str:
+    x, y = where
+    y -= BAR_HEIGHT / 2 + 2 if entry.team != EARLIER else 0
     readers = [f"team {pull.reader} at {pull.seconds:.0f} s" for pull in rollout.pulls if pull.entry == entry.entry]
+    wrote = f"written by team {entry.team} after step {entry.step} at {entry.seconds:.0f} s"
     tip = (
-        f"Entry {entry.entry}, written by team {entry.team} after step {entry.step} at {entry.seconds:.0f} s\n\n"
+        f"Entry {entry.entry}, {'left by an earlier task' if entry.team == EARLIER else wrote}\n\n"
         f"Key: {excerpt(entry.key, 200)}\n\nPulled by: {', '.join(readers) or 'nobody'}\n\n"
         f"Value: {excerpt(entry.value)}"
     )
@@ -188,17 +209,26 @@ def _triangle(x: float, y: float, fill: str) -> str:
     return f'<path d="M{x - 6:.1f} {y - 10:.1f}H{x + 6:.1f}L{x:.1f} {y:.1f}z" {style}/>'
 
 
-def _arrow(pull: Pull, entry: MemoryEntry, steps: Mapping[tuple[int, int], Step], to_x: Scale) -> str:
+def _arrow(
+    pull: Pull,
+    entry: MemoryEntry,
+    where: tuple[float, float],
+    steps: Mapping[tuple[int, int], Step],
+    to_x: Scale,
+) -> str:
     """From the writer's lane to the reader's next step (or to the moment of the pull where no step followed)."""
     reading = steps.get((pull.reader, pull.step))
-    x0, x1 = to_x(entry.seconds), to_x(reading.started_seconds if reading else pull.seconds) + 2
+    x0, x1 = where[0], to_x(reading.started_seconds if reading else pull.seconds) + 2
     edge, above_mark = BAR_HEIGHT / 2 + 2, BAR_HEIGHT / 2 + 12
-    y0 = _center(entry.team) + (edge if pull.reader > entry.team else -above_mark)
-    y1 = _center(pull.reader) + (edge if pull.reader < entry.team else -edge)
+    is_below = entry.team == EARLIER or pull.reader < entry.team  # of the reader's lane
+    y0 = where[1] + (edge if pull.reader > entry.team else -above_mark)
+    y0 = where[1] - 13 if entry.team == EARLIER else y0
+    y1 = _center(pull.reader) + (edge if is_below else -edge)
     bend = min(y0, y1) - 18 if pull.reader == entry.team else (y0 + y1) / 2
     curve = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {bend:.1f} {x1:.1f} {bend:.1f} {x1:.1f} {y1:.1f}"
+    writer = "an earlier task" if pull.writer == EARLIER else f"team {pull.writer}"
     tip = quote(
-        f"Team {pull.reader} pulls entry {entry.entry} of team {pull.writer} before its step {pull.step}, "
+        f"Team {pull.reader} pulls entry {entry.entry} of {writer} before its step {pull.step}, "
         f"at {pull.seconds:.0f} s\n\nKey: {excerpt(entry.key, 200)}"
     )
     return (

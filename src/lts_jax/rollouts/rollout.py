@@ -21,6 +21,7 @@ from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
+from lts_jax.memory.earlier import EarlierEntries, begin_with
 from lts_jax.memory.encoders import Encoder, HashingEncoder
 from lts_jax.memory.fact_bank import FactKeeper, facts_of
 from lts_jax.memory.fact_memory import FactSettings
@@ -119,6 +120,7 @@ class RolloutParts:
     on_routed: Callable[[Routed], None] | None = None  # told what of its thread each worker's call is shown
     reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
     facts: FactSettings | None = None  # how values become facts, whatever the settings say; None: as they say
+    earlier: EarlierEntries | None = None  # what earlier tasks left for a task, with which its bank begins
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:
@@ -183,6 +185,8 @@ class Execution:
         self._secrets = environment_secrets(os.environ) if self._redacts else ()
         self.has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
+        if parts.earlier is not None and self.has_memory:
+            begin_with(self.bank, parts.earlier(self.shown_task), self.redact)
 
     def _fact_keeper(self, facts: FactSettings) -> FactKeeper:
         encoder = HashingEncoder() if self.parts.encoder is None else self.parts.encoder
