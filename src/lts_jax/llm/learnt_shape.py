@@ -48,7 +48,7 @@ class LearntShape:
         `doubted`: the JSON mode was left out after server errors, which may have passed by themselves. That is kept
         when it has happened in two calls.
         """
-        self._proven |= parts_of(body)
+        self._proven |= parts_of(body, but=self._proven)
         if shape == self.shape:
             return
         self._num_doubted += doubted

@@ -8,6 +8,7 @@ from lts_jax.llm.speech import Speech, read_speech
 from lts_jax.llm.well_formed import replace_surrogates
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thought")
+_THOUGHT_NAMES = frozenset(_THOUGHT_FIELDS)
 _THOUGHT_PARTS = ("thinking", "reasoning", "redacted", "thought", "summary", "analysis")
 _CUT = frozenset({"length", "max_tokens", "model_length", "max_output_tokens", "content_filter", "token_limit"})
 
@@ -56,8 +57,13 @@ def read_message(message: object) -> Speech | None:
     A thought beside an empty text is a `Speech` with no text. Where there is no text, the first tool call is what is
     said: its arguments if it is the tool that carries replies, or else a JSON object of the tool's name and arguments.
     """
+    content = get(message, "content")
+    if isinstance(content, str) and not _may_think(message):
+        found = read_speech(replace_surrogates(content))
+        if found.text.strip():
+            return found
     parts = Parts()
-    parts.add(get(message, "content"))
+    parts.add(content)
     parts.thought.append(thought_of(message))
     found = read_speech(replace_surrogates("".join(parts.said)))
     thought = replace_surrogates("\n".join(text for text in (*parts.thought, found.thought) if text.strip()))
@@ -73,12 +79,20 @@ def read_message(message: object) -> Speech | None:
 
 def thought_of(message: object) -> str:
     """What a message, or a piece of one, keeps in a field of its own for thoughts; the first of several names."""
+    if not _may_think(message):
+        return ""
     return next((text for name in _THOUGHT_FIELDS for text in _texts(get(message, name)) if text), "")
+
+
+def _may_think(message: object) -> bool:
+    return isinstance(message, dict) and not _THOUGHT_NAMES.isdisjoint(message)
 
 
 def finish_reason(choice: object) -> str:
     """Why a choice ended, lower case; "" where it does not say. Some servers send "" or "null" before the end."""
     reason = get(choice, "finish_reason")
+    if reason == "stop":  # nearly always
+        return "stop"
     told = reason.strip().lower() if isinstance(reason, str) else ""
     return "" if told in {"null", "none"} else told
 

@@ -152,9 +152,9 @@ _OF_WHAT_WAS_ASKED = _told(
 )
 
 
-def parts_of(body: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the `PARTS` that a request holds."""
-    return frozenset(name for name, part in PARTS.items() if part.is_in(body))
+def parts_of(body: Mapping[str, Any], *, but: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Names of the `PARTS` that a request holds, `but` those: they are not looked for."""
+    return frozenset(name for name, part in PARTS.items() if name not in but and part.is_in(body))
 
 
 def without_refused(
