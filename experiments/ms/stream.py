@@ -181,7 +181,6 @@ def measured(rollout: Rollout, seed: int, shares: bool) -> dict[str, Any]:
         "seconds": rollout.seconds,
         "tokens": rollout.tokens,
         "listed": len(values),
-        "listed_right": len(right),
         "pulls": len(pulled),
         "pulls_right": sum(entry in right for entry in pulled),
         "pulls_wrong": sum(entry in wrong for entry in pulled),
@@ -223,7 +222,6 @@ def main_table(world: str, found: Mapping[str, Sequence[Any]]) -> dict[str, Any]
     for arm, own in found.items():
         pulls = sum(one["pulls"] for one in own)
         rightly = sum(one["pulls_right"] for one in own)
-        listed = sum(one["listed"] for one in own)
         rows.append(
             [
                 arm,
@@ -232,10 +230,9 @@ def main_table(world: str, found: Mapping[str, Sequence[Any]]) -> dict[str, Any]
                 f"{_mean(own, 'tokens') / 1000:.0f}",
                 f"{pulls / len(own):.1f}",
                 f"{rightly / pulls:.3f}" if pulls else "",
-                f"{sum(one['listed_right'] for one in own) / listed:.3f}" if listed else "",
             ]
         )
-    heads = ["", "score", "over nothing", "least", "saved %", "least", "k tok", "pulls", "right", "listed"]
+    heads = ["", "score", "over nothing", "least", "saved %", "least", "k tok", "pulls", "right"]
     return one_table(
         f"Entries of earlier tasks, {world}",
         heads,
@@ -243,7 +240,7 @@ def main_table(world: str, found: Mapping[str, Sequence[Any]]) -> dict[str, Any]
         f"{num_tasks} test tasks in a row, {num_seeds} seeds. Over nothing and saved (of the runtime): "
         "paired over tasks and seeds; least: the smallest that could be resolved. k tok: thousands of tokens a "
         "rollout. Pulls: of entries of earlier tasks, a rollout; right: the part of them that states a value rightly "
-        "that the task needs; listed: the same part of what banks began with.",
+        "that the task needs.",
     )
 
 
