@@ -71,7 +71,7 @@ def reader_scorer(file: str, encoder: TextEncoder) -> EntryScorer:
     if weight_dd.shape != (encoder.dim, encoder.dim) or not np.isfinite(weight_dd).all():
         raise UserError(
             f"trained(file): expected a finite map of {encoder.dim} x {encoder.dim} for this encoder, got "
-            f"{' x '.join(map(str, weight_dd.shape))} in {path}"
+            f"{' x '.join(str(size) for size in weight_dd.shape)} in {path}"
         )
     return EntryScorer(cosines, {"map": jnp.asarray(weight_dd)}, encoder)
 
