@@ -12,11 +12,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from lts_jax.bridge.collate import CollateSettings, TextEncoder
+from lts_jax.bridge.collate import CollateSettings
 from lts_jax.bridge.collate_readings import collate_readings
 from lts_jax.bridge.score_entries import EntryScorer
 from lts_jax.errors import UserError
 from lts_jax.learning.retrieval import Lessons, RetrievalSettings, new_state, train
+from lts_jax.memory.encoded_texts import TextEncoder
 from lts_jax.models.retriever import RetrieverParams, cosines
 from lts_jax.records import RolloutGroup
 from lts_jax.storage import write_bytes
