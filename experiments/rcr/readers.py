@@ -53,7 +53,7 @@ def main(config: Config) -> None:
     heads = ("", "score", "over select", "pulls", "tokens", "saved: selection", "saved: all other calls")
     lines = [f"{heads[0]:10}{heads[1]:>7}{heads[2]:>25}{heads[3]:>7}{heads[4]:>8}{heads[5]:>22}{heads[6]:>25}"]
     for line, rollouts in found.items():
-        name = (line.partition(READ_BY)[2] or SELECT).partition("(")[0]
+        name = (line.partition(READ_BY)[2] or SELECT).partition("(")[0].rpartition(":")[2]
         text = f"{name:10}{fmean(one.reward_agg for one in rollouts):7.3f}"
         cost = costs.get(line)
         text += f"{told(cost.score_difference, '+.3f') if cost else '':>25}"
