@@ -228,33 +228,31 @@ def _cut_out(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
             if written in text:
                 text = text.replace(written, f"[redacted: {name}]")
     found = [told for word in text.split() if len(word) >= _LONG_WORD and (told := _told_by(word))]
-    text = _cut_out_shapes(text, [each for told in found for each in told if not isinstance(each, str)])
-    if not found:
-        return text
-    if any(_PERCENT in told for told in found):
+    text = _cut_out_shapes(text, [shape for told in found for shape in told.shapes])
+    if any(told.is_encoded for told in found):
         text = _ENCODED.sub(_cut_out_decoded, text)
-    if any(_IN_BASE64 in told for told in found):
+    if any(told.is_base64 for told in found):
         text = _BASE64.sub(_cut_out_base64, text)
     return text
 
 
-_PERCENT, _IN_BASE64 = "%", "base64"
+@dataclass(frozen=True, slots=True)
+class _Told:
+    shapes: tuple[_Shape, ...]  # that a word holds
+    is_encoded: bool  # whether it may hold one as an address writes it
+    is_base64: bool  # whether it may hold one in base64
 
 
-def _told_by(word: str) -> tuple[_Shape | str, ...]:
-    """The shapes that a word holds, and signs of encoded ones. Kept for a while: the long words of teams come again."""
+def _told_by(word: str) -> _Told | None:
+    """What a long word holds of secrets; None of nearly all. Kept for a while: the long words of teams come again."""
     return _look_into_once(word) if len(word) <= _MAX_WORD else _look_into(word)
 
 
-def _look_into(word: str) -> tuple[_Shape | str, ...]:
+def _look_into(word: str) -> _Told | None:
     if word.isdecimal():  # every need has another character
-        return ()
-    told: list[_Shape | str] = [*_shapes_in(word)]
-    if "%" in word:
-        told.append(_PERCENT)
-    if [start for start in _BASE64_STARTS if start in word]:
-        told.append(_IN_BASE64)
-    return tuple(told)
+        return None
+    told = _Told(tuple(_shapes_in(word)), "%" in word, bool([start for start in _BASE64_STARTS if start in word]))
+    return told if told.shapes or told.is_encoded or told.is_base64 else None
 
 
 def _shapes_in(word: str) -> list[_Shape]:

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from lts_jax.admission.policy import ADMIT, REJECT, Admission, AdmissionPolicy, AdmissionRequest
-from lts_jax.errors import UserError, describe, show
+from lts_jax.errors import UserError, show
 from lts_jax.llm.chat import Ask
+from lts_jax.llm.trying import try_out
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
 from lts_jax.parts import Part, function_part, parameters_of, resolve
 from lts_jax.prompts import judge_request
-from lts_jax.records import Coordinates, Message, ModelCall, Step
+from lts_jax.records import Coordinates, Message, Step
 from lts_jax.seeds import rollout_coordinates, uniform
 
 MAX_JUDGED_CHARACTERS = 2500  # of a step's output shown to a judge; the same length as a pulled value
@@ -193,7 +194,7 @@ def make_rule(rule: Rule, encoder: TextEncoder, *, where: str = "policy") -> Adm
     free = [one for one in takes.values() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     if [one.name for one in free if one.name != "encoder"]:
         choose = _by_function(partial(part, **given), f"{where}: {part.text}")
-        _try_out(choose, f"{where}: {part.text}")
+        try_out(choose, _SAMPLE, f"{where}: {part.text}")
         return RulePolicy(part.text, choose)
     try:
         policy = part(**given)
@@ -231,22 +232,6 @@ _SAMPLE = AdmissionRequest(
     coordinates=Coordinates(0, 0, "sample", 0),
     seconds=21.0,
 )
-
-
-def _try_out(choose: Callable[..., Awaitable[Admission]], name: str) -> None:
-    """Refuse a function that raises on a sample, before it ends every team of a rollout; what waits is not tried."""
-    try:
-        choose(_SAMPLE, _ask_nobody).__await__().send(None)
-    except StopIteration:
-        return
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{name}: trying it raises {describe(error)}") from error
-
-
-async def _ask_nobody(purpose: str, messages: Sequence[Message]) -> ModelCall:
-    return ModelCall(purpose, "", 0, 0, error="nobody is asked here")
 
 
 def _draw(request: AdmissionRequest, rate: float) -> Admission:

@@ -1,6 +1,6 @@
 """From the name of a reader, a function or a policy to the policy that chooses, tried before it is used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isawaitable
@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lts_jax.errors import UserError, describe, show
+from lts_jax.errors import UserError, show
 from lts_jax.llm.chat import Ask
+from lts_jax.llm.trying import try_out
 from lts_jax.memory.hybrid import HybridReader
 from lts_jax.memory.readers import READERS, SUPPLIED, ChoosingReader, ScoringReader
 from lts_jax.memory.reading_policy import ReadableEntry, Reading, ReadingPolicy, ReadingRequest
 from lts_jax.parts import Part, function_part, parameters_of, resolve
-from lts_jax.records import Coordinates, Message, ModelCall, Origin, Trust
+from lts_jax.records import Coordinates, Origin, Trust
 
 Reader = str | ReadingPolicy | Callable[..., Any]
 """A text such as `cosine(top=2)`; a policy; a function of a request, or one that returns a policy."""
@@ -76,7 +77,7 @@ def make_reader(reader: Reader, supplied: Mapping[str, Any], *, where: str = "re
     free = [one for one in takes.values() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     if [one.name for one in free if one.name not in SUPPLIED]:
         chosen = FunctionReader(part.text, partial(part, **given))
-        _try_out(chosen, f"{where}: {part.text}")
+        try_out(chosen.choose, _SAMPLE, f"{where}: {part.text}")
         return chosen
     try:
         policy = part(**given)
@@ -109,19 +110,3 @@ _SAMPLE = ReadingRequest(
     step=1,
     seconds=20.0,
 )
-
-
-def _try_out(reader: FunctionReader, name: str) -> None:
-    """Refuse a function that raises on a sample, before it ends every team of a rollout; what waits is not tried."""
-    try:
-        reader.choose(_SAMPLE, _ask_nobody).__await__().send(None)
-    except StopIteration:
-        return
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{name}: trying it raises {describe(error)}") from error
-
-
-async def _ask_nobody(purpose: str, messages: Sequence[Message]) -> ModelCall:
-    return ModelCall(purpose, "", 0, 0, error="nobody is asked here")

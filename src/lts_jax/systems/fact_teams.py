@@ -6,6 +6,7 @@ other. A world, an arm and a seed are a block with a file of its own.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lts_jax.admission.rules import admit_all, admit_none
@@ -25,7 +26,7 @@ from lts_jax.records import Rollout
 from lts_jax.reports.tables_page import one_table
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
-from lts_jax.storage import read_json, write_json
+from lts_jax.systems.kept import kept
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.simplemem_settings import SimplememSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
@@ -58,10 +59,9 @@ def teams_with_facts(
         for number, (arm, facts) in enumerate(arms_of(settings.facts).items()):
             for seed in range(settings.first_seed, settings.first_seed + settings.num_seeds):
                 path = folder.path / "teams" / f"{_plain(world)}_{number}_{seed}.json"
-                if not path.exists():
-                    write_json(path, _block(settings, world, arm, facts, seed))
-                    say(f"teams, {world}: {arm}, seed {seed}")
-                found.setdefault(arm, []).extend(read_json(path))
+                work = partial(_block, settings, world, arm, facts, seed)
+                done = kept(path, work, partial(say, f"teams, {world}: {arm}, seed {seed}"))
+                found.setdefault(arm, []).extend(done["rollouts"])
         tables.append(_table(world, found, settings))
     return tables
 
@@ -72,7 +72,7 @@ def _plain(world: str) -> str:
 
 def _block(
     settings: SimplememSettings, world: str, arm: str, facts: FactSettings | None, seed: int
-) -> list[dict[str, Any]]:
+) -> dict[str, list[dict[str, Any]]]:
     parts = RolloutParts(
         model=make_model(ModelSettings(weaknesses=world)),
         use_tool=almanac_tools(settings.world_seed),
@@ -84,7 +84,7 @@ def _block(
     tasks = almanac_tasks(settings.world_seed, settings.split, settings.rollout_tasks)
     collecting = CollectSettings(num_rollouts=1)
     groups = collect_groups(tasks, parts, RolloutSettings(), collecting, Iteration(seed, 0))
-    return [_measured(rollout, seed) for group in groups for rollout in group.rollouts]
+    return {"rollouts": [_measured(rollout, seed) for group in groups for rollout in group.rollouts]}
 
 
 def _measured(rollout: Rollout, seed: int) -> dict[str, Any]:

@@ -8,17 +8,16 @@ was killed goes on and ends with the same numbers.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lts_jax.bridge.answer_likelihood import AnswerScorer
 from lts_jax.bridge.answer_writing import AnswerWriter
-from lts_jax.errors import UserError
 from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.memory.pool import Pair, append_pairs, read_pool, told_cut
 from lts_jax.plain import from_plain, to_plain
 from lts_jax.reports.svg import Figure
 from lts_jax.storage import read_json, write_document
+from lts_jax.systems.kept import kept
 from lts_jax.systems.ms_filling import fill
 from lts_jax.systems.ms_seed import study_seed
 from lts_jax.systems.ms_settings import MsSettings
@@ -45,8 +44,8 @@ def ms(settings: MsSettings, run_folder: RunFolder, say: Say) -> tuple[dict[str,
     for seed in settings.seeds:
         path = run_folder.path / "seeds" / f"{seed}.json"
         own = held if seed == settings.first_seed else ()
-        found = _once(path, partial(study_seed, settings, seed, encoder, scorer, writer, own), say, f"seed {seed}")
-        seeds.append(found)
+        study = partial(study_seed, settings, seed, encoder, scorer, writer, own)
+        seeds.append(kept(path, study, partial(say, f"seed {seed}: done")))
     if settings.pool is not None:
         initial, problems, tests = settings.sizes
         drawn = draw_exemplars(
@@ -58,7 +57,8 @@ def ms(settings: MsSettings, run_folder: RunFolder, say: Say) -> tuple[dict[str,
     if settings.world_streams:
         from lts_jax.systems.ms_world import study_world
 
-        world = _once(run_folder.path / "world.json", partial(study_world, settings), say, "offline world")
+        told = partial(say, "offline world: done")
+        world = kept(run_folder.path / "world.json", partial(study_world, settings), told)
     document = tables(settings, seeds, world)
     return document, figures(settings, seeds)
 
@@ -78,13 +78,3 @@ def _held(settings: MsSettings, run_folder: RunFolder, say: Say) -> tuple[Pair, 
             say(told_cut(settings.pool, read))
         write_document(path, {"pairs": [to_plain(pair) for pair in read.pairs]})
     return tuple(from_plain(Pair, one, str(path)) for one in read_json(path, dict)["pairs"])
-
-
-def _once(path: Path, compute: Callable[[], dict[str, Any]], say: Say, what: str) -> dict[str, Any]:
-    if not path.exists():
-        write_document(path, compute())
-        say(f"{what}: done")
-    found = read_json(path, dict)
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: expected an object")
-    return found

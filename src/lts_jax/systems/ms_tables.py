@@ -1,6 +1,5 @@
 """What the study of Memory Sharing says, as tables and a figure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,6 +11,7 @@ from lts_jax.reports.axes import Frame
 from lts_jax.reports.point_chart import Point, PointSeries, point_chart
 from lts_jax.reports.svg import Figure
 from lts_jax.reports.tables_page import one_table
+from lts_jax.reports.text import interval
 from lts_jax.systems.ms_seed import (
     BM25,
     FIFTHS,
@@ -244,15 +244,11 @@ def _less(found: Mapping[str, np.ndarray], one: str, other: str, scope: str) -> 
 
 
 def _short(value: Interval) -> str:
-    if not math.isfinite(value.low):
-        return f"{value.estimate:.2f}"
-    return f"{value.estimate:.2f} [{value.low:.2f}, {value.high:.2f}]"
+    return interval(value)
 
 
 def _signed(value: Interval) -> str:
-    if not math.isfinite(value.low):
-        return f"{value.estimate:+.2f}"
-    return f"{value.estimate:+.2f} [{value.low:+.2f}, {value.high:+.2f}]"
+    return interval(value, "+.2f")
 
 
 def _mean(values: np.ndarray) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lts_jax.admission.rules import make_rule
@@ -22,8 +23,8 @@ from lts_jax.reports.svg import Figure
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups, run_to_end
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.team_side import Routed
-from lts_jax.storage import read_json, write_document
 from lts_jax.systems.comparison import make_arm
+from lts_jax.systems.kept import kept
 from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.rcr_tables import (
     CHANCE,
@@ -66,12 +67,8 @@ def _study(settings: RcrSettings, folder: RunFolder, say: Callable[[str], None])
 
     def line(part: str, name: str, routing: RoutingSettings) -> Line:
         path = folder.path / "lines" / f"{part}_{name.replace(' ', '_').replace(',', '')}.json"
-        if not path.exists():
-            tasks, num = (test, settings.num_seeds) if part == "test" else (validation, settings.num_validation_seeds)
-            write_document(path, _measured(settings, run, tasks, num, routing))
-            say(f"{part}: {name}")
-        stored: Line = read_json(path, dict)
-        return stored
+        tasks, num = (test, settings.num_seeds) if part == "test" else (validation, settings.num_validation_seeds)
+        return kept(path, partial(_measured, settings, run, tasks, num, routing), partial(say, f"{part}: {name}"))
 
     middle = settings.budgets[(len(settings.budgets) - 1) // 2]
     tried = {

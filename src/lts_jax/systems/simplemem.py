@@ -23,7 +23,6 @@ from lts_jax.memory.hybrid import HybridReader, HybridSettings
 from lts_jax.memory.text import cut
 from lts_jax.records import Task
 from lts_jax.reports.svg import Figure
-from lts_jax.storage import read_json, write_json
 from lts_jax.systems.fact_streams import (
     Asked,
     Shown,
@@ -36,6 +35,7 @@ from lts_jax.systems.fact_streams import (
     remember,
     stream_of,
 )
+from lts_jax.systems.kept import kept
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.simplemem_settings import SimplememSettings
 from lts_jax.systems.simplemem_tables import document_of, figures_of
@@ -97,11 +97,8 @@ def streams_of(almanac: Almanac, settings: SimplememSettings) -> list[Sequence[T
     return [tasks[number * size : (number + 1) * size] for number in range(settings.num_streams)]
 
 
-def _once(path: Path, compute: Callable[[], Any], say: Callable[[str], None]) -> Any:
-    if not path.exists():
-        write_json(path, compute())
-        say(path.stem.replace("_", " "))
-    return read_json(path)
+def _once(path: Path, compute: Callable[[], dict[str, Any]], say: Callable[[str], None]) -> dict[str, Any]:
+    return kept(path, compute, partial(say, path.stem.replace("_", " ")))
 
 
 class _Work:

@@ -17,6 +17,7 @@ from lts_jax.reports.axes import Frame
 from lts_jax.reports.point_chart import Point, PointSeries, point_chart
 from lts_jax.reports.svg import Figure
 from lts_jax.reports.tables_page import one_table
+from lts_jax.reports.text import interval
 from lts_jax.systems.simplemem_settings import SimplememSettings
 
 RAW_ROWS = ("full context", "full context, own task", "raw bank", "raw bank, whole values", "raw bank, cosine")
@@ -272,9 +273,9 @@ def _mean(values: Mapping[Cell, float], within: tuple[float, float] | None = Non
     return mean_interval(list(values.values()), tasks, within=within or (0.0, float("inf")))
 
 
-def _told(interval: Interval, digits: int) -> str:
-    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+def _told(value: Interval, digits: int) -> str:
+    return interval(value, f".{digits}f")
 
 
-def _signed(interval: Interval) -> str:
-    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+def _signed(value: Interval) -> str:
+    return interval(value, "+.3f")

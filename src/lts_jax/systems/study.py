@@ -21,7 +21,7 @@ from lts_jax.lab.arms import Arm, check_arms, joined, measure, measure_rule, see
 from lts_jax.lab.settings import LabSettings
 from lts_jax.lab.trials import Trial
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.storage import read_json, write_json
+from lts_jax.systems.kept import kept
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.study_settings import StudySettings
 
@@ -126,10 +126,8 @@ def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Ca
     for number, seeds in enumerate(blocks):
         for arm in arms:
             path = _path(folder, arm.name, seeds)
-            if not path.exists():
-                write_json(path, _trained(lab, arm, arms, seeds, trial))
-                tell(f"{arm.name}: block {number + 1} of {len(blocks)}")
-            parts.setdefault(arm.name, []).append(read_json(path))
+            told = partial(tell, f"{arm.name}: block {number + 1} of {len(blocks)}")
+            parts.setdefault(arm.name, []).append(kept(path, partial(_trained, lab, arm, arms, seeds, trial), told))
     found = {
         name: Told(joined([part["measures"] for part in some]), np.concatenate([part["score"] for part in some]))
         for name, some in parts.items()
@@ -168,10 +166,8 @@ def _once(
     folder: RunFolder, name: str, compute: Callable[[], Mapping[str, np.ndarray]], tell: Callable[[str], None]
 ) -> Told:
     path = folder.path / "rules" / f"{name.replace(' ', '_')}.json"
-    if not path.exists():
-        write_json(path, {measured: value.tolist() for measured, value in compute().items()})
-        tell(name)
-    return Told({measured: np.asarray(value, float) for measured, value in read_json(path).items()})
+    found = kept(path, lambda: {measured: value.tolist() for measured, value in compute().items()}, partial(tell, name))
+    return Told({measured: np.asarray(value, float) for measured, value in found.items()})
 
 
 def _path(folder: RunFolder, arm: str, seeds: Sequence[int]) -> Path:
