@@ -231,8 +231,9 @@ def _headline(settings: RcrSettings, found: Found) -> str:
     line, full = found.test[routed_name(mode, found.budgets[mode])], found.test["full"]
     tokens, score = saved(line, full, "worker_tokens"), _over(line, full, "score")
     in_all = saved(line, full, "prompt_tokens")
+    routed = "Simulated: routed" if settings.model.is_simulated else "Routed"
     return (
-        f"Routed {mode} within {found.budgets[mode]} tokens, workers read {interval(tokens, '.0f')} % fewer prompt "
+        f"{routed} {mode} within {found.budgets[mode]} tokens, workers read {interval(tokens, '.0f')} % fewer prompt "
         f"tokens than with the whole thread ({interval(in_all, '.1f')} % of all prompts), at a score "
         f"{interval(score, '+.3f')} apart (resolvable: {resolvable(line, full):.3f}); they were shown "
         f"{recall_of(line):.1%} of the needed evidence, static routing {recall_of(found.test['static']):.1%}."
