@@ -87,9 +87,10 @@ class Trajectory:
     `used_gkt` is true where the step was admitted and its entry was pulled at least once by the teams that count
     (all of them, or only others; chosen when collating). Padding is 0, false, or +inf for times.
 
-    The fields from `tokens_g` on may be None: tokens and dollars where nobody counts them, `num_spared_gkt` in a world
-    that cannot say, masks and targets where all actions are legal and none has a target, local rewards where teams
-    have none, the others unless somebody went to the length of making them: a value head, or replays.
+    The fields from `tokens_g` on may be None: tokens and dollars where nobody counts them, `use_share_gkt` where no
+    entry is merged (then all is owed to the one who wrote it), `num_spared_gkt` in a world that cannot say, masks and
+    targets where all actions are legal and none has a target, local rewards where teams have none, the others unless
+    somebody went to the length of making them: a value head, or replays.
     """
 
     reward_agg_g: Array  # f32[G] score of the aggregated answer; NaN where missing
@@ -108,6 +109,7 @@ class Trajectory:
     rollout_mask_g: Array  # bool[G]
     tokens_g: Array | None = None  # f32[G] prompt and completion tokens of all calls
     usd_g: Array | None = None  # f32[G] US dollars of all calls
+    use_share_gkt: Array | None = None  # f32[G, K, T] of the use of a merged entry, what is owed to this admission
     num_spared_gkt: Array | None = None  # i32[G, K, T] other teams that pulled the entry instead of such a step, 0..K-1
     action_mask_gkta: Array | None = None  # bool[G, K, T, A] legal actions; at least one at every decision
     target_gkt: Array | None = None  # i32[G, K, T] what the action points at; -1 where it points at nothing

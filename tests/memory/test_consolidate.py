@@ -12,7 +12,6 @@ from lts_jax.memory.consolidate import (
     affinity,
     check_lineage,
     components,
-    credit_shares,
     groups_of,
     joined_lines,
     merged,
@@ -82,13 +81,6 @@ def test_merge_cycles_are_refused_by_name():
         check_lineage({1: Fact(1, FactDraft("a"), 0.0, parents=(7,))})
     check_lineage({0: fact(0), 1: fact(1), 2: merged([fact(0), fact(1)], 2)})
     check_lineage({n: Fact(n, FactDraft("a"), 0.0, parents=(n - 1,) if n else ()) for n in range(5000)})  # a long line
-
-
-def test_credit_is_shared_equally_by_writers_or_by_facts():
-    facts = {0: fact(0, team=0, step=1), 1: fact(1, team=0, step=1), 2: fact(2, team=1, step=5)}
-    entry = merged(list(facts.values()), 3)
-    assert credit_shares(entry, facts) == {(0, 1): 0.5, (1, 5): 0.5}
-    assert credit_shares(entry, facts, equal=False) == {(0, 1): pytest.approx(2 / 3), (1, 5): pytest.approx(1 / 3)}
 
 
 def test_groups_are_far_apart_in_time_or_in_words():

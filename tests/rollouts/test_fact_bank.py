@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import lts_jax as lts
 from lts_jax.admission.rules import admit_all
 from lts_jax.bridge.collate import CollateSettings, collate
 from lts_jax.credit.usage import usage_bonus
@@ -24,6 +25,7 @@ from lts_jax.memory.trust import Provenance
 from lts_jax.records import ModelCall, Origin, RolloutGroup, Step
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.store import read_group
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
@@ -146,30 +148,56 @@ def test_the_setting_does_what_the_part_does_and_raw_is_the_default():
     assert not any(one.edits for group in rollouts(None, 2, "facts") for one in group.rollouts)
     with pytest.raises(UserError, match="values: expected raw, facts or merged, got 'some'"):
         RolloutSettings(values="some")
-    with pytest.raises(UserError, match=r"rollout\.values: expected raw or facts to train on"):
-        make_parts(TrainSettings(rollout=RolloutSettings(values="merged"))).check()
+    merged = RolloutSettings(values="merged")
+    with pytest.raises(UserError, match=r"linear_.*: expected a network that knows ended entries, as set_transformer"):
+        make_parts(TrainSettings(rollout=merged, controller="linear")).check()
+    assert TrainSettings(rollout=merged).padding.lives and not TrainSettings().padding.lives
+    with pytest.raises(UserError, match="merged_credit: expected equal or full, got 'half'"):
+        TrainSettings(merged_credit="half")
 
 
-def test_the_use_of_a_joined_entry_is_credited_to_every_other_writer(with_facts):
-    settings = CollateSettings(max_steps=40, max_entries=96)
+def test_the_use_of_a_joined_entry_is_credited_to_every_other_writer_in_equal_shares(with_facts):
+    sizes = CollateSettings(max_steps=40, max_entries=96)
     seen = 0
     for group in with_facts:
         (rollout,) = group.rollouts
         check_lives(rollout.entries, rollout.edits)
-        trajectory, _ = collate(RolloutGroup(group.task, 0, (rollout,)), make_encoder("hashing"), settings)
-        rewarded = replace(trajectory, reward_agg_g=np.ones(1, np.float32), rollout_mask_g=np.ones(1, bool))
-        bonus = np.asarray(usage_bonus(rewarded, usage_weight=0.5))
-        joined = {edit.successor for edit in rollout.edits}
+        alone = RolloutGroup(group.task, 0, (rollout,))
+        bonus = {
+            how: paid(collate(alone, make_encoder("hashing"), replace(sizes, merged_credit=how))[0])
+            for how in ("equal", "full")
+        }
+        owed: dict[int, float] = {}
         for pull in rollout.pulls:
-            if pull.entry not in joined:
-                continue
-            waiting = [pull.entry]
-            while waiting:  # every entry that it was made of, near or far
-                entry = waiting.pop()
-                waiting += [edit.entry for edit in rollout.edits if edit.successor == entry]
-                if rollout.entries[entry].team == pull.reader:
-                    continue  # nobody is paid for reading what is its own
-                place = (0, rollout.entries[entry].team, rollout.entries[entry].step)
-                assert trajectory.used_gkt[place] and bonus[place] == pytest.approx(0.5)
-                seen += 1
+            parts = [pull.entry]  # every entry that it was made of, near or far
+            for entry in parts:
+                parts += [edit.entry for edit in rollout.edits if edit.successor == entry]
+            seen += len(parts) > 1
+            for entry in parts:
+                if rollout.entries[entry].team != pull.reader:  # nobody is paid for reading what is its own
+                    owed[entry] = max(owed.get(entry, 0.0), 1 / len(parts))
+        for entry in rollout.entries:
+            place = (0, entry.team, entry.step)
+            assert bonus["full"][place] == (0.5 if entry.entry in owed else 0.0)
+            assert bonus["equal"][place] == pytest.approx(0.5 * owed.get(entry.entry, 0.0))
     assert seen > 2
+
+
+def paid(trajectory):
+    """The bonus of a usage-aware scheme, had the rollout earned 1."""
+    rewarded = replace(trajectory, reward_agg_g=np.ones(1, np.float32), rollout_mask_g=np.ones(1, bool))
+    return np.asarray(usage_bonus(rewarded, usage_weight=0.5))
+
+
+@pytest.mark.slow
+def test_a_controller_is_trained_on_values_that_are_merged(tmp_path):
+    settings = TrainSettings(
+        num_tasks=2, num_epochs=2, tasks_per_update=2, rollout=RolloutSettings(values="merged"),
+        collect=CollectSettings(num_rollouts=2),
+    )  # fmt: skip
+    run = lts.train(tmp_path / "run", settings=settings)
+    stored = [read_group(path) for path in sorted((run.path / "rollouts").glob("**/0001-*.parquet"))]
+    assert any(one.edits for group in stored for one in group.rollouts)  # the second update sees ended entries
+    assert [each["learning/num_updates"] for each in run.metrics] == [1.0, 2.0]
+    # What the loss computes of a decision is what was computed when it was taken, with entries that had ended left out.
+    assert run.metrics[1]["learning/behavior_gap"] < 1e-5 and run.metrics[1]["learning/entropy"] < 0.69314

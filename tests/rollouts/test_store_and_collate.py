@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from lts_jax.bridge.collate import CollateSettings, collate, stack
+from lts_jax.credit.usage import cross_team_usage, usage_bonus
 from lts_jax.errors import UserError
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.records import (
@@ -140,6 +141,36 @@ def test_an_impossible_edit_in_a_file_is_one_line(tmp_path):
     write_parquet(path, pyarrow.Table.from_pylist(rows, schema=table.schema).replace_schema_metadata(metadata))
     with pytest.raises(UserError, match=r"edits: Edit.successor: expected an id after 0 for an update, got 0"):
         read_group(path)
+
+
+@pytest.mark.parametrize(("how", "share"), [("equal", 0.5), ("full", 1.0)])
+def test_the_use_of_a_merged_entry_is_paid_in_shares_or_to_each_in_full(how, share):
+    # The third decision, an admission, is merged with entry 0 of the same team; team 1 pulls what came of it.
+    whole = hand_rollout()
+    merged = replace(whole, edits=(Edit("update", 0, 1, 0, 1, 8.5, 2),), pulls=(Pull(1, 1, 0, 2, 9.0),))
+    settings = CollateSettings(3, 4, merged_credit=how)
+    trajectory, context = collate(RolloutGroup(TASK, 0, (merged,)), LetterEncoder(), settings)
+    assert context.died_gn[0].tolist() == [3, ALIVE, ALIVE, ALIVE]  # no decision came after the third
+    assert trajectory.action_mask_gkta is None and trajectory.target_gkt is None  # nobody chose among edits
+    assert (trajectory.use_share_gkt is None) == (how == "full")
+    bonus = np.asarray(usage_bonus(trajectory, usage_weight=0.4))
+    assert bonus[0, 0, :2].tolist() == pytest.approx([0.4 * share, 0.4 * share])
+    assert np.count_nonzero(bonus) == 2
+    readers = np.asarray(cross_team_usage(trajectory, usage_weight=0.4, counting="each_reader"))
+    assert readers[0, 0, :2].tolist() == pytest.approx([0.4 * share, 0.4 * share])
+
+
+def test_groups_with_and_without_ended_entries_are_one_batch_where_it_is_asked_for():
+    plain = RolloutGroup(TASK, 0, (hand_rollout(),))
+    merged = RolloutGroup(TASK, 0, (replace(hand_rollout(), edits=(Edit("update", 0, 1, 0, 1, 8.5, 2),)),))
+    with pytest.raises(ValueError, match="lives=True where entries are merged"):
+        stack([collate(group, LetterEncoder(), CollateSettings(3, 4)) for group in (plain, merged)])
+    lives = CollateSettings(3, 4, lives=True)
+    trajectory, context = stack([collate(group, LetterEncoder(), lives) for group in (plain, merged)])
+    assert trajectory.use_share_gkt.shape == (2, 1, 2, 3) and context.died_gn.shape == (2, 1, 4)
+    assert trajectory.use_share_gkt[0].min() == 1.0  # where nothing was merged, all is the writer's
+    with pytest.raises(UserError, match=r"collate\.merged_credit: expected equal or full, got 'none'"):
+        CollateSettings(merged_credit="none")
 
 
 def test_a_missing_score_survives_storage(tmp_path):
@@ -314,12 +345,12 @@ def test_the_use_of_an_update_is_credited_to_the_first_writer_too():
 def test_without_edits_nothing_is_added_unless_the_batch_has_some():
     group = RolloutGroup(TASK, 0, (hand_rollout(),))
     plain, seen = collate(group, LetterEncoder(), CollateSettings(4, 4))
-    added = ("action_mask_gkta", "target_gkt", "target_mask_gktj")
-    assert [getattr(plain, name) for name in added] == [None] * 3
+    added = ("action_mask_gkta", "target_gkt", "target_mask_gktj", "use_share_gkt")
+    assert [getattr(plain, name) for name in added] == [None] * 4
     assert (seen.died_gn, seen.sequence_gkt) == (None, None)
     asked, lives = collate(group, LetterEncoder(), CollateSettings(4, 4, edits=True))
     assert lives.died_gn.tolist() == [[ALIVE] * 4]
-    assert asked.target_gkt.max() == -1 and not asked.target_mask_gktj.any()
+    assert asked.target_gkt.max() == -1 and not asked.target_mask_gktj.any() and asked.use_share_gkt.min() == 1.0
     for name in (item.name for item in fields(Trajectory) if item.name not in added):
         np.testing.assert_array_equal(getattr(asked, name), getattr(plain, name))
     with pytest.raises(ValueError, match="expected edits in all or in none; collate all of them with edits=True"):

@@ -7,14 +7,15 @@ once per rollout, not once per decision.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
 
-from lts_jax.bridge.collate_edits import edit_arrays, has_edits
+from lts_jax.bridge.collate_edits import edit_arrays, has_edits, has_lives, life_arrays
 from lts_jax.errors import UserError
 from lts_jax.memory.lives import check_lives, owed_pulls
+from lts_jax.memory.merged_credit import use_shares
 from lts_jax.memory.usage import first_pull_seconds, readers_of_entries, spared_readers
 from lts_jax.records import EARLIER, Rollout, RolloutGroup, StopReason
 from lts_jax.rollouts.outcomes import has_own_end, ran_out_of_budget
@@ -47,8 +48,12 @@ class CollateSettings:
     edits: bool = (
         False  # masks, targets and lives also where no rollout of a group has an edit, as others of a batch do
     )
+    lives: bool = False  # lives also where nothing of a group ended, as in others of a batch
+    merged_credit: Literal["equal", "full"] = "equal"  # a merged entry's use: split among its writers, or each in full
 
     def __post_init__(self) -> None:
+        if self.merged_credit not in ("equal", "full"):
+            raise UserError(f"collate.merged_credit: expected equal or full, got {self.merged_credit!r}")
         for name in ("max_steps", "max_entries"):
             if getattr(self, name) < 1:
                 raise UserError(f"collate.{name}: expected at least 1, got {getattr(self, name)}")
@@ -58,7 +63,7 @@ def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings
     """One group as arrays [G, K, T] and the controller's inputs of every decision.
 
     What edits add (`collate_edits`) is None unless a rollout of the group has any, or the settings ask for it. The use
-    of an entry that replaced others counts for those too.
+    of an entry that replaced others counts for those too; of one that was merged, in shares (`memory.merged_credit`).
 
     Raises:
         ValueError: rollouts of different size, more steps or entries than the padding holds, a decision whose step is
@@ -80,8 +85,12 @@ def collate(group: RolloutGroup, encoder: TextEncoder, settings: CollateSettings
         _fill_steps(steps[index], rollout, encoder)
     chosen: dict[str, Any] = {}
     seen: dict[str, Any] = {}
+    if settings.edits or settings.lives or has_lives(rollouts):
+        seen = life_arrays(rollouts, shape, settings.max_entries)
+        if settings.merged_credit == "equal":
+            chosen = {"use_share_gkt": _use_shares(rollouts, shape, settings)}
     if settings.edits or has_edits(rollouts):
-        chosen, seen = edit_arrays(rollouts, shape, settings.max_entries)
+        chosen |= edit_arrays(rollouts, seen)
     context = DecisionContext(
         query_d=encoder.encode([group.task.question])[0],
         key_gnd=keys,  # type: ignore[arg-type]
@@ -133,9 +142,11 @@ def stack(groups: Sequence[tuple[Trajectory, DecisionContext]]) -> tuple[Traject
     Raises:
         ValueError: arrays of different size, or replays, values or edits in some groups and not in others.
     """
-    has_lives = {context.died_gn is not None for _, context in groups}
-    if len(has_lives) > 1:
-        raise ValueError("groups of one batch: expected edits in all or in none; collate all of them with edits=True")
+    if len({(context.died_gn is None, found.target_gkt is None) for found, context in groups}) > 1:
+        raise ValueError(
+            "groups of one batch: expected edits in all or in none; collate all of them with edits=True, or with "
+            "lives=True where entries are merged"
+        )
     return jax.tree.map(lambda *parts: np.stack(parts), *groups)
 
 
@@ -221,6 +232,14 @@ def _fill_usage(arrays: dict[str, np.ndarray], index: int, rollout: Rollout, set
         arrays["num_other_readers_gkt"][places[entry]] = len(readers)
     for entry, readers in spared_readers(rollout.steps, rollout.entries, rollout.pulls).items():
         arrays["num_spared_gkt"][places[entry]] = len(readers)
+
+
+def _use_shares(rollouts: Sequence[Rollout], shape: tuple[int, int, int], settings: CollateSettings) -> np.ndarray:
+    share = np.ones(shape, np.float32)
+    for index, rollout in enumerate(rollouts):
+        for entry, found in use_shares(rollout, include_writer=settings.own_pulls_count).items():
+            share[index, rollout.entries[entry].team, rollout.entries[entry].step] = found
+    return share
 
 
 def _fill_steps(steps: np.ndarray, rollout: Rollout, encoder: TextEncoder) -> None:

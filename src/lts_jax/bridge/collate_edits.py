@@ -2,7 +2,8 @@
 
 With place(d) of a decision and died(n) of an entry as `memory.lives.places_in_order` gives them, a decision sees entry
 n iff n < num_keys and died(n) > place(d). Legal are always to do nothing and to add, and to update or to delete where
-it sees an entry; these point at an entry that it sees.
+it sees an entry; these point at an entry that it sees. Where entries end by merging alone, nothing is chosen but
+whether to add: then there are lives, and neither masks nor targets.
 """
 
 from collections.abc import Sequence
@@ -23,42 +24,54 @@ NUM_STEP_TEXTS = 3
 
 
 def has_edits(rollouts: Sequence[Rollout]) -> bool:
-    """Whether an entry was edited in any of them, or could have been."""
-    return any(one.may_edit or one.edits or any(taken.action in EDITS for taken in one.decisions) for one in rollouts)
+    """Whether an edit was chosen in any of them, or could have been."""
+    return any(one.may_edit or any(taken.action in EDITS for taken in one.decisions) for one in rollouts)
 
 
-def edit_arrays(
-    rollouts: Sequence[Rollout], shape: tuple[int, int, int], max_entries: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of a group's `Trajectory`, and of its `DecisionContext`.
+def has_lives(rollouts: Sequence[Rollout]) -> bool:
+    """Whether an entry ended in any of them, or could have: by an edit, or because it was merged."""
+    return has_edits(rollouts) or any(one.edits for one in rollouts)
+
+
+def life_arrays(rollouts: Sequence[Rollout], shape: tuple[int, int, int], max_entries: int) -> dict[str, Any]:
+    """Fields of a group's `DecisionContext`: which entries each decision still saw.
 
     Args:
         rollouts: G of them.
         shape: (G, K, T).
-        max_entries: N; J = N + 3.
-
-    Raises:
-        ValueError: one line: an action that a bank does not know, or an edit of what its decision did not see.
+        max_entries: N.
     """
-    num_targets = max_entries + NUM_STEP_TEXTS
-    action_mask = np.zeros((*shape, NUM_ACTIONS), bool)
-    action_mask[..., NOOP] = True  # of padding too, so that no softmax is empty
-    target, target_mask = np.full(shape, NO_TARGET, np.int32), np.zeros((*shape, num_targets), bool)
     sequence, died = np.zeros(shape, np.int32), np.full((shape[0], max_entries), ALIVE, np.int32)
     for index, rollout in enumerate(rollouts):
         places, ends = places_in_order(rollout.decisions, rollout.edits)
         for entry, place in ends.items():
             died[index, entry] = place
         for decision, place in zip(rollout.decisions, places, strict=True):
+            sequence[index, decision.team, decision.step] = place
+    return {"died_gn": died, "sequence_gkt": sequence}
+
+
+def edit_arrays(rollouts: Sequence[Rollout], lives: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a group's `Trajectory`: what was legal, and what an action was of; `lives` as of `life_arrays`.
+
+    Raises:
+        ValueError: one line: an action that a bank does not know, or an edit of what its decision did not see.
+    """
+    sequence, died = lives["sequence_gkt"], lives["died_gn"]
+    action_mask = np.zeros((*sequence.shape, NUM_ACTIONS), bool)
+    action_mask[..., NOOP] = True  # of padding too, so that no softmax is empty
+    target = np.full(sequence.shape, NO_TARGET, np.int32)
+    target_mask = np.zeros((*sequence.shape, died.shape[1] + NUM_STEP_TEXTS), bool)
+    for index, rollout in enumerate(rollouts):
+        for decision in rollout.decisions:
             at = (index, decision.team, decision.step)
-            seen = np.flatnonzero(died[index, : decision.num_keys] > place)
+            seen = np.flatnonzero(died[index, : decision.num_keys] > sequence[at])
             _check(decision, seen)
-            sequence[at], target[at] = place, decision.target
+            target[at] = decision.target
             action_mask[at][[ADD, *(EDITS if seen.size else ())]] = True
             if decision.action in EDITS:
                 target_mask[at][seen] = True
-    trajectory = {"action_mask_gkta": action_mask, "target_gkt": target, "target_mask_gktj": target_mask}
-    return trajectory, {"died_gn": died, "sequence_gkt": sequence}
+    return {"action_mask_gkta": action_mask, "target_gkt": target, "target_mask_gktj": target_mask}
 
 
 def _check(decision: Decision, seen: np.ndarray) -> None:

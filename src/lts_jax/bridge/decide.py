@@ -23,7 +23,7 @@ from lts_jax.bridge.decide_edits import check_actions, edit_admissions, with_tar
 from lts_jax.bridge.features import DecisionFeatures, PaddedDecisions, decision_features, padded
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
-from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.models.policy_network import Params, PolicyNetwork, need_lives
 from lts_jax.seeds import rollout_coordinates, uniform
 
 
@@ -115,7 +115,8 @@ class BatchedDecider:
         features = decision_features(request, self.texts, key_window=self.network.key_window)
         buckets = self.settings.key_buckets
         bucket = buckets[bisect_left(buckets, len(features.key_nd))]
-        check_lives(self.network, features)
+        if features.alive_n is not None:
+            need_lives(self.network)
         if self.network.may_edit:
             return await self._queue.ask(with_target_draw(features, request, self.network), draw_of(request), bucket)
         return await self._queue.ask(features, draw_of(request), bucket if features.alive_n is None else -bucket)
@@ -128,19 +129,6 @@ class BatchedDecider:
             return edit_admissions(self.network, self._params, rows, asked, draws, settings)
         found = whole_log_probs(self.network, self._params, asked, abs(group), settings)
         return admissions(found, draws, greedy=settings.greedy, min_probability=settings.min_probability)
-
-
-def check_lives(network: PolicyNetwork, features: DecisionFeatures) -> None:
-    """Refuse a network that would see what has ended.
-
-    Raises:
-        UserError: an entry has ended, and the network does not know of such.
-    """
-    if features.alive_n is not None and network.living_logits is None:
-        raise UserError(
-            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
-            "qwen3.key_visibility=own"
-        )
 
 
 def whole_log_probs(
@@ -175,7 +163,7 @@ def decision_log_probs(
         *plain, alive = rows
         if alive is None:
             return network.decision_logits(params, *plain)
-        assert network.living_logits is not None  # `check_lives` has seen to it
+        assert network.living_logits is not None  # `need_lives` has seen to it
         return network.living_logits(params, *rows)
 
     # A batched matrix product may treat its last rows differently, so that a row's bits depend on its place.

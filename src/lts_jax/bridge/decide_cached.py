@@ -21,11 +21,11 @@ from jax import Array
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts, DecisionQueue, Waiting, admissions
-from lts_jax.bridge.decide import DeciderSettings, check_lives, draw_of, whole_log_probs
+from lts_jax.bridge.decide import DeciderSettings, draw_of, whole_log_probs
 from lts_jax.bridge.features import DecisionFeatures, decision_features
 from lts_jax.errors import UserError
 from lts_jax.memory.encoded_texts import EncodedTexts, TextEncoder
-from lts_jax.models.policy_network import CachedDecision, DecisionCache, Params, PolicyNetwork
+from lts_jax.models.policy_network import CachedDecision, DecisionCache, Params, PolicyNetwork, need_lives
 
 _CACHED, _WHOLE, _WHOLE_WITH_ENDED = range(3)
 
@@ -117,7 +117,8 @@ class CachedDecider:
         features = decision_features(request, self.texts, key_window=self.network.key_window)
         owner = request.coordinates if request.rollout is None else request.rollout
         asked = _Asked(owner, request.question, tuple(request.keys), features)
-        check_lives(self.network, features)
+        if features.alive_n is not None:
+            need_lives(self.network)
         whole = _WHOLE if features.alive_n is None else _WHOLE_WITH_ENDED
         group = _CACHED if len(asked.keys) <= self.network.key_window else whole
         return await self._queue.ask(asked, draw_of(request), group)

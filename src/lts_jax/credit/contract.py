@@ -53,6 +53,11 @@ def admission_mask(trajectory: Trajectory) -> Array:
     return trajectory.decision_mask_gkt & (trajectory.action_gkt == ADMIT)
 
 
+def use_share(trajectory: Trajectory) -> Number:
+    """What of the use of its entry is owed to an admission, f32[G, K, T]: 1/m for one of m that were merged, else 1."""
+    return 1.0 if trajectory.use_share_gkt is None else trajectory.use_share_gkt
+
+
 def require(field: Field | None, scheme: str, missing: str) -> Field:
     """An optional field of the trajectory that a scheme cannot do without.
 

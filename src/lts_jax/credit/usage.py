@@ -5,16 +5,17 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision
+from lts_jax.credit.contract import Number, check_number, decision_mean, per_decision, use_share
 from lts_jax.credit.group_relative import Divisor, group_relative, standard_deviation, subtract_mean
 from lts_jax.credit.returns import episode_return
 from lts_jax.trajectory import Trajectory
 
 
 def usage_bonus(trajectory: Trajectory, *, usage_weight: Number = 0.5, first_weight: Number = 1.0) -> Array:
-    """b = usage_weight * 1[used and R > 0]: the second term of LTS Eq. 7. No baseline, no divisor.
+    """b = usage_weight * share * 1[used and R > 0]: the second term of LTS Eq. 7. No baseline, no divisor.
 
-    A group of one and equal rewards make no difference; where R <= 0 the bonus is 0.
+    The share is 1, unless the entry was merged with others (`use_share`; ours). A group of one and equal rewards make
+    no difference; where R <= 0 the bonus is 0.
 
     Args:
         trajectory: one group, arrays [G, K, T].
@@ -27,7 +28,7 @@ def usage_bonus(trajectory: Trajectory, *, usage_weight: Number = 0.5, first_wei
     check_number("usage_weight", usage_weight)
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     earned_gkt = trajectory.used_gkt & (return_g > 0.0)[:, None, None]
-    return per_decision(jnp.where(earned_gkt, usage_weight, 0.0), trajectory, counted_g)
+    return per_decision(jnp.where(earned_gkt, usage_weight * use_share(trajectory), 0.0), trajectory, counted_g)
 
 
 def usage_aware(
@@ -104,8 +105,9 @@ def cross_team_usage(
 ) -> Array:
     """a = group-relative advantage + usage_weight * readers * 1[R > 0], readers = other teams that pulled the entry.
 
-    Ours: a team that re-reads its own entry earns nothing. `counting` "once" pays 1 for any number of other readers,
-    "each_reader" pays per team. Divisor, epsilon, group of one and equal rewards as in `usage_aware`.
+    Ours: a team that re-reads its own entry earns nothing. A merged entry pays its writers in shares, as `usage_bonus`.
+    `counting` "once" pays 1 for any number of other readers, "each_reader" pays per team. Divisor, epsilon, group of
+    one and equal rewards as in `usage_aware`.
 
     Args:
         trajectory: one group, arrays [G, K, T].
@@ -127,7 +129,7 @@ def cross_team_usage(
     return_g, counted_g = episode_return(trajectory, first_weight=first_weight)
     readers_gkt = trajectory.num_other_readers_gkt
     readers_gkt = jnp.minimum(readers_gkt, 1) if counting == "once" else readers_gkt
-    bonus_gkt = usage_weight * readers_gkt * (return_g > 0.0)[:, None, None]
+    bonus_gkt = usage_weight * use_share(trajectory) * readers_gkt * (return_g > 0.0)[:, None, None]
     base_gkt = group_relative(trajectory, first_weight=first_weight, divisor=divisor, epsilon=epsilon)
     return base_gkt + per_decision(bonus_gkt, trajectory, counted_g)
 

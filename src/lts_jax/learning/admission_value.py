@@ -31,7 +31,7 @@ from lts_jax.errors import UserError
 from lts_jax.learning.costs import COSTS, charged_costs, cost_of, share_of_mean
 from lts_jax.learning.objective_parts import AdmissionValue
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.models.policy_network import Params, PolicyNetwork, need_lives
 from lts_jax.trajectory import ADMIT, REJECT, DecisionContext, Trajectory
 
 OUTCOMES = ("reward", *COSTS)
@@ -97,9 +97,12 @@ def value_loss(
     f = value_scale (logit of ADMIT - logit of REJECT) + threshold, w = `outcome_weights`.
 
     Raises:
-        UserError: a weight for a cost that this trajectory does not know.
+        UserError: a weight for a cost that this trajectory does not know, or entries that ended, of which the network
+            does not know.
     """
     trajectory, context = batch
+    if context.died_gn is not None:
+        need_lives(network)
     charged_costs(trajectory, settings.cost_weights(objective.runtime_weight))
     logits = network.packed_logits(network.join(params, frozen_arrays), context)
     log_odds = logits[..., ADMIT] - logits[..., REJECT]

@@ -13,7 +13,7 @@ from lts_jax.credit.returns import episode_return
 from lts_jax.errors import UserError
 from lts_jax.learning import losses
 from lts_jax.learning.settings import LearningSettings
-from lts_jax.models.policy_network import Params, PolicyNetwork
+from lts_jax.models.policy_network import Params, PolicyNetwork, need_lives
 from lts_jax.trajectory import ADMIT, DecisionContext, Trajectory
 
 Metrics = dict[str, Array]
@@ -74,11 +74,8 @@ def admission_loss(
     )
     mean = partial(_mean, where=counted_bgkt, count=totals.num_decisions)
     whole = network.join(params, frozen_arrays)
-    if context.died_gn is not None and not network.knows_lives:
-        raise UserError(
-            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
-            "qwen3.key_visibility=own"
-        )
+    if context.died_gn is not None:
+        need_lives(network)
     logits = network.packed_logits(whole, context)
     mask = trajectory.action_mask_gkta
     if mask is not None and mask.shape[-1] != logits.shape[-1]:

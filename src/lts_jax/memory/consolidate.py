@@ -180,19 +180,6 @@ def check_lineage(entries: Mapping[int, Fact]) -> None:
             waiting += entries[entry].parents
 
 
-def credit_shares(entry: Fact, facts: Mapping[int, Fact], *, equal: bool = True) -> dict[tuple[int, int], float]:
-    """Whom the use of an entry is owed to: (team, step) of each leaf's writer -> share; the shares add up to 1.
-
-    `equal` gives every writer the same; otherwise a writer has a share for each leaf.
-    """
-    writers = [(facts[leaf].team, facts[leaf].step) for leaf in entry.leaves]
-    counted = list(dict.fromkeys(writers)) if equal else writers
-    shares: dict[tuple[int, int], float] = {}
-    for writer in counted:
-        shares[writer] = shares.get(writer, 0.0) + 1.0 / len(counted)
-    return shares
-
-
 def upkeep(
     entries: Sequence[Fact],
     vector_nd: np.ndarray,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import Array
 
+from lts_jax.errors import UserError
 from lts_jax.trajectory import DecisionContext
 
 Params = Any  # a pytree of arrays
@@ -139,3 +140,17 @@ class PolicyNetwork:
         if frozen_arrays is None:
             raise ValueError(f"{self.name}: expected the frozen arrays of its base as an argument, got None")
         return Joined(params, frozen_arrays)
+
+
+def need_lives(network: PolicyNetwork) -> None:
+    """Refuse a network that would see entries that have ended, in a packed pass or in a single decision.
+
+    Raises:
+        UserError: one line that names it and those that do.
+    """
+    decides_alone = network.living_logits is not None or network.decision_targets is not None
+    if not network.knows_lives or not (decides_alone or network.of_team):
+        raise UserError(
+            f"{network.name}: expected a network that knows ended entries, as set_transformer, or qwen3 with "
+            "qwen3.key_visibility=own"
+        )

@@ -21,7 +21,7 @@ from lts_jax.memory.encoders import CachedEncoder
 from lts_jax.memory.making_readers import Reader, make_reader
 from lts_jax.memory.reading_policy import ReadingPolicy
 from lts_jax.models.networks import Network, make_network
-from lts_jax.models.policy_network import PolicyNetwork
+from lts_jax.models.policy_network import PolicyNetwork, need_lives
 from lts_jax.models.qwen3_folder import base_digest, make_mesh
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutParts
@@ -174,13 +174,11 @@ class RunParts:
 
         Raises:
             UserError: one line: a credit scheme that breaks its contract or needs what this training has not, too few
-                tasks, questions that model and tools cannot know, tools that are not there, values that are merged.
+                tasks, questions that model and tools cannot know, tools that are not there, a network that does not
+                know of entries that end where values are merged.
         """
         if self.settings.rollout.values == "merged":
-            raise UserError(
-                "rollout.values: expected raw or facts to train on, got 'merged': merging ends entries, which no "
-                "controller is trained on"
-            )
+            need_lives(self.network)
         self.check_world()
         self.reader(self.settings.reading)
         self.tasks("train", self.settings.num_tasks)

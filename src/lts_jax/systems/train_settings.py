@@ -1,6 +1,7 @@
 """Everything a training run on text teams depends on, as one record of plain values."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lts_jax.bridge.collate import CollateSettings
 from lts_jax.credit.schemes import scheme
@@ -44,6 +45,7 @@ class TrainSettings:
     encoder_store: str | None = None  # file that keeps vectors between runs; each text is then encoded once
     mesh: MeshSettings = field(default_factory=MeshSettings)
     own_pulls_count: bool = False  # whether a team's pull of its own entry counts as use; open in the paper
+    merged_credit: Literal["equal", "full"] = "equal"  # a merged entry's use: split among its writers, or each in full
     model: ModelSettings = field(default_factory=ModelSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)
     tools: ToolChoice = field(default_factory=ToolChoice)
@@ -54,6 +56,8 @@ class TrainSettings:
         for name in ("num_tasks", "num_epochs", "tasks_per_update"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.merged_credit not in ("equal", "full"):
+            raise UserError(f"merged_credit: expected equal or full, got {self.merged_credit!r}")
         if self.num_tasks % self.tasks_per_update:
             raise UserError(
                 f"num_tasks: expected a multiple of tasks_per_update = {self.tasks_per_update}, got {self.num_tasks}"
@@ -102,7 +106,13 @@ class TrainSettings:
         """Padded sizes that hold any rollout of these settings."""
         num_steps = self.rollout.team.max_rounds + 1
         num_entries = self.rollout.num_teams * num_steps
-        return CollateSettings(_round_up(num_steps), _round_up(num_entries), self.own_pulls_count)
+        return CollateSettings(
+            _round_up(num_steps),
+            _round_up(num_entries),
+            self.own_pulls_count,
+            lives=self.rollout.values == "merged",
+            merged_credit=self.merged_credit,
+        )
 
 
 def _round_up(count: int) -> int:
