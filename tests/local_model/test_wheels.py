@@ -113,3 +113,20 @@ def test_a_gguf_file_of_ones_own(tmp_path, capsys):
     write_gguf(tmp_path / "own.gguf")
     main(["models", "get", str(tmp_path / "own.gguf"), "--to", str(tmp_path / "made")])
     assert "parameters in 2 layers of width 32" in capsys.readouterr().out
+
+
+def test_static_vectors_are_two_files_of_a_package(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "wordllama.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(wheels.WORDLLAMA.member, b"a table")
+    said = fails(capsys, "get", "wordllama", "--to", tmp_path / "made", "--wheel", path)
+    assert "expected a wheel of wordllama with wordllama/tokenizers/" in said
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("wordllama/tokenizers/l2_supercat_tokenizer_config.json", b"a tokenizer")
+    said = fails(capsys, "get", "wordllama", "--to", tmp_path / "made", "--wheel", path)
+    assert f"model.safetensors: expected sha256 {wheels.WORDLLAMA.sha256}, found " in said
+    assert not (tmp_path / "made").exists()
+    monkeypatch.setattr(wheels, "WORDLLAMA", replace(wheels.WORDLLAMA, sha256=sha256(b"a table").hexdigest()))
+    wheels.get_wordllama(tmp_path / "made", path)
+    made = {each.name: each.read_bytes() for each in (tmp_path / "made").iterdir()}
+    assert made == {"model.safetensors": b"a table", "tokenizer.json": b"a tokenizer"}

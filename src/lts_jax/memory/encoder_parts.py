@@ -35,6 +35,20 @@ def minilm(*, folder: str, sha256: str | None = None) -> Encoder:
     return MiniLMEncoder(Path(folder), expected_sha256=sha256)
 
 
+def static(*, folder: str, max_characters: int = 4000, sha256: str | None = None) -> Encoder:
+    """The mean of fixed vectors of a text's tokens, as WordLlama's (D = 256); no network is run.
+
+    Args:
+        folder: holds model.safetensors (one table) and tokenizer.json.
+        max_characters: of a text that are read.
+        sha256: digest that the table's file must have; none accepts any.
+    """
+    from lts_jax.memory.static_vectors import StaticEncoder
+
+    _expect("static", max_characters=max_characters)
+    return StaticEncoder(Path(folder), max_characters=max_characters, expected_sha256=sha256)
+
+
 def qwen3(*, folder: str, pooling: Literal["last", "mean"] = "last", max_tokens: int = 512) -> Encoder:
     """Frozen Qwen3 in JAX, the paper's with 0.6B weights, D = 1024 (LTS, arXiv 2602.05965).
 
@@ -66,7 +80,9 @@ def openai(
     return OpenAIEncoder(model, width, base_url, requests=RequestSettings(batch_size=batch_size))
 
 
-ENCODERS: dict[str, Callable[..., Encoder]] = {"hashing": hashing, "minilm": minilm, "qwen3": qwen3, "openai": openai}
+ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "hashing": hashing, "static": static, "minilm": minilm, "qwen3": qwen3, "openai": openai,
+}  # fmt: skip
 """Encoders by the name that the command line uses."""
 
 
