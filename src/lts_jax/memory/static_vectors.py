@@ -1,4 +1,4 @@
-"""Static vectors: a text is the mean of one fixed vector for each of its tokens. No network is run; nothing is downloaded.
+"""Static vectors: a text is the mean of one fixed vector for each of its tokens. Nothing is computed but that mean.
 
 A folder holds `model.safetensors` with one table f[V, D] and `tokenizer.json`, as `lts models get wordllama` makes it.
 """
