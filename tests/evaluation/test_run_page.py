@@ -25,7 +25,7 @@ from lts_jax.reports.tradeoff import policy_point, tradeoff_chart
 from lts_jax.systems.comparison import POLICIES
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x00\x1b\ud800 </style> http://evil.example"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "input"}
 
 
 class Walker(HTMLParser):
@@ -76,13 +76,14 @@ def test_page_is_well_formed_and_whole(page: str) -> None:
     assert sum(tag == "svg" for tag, _ in walker.elements) == 1 + 2 + 2 + 1 + 3 + 6 + 1
     assert "Cross share: 1.00 for every policy, as by chance." in words
     assert "The trained controller decides." in words and "nobody" not in words
-    assert "One rollout of lts" in words
+    assert "Every rollout; press a row to open it." in words and "lts: task-000" in words
     assert words.index("How to read this") < words.index("This run") < words.index("demo")
     assert "virtual (simulated latencies)" in words
 
 
 def test_page_asks_the_network_for_nothing(page: str) -> None:
-    assert not re.search(r"https?://|@import|//[a-z]", page)
+    packs = r'<script type="text/plain"[^>]*>[A-Za-z0-9+/=]*</script>'  # of rollouts, in base 64
+    assert not re.search(r"https?://|@import|//[a-z]", re.sub(packs, "", page))
     assert set(re.findall(r"url\((.*?)\)", page)) == {"#failed", "#arrow"}
     for tag, attributes in walk(page).elements:
         assert tag not in ("link", "img", "iframe", "object", "embed", "a")
@@ -122,7 +123,7 @@ def test_hostile_texts_stay_texts() -> None:
     )
     markup = report_html(report)
     walker = walk(markup)
-    assert sum(tag == "script" for tag, _ in walker.elements) == 1
+    assert sum(tag == "script" and "type" not in attributes for tag, attributes in walker.elements) == 2  # ours
     assert not any(tag == "img" for tag, _ in walker.elements)
     assert all(not name.startswith("on") for _, attributes in walker.elements for name in attributes)
     tips = [attributes["data-tip"] or "" for _, attributes in walker.elements if "data-tip" in attributes]

@@ -18,6 +18,7 @@ from lts_jax.reports.report import Background, ReportSettings, build_report, rep
 from lts_jax.reports.run_page import report_html
 from lts_jax.reports.sweep_folder import is_sweep, write_sweep_report
 from lts_jax.reports.text import report_text
+from lts_jax.reports.viewer import typical
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, read_json_lines, write_document, write_text
 from lts_jax.systems.comparison import (
@@ -87,7 +88,7 @@ def write_report(folder: RunFolder) -> str:
         ),
     )
     write_document(folder.report_json, report_json(report))
-    write_text(folder.report_html, report_html(report))
+    write_text(folder.report_html, report_html(report, rollouts))
     return f"{report_text(report).rstrip()}\n\nreport: {folder.report_html}"
 
 
@@ -158,13 +159,8 @@ def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:
 
 
 def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None:
-    """A rollout worth looking at: of the learned controller if it is there, solved, with the most pulls by others."""
-    shown = rollouts.get(VALUE) or rollouts.get(LEARNED) or next(iter(rollouts.values()), ())
-    return max(
-        shown,
-        key=lambda one: (one.reward_agg > 0.5, sum(pull.reader != pull.writer for pull in one.pulls), -one.seconds),
-        default=None,
-    )
+    """The rollout that is shown first: a typical one of the learned controller if it is there."""
+    return typical(rollouts.get(VALUE) or rollouts.get(LEARNED) or next(iter(rollouts.values()), ()))
 
 
 def _training(folder: RunFolder, settings: TrainSettings) -> str:

@@ -132,6 +132,15 @@ def tables(run: Path | str) -> "dict[str, pandas.DataFrame]":
     Raises:
         UserError: no run folder, or one without rollouts.
     """
+    return rollout_tables(stored_lines(run), credit=read_credit(Path(run) / "credit"))
+
+
+def stored_lines(run: Path | str) -> list[tuple[str, RolloutGroup]]:
+    """Every group of a run folder with the name of its line, of training and evaluation.
+
+    Raises:
+        UserError: no run folder, or one without rollouts.
+    """
     folder = Path(run)
     if not (folder / "config.json").exists():
         raise UserError(f"{folder}: no run folder (it has no config.json)")
@@ -140,7 +149,7 @@ def tables(run: Path | str) -> "dict[str, pandas.DataFrame]":
     found = [(line, group) for line, path in lines for group in read_folder(path)]
     if not found:
         raise UserError(f"{folder}: holds no rollouts yet")
-    return rollout_tables(found, credit=_credit(folder / "credit"))
+    return found
 
 
 def rollout_tables(
@@ -218,8 +227,8 @@ _ROWS: dict[str, Callable[[Rollout], Iterable[dict[str, Any]]]] = {
 }
 
 
-def _credit(folder: Path) -> dict[tuple[Any, ...], float]:
-    """Credit by (iteration, task, rollout, team, step)."""
+def read_credit(folder: Path) -> dict[tuple[Any, ...], float]:
+    """Credit of training decisions by (iteration, task, rollout, team, step), as a run folder keeps it."""
     import pyarrow.parquet
 
     found = {}

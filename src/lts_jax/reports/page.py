@@ -22,22 +22,32 @@ Row = tuple[Sequence[str], bool]
 """Cells as markup, and whether the row is the one that the page is about."""
 
 
-POLICY = (
-    f"default-src 'none'; script-src 'sha256-{b64encode(sha256(SCRIPT.encode()).digest()).decode()}'; "
-    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-)
-"""Styles may stand in attributes, as figures need them; they can load nothing."""
+def policy(scripts: Sequence[str], *, asks_server: bool = False) -> str:
+    """What the browser may do on a page: run these scripts, and load nothing, or from the page's own server alone.
+
+    Styles may stand in attributes, as figures need them; they can load nothing.
+    """
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    asked = "connect-src 'self'; " if asks_server else ""
+    return (
+        f"default-src 'none'; script-src {hashes}; {asked}"
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
-def page(title: str, sections: Sequence[str]) -> str:
-    """A whole page; empty sections are left out."""
+def page(
+    title: str, sections: Sequence[str], *, scripts: Sequence[str] = (), style: str = "", asks_server: bool = False
+) -> str:
+    """A whole page; empty sections are left out. `scripts` and `style` come after the page's own."""
+    scripts = (SCRIPT, *scripts)
+    run = "".join(f"<script>{script}</script>" for script in scripts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(scripts, asks_server=asks_server)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{quote(title)}</title><style>{STYLE}</style></head><body><main>\n"
+        f"<title>{quote(title)}</title><style>{STYLE}{style}</style></head><body><main>\n"
         + "\n".join(section for section in sections if section)
-        + f'\n</main><div id="tip" role="status"></div><script>{SCRIPT}</script></body></html>\n'
+        + f'\n</main><div id="tip" role="status"></div>{run}</body></html>\n'
     )
 
 

@@ -1,12 +1,12 @@
 """The report of a run as a page."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lts_jax.evaluation.comparison import BreakdownRow, ComparisonRow
 from lts_jax.evaluation.measures import MEASURES
 from lts_jax.evaluation.statistics import UNKNOWN, Interval
-from lts_jax.records import EARLIER, Rollout
+from lts_jax.records import Rollout
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Distribution, Dot, DotAxis, cumulative_chart, dot_plot, line_chart
 from lts_jax.reports.kinds_section import kinds_section
@@ -27,16 +27,20 @@ from lts_jax.reports.palette import name_colors
 from lts_jax.reports.report import Report, find_row, headline, is_simulated
 from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.text import interval, number, short_count
-from lts_jax.reports.timeline import excerpt, timeline
 from lts_jax.reports.tradeoff import tradeoff_section
 from lts_jax.reports.verdict import verdict
+from lts_jax.reports.viewer import viewer_section
+from lts_jax.reports.viewer_script import VIEWER_SCRIPT, VIEWER_STYLE
 
 TITLE = "What sharing saved"
 COMPLETION = "Share of rollouts that had their final answer by each time. Further left is faster."
 
 
-def report_html(report: Report) -> str:
-    """The whole page as text."""
+def report_html(report: Report, rollouts: Mapping[str, Sequence[Rollout]] | None = None) -> str:
+    """The whole page as text; `rollouts` by line are what it was built from, to be looked into, else the example is."""
+    example = report.example
+    if rollouts is None:
+        rollouts = {} if example is None else {report.example_policy: [example]}
     facts = [
         f"{report.num_tasks} tasks",
         f"{report.num_seeds} rollout{'s' * (report.num_seeds > 1)} of each",
@@ -56,11 +60,11 @@ def report_html(report: Report) -> str:
         kinds_section(report.kinds),
         _breakdown(report),
         _learning(report),
-        _example(report),
+        viewer_section(rollouts, example),
         section("How to read this", bullets(report.notes), fold("What every measure means", _measures_table())),
         section("This run", facts_list(report.header)),
     ]
-    return page(TITLE, sections)
+    return page(TITLE, sections, scripts=[VIEWER_SCRIPT], style=VIEWER_STYLE)
 
 
 def _verdict(report: Report) -> str:
@@ -209,32 +213,6 @@ def _learning(report: Report) -> str:
     charts = [line_chart(one.x, one.y, Frame(one.name, one.x_name, 360, 190)) for one in report.curves]
     intro = "Faint: every value. Strong: the mean of the last tenth of the run."
     return section("Learning curves", grid(charts) if charts else "", intro=intro)
-
-
-def _example(report: Report) -> str:
-    rollout = report.example
-    if rollout is None:
-        return ""
-    question = f"<p>{quote(excerpt(rollout.task.question, 400))}</p>"
-    intro = (
-        "A numbered bar is a step; thin lines are the orchestrator at work. Filled marks were pulled, open ones were "
-        "not. Point at anything for its texts; pointing at an entry lights up where it went."
-    )
-    title = f"One rollout of {report.example_policy}"
-    return section(title, question, scroll_box(timeline(rollout)), _entries(rollout), intro=intro)
-
-
-def _entries(rollout: Rollout) -> str:
-    """The memory bank of one rollout, folded; nothing where it stayed empty."""
-    heads = [("entry", ""), ("key", "texts"), ("written by", ""), ("seconds", ""), ("pulled by", "texts")]
-    rows = []
-    for entry in rollout.entries:
-        readers = [f"team {pull.reader}, step {pull.step}" for pull in rollout.pulls if pull.entry == entry.entry]
-        writer, seconds = f"team {entry.team}, step {entry.step}", f"{entry.seconds:.0f}"
-        writer = "an earlier task" if entry.team == EARLIER else writer
-        cells = [str(entry.entry), quote(excerpt(entry.key, 300)), writer, seconds, "; ".join(readers) or "–"]
-        rows.append((cells, False))
-    return fold(f"The memory bank of this rollout, {len(rows)} entries", table(heads, rows)) if rows else ""
 
 
 def _measures_table() -> str:

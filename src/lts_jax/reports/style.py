@@ -1,9 +1,9 @@
 """Style sheet and script of a page: system fonts, light or dark as the reader has it, no request to anywhere."""
 
-from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_DARK, SOFT
+from lts_jax.reports.palette import ACCENT, FAINT, INK, ON_DARK, SHADE, SOFT
 
 _LIGHT = """
-:root{--ink:#1d2329;--soft:#66707a;--faint:#e3e6e9;--accent:#0072b2;--paper:#fff}
+:root{--ink:#1d2329;--soft:#66707a;--faint:#e3e6e9;--accent:#0072b2;--shade:#eef1f3;--paper:#fff}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
@@ -49,7 +49,11 @@ font-family:inherit;overflow:visible}
 .scroll svg.timeline{min-width:980px}
 .scroll svg.distribution{max-width:1000px}
 [data-tip]{cursor:default}
-.pull .arrow{stroke-width:1.3;opacity:.5}
+.pull .arrow{stroke-width:1.3;opacity:0}
+.pull circle{opacity:0}
+.pull.lit circle{opacity:1}
+.pull .reach{pointer-events:none}
+.pull.lit .reach{pointer-events:stroke}
 .pull .reach{stroke:transparent;stroke-width:9;fill:none}
 .lit .arrow{stroke:#d55e00;stroke-width:2.6;opacity:1}
 .lit>rect:first-child,.lit>path:only-child{stroke:#d55e00;stroke-width:2.5}
@@ -72,8 +76,8 @@ color:var(--soft);margin:0 0 6px}}
 
 def _dark() -> str:
     """The same page on a dark screen: its colours, and those of figures, which name theirs themselves."""
-    ink, soft, faint, accent, paper = (ON_DARK[color] for color in (INK, SOFT, FAINT, ACCENT, "#fff"))
-    colors = f"--ink:{ink};--soft:{soft};--faint:{faint};--accent:{accent};--paper:{paper}"
+    ink, soft, faint, accent, shade, paper = (ON_DARK[color] for color in (INK, SOFT, FAINT, ACCENT, SHADE, "#fff"))
+    colors = f"--ink:{ink};--soft:{soft};--faint:{faint};--accent:{accent};--shade:{shade};--paper:{paper}"
     figures = "".join(
         f'svg [{part}="{color}"]{{{part}:{dark}}}'
         for color, dark in ON_DARK.items()
@@ -92,7 +96,7 @@ var tip=document.getElementById('tip');
 function all(selector,name,on){document.querySelectorAll(selector).forEach(function(e){e.classList.toggle(name,on(e))})}
 function show(event){
   var at=event.target.closest?event.target.closest('[data-tip]'):null;
-  var entry=at&&at.getAttribute('data-entry');
+  var entry=at?at.getAttribute('data-entry'):tip.getAttribute('data-held');
   all('[data-entry]','lit',function(e){return entry!==null&&e.getAttribute('data-entry')===entry});
   var series=event.target.closest?event.target.closest('[data-series]'):null;
   var name=series&&series.getAttribute('data-series');

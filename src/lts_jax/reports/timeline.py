@@ -33,8 +33,8 @@ def timeline(rollout: Rollout) -> Figure:
     admitted = {(entry.team, entry.step): entry.entry for entry in rollout.entries}
     parts += [_bar(step, admitted.get((step.team, step.step)), to_x) for step in rollout.steps]
     where = {entry.entry: _place(entry, rollout, to_x, num_earlier) for entry in rollout.entries}
-    pulls = [pull for pull in rollout.pulls if pull.entry in entries]
-    parts += [_arrow(pull, entries[pull.entry], where[pull.entry], steps, to_x) for pull in pulls]
+    numbered = [(number, pull) for number, pull in enumerate(rollout.pulls) if pull.entry in entries]
+    parts += [_arrow(pull, number, entries[pull.entry], where[pull.entry], steps, to_x) for number, pull in numbered]
     parts += [text(0, _bottom(rollout) + EARLIER_HEIGHT, "earlier", weight=600)] if num_earlier else []
     parts += [_choice(choice, rollout.reader, to_x) for choice in rollout.choices]
     parts += [_mark(entry, rollout, where[entry.entry]) for entry in rollout.entries]
@@ -143,7 +143,7 @@ def _axis(rollout: Rollout, to_x: Scale) -> str:
     tip = quote(
         f"Final answer after {rollout.seconds:.0f} s:\n{excerpt(rollout.final.text)}\n\nScore {rollout.outcome.score:g}"
     )
-    parts.append(f'<g data-tip="{tip}">{line(x, TOP - 10, x, bottom, INK, 1.5)}')
+    parts.append(f'<g data-tip="{tip}" data-pin="final">{line(x, TOP - 10, x, bottom, INK, 1.5)}')
     parts.append(text(x, TOP - 16, f"final answer, {rollout.seconds:.0f} s", anchor="end", weight=600) + "</g>")
     return "".join(parts)
 
@@ -156,7 +156,8 @@ def _lane(rollout: Rollout, team: int, to_x: Scale) -> str:
         x = to_x(min(answer.seconds, to_x.high))
         tip = quote(f"Team {team}: {answer.stop_reason.value} after {answer.seconds:.0f} s\n\n{excerpt(answer.text)}")
         parts.append(line(LEFT, y, x, y, "#b9c0c7", 2))
-        parts.append(f'<g data-tip="{tip}">{line(x, y - BAR_HEIGHT / 2, x, y + BAR_HEIGHT / 2, INK, 3)}')
+        ending = line(x, y - BAR_HEIGHT / 2, x, y + BAR_HEIGHT / 2, INK, 3)
+        parts.append(f'<g data-tip="{tip}" data-pin="answer {team}">{ending}')
         parts.append(text(WIDTH - RIGHT + 8, y - 3, answer.stop_reason.value.replace("_", " "), weight=600))
         parts.append(
             text(WIDTH - RIGHT + 8, y + 13, shorten(answer.text.strip(), 15) or "no answer", color=SOFT) + "</g>"
@@ -168,7 +169,7 @@ def _bar(step: Step, entry: int | None, to_x: Scale) -> str:
     x, y = to_x(step.started_seconds), _center(step.team) - BAR_HEIGHT / 2
     width = max(2.0, to_x(step.finished_seconds) - x - 1)
     lit = "" if entry is None else f' data-entry="{entry}"'
-    parts = [f'<g data-tip="{quote(step_tip(step, entry))}"{lit}>']
+    parts = [f'<g data-tip="{quote(step_tip(step, entry))}" data-pin="step {step.team} {step.step}"{lit}>']
     parts.append(rect(x, y, width, BAR_HEIGHT, AGENT_COLORS.get(step.agent, OTHER_COLOR), radius=2))
     if step.failed:
         parts.append(rect(x, y, width, BAR_HEIGHT, "url(#failed)", radius=2))
@@ -188,7 +189,8 @@ def _mark(entry: MemoryEntry, rollout: Rollout, where: tuple[float, float]) -> s
         f"Value: {excerpt(entry.value)}"
     )
     color = ACCENT if readers else "none"
-    return f'<g data-tip="{quote(tip)}" data-entry="{entry.entry}">{_triangle(x, y, color)}</g>'
+    pin = f'data-pin="entry {entry.entry}" data-entry="{entry.entry}"'
+    return f'<g data-tip="{quote(tip)}" {pin}>{_triangle(x, y, color)}</g>'
 
 
 def _cross(edit: Edit, entries: Sequence[MemoryEntry], own: str, to_x: Scale) -> str:
@@ -211,6 +213,7 @@ def _triangle(x: float, y: float, fill: str) -> str:
 
 def _arrow(
     pull: Pull,
+    number: int,
     entry: MemoryEntry,
     where: tuple[float, float],
     steps: Mapping[tuple[int, int], Step],
@@ -232,7 +235,8 @@ def _arrow(
         f"at {pull.seconds:.0f} s\n\nKey: {excerpt(entry.key, 200)}"
     )
     return (
-        f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}"><path d="{curve}" class="reach"/>'
+        f'<g class="pull" data-entry="{entry.entry}" data-tip="{tip}" data-pin="pull {number}">'
+        f'<path d="{curve}" class="reach"/>'
         f"{circle(x0, y0, 1.8, INK)}"
         f'<path d="{curve}" class="arrow" stroke="{INK}" fill="none" marker-end="url(#arrow)"/></g>'
     )
