@@ -115,7 +115,10 @@ def test_the_commands_run_in_the_order_shown(tmp_path, monkeypatch, capsys, own_
     said = [{"source": "user", "type": "TextMessage", "content": "Who?"}, {"source": "A", "type": "T", "content": "Me"}]
     Path("team.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     for _, name, *settings in BLOCK:
-        if name in {"serve-simulated", "serve-model", "model", "models", "benchmark"} or "--tasks.file" in settings:
+        if (
+            name in {"serve-simulated", "serve-model", "view", "model", "models", "benchmark"}
+            or "--tasks.file" in settings
+        ):
             continue  # serves until it is stopped; need a network, or a model (tests/recipes has one)
         main([name, *settings, *shlex.split(SMALLER.get(name, ""))])
         assert capsys.readouterr().out.strip(), f"lts {name} printed nothing"
