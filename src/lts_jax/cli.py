@@ -29,6 +29,8 @@ COMMANDS = {
     "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "view": "look into every rollout of a run in a browser: timelines, whole texts, probability and credit",
+    "push": "publish a controller and its rollouts on the Hugging Face hub, with cards; lists first, sends with --yes",
+    "pull": "make a run folder of a published controller",
     "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
     "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",

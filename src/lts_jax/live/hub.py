@@ -1,4 +1,6 @@
-"""Fetching from the Hugging Face hub, and saying in one line why it did not work: which of a dozen reasons it was."""
+"""Fetching from the Hugging Face hub and sending to it, and saying in one line why it did not work: which of a dozen
+reasons it was.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +37,29 @@ def fetch_repository(
     except (OSError, errors.HfHubHTTPError, errors.HFValidationError, errors.LocalEntryNotFoundError) as error:
         raise UserError(f"{name}{_explain(error, name, kind)}") from error
     return folder or Path(found)
+
+
+def send_folder(folder: Path, name: str, kind: Literal["model", "dataset"], *, private: bool, message: str) -> str:
+    """Make a repository where there is none, and commit a folder to it; its address.
+
+    Raises:
+        UserError: no token, no right to write, or a hub that cannot be reached.
+    """
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    api = huggingface_hub.HfApi()
+    try:
+        made = api.create_repo(name, repo_type=kind, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder, commit_message=message)
+    except (OSError, errors.HfHubHTTPError, errors.HFValidationError) as error:
+        status, told = _reply(error)
+        if status in (401, 403):
+            why = f": the token in HF_TOKEN or of `hf auth login` may not write to it ({told or status})"
+            why = why if _has_token() else f": log in with `hf auth login`, or set HF_TOKEN ({told or status})"
+            raise UserError(f"{name}{why}") from error
+        raise UserError(f"{name}{_explain(error, name, kind)}") from error
+    return str(made)
 
 
 def _explain(error: Exception, name: str, kind: str) -> str:
