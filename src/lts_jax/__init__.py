@@ -1,7 +1,8 @@
 """Learning to Share in JAX: a shared memory bank for parallel agent teams, and its admission controller.
 
 `import lts_jax as lts` is the front door; each name is imported when it is first used. Calls: `train`, `evaluate`,
-`rollout`, `simulate`, `sweep`, `report`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`, `LabSettings`.
+`rollout`, `simulate`, `sweep`, `report`, `compare`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`,
+`LabSettings`.
 What a user implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a
 `Trajectory` (credit) or an `AdmissionRequest` (rules).
 """
@@ -12,7 +13,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    **dict.fromkeys(("train", "evaluate", "rollout", "simulate", "sweep", "report", "load", "Run"), "lts_jax.api"),
+    **dict.fromkeys(
+        ("train", "evaluate", "rollout", "simulate", "sweep", "report", "compare", "load", "Run"), "lts_jax.api"
+    ),
     "tables": "lts_jax.evaluation.tables",
     "Task": "lts_jax.records",
     "Rollout": "lts_jax.records",

@@ -36,6 +36,8 @@ from lts_jax.systems.train_settings import TrainSettings
 if TYPE_CHECKING:
     import pandas
 
+    from lts_jax.reports.side_by_side import SideBySide
+
 
 @dataclass(frozen=True)
 class Run:
@@ -248,6 +250,27 @@ def report(run: Path | str | Run) -> str:
 
     path = run.path if isinstance(run, Run) else Path(run)
     return write_sweep_report(path) if is_sweep(path) else write_report(RunFolder(path))
+
+
+def compare(
+    runs: Sequence[Path | str | Run], *, line: str | None = None, out: Path | str | None = None
+) -> "SideBySide":
+    """Two or more runs side by side; the first is what the others are compared with.
+
+    Args:
+        runs: run folders, or what `train` gave.
+        line: of each evaluation; by default each run's own trained controller.
+        out: a folder for compare.html and compare.json.
+
+    Returns:
+        the settings that differ, learning curves, and a report with a row for each run.
+    """
+    from lts_jax.commands.compare import compare_runs, write_comparison
+
+    found = compare_runs([run.path if isinstance(run, Run) else Path(run) for run in runs], line=line)
+    if out is not None:
+        write_comparison(found, Path(out))
+    return found
 
 
 def _axis(values: Sequence[Any] | str) -> str:

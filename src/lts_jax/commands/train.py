@@ -24,6 +24,8 @@ class Command:
 
     run: Path = Path("runs/lts")
     """Run folder. One that exists is gone on with, if it was made with the same settings."""
+    config: Path | None = None
+    """Another run's config.json, or its folder: its settings in place of the defaults."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
 
 

@@ -20,8 +20,11 @@ MAX_TABLE, MAX_DOTS = 50, 40
 WIDE = DotAxis("", label_width=330, plot_width=210, text_width=160)  # the texts are intervals
 
 
-def sweep_html(report: SweepReport) -> str:
-    """The whole page as text. Long sweeps show their first rows and the reference; report.json has all."""
+def sweep_html(report: SweepReport, curves: str = "") -> str:
+    """The whole page as text. Long sweeps show their first rows and the reference; report.json has all.
+
+    `curves` is the section of learning curves, as markup.
+    """
     ranking = report.ranking
     facts = [report.header.get("side", ""), f"{len(ranking.rows):,} configurations", f"{ranking.num_seeds} seeds"]
     settings = json.dumps(report.settings, indent=1, ensure_ascii=False, default=str) if report.settings else ""
@@ -31,6 +34,7 @@ def sweep_html(report: SweepReport) -> str:
         _intervals(ranking),
         over_settings(ranking),
         tradeoff(report),
+        curves,
         _other_measures(report),
         section("How to read this", bullets(report.notes)),
         section(
