@@ -14,13 +14,14 @@ UPDATE = "update"  # 0, 1, 2, ...
 
 
 def write_curves(folder: SweepFolder, plan: SweepPlan, stored: Sequence[Mapping[str, Any]]) -> None:
-    """Store the curves of all rows, which are in order of point and seed; nothing where a row has none.
+    """Store the curves of the rows that have any, which are in order of point and seed; no file where none has.
 
     Columns: the swept fields, `seed`, `update`, and f32 numbers by the curves' names; null where one was not kept.
     """
     import pyarrow
 
-    if not stored or not all(row.get(CURVES) for row in stored):
+    stored = [row for row in stored if row.get(CURVES)]
+    if not stored:
         return
     lengths = [max(len(values) for values in row[CURVES].values() if values is not None) for row in stored]
     whose = np.repeat(np.arange(len(stored)), lengths)
