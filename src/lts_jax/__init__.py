@@ -4,7 +4,7 @@
 `rollout`, `simulate`, `sweep`, `report`, `compare`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`,
 `LabSettings`.
 What a user implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a
-`Trajectory` (credit) or an `AdmissionRequest` (rules).
+`Trajectory` (credit), of an `AdmissionRequest` (rules), or of a task and `OpenPorts` (teams).
 """
 
 from importlib import import_module
@@ -36,6 +36,8 @@ _PLACES = {
     "PolicyNetwork": "lts_jax.models.policy_network",
     "ToolKit": "lts_jax.teams.ports",
     "UseTool": "lts_jax.teams.ports",
+    "TeamPorts": "lts_jax.teams.ports",
+    "OpenPorts": "lts_jax.teams.own_team",
     "Environment": "lts_jax.environments.contract",
 }
 

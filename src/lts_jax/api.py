@@ -102,7 +102,7 @@ def train(
             model: a model's name at an OpenAI-compatible endpoint, a `ChatModel`, or an `openai.AsyncOpenAI` client;
             tasks: a file, or `Task` records, or dicts with question and answer;
             tools: a folder of documents, functions, a list of both, or a `ToolKit`;
-            teams: their number, `RolloutSettings`, or a function that works as one team.
+            teams: their number, `RolloutSettings`, or `async def team(task, ports)`, or its text `mine.py:team`.
 
     Returns:
         the run.

@@ -122,9 +122,7 @@ def _rows_of(chunk: Chunk, runner: Runner) -> list[dict[str, Any]]:
         raise ValueError(f"the runner gave {len(rows)} rows for {len(padded)} points and {len(chunk.seeds)} seeds")
     places = [(cell.numbers[place], seed) for place in chunk.points for seed in chunk.seeds]
     return [
-        {"point": point, "seed": seed}
-        | _measures(row, rows[0])
-        | {name: row[name] for name in (CURVES,) if name in row}
+        {"point": point, "seed": seed} | _measures(row, rows[0]) | ({CURVES: row[CURVES]} if row.get(CURVES) else {})
         for (point, seed), row in zip(places, rows[: len(places)], strict=True)
     ]
 
