@@ -34,6 +34,7 @@ _PLACES = {
     "AdmissionRequest": "lts_jax.admission.policy",
     "Admission": "lts_jax.admission.policy",
     "PolicyNetwork": "lts_jax.models.policy_network",
+    "Tracker": "lts_jax.adapters.tracking.tracker",
     "ToolKit": "lts_jax.teams.ports",
     "UseTool": "lts_jax.teams.ports",
     "TeamPorts": "lts_jax.teams.ports",

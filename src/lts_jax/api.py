@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from lts_jax.adapters.tracking.trackers import make_tracker
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.evaluate import evaluate_lines, trained_lines
 from lts_jax.commands.report import stored_evaluation, write_report
@@ -28,7 +29,7 @@ from lts_jax.systems.comparison import (
     make_arm,
     make_policy,
 )
-from lts_jax.systems.lts import Progress, learned_policy, train_controller, trained_params
+from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
 from lts_jax.systems.run_parts import RunParts
 from lts_jax.systems.train_settings import TrainSettings
@@ -36,6 +37,7 @@ from lts_jax.systems.train_settings import TrainSettings
 if TYPE_CHECKING:
     import pandas
 
+    from lts_jax.adapters.tracking.tracker import Tracker
     from lts_jax.reports.side_by_side import SideBySide
 
 
@@ -86,6 +88,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     progress: bool | Callable[[int, dict[str, float | None]], None] = True,
+    track: "Sequence[str | Tracker]" = (),
     **brought: Unpack[Keywords],
 ) -> Run:
     """Train an admission controller in the folder `run`; the same call goes on after an interruption.
@@ -94,6 +97,7 @@ def train(
         run: the run folder; made if absent.
         settings: of everything that is not brought along.
         progress: show a bar; or a function of (iteration, metrics) to be called after each update.
+        track: trackers that follow: csv, tensorboard, wandb(project=mine), trackio, mlflow, or a `Tracker`.
         brought: any of
             credit: a scheme: text, or function of a `Trajectory`;
             network: text, `PolicyNetwork`, `flax.nnx.Module` or its class;
@@ -112,12 +116,11 @@ def train(
     """
     parts = bring(settings or TrainSettings(), fits_tasks=settings is None, **brought)
     parts.check()
+    trackers = [make_tracker(one) for one in track]
     folder = open_run(Path(run), parts.settings)
+    told = progress if callable(progress) else None
     with working_in(folder):
-        if callable(progress):
-            train_controller(folder, parts, Progress(on_iteration=progress))
-        else:
-            train_in(folder, parts, quiet=not progress)
+        train_in(folder, parts, quiet=not progress, trackers=trackers, on_iteration=told)
     return Run(folder, parts)
 
 

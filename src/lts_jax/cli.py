@@ -29,6 +29,7 @@ COMMANDS = {
     "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "compare": "two or more runs side by side: what differs, learning curves, a paired comparison",
+    "track": "bring trackers up to date with a run: csv, tensorboard, wandb, trackio, mlflow",
     "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
     "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",

@@ -130,13 +130,16 @@ class OpenPorts:
             raise ValueError(f"step {step} {what}")
         self._check_steps()
         asked = instruction or self.task.question
-        texts = [redact_text(one, self._secrets) for one in (asked, action, output)]
-        state.agent, state.instruction = agent, texts[0]
-        state.say(prompts.instruction(agent, texts[0]))
-        state.say(prompts.agent_reply(agent, texts[2]))
+        asked, action, output = (redact_text(one, self._secrets) for one in (asked, action, output))
+        state.agent, state.instruction = agent, asked
+        state.say(prompts.instruction(agent, asked))
+        state.say(prompts.agent_reply(agent, output))
         if origins:
             self._ports.note_origins(origins)
-        done = Step(self.team, state.num_steps, agent, *texts, "", self._started, self._ports.now(), failed)
+        done = Step(
+            self.team, state.num_steps, agent, asked, action, output,
+            started_seconds=self._started, finished_seconds=self._ports.now(), failed=failed,
+        )  # fmt: skip
         state.num_steps += 1
         state.num_rounds += 1
         await self._wait(_coroutine(self._ports.finish_step(done, list(state.thread))))
