@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "two or more runs side by side: what differs, learning curves, a paired comparison",
     "track": "bring trackers up to date with a run: csv, tensorboard, wandb, trackio, mlflow",
     "credit": "what each step of a run is worth by a credit scheme, as data for other trainers",
+    "offline": "what other policies would have been worth, estimated from a run's stored rollouts",
     "import": "read logs of other agent systems (AutoGen, tau-bench, verifiers, inspect, OpenTelemetry) into rollouts",
     "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",

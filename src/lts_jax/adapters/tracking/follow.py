@@ -64,7 +64,7 @@ def catch_up(folder: Path, trackers: Sequence[Tracker]) -> dict[str, int]:
 
 
 def tracked_run(folder: Path) -> TrackedRun:
-    """What trackers are told of the run in a folder. Its key comes from its settings, its place and when it was made."""
+    """What trackers are told of a run. Its key comes from settings, place and when it was made."""
     document = read_json(folder / "config.json", dict)
     what = f"{document.get('created')} {folder.resolve()} {document.get('train')}"
     key = blake2b(what.encode(), digest_size=6).hexdigest()
