@@ -32,6 +32,7 @@ COMMANDS = {
     "track": "bring trackers up to date with a run: csv, tensorboard, wandb, trackio, mlflow",
     "credit": "what each step of a run is worth by a credit scheme, as data for other trainers",
     "offline": "what other policies would have been worth, estimated from a run's stored rollouts",
+    "leaderboard": "a credit scheme of your own trained beside all others, on the same tasks and seeds",
     "import": "read logs of other agent systems (AutoGen, tau-bench, verifiers, inspect, OpenTelemetry) into rollouts",
     "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
@@ -204,7 +205,7 @@ def _from_config(command: type, arguments: Sequence[str]) -> dict[str, Any]:
         for place, argument in enumerate(arguments)
         if argument.partition("=")[0] == "--config"
     ]
-    if not given or not {"config", "train"} <= {one.name for one in fields(command)}:  # type: ignore[arg-type]
+    if not given or not {"config", "train"} <= {one.name for one in fields(command)}:
         return {}
     from lts_jax.systems.run_folder import read_config
     from lts_jax.systems.train_settings import TrainSettings

@@ -77,7 +77,7 @@ def test_a_folder_becomes_a_report(tmp_path) -> None:
     assert len(stored["ranking"]["rows"]) == 48 and stored["ranking"]["rows"][0]["rank"] == 1
     assert stored["ranking"]["rows"][0]["difference"]["estimate"] is None  # the reference; NaN is not JSON
     assert stored["runtime"]["better"] == "down" and len(stored["means"]["read_rate"]) == 48
-    assert Walker((folder / "report.html").read_text()).tags.count("svg") == 2 + 4 + 1
+    assert Walker((folder / "report.html").read_text()).tags.count("svg") == 2 + 4 + 1 + 1
     before = (folder / "report.json").read_bytes(), (folder / "report.html").read_bytes()
     write_sweep_report(folder)
     assert before == ((folder / "report.json").read_bytes(), (folder / "report.html").read_bytes())

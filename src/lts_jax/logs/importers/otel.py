@@ -65,11 +65,10 @@ def _spans(value: Any) -> list[Any]:
 
 def _span(span: Mapping[str, Any]) -> Span:
     """One span in one form: times in seconds, attributes as plain values."""
-    context = span.get("context") if isinstance(span.get("context"), dict) else {}
+    context, status = (one if isinstance(one := span.get(name), dict) else {} for name in ("context", "status"))
     attributes = span.get("attributes") or {}
     if isinstance(attributes, list):
         attributes = {one.get("key"): _plain(one.get("value")) for one in attributes if isinstance(one, dict)}
-    status = span.get("status") if isinstance(span.get("status"), dict) else {}
     return {
         "trace": str(span.get("traceId") or span.get("trace_id") or context.get("trace_id") or ""),
         "id": str(span.get("spanId") or span.get("span_id") or context.get("span_id") or ""),
