@@ -3,8 +3,10 @@
 import csv
 import sys
 import threading
+import tomllib
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import fake_trackers
 import pytest
@@ -221,3 +223,14 @@ def test_training_comes_to_its_end_with_a_tracker_that_hangs(tmp_path):
     assert len((tmp_path / "with" / "metrics.jsonl").read_bytes().splitlines()) == 2
     assert [step for step, _ in heard.told] == [0, 1]
     hanging.let_go.set()
+
+
+def test_no_extra_may_fall_back_to_an_ancient_release():
+    """A resolver that cannot have a tracker's or a framework's release goes back, silently, where nothing forbids it."""
+    found = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = found["project"]["optional-dependencies"]
+    kinds = ("tensorboard", "wandb", "trackio", "mlflow", "langgraph", "openai-agents", "smolagents")
+    for name in kinds:
+        for requirement in extras[name]:
+            assert ">=" in requirement and "<" in requirement.partition(">=")[2], requirement
+    assert set(TRACKERS) - {"csv"} <= set(kinds)

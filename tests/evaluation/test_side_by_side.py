@@ -8,6 +8,7 @@ from fake_rollouts import make_rollout
 
 from lts_jax.cli import main
 from lts_jax.commands.compare import short_paths
+from lts_jax.commands.report import example_rollout
 from lts_jax.errors import UserError
 from lts_jax.plain import to_plain
 from lts_jax.records import RolloutGroup
@@ -137,3 +138,13 @@ def test_a_config_that_is_none_is_one_line(tmp_path, capsys):
         error = capsys.readouterr().err
         assert stopped.value.code == 2 and error.count("\n") == 1 and expected in error
     assert not (tmp_path / "r").exists()
+
+
+def test_the_example_is_the_median_and_no_outlier():
+    rollouts = [make_rollout("lts", task, seed) for task in range(10) for seed in range(2)]
+    everything = make_rollout("all", 3)  # admits all that it sees: nothing to decide
+    chosen = example_rollout({"m1_parallel": [], "lts": [*rollouts, everything]})
+    assert chosen in rollouts and 0 < len(chosen.entries) < len(chosen.decisions)
+    reads = sorted(sum(pull.reader != pull.writer for pull in one.pulls) for one in rollouts if one.reward_agg > 0.5)
+    assert reads[0] < sum(pull.reader != pull.writer for pull in chosen.pulls) < reads[-1]
+    assert example_rollout({}) is None and example_rollout({"lts": [everything]}) is everything

@@ -158,13 +158,16 @@ def _check_line(path: Path, name: str, rollouts: Sequence[Rollout]) -> None:
 
 
 def example_rollout(rollouts: Mapping[str, Sequence[Rollout]]) -> Rollout | None:
-    """A rollout worth looking at: of the learned controller if it is there, solved, with the most pulls by others."""
+    """The median rollout: of the learned controller if it is there, the solved one in the middle by what was read.
+
+    Only rollouts in which something was admitted, something rejected and something read have anything to show; where
+    there is none, the middle one of all.
+    """
     shown = rollouts.get(VALUE) or rollouts.get(LEARNED) or next(iter(rollouts.values()), ())
-    return max(
-        shown,
-        key=lambda one: (one.reward_agg > 0.5, sum(pull.reader != pull.writer for pull in one.pulls), -one.seconds),
-        default=None,
-    )
+    telling = [one for one in shown if one.pulls and 0 < len(one.entries) < len(one.decisions)] or list(shown)
+    solved = [one for one in telling if one.reward_agg > 0.5] or telling
+    in_order = sorted(solved, key=lambda one: (sum(pull.reader != pull.writer for pull in one.pulls), one.seconds))
+    return in_order[len(in_order) // 2] if in_order else None
 
 
 def _training(folder: RunFolder, settings: TrainSettings) -> str:
