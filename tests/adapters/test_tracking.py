@@ -226,7 +226,7 @@ def test_training_comes_to_its_end_with_a_tracker_that_hangs(tmp_path):
 
 
 def test_no_extra_may_fall_back_to_an_ancient_release():
-    """A resolver that cannot have a tracker's or a framework's release goes back, silently, where nothing forbids it."""
+    """A resolver that cannot have a release goes back, silently, where nothing forbids it."""
     found = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     extras = found["project"]["optional-dependencies"]
     kinds = ("tensorboard", "wandb", "trackio", "mlflow", "langgraph", "openai-agents", "smolagents")
