@@ -30,6 +30,7 @@ SMALLER = {
     "evaluate": "--evaluation.num-tasks 10 --evaluation.num-seeds 2 --policies m1_parallel all random lts",
     "sweep": "--seeds 2 --set num_iterations=1 --set tasks_per_update=1 --set num_rollouts=2 "
     "--set num_evaluation_tasks=2 --set shape.max_steps=4 --set shape.num_entries=12",
+    "leaderboard": "--quick",
     "simulator": "--num-tasks 8 --num-rollouts 2 --num-resamples 10 "
     "--fit.num-tasks 4 --fit.population 4 --fit.generations 1",
 }

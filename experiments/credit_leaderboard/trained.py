@@ -121,7 +121,7 @@ def _run(
     settings: LabSettings, tried: list[tuple[str, float, dict[str, float]]], seeds: range, config: Config
 ) -> tuple[list[Row], Any]:
     points = [point for _, _, point in tried]
-    if settings.credit in SEPARATE:
+    if settings.credit in SEPARATE or settings.credit not in SCHEMES:  # one that is brought has a program of its own
         result = results(settings, points, list(seeds))
     else:
         together = dict.fromkeys(name for name in SCHEMES if name not in SEPARATE)

@@ -1,9 +1,10 @@
 """Learning to Share in JAX: a shared memory bank for parallel agent teams, and its admission controller.
 
 `import lts_jax as lts` is the front door; each name is imported when it is first used. Calls: `train`, `evaluate`,
-`rollout`, `simulate`, `sweep`, `report`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`, `LabSettings`.
+`rollout`, `simulate`, `sweep`, `report`, `compare`, `load`, `tables`. Records: `Task`, `Rollout`, `TrainSettings`,
+`LabSettings`.
 What a user implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwork`, `ToolKit`, and functions of a
-`Trajectory` (credit) or an `AdmissionRequest` (rules).
+`Trajectory` (credit), of an `AdmissionRequest` (rules), or of a task and `OpenPorts` (teams).
 """
 
 from importlib import import_module
@@ -12,7 +13,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PLACES = {
-    **dict.fromkeys(("train", "evaluate", "rollout", "simulate", "sweep", "report", "load", "Run"), "lts_jax.api"),
+    **dict.fromkeys(
+        ("train", "evaluate", "rollout", "simulate", "sweep", "report", "compare", "load", "Run"), "lts_jax.api"
+    ),
     "tables": "lts_jax.evaluation.tables",
     "Task": "lts_jax.records",
     "Rollout": "lts_jax.records",
@@ -31,8 +34,11 @@ _PLACES = {
     "AdmissionRequest": "lts_jax.admission.policy",
     "Admission": "lts_jax.admission.policy",
     "PolicyNetwork": "lts_jax.models.policy_network",
+    "Tracker": "lts_jax.adapters.tracking.tracker",
     "ToolKit": "lts_jax.teams.ports",
     "UseTool": "lts_jax.teams.ports",
+    "TeamPorts": "lts_jax.teams.ports",
+    "OpenPorts": "lts_jax.teams.own_team",
     "Environment": "lts_jax.environments.contract",
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from lts_jax.adapters.tracking.trackers import make_tracker
 from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.evaluate import evaluate_lines, trained_lines
 from lts_jax.commands.report import stored_evaluation, write_report
@@ -28,13 +29,16 @@ from lts_jax.systems.comparison import (
     make_arm,
     make_policy,
 )
-from lts_jax.systems.lts import Progress, learned_policy, train_controller, trained_params
+from lts_jax.systems.lts import learned_policy, trained_params
 from lts_jax.systems.run_folder import RunFolder, open_run, read_settings, working_in
 from lts_jax.systems.run_parts import RunParts
 from lts_jax.systems.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     import pandas
+
+    from lts_jax.adapters.tracking.tracker import Tracker
+    from lts_jax.reports.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def train(
     *,
     settings: TrainSettings | None = None,
     progress: bool | Callable[[int, dict[str, float | None]], None] = True,
+    track: "Sequence[str | Tracker]" = (),
     **brought: Unpack[Keywords],
 ) -> Run:
     """Train an admission controller in the folder `run`; the same call goes on after an interruption.
@@ -92,6 +97,7 @@ def train(
         run: the run folder; made if absent.
         settings: of everything that is not brought along.
         progress: show a bar; or a function of (iteration, metrics) to be called after each update.
+        track: trackers that follow: csv, tensorboard, wandb(project=mine), trackio, mlflow, or a `Tracker`.
         brought: any of
             credit: a scheme: text, or function of a `Trajectory`;
             network: text, `PolicyNetwork`, `flax.nnx.Module` or its class;
@@ -100,7 +106,7 @@ def train(
             model: a model's name at an OpenAI-compatible endpoint, a `ChatModel`, or an `openai.AsyncOpenAI` client;
             tasks: a file, or `Task` records, or dicts with question and answer;
             tools: a folder of documents, functions, a list of both, or a `ToolKit`;
-            teams: their number, `RolloutSettings`, or a function that works as one team.
+            teams: their number, `RolloutSettings`, or `async def team(task, ports)`, or its text `mine.py:team`.
 
     Returns:
         the run.
@@ -110,12 +116,11 @@ def train(
     """
     parts = bring(settings or TrainSettings(), fits_tasks=settings is None, **brought)
     parts.check()
+    trackers = [make_tracker(one) for one in track]
     folder = open_run(Path(run), parts.settings)
+    told = progress if callable(progress) else None
     with working_in(folder):
-        if callable(progress):
-            train_controller(folder, parts, Progress(on_iteration=progress))
-        else:
-            train_in(folder, parts, quiet=not progress)
+        train_in(folder, parts, quiet=not progress, trackers=trackers, on_iteration=told)
     return Run(folder, parts)
 
 
@@ -248,6 +253,27 @@ def report(run: Path | str | Run) -> str:
 
     path = run.path if isinstance(run, Run) else Path(run)
     return write_sweep_report(path) if is_sweep(path) else write_report(RunFolder(path))
+
+
+def compare(
+    runs: Sequence[Path | str | Run], *, line: str | None = None, out: Path | str | None = None
+) -> "SideBySide":
+    """Two or more runs side by side; the first is what the others are compared with.
+
+    Args:
+        runs: run folders, or what `train` gave.
+        line: of each evaluation; by default each run's own trained controller.
+        out: a folder for compare.html and compare.json.
+
+    Returns:
+        the settings that differ, learning curves, and a report with a row for each run.
+    """
+    from lts_jax.commands.compare import compare_runs, write_comparison
+
+    found = compare_runs([run.path if isinstance(run, Run) else Path(run) for run in runs], line=line)
+    if out is not None:
+        write_comparison(found, Path(out))
+    return found
 
 
 def _axis(values: Sequence[Any] | str) -> str:

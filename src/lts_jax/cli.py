@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 COMMANDS = {
     "demo": "train a small controller, compare it with every rule, write a report (minutes, no key, no GPU)",
@@ -31,7 +31,12 @@ COMMANDS = {
     "view": "look into every rollout of a run in a browser: timelines, whole texts, probability and credit",
     "push": "publish a controller and its rollouts on the Hugging Face hub, with cards; lists first, sends with --yes",
     "pull": "make a run folder of a published controller",
-    "import": "read logs of other agent systems (AutoGen, Who&When, tau-bench) into rollouts",
+    "compare": "two or more runs side by side: what differs, learning curves, a paired comparison",
+    "track": "bring trackers up to date with a run: csv, tensorboard, wandb, trackio, mlflow",
+    "credit": "what each step of a run is worth by a credit scheme, as data for other trainers",
+    "offline": "what other policies would have been worth, estimated from a run's stored rollouts",
+    "leaderboard": "a credit scheme of your own trained beside all others, on the same tasks and seeds",
+    "import": "read logs of other agent systems (AutoGen, tau-bench, verifiers, inspect, OpenTelemetry) into rollouts",
     "revoke": "list where entries came from, or mark all rollouts that a bad origin reached",
     "replay": "replay recorded runs of real agents as parallel teams with a shared memory",
     "simulator": "fit the array simulator to the rollouts of a run, and say where it agrees with them",
@@ -179,9 +184,10 @@ def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
     import tyro
 
     said = io.StringIO()
+    start: dict[str, Any] = _from_config(command, arguments)
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(command, prog=f"lts {name}", args=list(arguments))
+            return tyro.cli(command, prog=f"lts {name}", args=list(arguments), **start)
     except SystemExit as stopped:
         if stopped.code in {0, None}:
             raise
@@ -191,6 +197,23 @@ def _parse(command: type, name: str, arguments: Sequence[str]) -> object:
         _fail(hint_of(list(arguments)) or f"{_one_line(said.getvalue())}; {listing}")
     except ValueError as error:  # from a settings record's own check
         _fail(str(error).splitlines()[0])
+
+
+def _from_config(command: type, arguments: Sequence[str]) -> dict[str, Any]:
+    """The defaults of a command that takes `--config`, where it is given: the settings of another run."""
+    from dataclasses import fields
+
+    given = [
+        argument.partition("=")[2] or "".join(arguments[place + 1 : place + 2])
+        for place, argument in enumerate(arguments)
+        if argument.partition("=")[0] == "--config"
+    ]
+    if not given or not {"config", "train"} <= {one.name for one in fields(command)}:
+        return {}
+    from lts_jax.systems.run_folder import read_config
+    from lts_jax.systems.train_settings import TrainSettings
+
+    return {"default": command(train=read_config(Path(given[-1]), TrainSettings))}
 
 
 def _os_message(error: OSError) -> str:

@@ -77,7 +77,7 @@ def test_a_folder_becomes_a_report(tmp_path) -> None:
     assert len(stored["ranking"]["rows"]) == 48 and stored["ranking"]["rows"][0]["rank"] == 1
     assert stored["ranking"]["rows"][0]["difference"]["estimate"] is None  # the reference; NaN is not JSON
     assert stored["runtime"]["better"] == "down" and len(stored["means"]["read_rate"]) == 48
-    assert Walker((folder / "report.html").read_text()).tags.count("svg") == 2 + 4 + 1
+    assert Walker((folder / "report.html").read_text()).tags.count("svg") == 2 + 4 + 1 + 1
     before = (folder / "report.json").read_bytes(), (folder / "report.html").read_bytes()
     write_sweep_report(folder)
     assert before == ((folder / "report.json").read_bytes(), (folder / "report.html").read_bytes())
@@ -211,3 +211,23 @@ def test_the_best_cell_is_the_darkest(darker_is_more: bool) -> None:
     red = [int(one, 16) for one in re.findall(r'rx="2" fill="#(..)', markup)]
     assert red[2] == 255 and (red[0] > red[1]) == darker_is_more
     assert markup.count("<g data-tip") == 3  # the fourth was not run
+
+
+def test_learning_curves_of_the_first_configurations(tmp_path) -> None:
+    table = make_table(6, sparsity_weights=(0.0,), usage_weights=(0.1,))
+    folder = make_folder(tmp_path / "sweep", table)
+    without = page(table)
+    places = [place for place in range(len(table["seed"])) for _ in range(300)]
+    curves = {name: [table[name][place] for place in places] for name in (*FIELDS, "seed")}
+    curves["update"] = list(range(300)) * len(table["seed"])
+    seeds = [table["seed"][place] for place in places]
+    curves["credit/return_mean"] = [update / 300 + seed for update, seed in zip(curves["update"], seeds, strict=True)]
+    curves["learning/loss"] = [math.nan] * len(places)
+    parquet.write_table(pa.table(curves), folder / "curves.parquet")
+    write_sweep_report(folder)
+    html = (folder / "report.html").read_text()
+    walked = Walker(html)
+    assert walked.tags.count("svg") == Walker(without).tags.count("svg") + 1  # a curve without a number has no chart
+    assert "Learning curves" in walked.texts and "credit/return_mean" in walked.texts
+    # The mean over seeds 0 to 5 is 2.5 more than that of one: it ends at 299 / 300 + 2.5.
+    assert walked.texts.count("3.5") >= 4

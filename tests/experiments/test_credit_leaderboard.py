@@ -1,11 +1,14 @@
 """The arithmetic of the credit leaderboard, by hand: what is chosen, what is gained over a coin, what is printed."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+
+from lts_jax import cli
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "credit_leaderboard"
 
@@ -17,7 +20,10 @@ def study():
     names = [path.stem for path in FOLDER.glob("*.py")]
     away = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     try:
+        import add
         import run as whole
+
+        assert add.__doc__
 
         found = {name: sys.modules[name] for name in names if name != "run"} | {"run": whole}
     finally:
@@ -117,3 +123,35 @@ def test_samples_of_several_seeds_keep_their_rollouts_apart(study: dict[str, Mod
     assert both.rollouts.tolist() == [0, 4, 5, 9]
     assert both.tasks == ("0-0", "0-0", "1-0", "1-0")
     assert both.credit["a"].tolist() == both.reward_effect.tolist() == [1.0, 2.0, 1.0, 2.0]
+
+
+def test_a_stranger_finds_his_place(
+    study: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path, capsys
+) -> None:
+    config = replace(study["config"].Config(), parts=tmp_path)
+    (tmp_path / "mine.py").write_text("def paid(trajectory, *, price: float = 0.1):\n    return trajectory\n")
+    text = f"{tmp_path}/mine.py:paid"
+    worlds, calls = study["config"].WORLDS, []
+    known = [row(name, seed, reward, 0.0, world=world)
+             for world in worlds for seed in range(6)
+             for name, reward in (("usage_aware", 0.6), ("gae", 0.5), ("all", 0.4))]  # fmt: skip
+
+    def train(scheme: str, _: object) -> tuple:
+        calls.append(scheme)
+        return (
+            [],
+            [row(scheme, seed, 0.55 + 0.001 * seed, 0.0, world=world) for world in worlds for seed in range(6)],
+            {},
+        )
+
+    monkeypatch.setattr(study["add"], "train_scheme", train)
+    rows = study["add"].added(text, config)
+    assert study["add"].added(text, config) == rows and calls == [text]  # kept
+    said = study["add"].told(text, rows, known, config)
+    assert said.count(f"{text} is number 2 of 4") == len(worlds) and "usage_aware" in said
+    (tmp_path / "mine.py").write_text("def paid(trajectory):\n    return trajectory\n")
+    study["add"].added(text, config)
+    assert len(calls) == 2  # another content is another scheme
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["leaderboard", "add", "reinforce"])
+    assert stopped.value.code == 2 and "stands on the leaderboard already" in capsys.readouterr().err

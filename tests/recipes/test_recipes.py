@@ -78,7 +78,9 @@ def test_every_recipe_is_followed_by_a_test():
     assert all(commands_of(SECTIONS[name]) for name in (*OFFLINE, *ONLINE))
 
 
-OFFLINE = ("A credit scheme", "An admission rule", "A reader", "A controller network", "An environment", "A system")
+OFFLINE = (
+    "A credit scheme", "An admission rule", "A reader", "A controller network", "An environment", "A team", "A system",
+)  # fmt: skip
 ONLINE = ("A task set", "A tool")
 
 

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pyarrow.parquet
 import pytest
@@ -12,10 +13,11 @@ import small_sweep
 from small_sweep import BASE, KNOWN, OVER, CountingRunner, small_plan
 
 from lts_jax.errors import UserError
+from lts_jax.sweeps import run as run_module
 from lts_jax.sweeps.cells import cells, chunks
 from lts_jax.sweeps.folder import SweepFolder, read_sweep, read_table
 from lts_jax.sweeps.run import run_sweep
-from lts_jax.sweeps.time_left import Ahead, Timing, duration, seconds_left
+from lts_jax.sweeps.time_left import Ahead, SweepNews, Timing, duration, seconds_left
 from lts_jax.systems.run_folder import RunFolder, working_in
 
 
@@ -243,3 +245,51 @@ def test_durations_as_they_are_said():
         "90 min",
         "1.5 h",
     ]
+
+
+class LearningRunner(CountingRunner):
+    """The same with learning curves: weight + seed + update, one update fewer for the second scheme."""
+
+    def __call__(self, settings, points, seeds):
+        rows = super().__call__(settings, points, seeds)
+        places = [(point.get("learning.sparsity_weight", 0.0), seed) for point in points for seed in seeds]
+        length = 3 if settings.credit == "usage_aware" else 2
+        curves = [{"learning/loss": [weight + seed + update for update in range(length)]} for weight, seed in places]
+        return [row | {"curves": curve} for row, curve in zip(rows, curves, strict=True)]
+
+
+def test_learning_curves_are_kept(tmp_path):
+    folder = run_sweep(tmp_path / "s", small_plan(), LearningRunner())
+    assert folder.results.read_bytes() == run_sweep(tmp_path / "t", small_plan(), CountingRunner()).results.read_bytes()
+    table = read_table(folder.curves)
+    assert table.column_names == [*read_sweep(folder)["fields"], "seed", "update", "learning/loss"]
+    assert len(table) == 3 * 2 * 2 * (3 + 2)  # weights, teams, seeds, updates of the two schemes
+    rows = [row for row in table.to_pylist() if row["learning.sparsity_weight"] == 0.5 and row["seed"] == 1]
+    assert [row["learning/loss"] for row in rows if row["credit"] == "usage_aware"][:3] == [1.5, 2.5, 3.5]
+    assert [row["update"] for row in rows if row["credit"] == "reinforce"] == [0, 1, 0, 1]
+    again = run_sweep(tmp_path / "again", small_plan(pairs_per_program=1), LearningRunner())
+    assert again.curves.read_bytes() == folder.curves.read_bytes()
+
+
+def test_a_chunk_tells_that_it_is_alive(tmp_path, monkeypatch):
+    heard: list[SweepNews] = []
+    told = Event()
+    monkeypatch.setattr(run_module, "TICK_SECONDS", 0.01)
+
+    def hear(news: SweepNews) -> None:
+        heard.append(news)
+        if news.chunk_seconds > 0:
+            told.set()
+
+    class WaitingRunner(CountingRunner):
+        def __call__(self, settings, points, seeds):
+            assert told.wait(60.0)
+            return super().__call__(settings, points, seeds)
+
+    run_sweep(tmp_path / "s", small_plan(), WaitingRunner(), hear)
+    assert heard[0].doing == "credit=usage_aware, shape.num_teams=2" and heard[0].compiles
+    assert max(one.chunk_seconds for one in heard if one.num_done == 0) > 0
+    assert (heard[-1].num_done, heard[-1].doing, heard[-1].chunk_seconds) == (8, "", 0.0)
+    assert SweepNews(0, 1, 90.0, math.nan, "credit=gae", True, 90.0).told == (
+        "credit=gae (compiles first), 2 min in this chunk"
+    )

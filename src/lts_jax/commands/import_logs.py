@@ -17,9 +17,10 @@ from lts_jax.rollouts.store import write_rollouts
 class Command:
     """Read logs and store each task's runs as the teams of one rollout; print what was read."""
 
-    system: tyro.conf.Positional[Literal["autogen", "who_and_when", "tau_bench"]]
+    system: tyro.conf.Positional[Literal["autogen", "who_and_when", "tau_bench", "verifiers", "inspect", "otel"]]
     """Which system wrote the logs. autogen: a TaskResult, a saved team state, a chat history of 0.2, or the event log,
-    as JSON or lines. tau_bench: tau2-bench too."""
+    as JSON or lines. tau_bench: tau2-bench too. verifiers: stored rollouts; inspect: a log as JSON; otel: spans of
+    OpenTelemetry's GenAI convention."""
     log: tyro.conf.Positional[Path]
     """A log, or a folder of logs."""
     out: Path

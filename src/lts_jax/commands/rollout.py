@@ -35,6 +35,8 @@ class Command:
     """Number of the rollout: another number, other random draws."""
     progress: bool = False
     """Tell each call of the model as it ends, on standard error: for models that take their time."""
+    config: Path | None = None
+    """A run's config.json, or its folder: its settings in place of the defaults."""
     out: Path | None = None
     """Also store the rollout in this Parquet file."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)

@@ -10,6 +10,7 @@ SCHEMES = (
 )
 
 RUN = ("--run", "FOLDER", "runs/lts", "run folder; the same command goes on with one that exists")
+CONFIG = ("--config", "FILE", "", "another run's config.json: its settings in place of the defaults")
 TRAINING = (
     ("--objective", "OBJECTIVE", "policy_gradient", "what is learned: the paper's, or admission_value (ours)"),
     ("--credit", "SCHEME", "usage_aware", f"who is paid for an admission: {SCHEMES}, or FILE.py:FUNCTION"),
@@ -39,7 +40,7 @@ WORLD = (
 )
 
 SHORT = {
-    "train": (RUN, *TRAINING, *WORLD),
+    "train": (RUN, CONFIG, *TRAINING, *WORLD),
     "demo": (
         ("--run", "FOLDER", "runs/demo", "run folder; an interrupted demo goes on, a finished one is shown again"),
         ("--fresh", "", "", "delete the run folder first"),

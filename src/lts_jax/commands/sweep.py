@@ -100,10 +100,10 @@ def run_command(command: Command, *, quiet: bool = False) -> "SweepFolder | None
         chosen.check_cell(cell.settings)
     open_sweep(command.run, plan)
     if quiet:
-        return run_sweep(command.run, plan, chosen.make_runner(command.run))
+        return run_sweep(command.run, plan, chosen.make_runner(command.run, plan))
     print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
     with sweep_bar() as tell:
-        return run_sweep(command.run, plan, chosen.make_runner(command.run), tell)
+        return run_sweep(command.run, plan, chosen.make_runner(command.run, plan), tell)
 
 
 def _in_world(settings: Any, command: Command) -> Any:
@@ -128,19 +128,22 @@ def _ranking(folder: Path) -> str:
 
 
 def _say_line(news: "SweepNews") -> None:
-    """One line on standard error per piece of news."""
+    """One line on standard error for each chunk, and for each minute of one."""
     import sys
 
+    from lts_jax.sweeps.run import TICK_SECONDS
     from lts_jax.sweeps.time_left import duration
 
-    doing = f"{news.doing}{' (compiles first)' if news.compiles else ''}"
+    if news.chunk_seconds >= 1 and news.chunk_seconds % 60 >= TICK_SECONDS:
+        return
+
     times = f"{duration(news.elapsed_seconds)} taken, {duration(news.seconds_left)} left"
-    print(f"{news.num_done} of {news.num_chunks} chunks, {times}  {doing}".rstrip(), file=sys.stderr, flush=True)
+    print(f"{news.num_done} of {news.num_chunks} chunks, {times}  {news.told}".rstrip(), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def sweep_bar() -> Iterator[Callable[["SweepNews"], None]]:
-    """A bar over chunks on standard error, with time taken, time left and what runs now; a line a chunk in a log."""
+    """A bar over chunks on standard error, with time taken, time left and what runs now; in a log, lines."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -162,9 +165,7 @@ def sweep_bar() -> Iterator[Callable[["SweepNews"], None]]:
         bar = progress.add_task("sweeping", total=None, left="?", doing="")
 
         def tell(news: "SweepNews") -> None:
-            doing = f"{news.doing}{' (compiles first)' if news.compiles else ''}"
-            progress.update(
-                bar, completed=news.num_done, total=news.num_chunks, left=duration(news.seconds_left), doing=doing
-            )
+            left = duration(news.seconds_left)
+            progress.update(bar, completed=news.num_done, total=news.num_chunks, left=left, doing=news.told)
 
         yield tell

@@ -1,11 +1,16 @@
 """`lts train`: train an admission controller in a run folder; the same command goes on after an interruption."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 
+from lts_jax.adapters.tracking.follow import following
+from lts_jax.adapters.tracking.tracker import Tracker
+from lts_jax.adapters.tracking.trackers import make_tracker
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.learning.checkpoint import tidy
 from lts_jax.learning.run_keeping import num_trained, read_metrics
@@ -24,6 +29,10 @@ class Command:
 
     run: Path = Path("runs/lts")
     """Run folder. One that exists is gone on with, if it was made with the same settings."""
+    config: Path | None = None
+    """Another run's config.json, or its folder: its settings in place of the defaults."""
+    track: tuple[str, ...] = ()
+    """Trackers that follow the run: csv, tensorboard, wandb(project=mine), trackio, mlflow, mine.py:tracker."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
 
 
@@ -31,9 +40,10 @@ def run(command: Command) -> None:
     """Train, with a progress bar, and say where the run lies."""
     parts = make_parts(command.train)
     parts.check()
+    trackers = [make_tracker(one) for one in command.track]
     folder = open_run(command.run, command.train)
     with working_in(folder):
-        train_in(folder, parts)
+        train_in(folder, parts, trackers=trackers)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
     skipped = read_metrics(folder.metrics)[-1]["learning/num_skipped"]
     if skipped:
@@ -41,8 +51,19 @@ def run(command: Command) -> None:
     print(f"next: lts evaluate --run {folder.path}")
 
 
-def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bool = False) -> None:
-    """Train in an open run folder with a progress bar."""
+def train_in(
+    folder: RunFolder,
+    training: TrainSettings | RunParts,
+    *,
+    quiet: bool = False,
+    trackers: Sequence[Tracker] = (),
+    on_iteration: Callable[[int, dict[str, float | None]], None] | None = None,
+) -> None:
+    """Train in an open run folder with a progress bar, followed by trackers, of the first process alone."""
+    if trackers and jax.process_index() == 0:
+        with following(folder.path, trackers):
+            train_in(folder, training, quiet=quiet, on_iteration=on_iteration)
+        return
     parts = as_parts(training)
     settings = parts.settings
     name_parts(folder, parts.names)
@@ -53,6 +74,9 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
             return
         print(f"{folder.path}: trained already")
         return
+    if on_iteration is not None:
+        train_controller(folder, parts, Progress(on_iteration=on_iteration))
+        return
     news = {"text": ""}
     num_rollouts = num_left * settings.tasks_per_update * settings.collect.num_rollouts
     with rollout_bar("training", num_rollouts, quiet=quiet) as count:
@@ -60,8 +84,8 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
         def on_rollout(rollout: Rollout) -> None:
             count(rollout, news["text"])
 
-        def on_iteration(iteration: int, line: dict[str, float | None]) -> None:
+        def tell(iteration: int, line: dict[str, float | None]) -> None:
             known = {word: line[name] for name, word in NEWS.items()}
             news["text"] = "  ".join(f"{word} {value:.2f}" for word, value in known.items() if value is not None)
 
-        train_controller(folder, parts, Progress(on_rollout, on_iteration))
+        train_controller(folder, parts, Progress(on_rollout, tell))

@@ -57,10 +57,31 @@ def run_points(
     return grid_rows(points, seeds, results(settings, points, seeds, credit=credit, network=network).measures)
 
 
-def measure_points(settings: LabSettings, points: Sequence[Point], seeds: Sequence[int]) -> list[dict[str, float]]:
-    """The rows of `run_points` with their measures alone."""
-    measures = results(settings, points, seeds).measures
-    return [{name: row[name] for name in measures} for row in grid_rows(points, seeds, measures)]
+def measure_points(
+    settings: LabSettings, points: Sequence[Point], seeds: Sequence[int], *, beside: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of `run_points` with their measures alone, and under `curves` their learning curves f32[I] by name.
+
+    Args:
+        settings: as in `run_points`.
+        points: as in `run_points`.
+        seeds: as in `run_points`.
+        beside: schemes that calls with otherwise equal settings will name. Those that need what this one needs share
+            its program, compiled once for all of them. A strict run shares none, for the sake of its bits.
+    """
+    own = settings.credit
+    schemes: dict[str, str | CreditFn | None] = {own: own}
+    if own in beside and not settings.is_strict and not any(name.startswith("credit.") for name in points[0]):
+        schemes = {text: text for text in beside if _needs_of(text, settings) == _needs_of(own, settings)}
+    found = results_by_scheme(settings, schemes, points, seeds, only=[own])[own]
+    curves = {name: np.asarray(values) for name, values in found.curves.items()}
+    rows = [{name: row[name] for name in found.measures} for row in grid_rows(points, seeds, found.measures)]
+    return [row | {"curves": {name: curves[name][place] for name in curves}} for place, row in enumerate(rows)]
+
+
+@lru_cache(maxsize=256)
+def _needs_of(text: str, settings: LabSettings) -> frozenset[str]:
+    return needs(bind(scheme(text), first_weight=settings.learning.first_weight))
 
 
 def results(

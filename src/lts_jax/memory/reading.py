@@ -254,6 +254,23 @@ class TeamReader:
         asked = [entry for entry in numbers_read(code) if entry in shown][: self._settings.max_pulled_per_step]
         return {entry: prompts.value_message(*self._pull(entry, step, seconds)).content for entry in asked}
 
+    def keys(self, instruction: str) -> list[tuple[int, str]]:
+        """(entry, key) of the listing, for a team that chooses by itself."""
+        return [(one.entry, shown_key(one, quoted=self._view.quoted)) for one in self.listing(instruction)]
+
+    def pull(self, entry: int, step: int, seconds: float) -> tuple[int, str, str] | None:
+        """One entry that a team asks for by its number, with key and value; None where it may not be shown that one.
+
+        What stands in the team's context already is given again, and logged once.
+        """
+        if entry in self._held and not self._bank.is_hidden(entry):
+            found = self._bank.entry(entry)
+            return entry, shown_key(found, quoted=self._view.quoted), self._shown_value(found.value)
+        allowed = self._bank.list_entries(
+            self._team, window=self._view.window, include_own=self._settings.include_own, exclude=self._held
+        )
+        return self._pull(entry, step, seconds) if entry in {one.entry for one in allowed} else None
+
     def _lines(self, entries: Sequence[MemoryEntry]) -> list[str]:
         teams: dict[str, set[int]] = {}
         if self._settings.count_teams:

@@ -51,12 +51,12 @@ def report_html(report: Report, rollouts: Mapping[str, Sequence[Rollout]] | None
         opening(TITLE, headline(report), [*facts, *([report.calls] if report.calls else [])]),
         _verdict(report),
         tradeoff_section(report),
-        _comparison(report),
+        comparison_section(report),
         section("The policies", glossary(report.glossary, _colors(report))),
-        _differences(report),
+        differences_section(report),
         _versus(report),
         section("Completion times", scroll_box(completion_chart(report)), intro=COMPLETION),
-        _sharing(report),
+        sharing_section(report),
         kinds_section(report.kinds),
         _breakdown(report),
         _learning(report),
@@ -79,7 +79,8 @@ def completion_chart(report: Report) -> Figure:
     return cumulative_chart(series, Frame("", f"seconds on the {report.clock} clock", 1000, 400))
 
 
-def _comparison(report: Report) -> str:
+def comparison_section(report: Report) -> str:
+    """The table of what came out, a row for each policy."""
     heads = [
         ("policy", ""),
         ("score", ""),
@@ -120,7 +121,7 @@ def _comparison_cells(row: ComparisonRow, report: Report) -> list[str]:
     ]
 
 
-def _differences(report: Report) -> str:
+def differences_section(report: Report) -> str:
     """Every policy against the reference: score difference and time saved."""
     rows, own = [row for row in report.rows if row.policy != report.reference], find_row(report, report.highlight)
     if not rows:
@@ -151,7 +152,7 @@ def _versus(report: Report) -> str:
     return section(f"{own} against each of the others", grid(plots, pair=True), intro=intro)
 
 
-def _sharing(report: Report) -> str:
+def sharing_section(report: Report) -> str:
     """Admission fraction, read rate, cross share and reach, each beside its chance level.
 
     Nothing where no policy could have shared; policies without an entry are named under the panels.

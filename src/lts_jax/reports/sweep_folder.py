@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.errors import UserError
+from lts_jax.reports.sweep_curves import curves_section
 from lts_jax.reports.sweep_page import sweep_html
 from lts_jax.reports.sweep_report import SweepReport, build_sweep_report, sweep_report_json
 from lts_jax.reports.text import sweep_text
 from lts_jax.storage import read_json, read_parquet, write_document, write_text
 
-SWEEP, RESULTS = "sweep.json", "results.parquet"
+SWEEP, RESULTS, CURVES = "sweep.json", "results.parquet", "curves.parquet"
 
 
 def is_sweep(folder: Path) -> bool:
@@ -26,7 +27,8 @@ def write_sweep_report(folder: Path, *, measure: str | None = None, reference: s
     folder = Path(folder)
     report = read_sweep(folder, measure=measure, reference=reference)
     write_document(folder / "report.json", sweep_report_json(report))
-    write_text(folder / "report.html", sweep_html(report))
+    curves = curves_section(read_parquet(folder / CURVES), report.ranking) if (folder / CURVES).exists() else ""
+    write_text(folder / "report.html", sweep_html(report, curves))
     return f"{sweep_text(report).rstrip()}\n\nreport: {folder / 'report.html'}"
 
 

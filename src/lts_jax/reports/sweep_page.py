@@ -5,23 +5,43 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from lts_jax.evaluation.profiles import performance_profile
 from lts_jax.evaluation.ranking import RankedRow, Ranking, short_names, value_text, values_text
 from lts_jax.evaluation.statistics import UNKNOWN
+from lts_jax.reports.axes import Frame
 from lts_jax.reports.charts import Dot, DotAxis, dot_plot
-from lts_jax.reports.page import bullets, facts_list, fold, grid, opening, page, scroll_box, section, stack, table
-from lts_jax.reports.palette import ACCENT, INK, SOFT
+from lts_jax.reports.overlay import Line, overlay
+from lts_jax.reports.page import (
+    bullets,
+    facts_list,
+    fold,
+    glossary,
+    grid,
+    opening,
+    page,
+    scroll_box,
+    section,
+    stack,
+    table,
+)
+from lts_jax.reports.palette import ACCENT, INK, SOFT, name_colors
 from lts_jax.reports.settings_figures import over_settings, tradeoff
 from lts_jax.reports.svg import Figure, quote
 from lts_jax.reports.sweep_report import ALPHA, PROVEN, SweepReport, number_form, sweep_headline, top_rows
 from lts_jax.reports.text import interval, number, p_text
 
 TITLE = "What the sweep found"
-MAX_TABLE, MAX_DOTS = 50, 40
+MAX_TABLE, MAX_DOTS, MAX_PROFILES = 50, 40, 5
 WIDE = DotAxis("", label_width=330, plot_width=210, text_width=160)  # the texts are intervals
 
 
-def sweep_html(report: SweepReport) -> str:
-    """The whole page as text. Long sweeps show their first rows and the reference; report.json has all."""
+def sweep_html(report: SweepReport, curves: str = "") -> str:
+    """The whole page as text. Long sweeps show their first rows and the reference; report.json has all.
+
+    `curves` is the section of learning curves, as markup.
+    """
     ranking = report.ranking
     facts = [report.header.get("side", ""), f"{len(ranking.rows):,} configurations", f"{ranking.num_seeds} seeds"]
     settings = json.dumps(report.settings, indent=1, ensure_ascii=False, default=str) if report.settings else ""
@@ -31,6 +51,8 @@ def sweep_html(report: SweepReport) -> str:
         _intervals(ranking),
         over_settings(ranking),
         tradeoff(report),
+        _profiles(report),
+        curves,
         _other_measures(report),
         section("How to read this", bullets(report.notes)),
         section(
@@ -123,6 +145,35 @@ def _intervals(ranking: Ranking) -> str:
     )
     figures = [scroll_box(plot) for plot in plots]
     return section("Intervals", grid(figures, pair=True) if plots[0].width <= 574 else "".join(figures), intro=intro)
+
+
+def profile_plot(report: SweepReport) -> Figure:
+    """The share of runs above each value, for the first configurations and the reference."""
+    ranking = report.ranking
+    values = {row.label: one for row, one in zip(ranking.rows, report.values, strict=True)}
+    rows = [row for row in top_rows(ranking, MAX_PROFILES) if np.isfinite(values[row.label]).any()]
+    finite = np.concatenate([np.array(values[row.label]) for row in rows])
+    finite = finite[np.isfinite(finite)]
+    thresholds = np.linspace(finite.min(), finite.max(), 101)
+    shares = performance_profile(np.array([values[row.label] for row in rows]), thresholds.tolist())
+    colors = name_colors([row.label for row in rows])
+    lines = [
+        Line(row.label, colors[row.label], thresholds.tolist(), share.tolist())
+        for row, share in zip(rows, shares, strict=True)
+    ]
+    return overlay(lines, Frame(f"share of runs above, by {ranking.measure}", ranking.measure, 760, 320))
+
+
+def _profiles(report: SweepReport) -> str:
+    ranking = report.ranking
+    if len(ranking.rows) < 2 or ranking.num_seeds < 2 or not report.values:
+        return ""
+    colors = name_colors([row.label for row in top_rows(ranking, MAX_PROFILES)])
+    legend = {row.label: f"rank {row.rank}" for row in top_rows(ranking, MAX_PROFILES)}
+    intro = "Performance profiles: the share of seeds whose value exceeds each threshold. Higher throughout is better."
+    if ranking.better == "down":
+        intro = "The share of seeds whose value exceeds each threshold. Lower throughout is better."
+    return section("Profiles over seeds", glossary(legend, colors), scroll_box(profile_plot(report)), intro=intro)
 
 
 def _other_measures(report: SweepReport) -> str:

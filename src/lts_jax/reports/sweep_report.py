@@ -27,6 +27,7 @@ class SweepReport:
     means: Mapping[str, tuple[float, ...]]  # of every other measure, in the order of the ranking's rows
     notes: tuple[str, ...]
     settings: Mapping[str, Any]  # of the sweep, as stored
+    values: tuple[tuple[float, ...], ...] = ()  # of the measure by seed, in the order of the ranking's rows
 
 
 def build_sweep_report(
@@ -61,6 +62,7 @@ def build_sweep_report(
         means={other: _means(columns, other, ranking) for other in measures if other != measure},
         notes=_notes(ranking, document),
         settings=document.get("settings") or {},
+        values=_values(columns, measure, ranking),
     )
 
 
@@ -134,10 +136,15 @@ def _names(document: Mapping[str, Any], name: str) -> list[str]:
     return names
 
 
-def _means(columns: Mapping[str, Sequence[Any]], measure: str, ranking: Ranking) -> tuple[float, ...]:
+def _values(columns: Mapping[str, Sequence[Any]], measure: str, ranking: Ranking) -> tuple[tuple[float, ...], ...]:
     settings, _, value_cs, _ = pivot(columns, measure, ranking.fields)
     by_setting = {tuple(setting.values()): values for setting, values in zip(settings, value_cs, strict=True)}
-    rows = [by_setting[tuple(row.setting[field] for field in ranking.fields)] for row in ranking.rows]
+    rows = (by_setting[tuple(row.setting[field] for field in ranking.fields)] for row in ranking.rows)
+    return tuple(tuple(map(float, row)) for row in rows)
+
+
+def _means(columns: Mapping[str, Sequence[Any]], measure: str, ranking: Ranking) -> tuple[float, ...]:
+    rows = _values(columns, measure, ranking)
     finite = [[float(value) for value in values if math.isfinite(value)] for values in rows]
     return tuple(math.fsum(values) / len(values) if values else math.nan for values in finite)
 

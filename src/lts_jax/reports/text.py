@@ -21,20 +21,32 @@ Cells = Sequence[str]
 
 def report_text(report: Report) -> str:
     """The comparison as plain text, no line longer than `WIDTH` characters."""
+    said = verdict(report)
+    blocks = [
+        *(["\n".join([said[0], *(wrapped(f"  {line}") for line in said[1:])])] if said else []),
+        wrapped(headline(report)) + (f"\n{wrapped(report.calls)}" if report.calls else ""),
+        *comparison_tables(report),
+        "\n".join(wrapped(note) for note in report.notes),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def comparison_tables(report: Report) -> list[str]:
+    """What came out, what was shared, and the official figures, a row for each policy."""
     outcome = [_outcome_cells(row, report.reference) for row in report.rows]
     sharing = [_sharing_cells(row) for row in report.rows]
     official = [_official_cells(row) for row in report.rows]
     heads = ["policy", "admitted", "read (chance)", "cross (chance)", "reach (chance)", "steps", "tokens", "usd"]
-    said = verdict(report)
-    blocks = [
-        *(["\n".join([said[0], *(_wrap(f"  {line}") for line in said[1:])])] if said else []),
-        _wrap(headline(report)) + (f"\n{_wrap(report.calls)}" if report.calls else ""),
+    return [
         _policy_table(["policy", "score", "vs reference", "seconds", "saved %"], outcome),
         _policy_table(heads, sharing),
         _policy_table(["policy", "score", "answered", "precision", "exact match"], official),
-        "\n".join(_wrap(note) for note in report.notes),
     ]
-    return "\n\n".join(blocks) + "\n"
+
+
+def plain_table(heads: Cells, rows: Sequence[Cells]) -> str:
+    """Lines of heads, a rule and rows; the first column is flush left, the others right."""
+    return _table([heads], rows, {0})
 
 
 def sweep_text(report: SweepReport) -> str:
@@ -45,7 +57,7 @@ def sweep_text(report: SweepReport) -> str:
     left_out = len(ranking.rows) - len(rows)
     if left_out:
         table += f"\n... and {left_out:,} more in report.html and report.json"
-    blocks = [_wrap(sweep_headline(ranking)), table, "\n".join(_wrap(note) for note in report.notes)]
+    blocks = [wrapped(sweep_headline(ranking)), table, "\n".join(wrapped(note) for note in report.notes)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -138,7 +150,7 @@ def _ranking_table(ranking: Ranking, rows: Sequence[RankedRow]) -> str:
         [line[0], shorten(values_text(row, ranking.varied), room), *line[2:]]
         for row, line in zip(rows, without, strict=True)
     ]
-    return _wrap(f"configuration: {' · '.join(names.values())}") + "\n\n" + _table(heads, lines, {1})
+    return wrapped(f"configuration: {' · '.join(names.values())}") + "\n\n" + _table(heads, lines, {1})
 
 
 def _ranked_cells(row: RankedRow, ranking: Ranking) -> list[str]:
@@ -179,5 +191,6 @@ def _width(lines: Sequence[Cells], gap: int = 2) -> int:
     return sum(max(map(len, column)) for column in zip(*lines, strict=True)) + gap * (len(lines[0]) - 1)
 
 
-def _wrap(text: str) -> str:
+def wrapped(text: str) -> str:
+    """A paragraph in lines of at most `WIDTH` characters."""
     return textwrap.fill(text, WIDTH, subsequent_indent="  ")

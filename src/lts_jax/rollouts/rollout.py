@@ -55,6 +55,7 @@ from lts_jax.rollouts.team_side import Routed, TeamSide
 from lts_jax.seeds import coordinate_seed, rollout_coordinates, seed_and_uniform
 from lts_jax.tasks.scoring import score_answer
 from lts_jax.teams.aggregate import aggregate_answers, thread_excerpts
+from lts_jax.teams.own_team import engine_part
 from lts_jax.teams.parallel import RaceParts, RunTeam, run_teams
 from lts_jax.teams.ports import TeamPorts, ToolKit, UseTool
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
@@ -81,6 +82,8 @@ class RolloutSettings:
     reward: Literal["partial", "binary"] = "partial"  # the score, or 1 if wholly right else 0, also in reports; ours
     drawer: bool = False  # a memory of each team's own, worked on by the six tools of AgeMem (arXiv 2601.01885)
     values: Literal["raw", "facts", "merged"] = "raw"  # outputs; the facts in them; these merged (arXiv 2601.02553)
+    engine: str | None = None  # teams of your own in place of ours, as mine.py:team; see lts_jax.teams.own_team
+    engine_seconds: float | None = None  # of wall time that one may spend by itself; None: an hour, ours
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
@@ -97,6 +100,10 @@ class RolloutSettings:
             raise UserError(f"values: expected raw, facts or merged, got {self.values!r}")
         if self.sharing not in ("in_turn", "aside"):
             raise UserError(f"sharing: expected in_turn or aside, got {self.sharing!r}")
+        if self.engine is not None:
+            object.__setattr__(self, "engine", engine_part(self.engine).text)
+        if self.engine_seconds is not None and not self.engine_seconds > 0:
+            raise UserError(f"engine_seconds: expected more than 0, got {self.engine_seconds:g}")
         if self.excerpt_characters < 1:
             raise UserError(f"excerpt_characters: expected at least 1, got {self.excerpt_characters}")
 
@@ -207,6 +214,9 @@ class Execution:
             own_tools=(*self.parts.own_tools, *(MEMORY_TOOLS if self.settings.drawer else ())),
             change_thread=side.change_thread,
             keep_step=side.keep_step,
+            list_entries=side.list_entries,
+            pull=side.pull,
+            one_at_a_time=self.parts.virtual_time,
             route=side.route if self.settings.team.routing.mode != "full" or self.parts.on_routed else None,
         )
 

@@ -142,6 +142,15 @@ class TeamSide:
         """Key lines for ledger and plan, where values are read by programs."""
         return self._reader.lines_for_ledger() if self._execution.has_memory else ()
 
+    def list_entries(self, instruction: str) -> Sequence[tuple[int, str]]:
+        """(entry, key) of what the team may read, where it chooses by itself."""
+        return self._reader.keys(instruction) if self._execution.has_memory else ()
+
+    def pull(self, entry: int, step: int) -> tuple[int, str, str] | None:
+        """An entry that the team asks for by its number."""
+        now = self._execution.clock.now()
+        return self._reader.pull(entry, step, now) if self._execution.has_memory else None
+
     async def finish_step(self, step: Step, thread: Sequence[Message]) -> None:
         """Keep a step, with its summary and what was decided on it."""
         execution, origin = self._execution, self._origin_of(step)

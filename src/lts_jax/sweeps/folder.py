@@ -4,6 +4,7 @@ SWEEP/sweep.json          side, settings, fields, seeds, versions; the measures 
 SWEEP/points.jsonl        the points, one a line
 SWEEP/parts/              one Parquet file per finished chunk
 SWEEP/results.parquet     one row per (point, seed), once all chunks are there
+SWEEP/curves.parquet      learning curves: one row per (point, seed, update), where the runner kept any
 SWEEP/runs/               of the text side: one run folder per training
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lts_jax.errors import UserError
 from lts_jax.plain import to_plain
 from lts_jax.storage import is_leftover, read_json, read_parquet, write_document, write_parquet, write_text
-from lts_jax.sweeps.fields import FLAT, Value
+from lts_jax.sweeps.fields import FLAT
 from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.systems.run_folder import first_difference, identity, package_versions
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 SWEEP_SCHEMA_VERSION = 1
 IDENTITY = ("side", "settings", "fields", "num_points", "points_digest", "num_seeds", "first_seed", "pairs_per_program")
 
-Row = Mapping[str, Value]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class SweepFolder:
     def results(self) -> Path:
         """One row per (point, seed)."""
         return self.path / "results.parquet"
+
+    @property
+    def curves(self) -> Path:
+        """One row per (point, seed, update)."""
+        return self.path / "curves.parquet"
 
     @property
     def runs(self) -> Path:
@@ -161,13 +167,17 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
     import pyarrow
 
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = pyarrow.table({name: pyarrow.array(values, _column_type(values)) for name, values in columns.items()})
+    table = pyarrow.table({name: pyarrow.array(values, column_type(values)) for name, values in columns.items()})
     write_parquet(path, table)
 
 
-def _column_type(values: Sequence[Value]) -> "pyarrow.DataType":
+def column_type(values: Sequence[Any]) -> "pyarrow.DataType":
+    """The type of a column: texts where values are of no one other kind, curves as lists by their names."""
     import pyarrow
 
+    if isinstance(values[0], Mapping):
+        names = sorted({name for one in values for name in one})
+        return pyarrow.struct([(name, pyarrow.list_(pyarrow.float32())) for name in names])
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pyarrow.bool_()

@@ -2,20 +2,28 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from lts_jax.sweeps.cells import Chunk, cells, chunks
+from lts_jax.sweeps.curves import CURVES, write_curves
 from lts_jax.sweeps.fields import describe_values, sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, open_sweep, read_part, write_part, write_results
 from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.sweeps.time_left import Ahead, SweepNews, Timing, seconds_left
 from lts_jax.systems.run_folder import RunFolder, working_in
 
-Runner = Callable[[Any, Sequence[Mapping[str, float]], Sequence[int]], list[dict[str, float]]]
+Runner = Callable[[Any, Sequence[Mapping[str, float]], Sequence[int]], list[dict[str, Any]]]
 """Settings, points (numbers by field name, to be put into the settings) and seeds in; measures by name out, one row per
-(point, seed), the seeds of a point together."""
+(point, seed), the seeds of a point together. A row may hold its learning curves too, under the name `curves`: numbers
+over the updates, by name."""
+
+TICK_SECONDS = 10.0  # between two pieces of news while a chunk runs
 
 
 def run_sweep(
@@ -53,15 +61,42 @@ def _run_missing(
     def tell(place: int, doing: str, compiles: bool) -> None:
         left = seconds_left(timings, _ahead(missing[place:], missing[:place]))
         elapsed = time.monotonic() - started
-        on_news(SweepNews(num_earlier + place, len(everything), elapsed, left, doing, compiles))
+        inside = elapsed - sum(one.seconds for one in timings)
+        news = SweepNews(
+            num_earlier + place, len(everything), elapsed, max(left - inside, 0.0), doing, compiles, inside
+        )
+        on_news(news if doing else replace(news, chunk_seconds=0.0))
 
     for place, chunk in enumerate(missing):
         compiles = _cold(chunk, missing[:place])
-        tell(place, describe_values(chunk.cell.outer), compiles)
         before = time.monotonic()
-        write_part(folder, chunk.digest, _rows_of(chunk, runner))
+        with _ticking(partial(tell, place, describe_values(chunk.cell.outer), compiles)):
+            rows = _rows_of(chunk, runner)
+        write_part(folder, chunk.digest, rows)
         timings.append(Timing(chunk.num_pairs, compiles, time.monotonic() - before))
     tell(len(missing), "", False)
+
+
+@contextmanager
+def _ticking(tell: Callable[[], None]) -> Iterator[None]:
+    """Tell now, and again while what is inside runs: a program of minutes gives no other sign of life.
+
+    What runs is one compiled program, so how far inside it is nobody knows; only the seconds can be told.
+    """
+    ended = Event()
+
+    def tick() -> None:
+        while not ended.wait(TICK_SECONDS):
+            tell()
+
+    tell()
+    thread = Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _cold(chunk: Chunk, earlier: Sequence[Chunk]) -> bool:
@@ -87,15 +122,16 @@ def _rows_of(chunk: Chunk, runner: Runner) -> list[dict[str, Any]]:
         raise ValueError(f"the runner gave {len(rows)} rows for {len(padded)} points and {len(chunk.seeds)} seeds")
     places = [(cell.numbers[place], seed) for place in chunk.points for seed in chunk.seeds]
     return [
-        {"point": point, "seed": seed} | _measures(row, rows[0])
+        {"point": point, "seed": seed} | _measures(row, rows[0]) | ({CURVES: row[CURVES]} if row.get(CURVES) else {})
         for (point, seed), row in zip(places, rows[: len(places)], strict=True)
     ]
 
 
-def _measures(row: Mapping[str, float], first: Mapping[str, float]) -> dict[str, float]:
-    if list(row) != list(first) or not row:
-        raise ValueError(f"the runner measured {', '.join(row) or 'nothing'} here and {', '.join(first)} there")
-    numbers = {name: float(value) for name, value in row.items()}
+def _measures(row: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, float]:
+    names, expected = ([name for name in one if name != CURVES] for one in (row, first))
+    if names != expected or not names:
+        raise ValueError(f"the runner measured {', '.join(names) or 'nothing'} here and {', '.join(expected)} there")
+    numbers = {name: float(row[name]) for name in names}
     endless = [name for name, number in numbers.items() if math.isinf(number)]
     if endless:
         raise ValueError(f"the runner gave {numbers[endless[0]]} as {endless[0]}; where nothing was measured, give NaN")
@@ -105,11 +141,12 @@ def _measures(row: Mapping[str, float], first: Mapping[str, float]) -> dict[str,
 def _collect(folder: SweepFolder, plan: SweepPlan, everything: Sequence[Chunk]) -> None:
     stored = [row for chunk in everything for row in read_part(folder, chunk.digest)]
     stored.sort(key=lambda row: (row["point"], row["seed"]))
-    measures = [name for name in stored[0] if name not in {"point", "seed"}]
+    measures = [name for name in stored[0] if name not in {"point", "seed", CURVES}]
     clashing = {"seed", *plan.fields} & set(measures)
     if clashing:
         raise ValueError(f"the runner measured {min(clashing)}, which is a field of the sweep")
     rows = [
         {**plan.points[row["point"]], "seed": row["seed"]} | {name: row[name] for name in measures} for row in stored
     ]
+    write_curves(folder, plan, stored)
     write_results(folder, rows, measures)

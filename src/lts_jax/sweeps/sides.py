@@ -7,6 +7,7 @@ from typing import Any
 
 from lts_jax.errors import UserError
 from lts_jax.sweeps.fields import SweepField, sweep_fields
+from lts_jax.sweeps.plan import SweepPlan
 from lts_jax.sweeps.run import Runner
 
 
@@ -15,7 +16,7 @@ class Side:
     """One side. Its functions import what they need when they are called."""
 
     default_settings: Callable[[], Any]
-    make_runner: Callable[[Path], Runner]  # for a sweep in this folder
+    make_runner: Callable[[Path, SweepPlan], Runner]  # for a sweep in this folder
     check_point: Callable[[Any], None]  # raises UserError for settings that make no sense; called for every point
     check_cell: Callable[[Any], None]  # raises UserError for settings that could not be run, before anything is written
     pairs_per_program: int  # (point, seed) pairs at once, unless told otherwise; 8 to 100 MB each on the simulator
@@ -39,10 +40,15 @@ def _simulator_settings() -> Any:
     return LabSettings()
 
 
-def _simulator_runner(folder: Path) -> Runner:
+def _simulator_runner(folder: Path, plan: SweepPlan) -> Runner:
+    """All schemes of the sweep are known to each of its programs: those that need the same share one."""
+    from functools import partial
+
     from lts_jax.lab.lab import measure_points
 
-    return measure_points
+    return partial(
+        measure_points, beside=tuple(dict.fromkeys(str(one["credit"]) for one in plan.points if "credit" in one))
+    )
 
 
 def _desk_settings() -> Any:
@@ -61,7 +67,7 @@ def _text_settings() -> Any:
     return TextSettings()
 
 
-def _text_runner(folder: Path) -> Runner:
+def _text_runner(folder: Path, plan: SweepPlan) -> Runner:
     from lts_jax.sweeps.text import text_runner
 
     return text_runner(folder)

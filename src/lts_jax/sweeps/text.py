@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from lts_jax.admission.policy import AdmissionPolicy
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.evaluation.measures import RolloutMeasures, measure, ratio
+from lts_jax.lab.training import CURVES
+from lts_jax.learning.run_keeping import read_metrics
 from lts_jax.plain import to_plain
 from lts_jax.records import Rollout
 from lts_jax.sweeps.fields import replace_fields, sweep_fields
@@ -57,7 +60,9 @@ class TextSettings:
 def text_runner(folder: Path) -> Runner:
     """The runner of a sweep in `folder`: trainings that lie there are gone on with, or read."""
 
-    def run(settings: TextSettings, points: Sequence[Mapping[str, float]], seeds: Sequence[int]) -> list[dict]:
+    def run(
+        settings: TextSettings, points: Sequence[Mapping[str, float]], seeds: Sequence[int]
+    ) -> list[dict[str, Any]]:
         known = sweep_fields(settings)
         return [
             measures_of(replace_fields(settings, known, point), seed, Path(folder) / "runs")
@@ -68,8 +73,11 @@ def text_runner(folder: Path) -> Runner:
     return run
 
 
-def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, float]:
-    """Train with `seed` (if the policy learns), evaluate, measure. Names of measures are those of `row`."""
+def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, Any]:
+    """Train with `seed` (if the policy learns), evaluate, measure. Names of measures are those of `row`.
+
+    Under `curves` stand those of the training, as the simulator has them.
+    """
     training = replace(settings.train, seed=seed)
     folder = open_run(runs / _digest(training, settings.policy), training)
     if settings.policy == LEARNED:
@@ -84,7 +92,10 @@ def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, floa
         EvaluationSettings(validation.num_tasks, validation.num_rollouts, validation.seed + seed),
         _evaluation_folder(folder, validation),
     )
-    return row(rollouts[settings.policy], own_listed=training.rollout.reading.include_own)
+    measured = row(rollouts[settings.policy], own_listed=training.rollout.reading.include_own)
+    lines = read_metrics(folder.metrics)
+    curves = {name: [line.get(name) for line in lines] for name in CURVES if any(name in line for line in lines)}
+    return {**measured, "curves": curves}
 
 
 def _digest(training: TrainSettings, policy: str) -> str:

@@ -25,7 +25,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class SweepNews:
-    """What a caller hears before each chunk, and once more at the end."""
+    """What a caller hears before each chunk, now and then while it runs, and once more at the end."""
 
     num_done: int  # chunks, with those of earlier runs
     num_chunks: int
@@ -33,6 +33,14 @@ class SweepNews:
     seconds_left: float  # NaN until a chunk has been run
     doing: str  # values of the cell at work; "" at the end
     compiles: bool  # whether the cell at work has to be compiled
+    chunk_seconds: float = 0.0  # that the chunk at work has taken so far
+
+    @property
+    def told(self) -> str:
+        """What runs now, in words."""
+        first = " (compiles first)" if self.compiles else ""
+        since = f", {duration(self.chunk_seconds)} in this chunk" if self.chunk_seconds >= 1 else ""
+        return f"{self.doing}{first}{since}".strip()
 
 
 def seconds_left(timings: Sequence[Timing], ahead: Ahead) -> float:

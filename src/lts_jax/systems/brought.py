@@ -16,6 +16,7 @@ from lts_jax.systems.task_source import TaskSettings
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import ModelSettings
 from lts_jax.tasks.own import make_tasks, split_tasks
+from lts_jax.teams.own_team import own_team, takes_task_and_ports
 
 if TYPE_CHECKING:
     import optax
@@ -69,13 +70,17 @@ def bring(settings: TrainSettings, *, fits_tasks: bool = False, **brought: Unpac
 
 
 def _teams(settings: TrainSettings, teams: Any) -> tuple[TrainSettings, Any]:
+    if callable(teams) and takes_task_and_ports(teams):
+        return settings, own_team(teams, deadline_seconds=settings.rollout.engine_seconds)
     if teams is None or callable(teams):
         return settings, teams
+    if isinstance(teams, str):
+        return replace(settings, rollout=replace(settings.rollout, engine=teams)), None
     if isinstance(teams, RolloutSettings):
         return replace(settings, rollout=teams), None
     if isinstance(teams, int) and not isinstance(teams, bool):
         return replace(settings, rollout=replace(settings.rollout, num_teams=teams)), None
-    raise UserError(f"teams: expected their number, RolloutSettings or a function, got {show(teams)}")
+    raise UserError(f"teams: expected their number, RolloutSettings, a function or its text, got {show(teams)}")
 
 
 def _model(settings: TrainSettings, model: Any) -> tuple[TrainSettings, Any]:

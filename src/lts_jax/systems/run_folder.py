@@ -138,6 +138,18 @@ def read_settings(path: Path, record: Any, *, name: str = "train") -> Any:
     return from_plain(record, _settings(RunFolder(Path(path)), name), name)
 
 
+def read_config(path: Path, record: Any, *, name: str = "train") -> Any:
+    """The settings in a run's `config.json`, or in a copy of it elsewhere; a run folder stands for its own.
+
+    Raises:
+        UserError: as `read_settings`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_settings(path, record, name=name)
+    return from_plain(record, _settings_of(read_json(path, dict), path, name), name)
+
+
 def name_parts(folder: RunFolder, names: Mapping[str, str]) -> None:
     """Write down which parts make this run.
 
@@ -190,12 +202,16 @@ def identity(settings: Any) -> Any:
 def _settings(folder: RunFolder, name: str) -> Any:
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run folder (it has no config.json)")
-    document = read_json(folder.config, dict)
+    return _settings_of(read_json(folder.config, dict), folder.config, name)
+
+
+def _settings_of(document: dict[str, Any], path: Path, name: str) -> Any:
     found = document.get("schema_version")
     if found != SCHEMA_VERSION:
-        raise UserError(f"{folder.path}: run folder of schema version {found}, this program reads {SCHEMA_VERSION}")
+        where = path.parent if path.name == "config.json" else path
+        raise UserError(f"{where}: run folder of schema version {found}, this program reads {SCHEMA_VERSION}")
     if name not in document:
-        raise UserError(f"{folder.config}: holds no {name!r} settings")
+        raise UserError(f"{path}: holds no {name!r} settings")
     return document[name]
 
 

@@ -31,6 +31,7 @@ from lts_jax.systems.team_tools import TeamTools, check_questions, team_tools
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks, make_model, own_model
 from lts_jax.tasks.own import SIDES
+from lts_jax.teams.own_team import own_team
 from lts_jax.teams.parallel import RunTeam
 from lts_jax.teams.ports import ToolKit, UseTool
 from lts_jax.teams.team import run_team
@@ -112,12 +113,19 @@ class RunParts:
             virtual_time=self.virtual_time,
             budget=budget,
             price=settings.model.price,
-            run_team=self.brought.run_team or run_team,
+            run_team=self._run_team(),
             tool_kit=tools.tool_kit,
             own_tools=tools.own_tools,
             is_offline=self._model_is_simulated and self.brought.tools is None and tools.tool_kit is None,
             reader=self.reader(settings.reading if reading is None else reading),
         )
+
+    def _run_team(self) -> RunTeam:
+        """What works as one team: what was brought, what the settings name, or our own engine."""
+        rollout = self.settings.rollout
+        if self.brought.run_team is not None:
+            return self.brought.run_team
+        return run_team if rollout.engine is None else own_team(rollout.engine, deadline_seconds=rollout.engine_seconds)
 
     @property
     def _model_is_simulated(self) -> bool:

@@ -13,6 +13,15 @@ def no_origins(labels: Sequence[str]) -> None:
     """Nobody asks where the content came from."""
 
 
+def no_entries(instruction: str) -> Sequence[tuple[int, str]]:
+    """There is no memory."""
+    return ()
+
+
+def no_pull(entry: int, step: int) -> None:
+    """There is no memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class TeamPorts:
     """The openings of one team. A message list that is handed out is the live thread: copy it to keep it."""
@@ -52,6 +61,15 @@ class TeamPorts:
 
     keep_step: Callable[[Step], None] | None = None
     """Called in place of `finish_step` before the question is asked: nobody summarises such a step, or admits it."""
+
+    list_entries: Callable[[str], Sequence[tuple[int, str]]] = no_entries
+    """(current instruction) -> (entry, key) of what the team may read now; for teams that choose by themselves."""
+
+    pull: Callable[[int, int], tuple[int, str, str] | None] = no_pull
+    """(entry, step about to be taken) -> the entry, its key and its value; None where it may not be read."""
+
+    one_at_a_time: bool = False
+    """Whether the team's calls must not overlap: a virtual clock counts a team as one that runs or sleeps."""
 
 
 UseTool = Callable[[str, Mapping[str, Any]], ToolResult | Awaitable[ToolResult]]

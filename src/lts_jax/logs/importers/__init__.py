@@ -1,12 +1,24 @@
-"""Recorded logs of agent runs, read into the project's records. Three formats; `import_recorded` tells them apart."""
+"""Recorded logs of agent runs, read into the project's records. Six formats; `import_recorded` tells them apart."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lts_jax.errors import UserError
 from lts_jax.logs.importers.autogen import import_autogen
-from lts_jax.logs.importers.files import AUTOGEN, EXPECTED, TAU_BENCH, WHO_AND_WHEN, find_logs, log_format
+from lts_jax.logs.importers.files import (
+    AUTOGEN,
+    EXPECTED,
+    INSPECT,
+    OTEL,
+    TAU_BENCH,
+    VERIFIERS,
+    WHO_AND_WHEN,
+    find_logs,
+    log_format,
+)
+from lts_jax.logs.importers.inspect_logs import import_inspect
 from lts_jax.logs.importers.log_values import read_log
+from lts_jax.logs.importers.otel import import_otel
 from lts_jax.logs.importers.recorded import (
     ImportedRuns,
     Mistake,
@@ -16,6 +28,7 @@ from lts_jax.logs.importers.recorded import (
     recorded_rollout,
 )
 from lts_jax.logs.importers.tau_bench import import_tau_bench
+from lts_jax.logs.importers.verifiers import import_verifiers
 from lts_jax.logs.importers.who_and_when import import_who_and_when
 
 __all__ = [
@@ -27,8 +40,11 @@ __all__ = [
     "RecordedTask",
     "detect_format",
     "import_autogen",
+    "import_inspect",
+    "import_otel",
     "import_recorded",
     "import_tau_bench",
+    "import_verifiers",
     "import_who_and_when",
     "recorded_rollout",
 ]
@@ -36,6 +52,9 @@ __all__ = [
 IMPORTERS: dict[str, Callable[..., ImportedRuns]] = {
     TAU_BENCH: import_tau_bench,
     WHO_AND_WHEN: import_who_and_when,
+    VERIFIERS: import_verifiers,
+    INSPECT: import_inspect,
+    OTEL: import_otel,
     AUTOGEN: import_autogen,
 }
 

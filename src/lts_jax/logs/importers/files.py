@@ -13,11 +13,17 @@ from lts_jax.logs.importers.log_values import Log, has_columns, read_log
 TAU_BENCH = "tau_bench"
 WHO_AND_WHEN = "who_and_when"
 AUTOGEN = "autogen"
+VERIFIERS = "verifiers"
+INSPECT = "inspect"
+OTEL = "otel"
 EXPECTED = {
     TAU_BENCH: 'a JSON list of runs, each an object with "task_id" and a list "traj" of chat messages, or the '
     '"simulations" of tau2-bench',
     WHO_AND_WHEN: 'a JSON object with a text "question" and a list "history" of {"role", "content"} messages, or a '
     "table of them",
+    VERIFIERS: 'JSON lines of rollouts of verifiers, each with "prompt", "completion" and "reward"',
+    INSPECT: 'an inspect log as JSON, an object with "eval" and "samples"',
+    OTEL: "spans of OpenTelemetry's GenAI convention (gen_ai.operation.name), as OTLP JSON or a span a line",
     AUTOGEN: "a TaskResult, a saved team state, a chat history or the event log of AutoGen, as JSON or JSON lines",
 }
 _FAILURES = ("Traceback (most recent call last)", "Error processing publish message")
@@ -59,6 +65,12 @@ def log_format(value: Any) -> str | None:
             return TAU_BENCH
         if "history" in each:
             return WHO_AND_WHEN
+        if "completion" in each and "prompt" in each:
+            return VERIFIERS
+        if "samples" in each and "eval" in each:
+            return INSPECT
+        if "resourceSpans" in each or ("attributes" in each and {"context", "trace_id", "traceId"} & set(each)):
+            return OTEL
         if "agent_states" in each or "messages" in each or "chat_history" in each or _is_autogen(each):
             return AUTOGEN
     return None

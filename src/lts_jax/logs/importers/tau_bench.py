@@ -36,31 +36,42 @@ def import_tau_bench(path: Path | str, *, skip_bad: bool = False) -> ImportedRun
 
 
 def _parse_log(log: Log) -> tuple[RecordedTask, ...]:
-    value, file = as_tau_bench(log.value), log.file
+    return recorded_tasks(as_tau_bench(log.value), log, TAU_BENCH)
+
+
+def recorded_tasks(value: Any, log: Log, family: str) -> tuple[RecordedTask, ...]:
+    """Tasks from a list of runs with `task_id`, `traj`, and, where known, `trial`, `reward`, `info` and `reference`.
+
+    Raises:
+        UserError: the file, and what was expected of a log of this family.
+    """
+    file = log.file
     if not isinstance(value, list) or not value:
-        raise UserError(f"{file}: expected {EXPECTED[TAU_BENCH]}")
+        raise UserError(f"{file}: expected {EXPECTED[family]}")
     runs: dict[str, list[tuple[dict[str, Any], RecordedRun]]] = {}
     for position, run in enumerate(value):
         if not isinstance(run, dict) or not isinstance(run.get("traj"), list) or run.get("task_id") is None:
-            raise UserError(f"{file}: run {position}: expected {EXPECTED[TAU_BENCH]}")
+            raise UserError(f"{file}: run {position}: expected {EXPECTED[family]}")
         if not all(isinstance(message, dict) for message in run["traj"]):
-            raise UserError(f'{file}: run {position}: expected every message of "traj" to be an object')
+            raise UserError(f"{file}: run {position}: expected every message to be an object")
         of_task = runs.setdefault(message_text(run["task_id"]), [])
         of_task.append((run, _parse_run(run, len(of_task), log.notes)))
     ordered = sorted(runs, key=lambda task: (0, int(task), "") if task.isdecimal() else (1, 0, task))
-    return tuple(_recorded_task(task_id, runs[task_id], file) for task_id in ordered)
+    return tuple(_recorded_task(task_id, runs[task_id], file, family) for task_id in ordered)
 
 
-def _recorded_task(task_id: str, runs: list[tuple[dict[str, Any], RecordedRun]], file: Path) -> RecordedTask:
+def _recorded_task(
+    task_id: str, runs: list[tuple[dict[str, Any], RecordedRun]], file: Path, family: str
+) -> RecordedTask:
     info = runs[0][0].get("info")
     scenario = info.get("task") if isinstance(info, dict) else None
     question = message_text(scenario.get("instruction")) if isinstance(scenario, dict) else ""
     task = Task(
         task_id=task_id,
         question=question or next((text for run, _ in runs if (text := _first_request(run["traj"]))), ""),
-        answer=None,
+        answer=runs[0][0].get("reference"),
         split="test",
-        family=TAU_BENCH,
+        family=family,
         scoring="recorded",
     )
     in_order = sorted((run for _, run in runs), key=lambda run: run.trial)
