@@ -156,7 +156,7 @@ def test_own_tasks_as_dicts_are_divided_and_fitted():
     ("brought", "complaint"),
     [
         ({"colour": 3}, "colour: expected one of credit, network, encoder"),
-        ({"teams": "three"}, "teams: expected their number, RolloutSettings or a function, got 'three'"),
+        ({"teams": "three"}, "teams: expected their number, RolloutSettings, a function or its text, got 'three'"),
         ({"tasks": 3}, "tasks: expected a file, Task records or dicts with question and answer, got 3"),
         ({"tasks": [{"question": "", "answer": "x"}]}, r"tasks\[0\]: expected a question, got ''"),
         ({"tools": ["nowhere"]}, "tools: nowhere: no such folder, and no FILE.py or FILE.py:FUNCTION"),

@@ -80,6 +80,7 @@ def test_every_recipe_is_followed_by_a_test():
 
 OFFLINE = (
     "A credit scheme", "An admission rule", "A reader", "A controller network", "An environment", "A team", "A system",
+    "A tracker",
 )  # fmt: skip
 ONLINE = ("A task set", "A tool")
 

@@ -74,7 +74,7 @@ def _teams(settings: TrainSettings, teams: Any) -> tuple[TrainSettings, Any]:
         return settings, own_team(teams, deadline_seconds=settings.rollout.engine_seconds)
     if teams is None or callable(teams):
         return settings, teams
-    if isinstance(teams, str):
+    if isinstance(teams, str) and ":" in teams:
         return replace(settings, rollout=replace(settings.rollout, engine=teams)), None
     if isinstance(teams, RolloutSettings):
         return replace(settings, rollout=teams), None
