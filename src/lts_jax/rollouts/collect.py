@@ -108,6 +108,8 @@ def collect_groups(
     work = Work(parts, settings, collecting.num_in_flight, iteration.counter, collecting.on_failure)
 
     def keep(finished: Finished) -> None:
+        if finished.rollout is None and collecting.on_failure == "stop":
+            raise UserError(f"{finished.job.task.task_id}: {finished.reason} (--collect.on-failure stop)")
         keeper.keep(given_up(finished, work) if finished.rollout is None else finished.rollout)
 
     with rare_garbage_collection():

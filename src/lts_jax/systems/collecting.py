@@ -14,6 +14,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.models.policy_network import Params
 from lts_jax.records import Rollout, RolloutGroup
 from lts_jax.rollouts.collect import Iteration, collect_groups, spend
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.rollouts.no_reward import no_reward_warning, stored_epoch
 from lts_jax.rollouts.store import read_folder, write_table
 from lts_jax.systems.credit_needs import with_replays
@@ -34,10 +35,11 @@ class Collector:
         budget: Budget,
         needed: frozenset[str],
         on_rollout: Callable[[Rollout], None] | None = None,
+        executor: Executor = LOCAL,
     ) -> None:
-        """`needed` are the replays that the credit scheme asks for."""
+        """`needed` are the replays that the credit scheme asks for; `executor` runs the rollouts."""
         self._folder, self._run, self._decider, self._budget = folder, run, decider, budget
-        self._needed, self._on_rollout = needed, on_rollout
+        self._needed, self._on_rollout, self._executor = needed, on_rollout, executor
         self._tasks = run.tasks("train", run.settings.num_tasks)
         self._groups: Sequence[RolloutGroup] = ()
 
@@ -45,7 +47,8 @@ class Collector:
         """Arrays [B, G, ...] of the rollouts of this iteration's tasks; those that are stored are read."""
         run, decider, settings = self._run, self._decider, self._run.settings
         decider.replace_params(params)
-        parts = run.rollout_parts(LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}"), self._budget)
+        policy = LearnedPolicy(decider, f"learned:{decider.network.name}:{iteration}", training=settings)
+        parts = run.rollout_parts(policy, self._budget)
         names = [task.task_id for task in self._tasks]
         places = places_of_iteration(names, settings.tasks_per_update, settings.seed, iteration)
         self._groups = collect_groups(
@@ -53,7 +56,7 @@ class Collector:
             parts,
             settings.rollout,
             settings.collect,
-            Iteration(settings.seed, iteration, decider, self._on_rollout),
+            Iteration(settings.seed, iteration, decider, self._on_rollout, self._executor),
             self._folder.rollouts,
         )
         arrays = [collate(group, decider.texts, settings.padding) for group in self._groups]

@@ -25,6 +25,7 @@ from lts_jax.learning.update import Update, make_update
 from lts_jax.models.policy_network import Params
 from lts_jax.models.qwen3_folder import make_mesh
 from lts_jax.records import Rollout
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.systems.collecting import Collector, budget_of_rest, warn_without_reward
 from lts_jax.systems.run_folder import RunFolder, config_digest, name_parts
 from lts_jax.systems.run_parts import RunParts, as_parts
@@ -40,9 +41,11 @@ class Progress:
 
 
 def train_controller(
-    folder: RunFolder, training: TrainSettings | RunParts, progress: Progress = Progress()
+    folder: RunFolder, training: TrainSettings | RunParts, progress: Progress = Progress(), executor: Executor = LOCAL
 ) -> TrainState:
     """Train in `folder`, going on from its newest healthy checkpoint if there is one. Returns the final state.
+
+    `executor` runs the rollouts.
 
     Raises:
         UserError: one line: what `RunParts.check` refuses, or a run that was begun with other parts.
@@ -58,7 +61,7 @@ def train_controller(
     update: Update = make_update(run.network, run.credit, settings.learning, mesh, own, answered, run.objective)
     decider = decider_of(run, state.params, greedy=False)
     budget = budget_of_rest(folder, settings, first)
-    collector = Collector(folder, run, decider, budget, needed, progress.on_rollout)
+    collector = Collector(folder, run, decider, budget, needed, progress.on_rollout, executor)
     if isinstance(run.objective, AdmissionValue) and not is_solved(run.network, run.objective):
         update = ReplayedUpdate(update, num_steps=run.objective.num_steps, seed=settings.seed)
         for iteration in range(first):  # stored: read, not run
@@ -98,7 +101,7 @@ def trained_params(folder: RunFolder, training: TrainSettings | RunParts) -> Par
 def learned_policy(training: TrainSettings | RunParts, params: Params, *, greedy: bool = True) -> LearnedPolicy:
     """The trained controller as an admission policy; greedy at evaluation, as in the paper."""
     run = as_parts(training)
-    return LearnedPolicy(decider_of(run, params, greedy=greedy), f"learned:{run.network.name}")
+    return LearnedPolicy(decider_of(run, params, greedy=greedy), f"learned:{run.network.name}", training=run.settings)
 
 
 def decider_of(run: RunParts, params: Params, *, greedy: bool) -> Decider:
