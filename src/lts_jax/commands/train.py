@@ -7,9 +7,11 @@ from typing import Annotated
 import tyro
 
 from lts_jax.commands.progress import rollout_bar
+from lts_jax.commands.workers import executor_of
 from lts_jax.learning.checkpoint import tidy
 from lts_jax.learning.run_keeping import num_trained, read_metrics
 from lts_jax.records import Rollout
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.systems.lts import Progress, train_controller
 from lts_jax.systems.run_folder import RunFolder, name_parts, open_run, working_in
 from lts_jax.systems.run_parts import RunParts, as_parts, make_parts
@@ -24,6 +26,8 @@ class Command:
 
     run: Path = Path("runs/lts")
     """Run folder. One that exists is gone on with, if it was made with the same settings."""
+    workers: str = ""
+    """Who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
 
 
@@ -32,8 +36,8 @@ def run(command: Command) -> None:
     parts = make_parts(command.train)
     parts.check()
     folder = open_run(command.run, command.train)
-    with working_in(folder):
-        train_in(folder, parts)
+    with working_in(folder), executor_of(command.workers, folder.path) as executor:
+        train_in(folder, parts, executor=executor)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
     skipped = read_metrics(folder.metrics)[-1]["learning/num_skipped"]
     if skipped:
@@ -41,8 +45,10 @@ def run(command: Command) -> None:
     print(f"next: lts evaluate --run {folder.path}")
 
 
-def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bool = False) -> None:
-    """Train in an open run folder with a progress bar."""
+def train_in(
+    folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bool = False, executor: Executor = LOCAL
+) -> None:
+    """Train in an open run folder with a progress bar; `executor` runs the rollouts."""
     parts = as_parts(training)
     settings = parts.settings
     name_parts(folder, parts.names)
@@ -64,4 +70,4 @@ def train_in(folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bo
             known = {word: line[name] for name, word in NEWS.items()}
             news["text"] = "  ".join(f"{word} {value:.2f}" for word, value in known.items() if value is not None)
 
-        train_controller(folder, parts, Progress(on_rollout, on_iteration))
+        train_controller(folder, parts, Progress(on_rollout, on_iteration), executor)

@@ -46,7 +46,8 @@ class Workers:
         if not jobs:
             return
         run_to_end(self._run(jobs, work, keep))
-        write_document(self._folder / LEDGER, {name: getattr(self.ledger, name) for name in Ledger.__slots__})
+        document = {name: getattr(self.ledger, name) for name in Ledger.__slots__}
+        write_document(self._folder / LEDGER, document | {"told": self.ledger.told()})
 
     def close(self) -> None:
         """End every worker."""

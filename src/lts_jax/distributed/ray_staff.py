@@ -11,55 +11,11 @@ from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
 from lts_jax.distributed.leases import Beat, Terms
-from lts_jax.errors import UserError, describe
+from lts_jax.distributed.starting import read_workers, start_ray
+from lts_jax.errors import UserError
 
-ENVIRONMENT = {  # of Ray's own processes: a busy machine takes longer to start them than Ray thinks
-    "RAY_raylet_start_wait_time_s": "400",
-    "RAY_agent_register_timeout_ms": "400000",
-    "RAY_worker_register_timeout_seconds": "300",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
 NUM_LINES = 20
 LANES = 4096 + 8  # messages that an actor takes at one time: rollouts, and what the driver says
-
-
-def start_ray(workers: str) -> None:
-    """Start Ray here for so many workers, or join the cluster at `ray://HOST:PORT`. Once a process; before jax.
-
-    Raises:
-        UserError: neither a number nor an address, Ray is not installed, or nobody answers at the address.
-    """
-    number, address = read_workers(workers)
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError:
-        raise UserError('workers: needs Ray: pip install "lts-jax[ray]"') from None
-    if ray.is_initialized():
-        return
-    quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(num_cpus=number, include_dashboard=False, object_store_memory=256 * 2**20, **quiet)
-    except Exception as error:  # Ray raises many kinds
-        raise UserError(f"workers: Ray did not start ({describe(error)})") from None
-
-
-def read_workers(workers: str) -> tuple[int, str]:
-    """The number of local workers, or 0 and the address of a cluster.
-
-    Raises:
-        UserError: it is neither.
-    """
-    if workers.isdecimal() and 1 <= int(workers) <= 1024:
-        return int(workers), ""
-    host, _, port = workers.removeprefix("ray://").rpartition(":")
-    if workers.startswith("ray://") and host and port.isdecimal():
-        return 0, f"{host}:{port}"
-    raise UserError(f"workers: expected a number from 1, or ray://HOST:PORT, got {workers!r}")
 
 
 class RayStaff:

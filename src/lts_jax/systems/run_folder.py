@@ -8,6 +8,8 @@ RUN/credit/          the credit of every training decision, one Parquet file per
 RUN/checkpoints/     train states; the newest healthy one says how far the run is
 RUN/controller.json  of a benchmark run: which trained controller decides
 RUN/evaluation/      held-out groups, one folder per policy
+RUN/calls/           finished calls of a model that costs something, a journal for each process that asked
+RUN/workers/         of --workers: what each of them wrote; in RUN/workers.json what became of their rollouts
 RUN/report.json, RUN/report.html
 RUN/.lock            held by the one process that works here
 """
