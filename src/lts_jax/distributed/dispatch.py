@@ -1,7 +1,8 @@
 """Which job is whose: a queue in which no job is lost and none counts twice, whatever happens to who holds it.
 
 A job is open, held by one incarnation of a worker, done, or given up. A worker that is lost gives back what it holds,
-to the front; what it says later is refused, since it holds nothing any more. No clock, no network: plain data.
+to the front; what it says later is refused, since it holds nothing any more. A job that may be the reason is kept apart
+from others of which the same is true, so that none is given up for its neighbour. No clock, no network: plain data.
 """
 
 from collections import deque
@@ -47,12 +48,16 @@ class Ledger:
         return text
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _State:
     job: Job
     num_losses: int = 0
     holder: Any = None  # an incarnation; None: open or ended
     has_ended: bool = False
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.num_losses == MOST_LOSSES - 1
 
 
 class Dispatch:
@@ -64,6 +69,7 @@ class Dispatch:
         if len(self._states) != len(jobs):
             raise ValueError("jobs: expected each coordinates once")
         self._open = deque(self._states.values())
+        self._suspects: list[_State] = []  # one more loss, and they are given up: a worker holds one of them at a time
         self._num_open_or_held = len(jobs)
         self.ledger = Ledger(num_jobs=len(jobs))
 
@@ -79,15 +85,19 @@ class Dispatch:
 
     def take(self, holder: Any) -> Job | None:
         """The next job, held by an incarnation from now on; None while there is none to take."""
-        if not self._open:
+        may_suspect = not any(state.holder == holder for state in self._suspects)
+        place = next((place for place, one in enumerate(self._open) if may_suspect or not one.is_suspect), None)
+        if place is None:
             return None
-        state = self._open.popleft()
+        state = self._open[place]
+        del self._open[place]
         state.holder = holder
         return state.job
 
-    def num_losses(self, job: Job) -> int:
-        """How many workers it was lost with."""
-        return self._states[job.coordinates].num_losses
+    @property
+    def num_suspects(self) -> int:
+        """Open and held jobs that are kept apart."""
+        return len(self._suspects)
 
     def finish(self, holder: Any, coordinates: Coordinates) -> bool:
         """Take a result; false where it is refused, as the incarnation does not hold the job (any more)."""
@@ -119,6 +129,7 @@ class Dispatch:
                 given_up.append(Finished(state.job, None, _reason(state, reason, last_lines)))
             else:
                 self._open.appendleft(state)
+                self._suspects += [state] * (state.num_losses == MOST_LOSSES - 1)
                 self._count(num_run_again=1)
         return given_up[::-1]
 
@@ -128,6 +139,8 @@ class Dispatch:
 
     def _end(self, state: _State) -> None:
         state.holder, state.has_ended = None, True
+        if state in self._suspects:
+            self._suspects.remove(state)
         self._num_open_or_held -= 1
 
     def _count(self, **more: int) -> None:

@@ -192,9 +192,10 @@ class _Run:
                 raise UserError(reply.error)
             if reply.error:
                 raise RuntimeError(reply.error)
+            num_suspects = dispatch.num_suspects
             if dispatch.finish(worker.incarnation, job.coordinates):
                 self.hooks.keep(Finished(job, reply.rollout))
-            if dispatch.has_ended:
+            if dispatch.has_ended or dispatch.num_suspects < num_suspects:
                 self._announce()
 
     async def _beat(self, worker: Worker) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from lts_jax.distributed.leases import UNITS, Beat, Spent, Terms
@@ -39,7 +40,8 @@ class Gate:
             said = Beat(self._charged, self._reserved, limit, lacks, self._num_in_flight, self.num_rate_limited)
             news, self._news = self._news, []
         for waiting in news:
-            waiting.get_loop().call_soon_threadsafe(_wake, waiting)
+            with suppress(RuntimeError):  # the loop was closed; nobody waits there
+                waiting.get_loop().call_soon_threadsafe(_wake, waiting)
         return said
 
     async def enter(self, most: Spent) -> Spent:
@@ -65,8 +67,10 @@ class Gate:
             try:
                 await waiting
             finally:
-                if not can_pay:
-                    self._lacks.remove(most)
+                with self._lock:
+                    self._news = [one for one in self._news if one is not waiting]
+                    if not can_pay:
+                        self._lacks.remove(most)
 
     def leave(self, reserved: Spent, cost: Spent) -> None:
         """End a call: what it cost in place of what was reserved."""
