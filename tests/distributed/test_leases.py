@@ -89,6 +89,17 @@ def test_a_worker_that_lacks_money_gets_what_others_have_not_spent():
     assert made.terms("b").limit.tokens == 40.0
 
 
+def test_of_two_that_lack_money_the_first_is_served_with_what_both_have_left():
+    made = lender(max_tokens=100)
+    for name in ("a", "b"):
+        made.terms(name)
+        made.heard(name, Beat(Spent(20.0), limit=Spent(50.0), lacks=Spent(40.0)))  # each has 30 left, and needs 40
+    assert not made.terms("a").is_exhausted and made.terms("a").limit.tokens == 50.0
+    assert made.terms("b").limit.tokens == 20.0
+    made.heard("b", Beat(Spent(20.0), limit=Spent(20.0), lacks=Spent(40.0)))
+    assert made.terms("a").limit.tokens == 60.0
+
+
 def test_nothing_is_left_once_neither_pool_nor_others_have_enough():
     made = lender(max_tokens=100)
     made.terms("a")

@@ -7,8 +7,9 @@ from typing import Annotated
 import tyro
 
 from lts_jax.commands.progress import rollout_bar
-from lts_jax.commands.workers import executor_of
+from lts_jax.commands.workers import executor_of, processes_of
 from lts_jax.learning.checkpoint import tidy
+from lts_jax.learning.processes import ALONE, Processes
 from lts_jax.learning.run_keeping import num_trained, read_metrics
 from lts_jax.records import Rollout
 from lts_jax.rollouts.executor import LOCAL, Executor
@@ -28,16 +29,24 @@ class Command:
     """Run folder. One that exists is gone on with, if it was made with the same settings."""
     workers: str = ""
     """Who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
+    distributed: str = ""
+    """One program over many processes: auto (SLURM, Open MPI, GKE), or HOST:PORT,COUNT,INDEX. All see the folder."""
     train: Annotated[TrainSettings, tyro.conf.arg(name="")] = field(default_factory=TrainSettings)
 
 
 def run(command: Command) -> None:
     """Train, with a progress bar, and say where the run lies."""
-    parts = make_parts(command.train)
-    parts.check()
-    folder = open_run(command.run, command.train)
-    with working_in(folder), executor_of(command.workers, folder.path) as executor:
-        train_in(folder, parts, executor=executor)
+    with processes_of(command.distributed, command.train.mesh.stall_seconds) as processes:
+        parts = make_parts(command.train)
+        parts.check()
+        if processes.is_writer:
+            folder = open_run(command.run, command.train)
+        processes.meet("the run folder is there")
+        if not processes.is_writer:
+            train_in(open_run(command.run, command.train), parts, quiet=True, processes=processes)
+            return
+        with working_in(folder), executor_of(command.workers, folder.path) as executor:
+            train_in(folder, parts, executor=executor, processes=processes)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
     skipped = read_metrics(folder.metrics)[-1]["learning/num_skipped"]
     if skipped:
@@ -46,15 +55,22 @@ def run(command: Command) -> None:
 
 
 def train_in(
-    folder: RunFolder, training: TrainSettings | RunParts, *, quiet: bool = False, executor: Executor = LOCAL
+    folder: RunFolder,
+    training: TrainSettings | RunParts,
+    *,
+    quiet: bool = False,
+    executor: Executor = LOCAL,
+    processes: Processes = ALONE,
 ) -> None:
-    """Train in an open run folder with a progress bar; `executor` runs the rollouts."""
+    """Train in an open run folder with a progress bar; `executor` runs the rollouts. See `train_controller`."""
     parts = as_parts(training)
     settings = parts.settings
-    name_parts(folder, parts.names)
+    if processes.is_writer:
+        name_parts(folder, parts.names)
     num_left = settings.num_iterations - num_trained(folder.checkpoints)
     if num_left <= 0:
-        tidy(folder.checkpoints)
+        if processes.is_writer:
+            tidy(folder.checkpoints)
         if quiet:
             return
         print(f"{folder.path}: trained already")
@@ -70,4 +86,4 @@ def train_in(
             known = {word: line[name] for name, word in NEWS.items()}
             news["text"] = "  ".join(f"{word} {value:.2f}" for word, value in known.items() if value is not None)
 
-        train_controller(folder, parts, Progress(on_rollout, on_iteration), executor)
+        train_controller(folder, parts, Progress(on_rollout, on_iteration), executor, processes)

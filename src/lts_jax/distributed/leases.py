@@ -130,15 +130,18 @@ class Lender:
         return max(0, min(fair, self.max_in_flight - others))
 
     def _limit(self, worker: Hashable, loan: _Loan) -> Spent:
-        """Its limit, raised by a part where half of its last part is used, lowered where another one lacks money."""
+        """Its limit, raised by a part where half of its last part is used, lowered where another one lacks money.
+
+        Of several that lack it, the first is served first, and the rest give back what they have not used.
+        """
         used = loan.beat.charged.plus(loan.beat.reserved)
-        others_lack = any(one.beat.lacks is not None for name, one in self._loans.items() if name != worker)
+        first = next((name for name, one in self._loans.items() if one.beat.lacks is not None), worker)
         found = {}
         for unit in UNITS:
             limit, spent = getattr(loan.limit, unit), getattr(used, unit)
             if unit not in self._limits:
                 found[unit] = limit
-            elif others_lack and loan.beat.lacks is None:
+            elif first != worker:
                 found[unit] = min(limit, spent)
             else:
                 found[unit] = limit + self._slice(unit, limit - spent, loan)

@@ -1,21 +1,26 @@
 """The process of a worker, as Ray starts it: a log and a journal of its own, `RolloutWorker` behind its messages."""
 
+import asyncio
 import faulthandler
 import os
 import socket
 import sys
+import threading
 import time
+from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import ray
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply
 from lts_jax.distributed.leases import Beat, Terms
 
 
 class RayWorker:
-    """One incarnation. Signs of life have a thread of their own, so that a compilation is not taken for death."""
+    """One incarnation. Rollouts have an event loop in a thread of their own, of Python's own kind, as elsewhere.
+
+    So Ray's loop is free to give signs of life: a compilation is not taken for death.
+    """
 
     def __init__(self, folder: str, logs: str) -> None:
         """`folder` is where the driver was started, `logs` where this incarnation writes what it has to say."""
@@ -28,6 +33,8 @@ class RayWorker:
         from lts_jax.distributed.worker import RolloutWorker
 
         self._worker = RolloutWorker(self.incarnation)
+        self._loop = asyncio.SelectorEventLoop()
+        threading.Thread(target=self._loop.run_forever, name="rollouts", daemon=True).start()
 
     async def about(self) -> tuple[str, str]:
         """Incarnation and path of the log."""
@@ -35,18 +42,23 @@ class RayWorker:
 
     async def prepare(self, assignment: Assignment, params: Any) -> None:
         """Make the parts of a run; `params` came by reference."""
-        from dataclasses import replace
 
-        self._worker.prepare(replace(assignment, params=params))
+        async def make() -> None:
+            self._worker.prepare(replace(assignment, params=params))
+
+        await self._in_loop(make())
 
     async def run(self, errand: Errand) -> Reply:
         """Run one job."""
-        return await self._worker.run(errand)
+        reply: Reply = await self._in_loop(self._worker.run(errand))
+        return reply
 
-    @ray.method(concurrency_group="beat")
     async def beat(self, terms: Terms) -> Beat:
         """A sign of life."""
         return self._worker.beat(terms)
+
+    async def _in_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
 
 def _write_to(log: Path) -> None:

@@ -173,7 +173,13 @@ def config_digest(settings: Any) -> str:
     return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
-FREE_SETTINGS = ("model.budget", "model.max_in_flight", "collect.num_in_flight", "collect.on_failure")
+FREE_SETTINGS = (
+    "model.budget",
+    "model.max_in_flight",
+    "collect.num_in_flight",
+    "collect.on_failure",
+    "mesh.stall_seconds",
+)
 """Settings that change how fast or how far a run goes, never its results; they may differ when it goes on."""
 
 
