@@ -10,11 +10,12 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lts_jax.errors import UserError, describe
@@ -58,6 +59,16 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def agree(flags: Sequence[bool], processes: Processes) -> list[bool]:
+    """The flags of the process that writes, in every process."""
+    if processes.count == 1:
+        return list(flags)
+    from jax.experimental import multihost_utils
+
+    processes.meet("to agree on what is missing")
+    return [bool(flag) for flag in multihost_utils.broadcast_one_to_all(np.asarray(flags, np.int32))]
 
 
 def _missing(error: str, name: str, seconds: float) -> str:

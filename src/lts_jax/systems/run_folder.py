@@ -208,18 +208,22 @@ def _settings(folder: RunFolder, name: str) -> Any:
 
 
 @contextmanager
-def working_in(folder: RunFolder) -> Iterator[None]:
+def working_in(folder: RunFolder, *, lock: str = ".lock", waits: bool = False) -> Iterator[None]:
     """Keep other processes out of a run while this one works there. What killed ones left half-written is swept.
+
+    Under another `lock` others, with locks of their own, may be at work beside this one, and nothing is swept. With
+    `waits` this one waits until the other has gone.
 
     Raises:
         UserError: another process is at work in it.
     """
-    with (folder.path / ".lock").open("w") as file:
+    with (folder.path / lock).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             raise UserError(f"{folder.path}: another process works in this run folder") from None
-        sweep_leftovers(folder.path)
+        if lock == ".lock":
+            sweep_leftovers(folder.path)
         yield
 
 
