@@ -152,11 +152,21 @@ def over_processes(update: Update, mesh: Mesh | None, processes: Processes) -> U
     everywhere, by_task = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
     def run(state: Any, trajectory: Any, context: Any) -> tuple[Any, Any, Any]:
-        placed = jax.tree.map(lambda leaf: jax.device_put(leaf, everywhere), state)
+        whole = jax.tree.map(lambda leaf: placed(leaf, everywhere), state)
         batch = jax.tree.map(lambda leaf: _own_part(leaf, by_task), (trajectory, context))
-        return jax.tree.map(_here, update(placed, *batch))
+        return jax.tree.map(_here, update(whole, *batch))
 
     return run
+
+
+def placed(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """An array that every process has whole, on the devices of a sharding, which may be other processes' too."""
+    if jax.process_count() == 1:
+        return jax.device_put(leaf, sharding)
+    is_key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    plain = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+    spread = jax.make_array_from_callback(plain.shape, sharding, lambda index: plain[index])
+    return jax.random.wrap_key_data(spread, impl=jax.random.key_impl(leaf)) if is_key else spread
 
 
 def _own_part(leaf: Any, sharding: NamedSharding) -> jax.Array:
