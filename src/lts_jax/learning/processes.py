@@ -6,7 +6,6 @@ prints; every process reads for itself. No barrier is without a limit, and one t
 
 import faulthandler
 import os
-import re
 import sys
 import threading
 import time
@@ -52,10 +51,16 @@ class Processes:
 
         client = distributed.global_state.client
         assert client is not None
+        client.key_value_set(f"lts {name}/{self.index}", "here")
         try:
             client.wait_at_barrier(f"lts {name}", int(1000 * self.seconds))
         except jax.errors.JaxRuntimeError as error:
-            raise UserError(f"distributed: {_missing(str(error), name, self.seconds)}") from None
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
+            came = {int(key.rpartition("/")[2]) for key, _ in client.key_value_dir_get(f"lts {name}/")}
+            missing = ", ".join(str(one) for one in range(self.count) if one not in came) or "none any more"
+            told = f"not all processes came to {name!r} within {self.seconds:g} seconds; missing: {missing}"
+            raise UserError(f"distributed: {told}") from None
 
 
 ALONE = Processes()
@@ -69,14 +74,6 @@ def agree(flags: Sequence[bool], processes: Processes) -> list[bool]:
 
     processes.meet("to agree on what is missing")
     return [bool(flag) for flag in multihost_utils.broadcast_one_to_all(np.asarray(flags, np.int32))]
-
-
-def _missing(error: str, name: str, seconds: float) -> str:
-    numbers = sorted({int(number) for number in re.findall(r"task:(\d+)", error)})
-    if not numbers:
-        return f"the processes did not meet at {name!r} ({' '.join(error.split())[:200]})"
-    who = ", ".join(map(str, numbers))
-    return f"not all processes came to {name!r} within {seconds:g} seconds (missing or first missed: {who})"
 
 
 def start_processes(text: str, seconds: float = MEET_SECONDS) -> Processes:
