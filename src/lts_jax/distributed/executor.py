@@ -45,9 +45,11 @@ class Workers:
         """
         if not jobs:
             return
-        run_to_end(self._run(jobs, work, keep))
-        document = {name: getattr(self.ledger, name) for name in Ledger.__slots__}
-        write_document(self._folder / LEDGER, document | {"told": self.ledger.told()})
+        try:
+            run_to_end(self._run(jobs, work, keep))
+        finally:
+            document = {name: getattr(self.ledger, name) for name in Ledger.__slots__}
+            write_document(self._folder / LEDGER, document | {"told": self.ledger.told()})
 
     def close(self) -> None:
         """End every worker."""

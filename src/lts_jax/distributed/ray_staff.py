@@ -12,7 +12,7 @@ from typing import Any
 from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
 from lts_jax.distributed.leases import Beat, Terms
 from lts_jax.distributed.starting import read_workers, start_ray
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, describe
 
 NUM_LINES = 20
 LANES = 4096 + 8  # messages that an actor takes at one time: rollouts, and what the driver says
@@ -28,12 +28,20 @@ class RayStaff:
         self._logs = str(Path(folder).absolute())
 
     def places(self) -> Sequence[Hashable]:
-        """Numbers on this machine, or nodes that are alive and have a processor to give."""
+        """Numbers on this machine, or nodes that are alive and have a processor to give.
+
+        Raises:
+            UserError: the cluster's head is gone.
+        """
         if self._number:
             return range(self._number)
         import ray
 
-        return [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+        try:
+            nodes = ray.nodes()
+        except Exception as error:  # Ray raises many kinds
+            raise UserError(f"workers: the cluster is gone ({describe(error)}); the same command goes on") from None
+        return [node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
     async def hire(self, place: Hashable) -> Worker:
         """A new actor at a place. Raises `WorkerLost`, see `Staff`."""
