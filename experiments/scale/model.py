@@ -154,7 +154,7 @@ def main() -> None:
     """Predict and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[10, 100, 1000])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--service", type=Path, default=HERE / "results" / "service.json")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "model.json")
     given = parser.parse_args()

@@ -54,9 +54,15 @@ class Beat:
 
 @dataclass(slots=True)
 class _Loan:
-    limit: Spent = field(default_factory=Spent)
+    limit: Spent
+    number: int
     share: int = 0
     beat: Beat = field(default_factory=Beat)
+
+    @property
+    def held(self) -> int:
+        """Calls in flight that are its, or were until it lets go of them."""
+        return max(self.share, self.beat.num_in_flight)
 
 
 class Lender:
@@ -69,6 +75,7 @@ class Lender:
         self._base, self._dead = Spent(), Spent()
         self._changed_at = now()
         self._num_rate_limited = 0
+        self._num_loans = self._held = 0  # workers so far; calls in flight that are theirs
 
     @property
     def max_in_flight(self) -> int:
@@ -84,8 +91,14 @@ class Lender:
 
     def terms(self, worker: Hashable) -> Terms:
         """What a worker may do now; call it in turn for each, and give its answer to `heard`."""
-        loan = self._loans.setdefault(worker, _Loan(Spent(*(0.0 if unit in self._limits else inf for unit in UNITS))))
-        loan.share = self._share(worker)
+        loan = self._loans.get(worker)
+        if loan is None:
+            limit = Spent(*(0.0 if unit in self._limits else inf for unit in UNITS))
+            loan = self._loans[worker] = _Loan(limit, self._num_loans)
+            self._num_loans += 1
+        before = loan.held
+        loan.share = self._share(loan)
+        self._held += loan.held - before
         if not self._limits:
             return Terms(loan.share)
         loan.limit = self._limit(worker, loan)
@@ -96,8 +109,9 @@ class Lender:
         loan = self._loans.get(worker)
         if loan is None:
             return
-        more = beat.num_rate_limited - loan.beat.num_rate_limited
+        more, before = beat.num_rate_limited - loan.beat.num_rate_limited, loan.held
         loan.beat = beat
+        self._held += loan.held - before
         if beat.limit is not None:
             loan.limit = beat.limit
         self._adapt(more)
@@ -106,6 +120,7 @@ class Lender:
         """Take back the loan of a dead worker but what it had spent, as its journal shows."""
         loan = self._loans.pop(worker, None)
         if loan is not None:
+            self._held -= loan.held
             self._dead = self._dead.plus(charged)
 
     def left(self, unit: str) -> float:
@@ -122,12 +137,11 @@ class Lender:
         elif self._in_flight < self._most and now - self._changed_at >= QUIET_SECONDS:
             self._in_flight, self._changed_at = min(float(self._most), self._in_flight * 1.1 + 1), now
 
-    def _share(self, worker: Hashable) -> int:
+    def _share(self, loan: _Loan) -> int:
         """Its part of the calls in flight; less while others still have more than theirs in flight."""
-        place, num = list(self._loans).index(worker), len(self._loans)
-        fair = self.max_in_flight // num + (place < self.max_in_flight % num)
-        others = sum(max(loan.share, loan.beat.num_in_flight) for one, loan in self._loans.items() if one != worker)
-        return max(0, min(fair, self.max_in_flight - others))
+        num = len(self._loans)
+        fair = self.max_in_flight // num + (loan.number % num < self.max_in_flight % num)
+        return max(0, min(fair, self.max_in_flight - (self._held - loan.held)))
 
     def _limit(self, worker: Hashable, loan: _Loan) -> Spent:
         """Its limit, raised by a part where half of its last part is used, lowered where another one lacks money.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from lts_jax.errors import UserError, describe
 
@@ -30,8 +31,10 @@ def start_ray(workers: str) -> None:
         raise UserError('workers: needs Ray: pip install "lts-jax[ray]"') from None
     if ray.is_initialized():
         return
-    where = {"address": address} if address else {"num_cpus": number, "object_store_memory": STORE_BYTES}
-    quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
+    where: dict[str, Any] = (
+        {"address": address} if address else {"num_cpus": number, "object_store_memory": STORE_BYTES}
+    )
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     try:
         ray.init(include_dashboard=None if address else False, **where, **quiet)
     except Exception as error:  # Ray raises many kinds
