@@ -16,6 +16,7 @@ from lts_jax.distributed.leases import Lender
 from lts_jax.errors import UserError
 from lts_jax.rollouts.executor import Finished, Job, OnFailure
 
+MOST_BEATS = 100  # signs of life a second, of all workers: with a thousand they come every ten seconds
 MOST_FAILED_STARTS = 3  # in a row, at one place, before the place is left alone
 
 
@@ -207,7 +208,8 @@ class _Run:
             except TimeoutError:
                 raise WorkerLost(f"no sign of life for {patience.lost:g} seconds") from None
             lender.heard(worker.incarnation, beat)
-            await asyncio.sleep(patience.beat if beat.lacks is None else patience.beat / 20)
+            pause = max(patience.beat, len(self.driver.workers) / MOST_BEATS)
+            await asyncio.sleep(pause if beat.lacks is None else pause / 20)
 
     def _announce(self) -> None:
         news, self.news = self.news, asyncio.Event()
