@@ -172,7 +172,8 @@ class _Run:
         lanes = [asyncio.create_task(self._lane(worker)) for _ in range(self.assignment.num_side_by_side)]
         working = asyncio.gather(*lanes)
         try:
-            done, _ = await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
+            watched: list[asyncio.Future[Any]] = [beating, working]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for one in sorted(done, key=lambda one: one is beating):
                 one.result()
         finally:

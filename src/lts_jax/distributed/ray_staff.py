@@ -52,7 +52,8 @@ class RayStaff:
 
         where = {} if self._number else {"scheduling_strategy": NodeAffinitySchedulingStrategy(str(place), soft=False)}
         options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": LANES}
-        actor = ray.remote(RayWorker).options(**options, **where).remote(os.getcwd(), self._logs)
+        remote: Any = ray.remote(RayWorker)
+        actor: Any = remote.options(**options, **where).remote(os.getcwd(), self._logs)
         try:
             incarnation, log = await actor.about.remote()
         except BaseException as error:

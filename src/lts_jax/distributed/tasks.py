@@ -34,7 +34,7 @@ def over_tasks(
     """
     import ray
 
-    remote = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_call)
+    remote: Any = ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0)(_call)
     waiting = list(enumerate(items))[::-1]
     losses: dict[int, int] = {}
     running: dict[Any, int] = {}
