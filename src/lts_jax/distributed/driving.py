@@ -204,12 +204,13 @@ class _Run:
         """Give it terms and hear that it lives, as long as it does; more often where it waits for money or a place."""
         patience, lender = self.driver.patience, self.driver.lender
         while True:
-            try:
-                beat = await asyncio.wait_for(worker.beat(lender.terms(worker.incarnation)), patience.lost)
-            except TimeoutError:
-                raise WorkerLost(f"no sign of life for {patience.lost:g} seconds") from None
-            lender.heard(worker.incarnation, beat)
             pause = max(patience.beat, len(self.driver.workers) / MOST_BEATS)
+            limit = max(patience.lost, 2 * pause)  # a driver of a thousand may itself be behind for ten seconds
+            try:
+                beat = await asyncio.wait_for(worker.beat(lender.terms(worker.incarnation)), limit)
+            except TimeoutError:
+                raise WorkerLost(f"no sign of life for {limit:g} seconds") from None
+            lender.heard(worker.incarnation, beat)
             await asyncio.sleep(pause if beat.lacks is None else pause / 20)
 
     def _announce(self) -> None:
