@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint gpu clean
 
 demo: $(VENV)/.installed-cpu
 	$(BIN)/lts demo
@@ -15,6 +15,9 @@ test: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+gpu:  # everything that wants an accelerator, at most eight minutes; after pip install -e ".[gpu,dev]" into .venv
+	$(BIN)/python experiments/gpu/run.py
 
 # Exact versions for the interpreter at hand, where we have tried them; else the ranges of pyproject.toml.
 $(VENV)/.installed-%: pyproject.toml

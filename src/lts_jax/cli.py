@@ -89,6 +89,8 @@ def _run(arguments: Sequence[str] | None) -> None:
     from lts_jax.programs import keep_programs
 
     keep_programs()
+    if "--workers" in {argument.partition("=")[0] for argument in rest}:
+        _start_workers(rest)
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(command_module(name))
     try:
@@ -101,6 +103,17 @@ def _run(arguments: Sequence[str] | None) -> None:
         raise
     except OSError as error:
         _fail(_os_message(error))
+
+
+def _start_workers(rest: list[str]) -> None:
+    """Start Ray for what `--workers` says, before anything imports jax."""
+    from lts_jax.distributed.starting import start_ray, workers_of
+    from lts_jax.errors import UserError
+
+    try:
+        start_ray(workers_of(rest))
+    except UserError as error:
+        _fail(str(error))
 
 
 @contextlib.contextmanager

@@ -86,6 +86,11 @@ class BatchedDecider:
         """How well decisions were batched so far."""
         return self._queue.counts
 
+    @property
+    def params(self) -> Params:
+        """The parameters that it decides with."""
+        return self._params
+
     def replace_params(self, params: Params) -> None:
         """Decide with new parameters from now on.
 

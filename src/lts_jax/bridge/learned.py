@@ -1,7 +1,7 @@
 """The learned controller behind the same interface as every rule."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from lts_jax.admission.policy import Admission, AdmissionRequest
 from lts_jax.bridge.batching import DeciderCounts
@@ -22,6 +22,11 @@ class Decider(Protocol):
     @property
     def counts(self) -> DeciderCounts:
         """How well decisions were batched so far."""
+        ...
+
+    @property
+    def params(self) -> Params:
+        """The parameters that it decides with."""
         ...
 
     def replace_params(self, params: Params) -> None:
@@ -48,6 +53,7 @@ class LearnedPolicy:
     decider: Decider
     name: str
     listing_window: int | None = None
+    training: Any = None  # settings that the network was made from, for whoever makes it again on another machine
 
     @property
     def may_edit(self) -> bool:

@@ -12,6 +12,7 @@ from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.commands.confirm import confirm
 from lts_jax.commands.evaluate import evaluate_lines
 from lts_jax.commands.report import write_report
+from lts_jax.commands.workers import executor_of
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.live.benchmarks import BenchmarkSettings
@@ -19,6 +20,7 @@ from lts_jax.live.task_tools import ToolChoice, search_settings
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_document
 from lts_jax.systems.comparison import (
@@ -62,7 +64,9 @@ class Command:
     num_seeds: int = 1
     """Rollouts of each task and line."""
     num_in_flight: int = 8
-    """Rollouts that run side by side."""
+    """Rollouts that run side by side, on each machine."""
+    workers: str = ""
+    """Who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
     seed: int = 1000
     """Of every random number."""
     yes: bool = False
@@ -90,10 +94,10 @@ def run(command: Command) -> None:
         yes=command.yes or training.model.is_simulated or not any(line.num_left for line in expected.lines),
     )
     folder = open_run(command.run, training)
-    with working_in(folder):
+    with working_in(folder), executor_of(command.workers, folder.path) as executor:
         paid = replace(training, model=record_in(folder, training.model))
         policy = _learned_policy(command, paid, folder)
-        print(run_lines(folder, paid, settings, policy, trained_on))
+        print(run_lines(folder, paid, settings, policy, trained_on, executor=executor))
 
 
 def run_lines(
@@ -102,8 +106,10 @@ def run_lines(
     settings: ComparisonSettings,
     policy: LearnedPolicy | None,
     trained_on: Sequence[Task],
+    *,
+    executor: Executor = LOCAL,
 ) -> str:
-    """Run every line in an open run folder; returns the report.
+    """Run every line in an open run folder; returns the report. `executor` runs the rollouts.
 
     Raises:
         UserError: the budget is used up; what is finished by then has been reported.
@@ -112,7 +118,7 @@ def run_lines(
     try:
         line = own_line(training.objective)
         trained = {} if policy is None else {line: TrainedPolicy(policy, trained_on)}
-        evaluate_lines(folder, training, settings, trained, budget=budget)
+        evaluate_lines(folder, training, settings, trained, budget=budget, executor=executor)
     except UserError:
         if _is_used_up(budget) and any((folder.evaluation / REFERENCE).glob("*.parquet")):
             print(write_report(folder))

@@ -10,9 +10,11 @@ import tyro
 from lts_jax.commands.progress import rollout_bar
 from lts_jax.commands.report import write_report
 from lts_jax.commands.submissions import write_submissions
+from lts_jax.commands.workers import executor_of
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Rollout
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.systems.comparison import (
     LEARNED,
     ComparisonSettings,
@@ -35,6 +37,8 @@ class Command:
 
     run: Path = Path("runs/lts")
     """Run folder of a finished `lts train`."""
+    workers: str = ""
+    """Who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
     compare: Annotated[ComparisonSettings, tyro.conf.arg(name="")] = field(default_factory=ComparisonSettings)
 
 
@@ -43,14 +47,20 @@ def run(command: Command) -> None:
     settings = read_settings(command.run, TrainSettings)
     folder = RunFolder(command.run)
     run = make_parts(settings)
-    with working_in(folder):
-        evaluate_in(folder, run, command.compare)
+    with working_in(folder), executor_of(command.workers, folder.path) as executor:
+        evaluate_in(folder, run, command.compare, executor=executor)
         print(write_report(folder))
 
 
-def evaluate_in(folder: RunFolder, training: TrainSettings | RunParts, settings: ComparisonSettings) -> None:
-    """Run the comparison in an open run folder with a progress bar."""
-    evaluate_lines(folder, training, settings, trained_lines(folder, training, settings))
+def evaluate_in(
+    folder: RunFolder,
+    training: TrainSettings | RunParts,
+    settings: ComparisonSettings,
+    *,
+    executor: Executor = LOCAL,
+) -> None:
+    """Run the comparison in an open run folder with a progress bar; `executor` runs the rollouts."""
+    evaluate_lines(folder, training, settings, trained_lines(folder, training, settings), executor=executor)
 
 
 def trained_lines(
@@ -86,6 +96,7 @@ def evaluate_lines(
     *,
     budget: Budget | None = None,
     quiet: bool = False,
+    executor: Executor = LOCAL,
 ) -> None:
     """Run every line in an open run folder with a progress bar, and write submission files where answers are withheld.
 
@@ -101,7 +112,7 @@ def evaluate_lines(
         def on_rollout(name: str, rollout: Rollout) -> None:
             count(rollout, name)
 
-        finished = run_comparison(folder, training, settings, trained, on_rollout, budget=budget)
+        finished = run_comparison(folder, training, settings, trained, on_rollout, budget=budget, executor=executor)
     for path in write_submissions(folder.path, tasks, finished):
         if quiet:
             continue

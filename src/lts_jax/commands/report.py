@@ -179,6 +179,12 @@ def _objective(folder: RunFolder, settings: TrainSettings) -> str:
     return f"{settings.objective}, credit {credit}"
 
 
+def _workers(folder: RunFolder) -> dict[str, str]:
+    """What became of the rollouts that workers ran; nothing where this process ran all of them."""
+    path = folder.path / "workers.json"
+    return {"workers": str(read_json(path, dict).get("told", ""))} if path.exists() else {}
+
+
 def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
     document = read_json(folder.config, dict)
     model = settings.model
@@ -190,5 +196,6 @@ def _header(folder: RunFolder, settings: TrainSettings) -> dict[str, str]:
         "tools": settings.tools.kind,
         "training": _training(folder, settings),
         "objective": _objective(folder, settings),
+        **_workers(folder),
         "versions": ", ".join(f"{name} {number}" for name, number in dict(document.get("versions") or {}).items()),
     }

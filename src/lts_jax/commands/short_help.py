@@ -27,6 +27,12 @@ TRAINING = (
     ("--collect.num-rollouts", "COUNT", "5", "rollouts of each task in an update"),
     ("--seed", "NUMBER", "0", "of every random number"),
 )
+WORKERS = (
+    "--workers",
+    "COUNT",
+    "",
+    "who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT",
+)
 WORLD = (
     (
         "--model.name",
@@ -40,7 +46,7 @@ WORLD = (
 )
 
 SHORT = {
-    "train": (RUN, CONFIG, *TRAINING, *WORLD),
+    "train": (RUN, CONFIG, WORKERS, *TRAINING, *WORLD),
     "demo": (
         ("--run", "FOLDER", "runs/demo", "run folder; an interrupted demo goes on, a finished one is shown again"),
         ("--fresh", "", "", "delete the run folder first"),
@@ -89,6 +95,7 @@ SHORT = {
         ("--num-seeds", "COUNT", "1", "rollouts of each task and line"),
         ("--run", "FOLDER", "runs/benchmark", "run folder; the same command goes on with one that exists"),
         ("--yes", "", "", "do not ask before spending"),
+        WORKERS,
     ),
 }
 """Command -> (flag, what it takes, default, meaning), the ones that matter most."""

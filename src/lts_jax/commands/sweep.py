@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,9 @@ import tyro
 from lts_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from lts_jax.sweeps.elsewhere import Mapper
     from lts_jax.sweeps.folder import SweepFolder
+    from lts_jax.sweeps.plan import SweepPlan
     from lts_jax.sweeps.time_left import SweepNews
 
 
@@ -53,6 +56,16 @@ class Command:
     """(Point, seed) pairs that are run, and stored, at once. By default 64 on the simulator, 8 on the desk, 1 on the
     text side. A simulated pair takes about 8 MB, with a credit scheme that replays up to 100 MB; an accelerator
     wants thousands."""
+    workers: str = ""
+    """Who computes chunks: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
+    gpus_per_worker: float = 0.0
+    """Accelerators, or parts of one, that a chunk on a worker takes."""
+    part: str = ""
+    """Compute only so much of the chunks: 3/8 is the third of eight commands, as of an array of SLURM jobs."""
+    distributed: str = ""
+    """One program over many processes: auto (SLURM, Open MPI, GKE), or HOST:PORT,COUNT,INDEX."""
+    stall_seconds: float = 1800.0
+    """Of many processes: one that did nothing for so long ends, with all others."""
     fields: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """List the fields that may be swept, with type and default, and do nothing else; * marks those of one program."""
 
@@ -62,6 +75,9 @@ def run(command: Command) -> None:
     folder = run_command(command)
     if folder is None:
         return
+    if not folder.results.exists():
+        print(f"{folder.path}: part {command.part} is done, others are not; the last of them writes the results")
+        return
     print(_ranking(folder.path))
     print(f"\nresults: {folder.results}")
     print(f"by another measure: lts report --run {folder.path} --measure runtime_seconds --reference field=value")
@@ -69,11 +85,13 @@ def run(command: Command) -> None:
 
 def run_command(command: Command, *, quiet: bool = False) -> "SweepFolder | None":
     """Check everything and run what is missing; the sweep's folder, or None where only fields were asked for."""
+    from lts_jax.commands.workers import processes_of
     from lts_jax.sweeps.cells import cells
+    from lts_jax.sweeps.elsewhere import read_share
     from lts_jax.sweeps.fields import sweep_fields
     from lts_jax.sweeps.folder import open_sweep
     from lts_jax.sweeps.plan import PointSettings, SweepPlan, check_points, field_lines, make_points, with_settings
-    from lts_jax.sweeps.run import run_sweep
+    from lts_jax.sweeps.run import Computing, run_sweep
     from lts_jax.sweeps.sides import side
 
     chosen = side(command.side)
@@ -95,15 +113,45 @@ def run_command(command: Command, *, quiet: bool = False) -> "SweepFolder | None
     named = {text.partition("=")[0].strip().replace("-", "_") for text in command.set} & {*plan.fields}
     if named:
         raise UserError(f"{min(named)}: both set and swept")
+    share = read_share(command.part)
+    if command.distributed and command.side == "text":
+        raise UserError("distributed: expected the side simulator or desk, whose points are one program, got text")
     check_points(plan, chosen.check_point)
-    for cell in cells(base, sweep_fields(base, points), points):
-        chosen.check_cell(cell.settings)
-    open_sweep(command.run, plan)
-    if quiet:
-        return run_sweep(command.run, plan, chosen.make_runner(command.run, plan))
-    print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
-    with sweep_bar() as tell:
-        return run_sweep(command.run, plan, chosen.make_runner(command.run, plan), tell)
+    runner = chosen.make_runner(command.run, plan)
+    with processes_of(command.distributed, command.stall_seconds) as processes:
+        for cell in cells(base, sweep_fields(base, points), points):
+            chosen.check_cell(cell.settings)
+        if not processes.is_writer:
+            run_sweep(command.run, plan, runner, how=Computing(processes=processes))
+            return None
+        open_sweep(command.run, plan)
+        how = Computing(_mapper(command, plan), share, processes)
+        if quiet:
+            return run_sweep(command.run, plan, runner, how=how)
+        print(f"{len(points)} points with {command.seeds} seeds each, on the side {command.side}", flush=True)
+        with sweep_bar() as tell:
+            return run_sweep(command.run, plan, runner, tell, how)
+
+
+def _mapper(command: Command, plan: "SweepPlan") -> "Mapper | None":
+    """Ray's tasks as what chunks are computed by, where a command line names workers."""
+    if not command.workers:
+        return None
+    if command.distributed:
+        raise UserError("workers, distributed: expected one of them, got both")
+    import sys
+
+    from lts_jax.distributed.starting import start_ray
+    from lts_jax.distributed.tasks import over_tasks
+    from lts_jax.sweeps.elsewhere import chunk_function
+
+    start_ray(command.workers)
+    function = chunk_function(command.side, command.run, plan)
+
+    def tell(text: str) -> None:
+        print(f"lts: {text}", file=sys.stderr, flush=True)
+
+    return partial(over_tasks, function, num_gpus=command.gpus_per_worker, tell=tell)
 
 
 def _in_world(settings: Any, command: Command) -> Any:

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.collect import CollectSettings, Iteration, RolloutCounter, collect_groups
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 
 
@@ -42,10 +43,12 @@ def evaluate(
     settings: EvaluationSettings,
     folder: Path | None = None,
     on_rollout: Callable[[str, Rollout], None] | None = None,
+    executor: Executor = LOCAL,
 ) -> Mapping[str, list[Rollout]]:
     """Rollouts by arm: `num_seeds` of every task, at the coordinates (seed, 0, task, 0 .. num_seeds - 1).
 
     With a `folder`, each arm's groups lie in a folder of its name, and those already there are read instead of run.
+    `executor` runs the others.
 
     Raises:
         UserError: two arms of one name.
@@ -61,7 +64,7 @@ def evaluate(
             arm.parts,
             arm.rollout,
             collecting,
-            Iteration(settings.seed, 0, arm.counter, _named(on_rollout, arm.name)),
+            Iteration(settings.seed, 0, arm.counter, _named(on_rollout, arm.name), executor),
             None if folder is None else arm_folder(folder, arm.name),
         )
         finished[arm.name] = [rollout for group in groups for rollout in group.rollouts]

@@ -37,6 +37,8 @@ class CorruptCheckpoint(UserError):
 def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str, *, base_digest: str = "") -> int:
     """Write one checkpoint; returns its number. Blocks until it is durable. Only the newest two are kept.
 
+    Where one program runs as several processes, all of them come here with the same state; the first one writes.
+
     Args:
         folder: of the run's checkpoints; made if absent. One writer at a time.
         state: any pytree of arrays, typed random keys included.
@@ -51,14 +53,18 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
     folder.mkdir(parents=True, exist_ok=True)
     number = max(_numbers(folder), default=0) + 1
     arrays = {name: _plain(leaf) for name, leaf in _named_leaves(state).items()}
-    _sweep(folder)
-    _need_space(folder, 2 * sum(array.nbytes for array in arrays.values()) + SPARE_BYTES)
+    is_writer = jax.process_index() == 0
+    if is_writer:
+        _sweep(folder)
+        _need_space(folder, 2 * sum(array.nbytes for array in arrays.values()) + SPARE_BYTES)
     try:
         _orbax().save(_state_path(folder, number).absolute(), arrays)
     except Exception as error:  # Orbax raises whatever its storage layer does
         _sweep(folder)
         problem = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{folder}: the checkpoint could not be written ({problem})") from None
+    if not is_writer:
+        return number
     manifest = {
         "version": MANIFEST_VERSION,
         "number": number,

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jax
+
 from lts_jax.errors import UserError, show
 from lts_jax.learning.checkpoint import CorruptCheckpoint, latest, newest_healthy, restore, save
 from lts_jax.learning.metrics import as_floats
@@ -76,8 +78,12 @@ def keep(
     state: TrainState,
     digests: tuple[str, str],
 ) -> None:
-    """End an iteration: its metric line, then the checkpoint that makes it count. `digests`: of config and base."""
-    append_json_line(metrics, dict(line))
+    """End an iteration: its metric line, then the checkpoint that makes it count. `digests`: of config and base.
+
+    Of several processes all come here, and the first writes the line.
+    """
+    if jax.process_index() == 0:
+        append_json_line(metrics, dict(line))
     cursor = {"iteration": int(line["iteration"] or 0) + 1}
     save(checkpoints, state, cursor, digests[0], base_digest=digests[1])
 

@@ -103,6 +103,7 @@ class OpenAIChatModel:
         self._where = f"{settings.model} at {urlsplit(self._base_url).netloc}"
         self._connection: _Connection | None = None
         self._learnt = LearntShape(settings)
+        self.num_rate_limited = 0  # responses 429 so far, for whoever shares out the calls of many processes
         read_key(settings, self._base_url)
         if http_client is None:
             check_environment(chat_url(self._base_url), is_local=self._is_local)
@@ -176,6 +177,7 @@ class OpenAIChatModel:
                     continue
                 doubted = True
             num_failures += 1
+            self.num_rate_limited += outcome.kind == FailureKind.RATE_LIMIT
             if not outcome.may_retry:
                 self._fail(outcome, tally)
             if num_failures > self._settings.max_retries:

@@ -4,10 +4,13 @@ A folder holds one JSON-lines journal, `calls.jsonl`, with a line for every fini
 asked: messages, seed, JSON mode, model name and request options (temperature, limits, endpoint). A reply is given only
 after its line is durable, so whatever was acted upon is found again after a kill. Failures are not kept: a restart
 tries them again. `calls.lock` keeps other processes from writing there; reading needs no lock.
+
+Where many machines share a folder each process writes a journal of its own beside it, `<host>-<pid>-<start>.jsonl`;
+who reads the folder reads them all.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,15 +35,15 @@ _ALWAYS = tuple(name for name in _FIELDS if name not in _SELDOM)
 class RecordingModel:
     """ChatModel that asks another one and appends each finished call to the journal. One writing process a folder."""
 
-    def __init__(self, inner: ChatModel, folder: Path | str, *, options: str = "") -> None:
+    def __init__(self, inner: ChatModel, folder: Path | str, *, options: str = "", journal: str = JOURNAL) -> None:
         """No line is written before the first call is finished.
 
         `options` says what else decides the inner model's replies, e.g. `OpenAIChatModel.options`; without credentials,
-        as it is written to the journal.
+        as it is written to the journal. `journal` is the name of the file, one that no other process writes to.
         """
         self._inner = inner
         self.options = options
-        self.journal = Path(folder) / JOURNAL
+        self.journal = Path(folder) / journal
         self._open: Journal | None = None
         self._secrets: tuple[tuple[str, str], ...] = ()
 
@@ -114,8 +117,13 @@ class ReplayModel:
         *,
         name: str | None = None,
         options: str = "",
+        journal: str = JOURNAL,
+        lines: Sequence[bytes] | None = None,
     ) -> None:
-        """Read the journal; a torn last line is left out.
+        """Read the journals of the folder; a torn last line is left out.
+
+        `journal` is the one that is written to. With `lines`, of journals that somebody else has read, none is read:
+        then this process alone may write to `journal`, and holds no more than it is given.
 
         `name` is the recorded model's; by default the fallback's, or else the only one in the journal. `options` are
         those that the calls were recorded with; a call with others is another call.
@@ -124,8 +132,9 @@ class ReplayModel:
             UserError: a journal that cannot be read, no way to know the model's name, or a fallback that records in
                 this folder with other options.
         """
-        self._path = Path(folder) / JOURNAL
-        self._found = _read_journal(self._path)
+        self._path = Path(folder) / journal
+        self._found = self._read() if lines is None else calls_of(lines)
+        self._is_alone = lines is not None  # whether no other process can have written since the journal was read
         names = self._found.models
         if name is None and fallback is None and len(names) != 1:
             found = f"calls of {len(names)} models: say which" if names else "no recorded calls"
@@ -140,8 +149,7 @@ class ReplayModel:
                 )
             self._recording = fallback
         elif fallback is not None:
-            self._recording = RecordingModel(fallback, folder, options=options)
-        self._is_alone = False  # whether no other process can have written since the journal was read
+            self._recording = RecordingModel(fallback, folder, options=options, journal=journal)
 
     @property
     def name(self) -> str:
@@ -185,8 +193,17 @@ class ReplayModel:
             return
         recording.open()
         self._is_alone = True
-        if self._path.exists() and self._path.stat().st_size != self._found.num_bytes:
-            self._found = _read_journal(self._path)
+        if sum(path.stat().st_size for path in self._paths()) != self._found.num_bytes:
+            self._found = self._read()
+
+    def _paths(self) -> list[Path]:
+        """The journals that are read, the one that is written to last; those that are not there are left out."""
+        wait_for_writes(self._path)
+        others = [path for path in sorted(self._path.parent.glob("*.jsonl")) if path != self._path]
+        return [*others, self._path] if self._path.exists() else others
+
+    def _read(self) -> "FoundCalls":
+        return read_calls(self._paths())
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +225,9 @@ def opening(messages: Sequence[Message]) -> str:
     return replace_surrogates(lines[0][:80])
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a journal held when it was read."""
+@dataclass(slots=True)
+class FoundCalls:
+    """What journals held when they were read."""
 
     completions: dict[str, Completion]  # by digest
     models: set[str]  # names of the models asked
@@ -218,20 +235,37 @@ class _Found:
     num_bytes: int = 0
 
 
-def _read_journal(path: Path) -> _Found:
-    wait_for_writes(path)
-    if not path.exists():
-        return _Found({}, set(), {})
-    content = path.read_bytes()
-    found = _Found({}, set(), {}, len(content))
-    for number, line in enumerate(whole_lines(content, str(path)), start=1):
-        try:
-            record: dict[str, Any] = read_line(line, f"line {number}")
-            completion = Completion(**{name: record[name] for name in _FIELDS if name in _ALWAYS or name in record})
-            found.completions[record["call"]] = completion
-            found.models.add(record["asked_model"])
-            if "asked_for" in record:
-                found.paid.setdefault(record["asked_for"], {})[record["call"]] = completion
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: line {number} is not a recorded call; delete it to go on without it") from None
+def read_calls(paths: Sequence[Path]) -> FoundCalls:
+    """The finished calls of journals; where one is in several, the last counts.
+
+    Raises:
+        UserError: a line that is no recorded call, or not what was written.
+    """
+    found = FoundCalls({}, set(), {})
+    for path in paths:
+        wait_for_writes(path)
+        content = path.read_bytes()
+        found.num_bytes += len(content)
+        for number, line in enumerate(whole_lines(content, str(path)), start=1):
+            _take_line(found, line, f"{path}: line {number}")
     return found
+
+
+def calls_of(lines: Iterable[bytes]) -> FoundCalls:
+    """The finished calls of lines that were taken from journals."""
+    found = FoundCalls({}, set(), {})
+    for number, line in enumerate(lines, start=1):
+        _take_line(found, line, f"recorded calls: line {number}")
+    return found
+
+
+def _take_line(found: FoundCalls, line: bytes, where: str) -> None:
+    try:
+        record: dict[str, Any] = read_line(line, where)
+        completion = Completion(**{name: record[name] for name in _FIELDS if name in _ALWAYS or name in record})
+        found.completions[record["call"]] = completion
+        found.models.add(record["asked_model"])
+        if "asked_for" in record:
+            found.paid.setdefault(record["asked_for"], {})[record["call"]] = completion
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{where} is not a recorded call; delete it to go on without it") from None

@@ -51,12 +51,15 @@ class MeshSettings:
 
     data: int = 1  # parts that the tasks of an update are divided into
     model: int = 1  # parts that each matrix of Qwen3 is cut into
+    stall_seconds: float = 1800.0  # of many processes: one that did nothing for so long ends, with all others; ours
 
     def __post_init__(self) -> None:
         """Refuse what is no number of devices."""
         for name in ("data", "model"):
             if getattr(self, name) < 1:
                 raise UserError(f"mesh.{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.stall_seconds > 0:
+            raise UserError(f"mesh.stall_seconds: expected more than 0, got {self.stall_seconds}")
 
 
 def make_mesh(settings: MeshSettings) -> "Mesh | None":
@@ -65,7 +68,7 @@ def make_mesh(settings: MeshSettings) -> "Mesh | None":
     Raises:
         UserError: more devices than there are.
     """
-    if settings == MeshSettings():
+    if settings.data == settings.model == 1:
         return None
     from lts_jax.models.qwen3_mesh import device_mesh
 

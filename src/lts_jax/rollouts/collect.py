@@ -1,38 +1,33 @@
-"""Many rollouts side by side in one process, grouped by task, stored as they finish, skipped where they are on disk."""
+"""Many rollouts by whoever runs them, grouped by task, stored as they finish, skipped where they are on disk."""
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import get_args
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.redact import environment_secrets, redact_record
+from lts_jax.rollouts.executor import (
+    LOCAL,
+    Executor,
+    Finished,
+    Job,
+    OnFailure,
+    RolloutCounter,
+    Work,
+    given_up,
+    run_side_by_side,
+    run_to_end,
+)
 from lts_jax.rollouts.garbage import rare_garbage_collection
 from lts_jax.rollouts.keeping import Keeper
-from lts_jax.rollouts.restart import forget_unfinished, parts_of_rollout, spend, unfinished_path
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.restart import forget_unfinished, spend, unfinished_path
+from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
-Result = TypeVar("Result")
-
-FEW_IN_FLIGHT = 4  # where nothing waits for anything real, more only crowd the processor's cache
-
-
-class RolloutCounter(Protocol):
-    """Told of every start and end; a batched decider flushes when all active rollouts wait for it."""
-
-    def rollout_started(self) -> None:
-        """One more rollout may ask for decisions."""
-        ...
-
-    def rollout_ended(self) -> None:
-        """One fewer rollout may ask for decisions."""
-        ...
+__all__ = ["CollectSettings", "Iteration", "RolloutCounter", "collect_groups", "run_side_by_side", "run_to_end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +35,15 @@ class CollectSettings:
     """How rollouts are collected."""
 
     num_rollouts: int = 5  # G, rollouts per task and iteration; the paper
-    num_in_flight: int = 64  # rollouts that run side by side at most; changes speed, never results
+    num_in_flight: int = 64  # rollouts that run side by side at most, on each machine; changes speed, never results
+    on_failure: OnFailure = "requeue"  # of a worker that is lost: its rollouts are run again, given up, or end the run
 
     def __post_init__(self) -> None:
         for name in ("num_rollouts", "num_in_flight"):
             if getattr(self, name) < 1:
                 raise UserError(f"collect.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.on_failure not in get_args(OnFailure):
+            raise UserError(f"collect.on_failure: expected {', '.join(get_args(OnFailure))}, got {self.on_failure!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,14 @@ class Iteration:
         number: counts from 0; groups of different iterations share no random number.
         counter: the decider behind a learned policy, if there is one.
         on_rollout: called with each rollout as it ends.
+        executor: who runs what is not stored.
     """
 
     seed: int
     number: int
     counter: RolloutCounter | None = None
     on_rollout: Callable[[Rollout], None] | None = None
+    executor: Executor = LOCAL
 
 
 def collect_groups(
@@ -82,11 +82,11 @@ def collect_groups(
         UserError: a stored group was made otherwise, the budget is used up, or the endpoint fails as a whole: it is
             dead, refuses the key, has no such model, or most calls fail for one reason in a few rollouts one after the
             other, or in all of them. Unfinished rollouts are not stored. One such rollout among others that work is
-            stored without a score.
+            stored without a score, and so is one that the executor has given up.
     """
     names = [task.task_id for task in tasks]
     keeper = Keeper(names, collecting.num_rollouts, folder, iteration.on_rollout, each=not parts.virtual_time)
-    missing: list[tuple[Task, Coordinates]] = []
+    missing: list[Job] = []
     for task in tasks:
         expected = _Expected(_anywhere(task), iteration.seed, parts.policy.name, settings.num_teams)
         path = folder and group_path(folder, iteration.number, task.task_id)
@@ -101,68 +101,21 @@ def collect_groups(
             if path and path.exists():
                 keeper.finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
             else:
-                missing.append((task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
+                missing.append(Job(task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
     for siblings in keeper.finished.values():
         spend(parts.budget, siblings)
     keeper.take_stored()
-    runs = [partial(run_rollout, task, place, parts_of_rollout(parts, place), settings) for task, place in missing]
-    num_in_flight = collecting.num_in_flight
-    if parts.is_offline and iteration.counter is None:
-        num_in_flight = min(num_in_flight, FEW_IN_FLIGHT)
+    work = Work(parts, settings, collecting.num_in_flight, iteration.counter, collecting.on_failure)
+
+    def keep(finished: Finished) -> None:
+        if finished.rollout is None and collecting.on_failure == "stop":
+            raise UserError(f"{finished.job.task.task_id}: {finished.reason} (--collect.on-failure stop)")
+        keeper.keep(given_up(finished, work) if finished.rollout is None else finished.rollout)
+
     with rare_garbage_collection():
-        run_to_end(_closing(parts, run_side_by_side(runs, num_in_flight, iteration.counter, keeper.keep)))
+        iteration.executor.run(missing, work, keep)
     keeper.end()
     return [keeper.done[name] for name in names]
-
-
-def run_to_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine on a new event loop; in a thread of its own where a loop already runs, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        return threads.submit(asyncio.run, coroutine).result()
-
-
-async def _closing(parts: RolloutParts, running: Coroutine[Any, Any, None]) -> None:
-    """Run, and end in the same event loop what tools have started there."""
-    try:
-        await running
-    finally:
-        if parts.tool_kit is not None:
-            await parts.tool_kit.aclose()
-
-
-async def run_side_by_side(
-    runs: Sequence[Callable[[], Awaitable[Rollout]]],
-    num_in_flight: int,
-    counter: RolloutCounter | None,
-    keep: Callable[[Rollout], None],
-) -> None:
-    """Start and await each of `runs`, at most `num_in_flight` at a time; `keep` gets each rollout as it ends.
-
-    An exception of one rollout is a programming error: the others are cancelled and it is raised.
-    """
-    waiting, num_runs = iter(runs), len(runs)
-
-    async def work() -> None:
-        for run in waiting:
-            if counter is not None:
-                counter.rollout_started()
-            try:
-                await asyncio.sleep(0)  # let the others start, so that their decisions ride in one batch
-                keep(await run())
-            finally:
-                if counter is not None:
-                    counter.rollout_ended()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(max(1, min(num_in_flight, num_runs))):
-                group.create_task(work())
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None  # the others were cancelled because of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ def spend(budget: Budget, rollouts: Iterable[Rollout]) -> None:
             budget.spend(call.prompt_tokens, call.completion_tokens, call.usd, call.seconds)
 
 
+def purpose_of(policy: str, place: Coordinates) -> str:
+    """What the calls of a rollout are recorded as asked for."""
+    return f"{policy} {place.seed}/{place.iteration}/{place.task}/{place.rollout}"
+
+
 def parts_of_rollout(parts: RolloutParts, coordinates: Coordinates) -> RolloutParts:
     """The parts for one rollout whose calls, where they are recorded, are recorded as asked for by it.
 
@@ -31,8 +36,7 @@ def parts_of_rollout(parts: RolloutParts, coordinates: Coordinates) -> RolloutPa
     """
     if not isinstance(parts.model, ReplayModel):
         return parts
-    place = f"{coordinates.seed}/{coordinates.iteration}/{coordinates.task}/{coordinates.rollout}"
-    purpose = f"{parts.policy.name} {place}"
+    purpose = purpose_of(parts.policy.name, coordinates)
     for completion in parts.model.recordings_of(purpose):
         usd = parts.price.usd(completion)
         parts.budget.prepay(completion.prompt_tokens, completion.completion_tokens, usd, completion.seconds)

@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from lts_jax import prompts
 from lts_jax.actions import ADMIT, DELETE, UPDATE
@@ -128,6 +128,7 @@ class RolloutParts:
     reader: ReadingPolicy | None = None  # chooses among shared values; None: the team's model, in a call of its own
     facts: FactSettings | None = None  # how values become facts, whatever the settings say; None: as they say
     earlier: EarlierEntries | None = None  # what earlier tasks left for a task, with which its bank begins
+    order: Any = None  # what another process makes the same parts from; None: they hold what cannot travel
 
 
 async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> Rollout:

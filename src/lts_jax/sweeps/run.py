@@ -4,14 +4,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from lts_jax.learning.processes import ALONE, Processes, agree
 from lts_jax.sweeps.cells import Chunk, cells, chunks
 from lts_jax.sweeps.curves import CURVES, write_curves
+from lts_jax.sweeps.elsewhere import WHOLE, Mapper, Share
 from lts_jax.sweeps.fields import describe_values, sweep_fields
 from lts_jax.sweeps.folder import SweepFolder, open_sweep, read_part, write_part, write_results
 from lts_jax.sweeps.plan import SweepPlan
@@ -26,55 +28,127 @@ over the updates, by name."""
 TICK_SECONDS = 10.0  # between two pieces of news while a chunk runs
 
 
+@dataclass(frozen=True)
+class Computing:
+    """Who computes the chunks: this process one after the other, unless something else is said."""
+
+    mapper: Mapper | None = None  # other processes
+    share: Share = WHOLE  # a part of the chunks; other commands compute the others
+    processes: Processes = ALONE  # of one program, which compute each chunk together
+
+
+HERE = Computing()
+
+
 def run_sweep(
-    path: Path, plan: SweepPlan, runner: Runner, on_news: Callable[[SweepNews], None] | None = None
+    path: Path,
+    plan: SweepPlan,
+    runner: Runner,
+    on_news: Callable[[SweepNews], None] | None = None,
+    how: Computing = HERE,
 ) -> SweepFolder:
     """Run every chunk that is not stored in the folder `path`, then write its results.
 
-    The order of chunks, their sizes and the bytes of the results do not depend on how often the sweep was stopped.
+    The order of chunks, their sizes and the bytes of the results do not depend on how often the sweep was stopped, nor
+    on who computes them. Of a part of the chunks, results are written by whoever finds all of them stored.
 
     Raises:
         UserError: the folder belongs to another plan, or another process works in it.
         ValueError: the runner gave other rows than one per (point, seed), each with the same finite-or-NaN numbers.
     """
-    folder = open_sweep(path, plan)
     known = sweep_fields(plan.base, plan.points)
-    with working_in(RunFolder(folder.path)):
-        if not folder.results.exists():
-            everything = chunks(cells(plan.base, known, plan.points), plan.seeds, plan.pairs_per_program)
-            _run_missing(folder, everything, runner, on_news or _silent)
-            _collect(folder, plan, everything)
+    everything = chunks(cells(plan.base, known, plan.points), plan.seeds, plan.pairs_per_program)
+    if not how.processes.is_writer:
+        _compute_along(everything, runner, how.processes)
+        return SweepFolder(Path(path))
+    folder = open_sweep(path, plan)
+    with working_in(RunFolder(folder.path), lock=how.share.lock):
+        if not folder.results.exists() or how.processes.count > 1:
+            own = how.share.of(everything)
+            missing = [chunk for chunk in own if not folder.part(chunk.digest).exists()]
+            agree([chunk in missing for chunk in everything], how.processes)
+            news = _News(len(own), missing, on_news or _silent)
+            for chunk, rows in _computed(missing, runner, how, news):
+                write_part(folder, chunk.digest, rows)
+                how.processes.step()
+                news.ended(chunk)
+            if all(folder.part(chunk.digest).exists() for chunk in everything):
+                _collect(folder, plan, everything)
     return folder
+
+
+def _compute_along(everything: Sequence[Chunk], runner: Runner, processes: Processes) -> None:
+    """In a process that does not write: compute what the writing one misses, together with it."""
+    missing = agree([False] * len(everything), processes)
+    for chunk, is_missing in zip(everything, missing, strict=True):
+        if is_missing:
+            rows_of(chunk, runner)
+            processes.step()
+
+
+def _computed(
+    missing: Sequence[Chunk], runner: Runner, how: Computing, news: "_News"
+) -> Iterator[tuple[Chunk, list[dict[str, Any]]]]:
+    if how.mapper is not None:
+        news.elsewhere()
+        yield from how.mapper(missing)
+        return
+    for chunk in missing:
+        with news.here(chunk):
+            rows = rows_of(chunk, runner)
+        yield chunk, rows
 
 
 def _silent(news: SweepNews) -> None:
     """Say nothing."""
 
 
-def _run_missing(
-    folder: SweepFolder, everything: Sequence[Chunk], runner: Runner, on_news: Callable[[SweepNews], None]
-) -> None:
-    missing = [chunk for chunk in everything if not folder.part(chunk.digest).exists()]
-    started, timings = time.monotonic(), list[Timing]()
-    num_earlier = len(everything) - len(missing)
+class _News:
+    """Tells how far the chunks are, and how long the rest will take by those before."""
 
-    def tell(place: int, doing: str, compiles: bool) -> None:
-        left = seconds_left(timings, _ahead(missing[place:], missing[:place]))
-        elapsed = time.monotonic() - started
-        inside = elapsed - sum(one.seconds for one in timings)
+    def __init__(self, num_chunks: int, missing: Sequence[Chunk], on_news: Callable[[SweepNews], None]) -> None:
+        self._num_chunks, self._missing, self._on_news = num_chunks, list(missing), on_news
+        self._num_earlier = num_chunks - len(missing)
+        self._done: list[Chunk] = []
+        self._timings: list[Timing] = []
+        self._started = self._last = time.monotonic()
+        self._compiles = False
+
+    def elsewhere(self) -> None:
+        """Others are at work on the chunks."""
+        self._tell("on workers", False)
+
+    @contextmanager
+    def here(self, chunk: Chunk) -> Iterator[None]:
+        """A chunk is computed here, inside; it is told now and again that it still is."""
+        self._compiles = _cold(chunk, self._done)
+        with _ticking(partial(self._tell, describe_values(chunk.cell.outer), self._compiles)):
+            yield
+
+    def ended(self, chunk: Chunk) -> None:
+        """A chunk is stored."""
+        now = time.monotonic()
+        self._timings.append(Timing(chunk.num_pairs, self._compiles, now - self._last))
+        self._done.append(chunk)
+        self._missing.remove(chunk)
+        self._last = now
+        if not self._missing:
+            self._tell("", False)
+
+    def _tell(self, doing: str, compiles: bool) -> None:
+        left = seconds_left(self._timings, _ahead(self._missing, self._done))
+        now = time.monotonic()
+        elapsed, inside = now - self._started, now - self._last
         news = SweepNews(
-            num_earlier + place, len(everything), elapsed, max(left - inside, 0.0), doing, compiles, inside
+            self._num_earlier + len(self._done),
+            self._num_chunks,
+            elapsed,
+            max(left - inside, 0.0),
+            doing,
+            compiles,
+            inside,
         )
-        on_news(news if doing else replace(news, chunk_seconds=0.0))
-
-    for place, chunk in enumerate(missing):
-        compiles = _cold(chunk, missing[:place])
-        before = time.monotonic()
-        with _ticking(partial(tell, place, describe_values(chunk.cell.outer), compiles)):
-            rows = _rows_of(chunk, runner)
-        write_part(folder, chunk.digest, rows)
-        timings.append(Timing(chunk.num_pairs, compiles, time.monotonic() - before))
-    tell(len(missing), "", False)
+        self._on_news(news if doing else replace(news, chunk_seconds=0.0))
 
 
 @contextmanager
@@ -113,7 +187,7 @@ def _ahead(left: Sequence[Chunk], done: Sequence[Chunk]) -> Ahead:
     return Ahead(sum(one.num_pairs for one in left), len(programs))
 
 
-def _rows_of(chunk: Chunk, runner: Runner) -> list[dict[str, Any]]:
+def rows_of(chunk: Chunk, runner: Runner) -> list[dict[str, Any]]:
     """The chunk's rows, with the place of their point in the sweep and their seed."""
     cell = chunk.cell
     padded = [*chunk.points, *[chunk.points[-1]] * (chunk.num_padded - len(chunk.points))]

@@ -24,7 +24,7 @@ from lts_jax.sweeps.fields import replace_fields, sweep_fields
 from lts_jax.sweeps.run import Runner
 from lts_jax.systems.comparison import LEARNED, MATCHED, ComparisonSettings, line_name, make_arm, make_policy
 from lts_jax.systems.lts import learned_policy, train_controller
-from lts_jax.systems.run_folder import RunFolder, identity, open_run
+from lts_jax.systems.run_folder import RunFolder, identity, open_run, working_in
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks
 
@@ -80,18 +80,19 @@ def measures_of(settings: TextSettings, seed: int, runs: Path) -> dict[str, Any]
     """
     training = replace(settings.train, seed=seed)
     folder = open_run(runs / _digest(training, settings.policy), training)
-    if settings.policy == LEARNED:
-        state = train_controller(folder, training)
-        policy: AdmissionPolicy = learned_policy(training, state.params)
-    else:
-        policy = make_policy(settings.policy, training, ComparisonSettings())
-    validation = settings.validation
-    rollouts = evaluate(
-        [make_arm(settings.policy, training, policy)],
-        almanac_tasks(training.world_seed, "validation", validation.num_tasks),
-        EvaluationSettings(validation.num_tasks, validation.num_rollouts, validation.seed + seed),
-        _evaluation_folder(folder, validation),
-    )
+    with working_in(folder, waits=True):  # another chunk of the same training may be at work elsewhere
+        if settings.policy == LEARNED:
+            state = train_controller(folder, training)
+            policy: AdmissionPolicy = learned_policy(training, state.params)
+        else:
+            policy = make_policy(settings.policy, training, ComparisonSettings())
+        validation = settings.validation
+        rollouts = evaluate(
+            [make_arm(settings.policy, training, policy)],
+            almanac_tasks(training.world_seed, "validation", validation.num_tasks),
+            EvaluationSettings(validation.num_tasks, validation.num_rollouts, validation.seed + seed),
+            _evaluation_folder(folder, validation),
+        )
     measured = row(rollouts[settings.policy], own_listed=training.rollout.reading.include_own)
     lines = read_metrics(folder.metrics)
     curves = {name: [line.get(name) for line in lines] for name in CURVES if any(name in line for line in lines)}

@@ -17,6 +17,7 @@ from lts_jax.evaluation.reading_costs import READ_BY
 from lts_jax.llm.budget import Budget
 from lts_jax.memory.making_readers import reader_part
 from lts_jax.records import Rollout, Task
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.run_parts import RunParts, as_parts
@@ -120,11 +121,12 @@ def run_comparison(
     on_rollout: Callable[[str, Rollout], None] | None = None,
     *,
     budget: Budget | None = None,
+    executor: Executor = LOCAL,
 ) -> dict[str, list[Rollout]]:
     """Rollouts of every line on the held-out test tasks, stored in the run folder; what lies there is not run again.
 
     `trained` are the run's own controller and those of the runs beside it, by their lines, which stand where the
-    policies name lts. Pass a `budget` to know afterwards what is left of it.
+    policies name lts. Pass a `budget` to know afterwards what is left of it. `executor` runs what is not stored.
 
     Raises:
         UserError: a task of the test is among those trained on, or the budget is used up.
@@ -149,11 +151,11 @@ def run_comparison(
         elif is_learned(name):
             raise UserError(f"policies: {name} needs a trained controller")
         else:
-            policy = make_policy(name, run, settings, finished.get(own, ()), budget)
+            policy = make_policy(name, run, settings, finished.get(own, ()), budget, executor)
         arms = [make_arm(name, run, policy, budget)]
         arms += [make_arm(name, run, policy, budget, reader) for reader in settings.reading if reads(name)]
         for arm in arms:
-            finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout)
+            finished |= evaluate([arm], tasks, settings.evaluation, folder.evaluation, on_rollout, executor)
     return finished
 
 
@@ -195,6 +197,7 @@ def make_policy(
     settings: ComparisonSettings,
     learned: Sequence[Rollout] = (),
     budget: Budget | None = None,
+    executor: Executor = LOCAL,
 ) -> AdmissionPolicy:
     """The policy of a line without learning; `learned` are the learned line's rollouts, for the matched ones.
 
@@ -207,7 +210,7 @@ def make_policy(
     if name == MATCHED[0]:
         return make_rule(f"random(rate={admission_fraction(learned)!r})", run.encoder)
     if name == MATCHED[1]:
-        threshold = matched_threshold(run, settings, admission_fraction(learned), budget)
+        threshold = matched_threshold(run, settings, admission_fraction(learned), budget, executor)
         return make_rule(f"similarity(threshold={threshold!r})", run.encoder)
     return make_rule("none" if name in (SINGLE, REFERENCE) else name, run.encoder)
 
@@ -223,6 +226,7 @@ def matched_threshold(
     settings: ComparisonSettings,
     wanted_fraction: float,
     budget: Budget | None = None,
+    executor: Executor = LOCAL,
 ) -> float:
     """The similarity threshold whose admission fraction on validation tasks is nearest to `wanted_fraction`.
 
@@ -236,9 +240,8 @@ def matched_threshold(
     for _ in range(6):
         threshold = (low + high) / 2
         policy = make_rule(f"similarity(threshold={threshold!r})", run.encoder)
-        found = admission_fraction(
-            evaluate([make_arm("similarity", run, policy, budget)], tasks, evaluation)["similarity"]
-        )
+        arm = make_arm("similarity", run, policy, budget)
+        found = admission_fraction(evaluate([arm], tasks, evaluation, executor=executor)["similarity"])
         tried.append((abs(found - wanted_fraction), threshold))
         low, high = (threshold, high) if found < wanted_fraction else (low, threshold)
     return min(tried)[1]

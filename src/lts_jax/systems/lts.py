@@ -18,6 +18,7 @@ from lts_jax.learning.checkpoint import tidy
 from lts_jax.learning.loop import train
 from lts_jax.learning.objective import Metrics
 from lts_jax.learning.objective_parts import AdmissionValue
+from lts_jax.learning.processes import ALONE, Processes, over_processes
 from lts_jax.learning.replayed import ReplayedUpdate
 from lts_jax.learning.run_keeping import cut_metrics, keep, metric_line, resume
 from lts_jax.learning.state import TrainState, is_solved
@@ -25,6 +26,7 @@ from lts_jax.learning.update import Update, make_update
 from lts_jax.models.policy_network import Params
 from lts_jax.models.qwen3_folder import make_mesh
 from lts_jax.records import Rollout
+from lts_jax.rollouts.executor import LOCAL, Executor
 from lts_jax.systems.collecting import Collector, budget_of_rest, warn_without_reward
 from lts_jax.systems.run_folder import RunFolder, config_digest, name_parts
 from lts_jax.systems.run_parts import RunParts, as_parts
@@ -40,25 +42,36 @@ class Progress:
 
 
 def train_controller(
-    folder: RunFolder, training: TrainSettings | RunParts, progress: Progress = Progress()
+    folder: RunFolder,
+    training: TrainSettings | RunParts,
+    progress: Progress = Progress(),
+    executor: Executor = LOCAL,
+    processes: Processes = ALONE,
 ) -> TrainState:
     """Train in `folder`, going on from its newest healthy checkpoint if there is one. Returns the final state.
+
+    `executor` runs the rollouts. Where there are several `processes`, which all see the folder, each runs the rollouts
+    of its share of the tasks; without a mesh the bits are those of one process.
 
     Raises:
         UserError: one line: what `RunParts.check` refuses, or a run that was begun with other parts.
     """
     run = as_parts(training)
     settings, needed = run.settings, run.check()
-    name_parts(folder, run.names)
-    tidy(folder.checkpoints)
+    if processes.is_writer:
+        name_parts(folder, run.names)
+        tidy(folder.checkpoints)
+    processes.meet("the checkpoints are tidied")
     state, first = _resume(folder, run)
-    cut_metrics(folder.metrics, first)
+    if processes.is_writer:
+        cut_metrics(folder.metrics, first)
     answered = answered_by(needed, first_weight=settings.learning.first_weight)
     mesh, own = make_mesh(settings.mesh), run.brought.optimizer
     update: Update = make_update(run.network, run.credit, settings.learning, mesh, own, answered, run.objective)
+    update = over_processes(update, mesh, processes)
     decider = decider_of(run, state.params, greedy=False)
-    budget = budget_of_rest(folder, settings, first)
-    collector = Collector(folder, run, decider, budget, needed, progress.on_rollout)
+    budget = budget_of_rest(folder, settings, first, processes.count)
+    collector = Collector(folder, run, decider, budget, needed, progress.on_rollout, executor, processes)
     if isinstance(run.objective, AdmissionValue) and not is_solved(run.network, run.objective):
         update = ReplayedUpdate(update, num_steps=run.objective.num_steps, seed=settings.seed)
         for iteration in range(first):  # stored: read, not run
@@ -69,8 +82,12 @@ def train_controller(
     def finish(iteration: int, state: TrainState, metrics: Metrics, credit_bgkt: jax.Array) -> None:
         nonlocal warned
         line = metric_line(iteration, metrics)
-        collector.keep_credit(iteration, credit_bgkt)
+        if processes.is_writer:
+            collector.keep_credit(iteration, credit_bgkt)
+        processes.meet(f"checkpoint of iteration {iteration}")
         keep(folder.metrics, folder.checkpoints, line, state, digests)
+        if not processes.is_writer:
+            return
         warned = warned or warn_without_reward(folder.rollouts, settings, iteration + 1)
         if progress.on_iteration is not None:
             progress.on_iteration(iteration, line)
@@ -98,7 +115,7 @@ def trained_params(folder: RunFolder, training: TrainSettings | RunParts) -> Par
 def learned_policy(training: TrainSettings | RunParts, params: Params, *, greedy: bool = True) -> LearnedPolicy:
     """The trained controller as an admission policy; greedy at evaluation, as in the paper."""
     run = as_parts(training)
-    return LearnedPolicy(decider_of(run, params, greedy=greedy), f"learned:{run.network.name}")
+    return LearnedPolicy(decider_of(run, params, greedy=greedy), f"learned:{run.network.name}", training=run.settings)
 
 
 def decider_of(run: RunParts, params: Params, *, greedy: bool) -> Decider:

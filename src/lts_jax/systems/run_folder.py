@@ -8,6 +8,8 @@ RUN/credit/          the credit of every training decision, one Parquet file per
 RUN/checkpoints/     train states; the newest healthy one says how far the run is
 RUN/controller.json  of a benchmark run: which trained controller decides
 RUN/evaluation/      held-out groups, one folder per policy
+RUN/calls/           finished calls of a model that costs something, a journal for each process that asked
+RUN/workers/         of --workers: what each of them wrote; in RUN/workers.json what became of their rollouts
 RUN/report.json, RUN/report.html
 RUN/.lock            held by the one process that works here
 """
@@ -183,7 +185,13 @@ def config_digest(settings: Any) -> str:
     return blake2b(json.dumps(identity(to_plain(settings))).encode(), digest_size=16).hexdigest()
 
 
-FREE_SETTINGS = ("model.budget", "model.max_in_flight", "collect.num_in_flight")
+FREE_SETTINGS = (
+    "model.budget",
+    "model.max_in_flight",
+    "collect.num_in_flight",
+    "collect.on_failure",
+    "mesh.stall_seconds",
+)
 """Settings that change how fast or how far a run goes, never its results; they may differ when it goes on."""
 
 
@@ -216,18 +224,22 @@ def _settings_of(document: dict[str, Any], path: Path, name: str) -> Any:
 
 
 @contextmanager
-def working_in(folder: RunFolder) -> Iterator[None]:
+def working_in(folder: RunFolder, *, lock: str = ".lock", waits: bool = False) -> Iterator[None]:
     """Keep other processes out of a run while this one works there. What killed ones left half-written is swept.
+
+    Under another `lock` others, with locks of their own, may be at work beside this one, and nothing is swept. With
+    `waits` this one waits until the other has gone.
 
     Raises:
         UserError: another process is at work in it.
     """
-    with (folder.path / ".lock").open("w") as file:
+    with (folder.path / lock).open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             raise UserError(f"{folder.path}: another process works in this run folder") from None
-        sweep_leftovers(folder.path)
+        if lock == ".lock":
+            sweep_leftovers(folder.path)
         yield
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lts_jax.admission.offline_truth import rightly_stated
 from lts_jax.admission.policy import AdmissionPolicy
+from lts_jax.bridge.learned import LearnedPolicy
 from lts_jax.bridge.trained_reader import reader_scorer
 from lts_jax.credit.contract import CreditFn
 from lts_jax.credit.schemes import bind, scheme
@@ -26,6 +27,7 @@ from lts_jax.models.qwen3_folder import base_digest, make_mesh
 from lts_jax.records import Task
 from lts_jax.rollouts.rollout import RolloutParts
 from lts_jax.systems.credit_needs import check_needs
+from lts_jax.systems.orders import LearnedOrder, Order
 from lts_jax.systems.task_source import Part, source_tasks
 from lts_jax.systems.team_tools import TeamTools, check_questions, team_tools
 from lts_jax.systems.train_settings import TrainSettings
@@ -118,6 +120,7 @@ class RunParts:
             own_tools=tools.own_tools,
             is_offline=self._model_is_simulated and self.brought.tools is None and tools.tool_kit is None,
             reader=self.reader(settings.reading if reading is None else reading),
+            order=self._order(policy, reading),
         )
 
     def _run_team(self) -> RunTeam:
@@ -126,6 +129,17 @@ class RunParts:
         if self.brought.run_team is not None:
             return self.brought.run_team
         return run_team if rollout.engine is None else own_team(rollout.engine, deadline_seconds=rollout.engine_seconds)
+
+    def _order(self, policy: AdmissionPolicy, reading: str | None) -> Order | None:
+        """What another process makes these parts from; None where a caller brought objects."""
+        if any(getattr(self.brought, name) is not None for name in Brought.__slots__):
+            return None
+        if not isinstance(policy, LearnedPolicy):
+            return Order(self.settings, policy.name, reading)
+        if policy.training is None:
+            return None
+        learned = LearnedOrder(policy.training, policy.decider.settings.greedy)
+        return Order(self.settings, policy.name, reading, learned)
 
     @property
     def _model_is_simulated(self) -> bool:

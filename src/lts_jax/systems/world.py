@@ -78,6 +78,12 @@ class ModelSettings:
 @lru_cache(maxsize=8)
 def make_model(settings: ModelSettings) -> ChatModel:
     """The model that the settings name; one object for equal settings, so that its connections are shared."""
+    model, options = bare_model(settings)
+    return _record(settings, model, options)
+
+
+def bare_model(settings: ModelSettings) -> tuple[ChatModel, str]:
+    """The model that the settings name, without a journal; and what else decides its replies, as a journal says it."""
     if settings.is_simulated and settings.base_url is None:
         weaknesses = make_weaknesses(settings.weaknesses, where="model.weaknesses")
         model: ChatModel = SimulatedModel(weaknesses)
@@ -93,7 +99,7 @@ def make_model(settings: ModelSettings) -> ChatModel:
 
         endpoint = endpoint_settings(settings)
         model, options = OpenAIChatModel(endpoint), request_options(endpoint)
-    return _record(settings, model, options)
+    return model, options
 
 
 def own_model(settings: ModelSettings, model: Any) -> ChatModel:

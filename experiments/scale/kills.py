@@ -1,0 +1,118 @@
+"""Kill the driver, and workers, of a training on Ray; count finished calls that were asked again, which must be none.
+
+A call is finished once it stands in a journal; asked again it would stand there twice. The model is the simulated one
+behind HTTP. `python -m experiments.scale.kills --drivers 3 --workers 3` writes results/kills.json.
+"""
+
+import argparse
+import json
+import os
+import random
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lts_jax.rollouts.store import read_folder
+from lts_jax.storage import read_json, write_json
+
+HERE = Path(__file__).parent / "results"
+SMALL = shlex.split(
+    "--controller linear --num-tasks 6 --num-epochs 1 --tasks-per-update 6 --collect.num-rollouts 4 "
+    "--collect.num-in-flight 4 --rollout.team.max-rounds 6"
+)
+
+
+def lts(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    """A command of ours in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    return subprocess.Popen([sys.executable, "-m", "lts_jax.cli", *arguments], env=environment, text=True, **options)
+
+
+def digests(run: Path) -> list[str]:
+    """Of every finished call, as the journals hold them."""
+    lines = [line for path in sorted((run / "calls").glob("*.jsonl")) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line)["call"] for line in lines]
+
+
+def num_lines(run: Path) -> int:
+    """Finished calls so far."""
+    return sum(path.read_bytes().count(b"\n") for path in (run / "calls").glob("*.jsonl"))
+
+
+def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, list[dict[str, Any]]]:
+    """One life of the driver: kills by (who, number of finished calls); its exit code and what was done."""
+    started, before = time.monotonic(), num_lines(run)
+    log = (run.parent / "driver.log").open("a")
+    model = ("--model.base-url", url)
+    driver = lts("train", "--run", str(run), *SMALL, *model, "--workers", "2", stdout=log, stderr=log)
+    done: list[dict[str, Any]] = []
+    first_call = None
+    while driver.poll() is None:
+        time.sleep(0.02)
+        count = num_lines(run)
+        if first_call is None and count > before:
+            first_call = time.monotonic() - started
+        if kills and count >= kills[0][1]:
+            who, _ = kills.pop(0)
+            newest = max((run / "calls").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)  # that is at work
+            pid = driver.pid if who == "driver" else int(newest.stem.split("-")[-2])
+            os.kill(pid, signal.SIGKILL)
+            done.append({"killed": who, "after_calls": count, "first_new_call_after_seconds": first_call})
+    return driver.returncode, done
+
+
+def main() -> None:
+    """Run, compare with a run that nobody kills, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--drivers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    endpoint = lts("serve-simulated", "--port", str(port), stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory() as place:
+        folder, url = Path(place), f"http://127.0.0.1:{port}/v1"
+        try:
+            whole = lts("train", "--run", str(folder / "whole"), *SMALL, "--model.base-url", url)
+            assert whole.wait() == 0
+            groups = list(read_folder(folder / "whole" / "rollouts"))
+            num_calls = sum(len(one.calls) for group in groups for one in group.rollouts)
+            draw = random.Random(given.seed)
+            who = ["driver"] * given.drivers + ["worker"] * given.workers
+            draw.shuffle(who)
+            at = sorted(draw.randrange(num_calls // 20, num_calls * 9 // 10) for _ in who)
+            kills, lives, done = list(zip(who, at, strict=True)), 0, []
+            code = None
+            while code != 0:
+                code, more = live(folder / "run", url, kills)
+                lives, done = lives + 1, done + more
+                assert lives <= given.drivers + 2, (folder / "driver.log").read_text()[-3000:]
+            found = digests(folder / "run")
+            same = list(read_folder(folder / "run" / "rollouts")) == groups
+            ledger = read_json(folder / "run" / "workers.json", dict)
+        finally:
+            endpoint.kill()
+    result = {
+        "kills": done,
+        "lives_of_the_driver": lives,
+        "calls": num_calls,
+        "finished_calls": len(found),
+        "finished_calls_asked_again": len(found) - len(set(found)),
+        "rollouts_equal_those_nobody_killed": same,
+        "ledger_of_the_last_life": ledger,
+    }
+    HERE.mkdir(parents=True, exist_ok=True)
+    write_json(HERE / "kills.json", result)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

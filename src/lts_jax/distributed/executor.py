@@ -1,0 +1,131 @@
+"""The executor that runs rollouts on workers: what the driver needs of a run, in the words of the port."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lts_jax.distributed.calls import RecordedCalls, charged_in, prepay
+from lts_jax.distributed.crew import Assignment, Staff, Worker
+from lts_jax.distributed.dispatch import Ledger
+from lts_jax.distributed.driving import PATIENCE, Driver, Hooks, Patience
+from lts_jax.distributed.leases import Lender, charged_of
+from lts_jax.errors import UserError
+from lts_jax.rollouts.executor import Finished, Job, Work, run_to_end
+from lts_jax.rollouts.restart import purpose_of, spend
+from lts_jax.storage import read_json, write_document
+
+CALLS, LOGS, LEDGER = "calls", "workers", "workers.json"  # in the run folder
+
+
+class Workers:
+    """An `Executor` that gives jobs to workers on other processes or machines, and keeps a ledger of them."""
+
+    def __init__(self, staff: Staff, folder: Path, patience: Patience = PATIENCE) -> None:
+        """`folder` is the run folder, which all workers see; finished calls are kept in it while they are needed."""
+        self._staff, self._folder, self._patience = staff, Path(folder), patience
+        self._driver: Driver | None = None
+        self._version = 0
+        self._ended = Ledger()  # of earlier lives of the driver
+        if (self._folder / LEDGER).exists():
+            stored = read_json(self._folder / LEDGER, dict)
+            self._ended = Ledger(**{name: int(stored[name]) for name in Ledger.__slots__})
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of all jobs, those of earlier lives of the driver included."""
+        return self._ended if self._driver is None else self._ended.plus(self._driver.ledger)
+
+    def run(self, jobs: Sequence[Job], work: Work, keep: Callable[[Finished], None]) -> None:
+        """See `Executor`.
+
+        Raises:
+            UserError: the parts hold an object that cannot be made elsewhere, or what `Driver.run` raises.
+        """
+        if not jobs:
+            return
+        try:
+            run_to_end(self._run(jobs, work, keep))
+        finally:
+            document = {name: getattr(self.ledger, name) for name in Ledger.__slots__}
+            write_document(self._folder / LEDGER, document | {"told": self.ledger.told()})
+
+    def close(self) -> None:
+        """End every worker."""
+        if self._driver is not None:
+            self._driver.close()
+
+    async def _run(self, jobs: Sequence[Job], work: Work, keep: Callable[[Finished], None]) -> None:
+        assignment = self._assignment(work)
+        driver, parts, price = self._driver_of(work), work.parts, work.parts.price
+        calls = RecordedCalls(Path(assignment.calls_folder)) if assignment.calls_folder else None
+
+        def purpose(job: Job) -> str:
+            return purpose_of(parts.policy.name, job.coordinates)
+
+        def ended(finished: Finished) -> None:
+            if finished.rollout is not None:
+                spend(parts.budget, [finished.rollout])
+            if calls is not None:
+                calls.forget(purpose(finished.job))
+            keep(finished)
+
+        def lost(worker: Worker, held: Sequence[Job]) -> None:
+            if calls is None:
+                driver.lender.lost(worker.incarnation, charged_of((), price))
+                return
+            journal = f"{worker.incarnation}.jsonl"
+            for completion in calls.read_lost(journal, [purpose(job) for job in held]):
+                prepay(parts.budget, price, completion)
+            spent = charged_of(charged_in(Path(assignment.calls_folder) / journal), price)
+            driver.lender.lost(worker.incarnation, spent)
+
+        if calls is not None:
+            wanted = [purpose(job) for job in jobs]
+            calls.read_all(wanted)
+            calls.prepay(parts.budget, price, wanted)
+        driver.lender.begin(parts.budget)
+        hooks = Hooks(
+            keep=ended,
+            recorded=(lambda job: ()) if calls is None else (lambda job: calls.lines(purpose(job))),
+            lost=lost,
+            tell=_tell,
+            calls_each=0 if calls is None else work.settings.num_teams,
+        )
+        await driver.run(assignment, jobs, hooks, work.on_failure)
+
+    def _assignment(self, work: Work) -> Assignment:
+        order = work.parts.order
+        if order is None:
+            raise UserError("workers: expected parts that settings name, got objects, which cannot travel")
+        self._version += 1
+        params: Any = None
+        if order.learned is not None:
+            params = self._staff.hand_over(_host(work.parts.policy.decider.params))  # type: ignore[attr-defined]
+        model = order.settings.model
+        keeps_calls = not (model.is_simulated and model.base_url is None) and not model.replay_only
+        calls = Path(model.record_folder) if model.record_folder is not None else self._folder / CALLS
+        folder = str(calls.absolute()) if keeps_calls else ""
+        return Assignment(self._version, order, work.settings, work.num_side_by_side, folder, params)
+
+    def _driver_of(self, work: Work) -> Driver:
+        if self._driver is None:
+            lender = Lender(work.parts.budget.settings, _max_in_flight(work), time.monotonic)
+            self._driver = Driver(self._staff, lender, self._patience)
+        return self._driver
+
+
+def _max_in_flight(work: Work) -> int:
+    return work.parts.order.settings.model.max_in_flight if work.parts.order is not None else 1
+
+
+def _host(params: Any) -> Any:
+    """Parameters as NumPy arrays."""
+    import jax
+
+    return jax.device_get(params)
+
+
+def _tell(text: str) -> None:
+    print(f"lts: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,130 @@
+"""Workers as Ray actors: one for each number on this machine, or one for each node of a cluster.
+
+Nothing is detached and nothing is retried by Ray: an actor's call runs at most once, and what is lost is run again by
+coordinates. Ray's processes of this machine end with the driver.
+"""
+
+import os
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
+from lts_jax.distributed.leases import Beat, Terms
+from lts_jax.distributed.starting import read_workers, start_ray
+from lts_jax.errors import UserError, describe
+
+NUM_LINES = 20
+LANES = 4096 + 8  # messages that an actor takes at one time: rollouts, and what the driver says
+
+
+class RayStaff:
+    """See `Staff`."""
+
+    def __init__(self, workers: str, folder: Path) -> None:
+        """Start or join Ray; `folder` takes the logs of the workers."""
+        start_ray(workers)
+        self._number, self._address = read_workers(workers)
+        self._logs = str(Path(folder).absolute())
+
+    def places(self) -> Sequence[Hashable]:
+        """Numbers on this machine, or nodes that are alive and have a processor to give.
+
+        Raises:
+            UserError: the cluster's head is gone.
+        """
+        if self._number:
+            return range(self._number)
+        import ray
+
+        try:
+            nodes = ray.nodes()
+        except Exception as error:  # Ray raises many kinds
+            raise UserError(f"workers: the cluster is gone ({describe(error)}); the same command goes on") from None
+        return [node["NodeID"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+
+    async def hire(self, place: Hashable) -> Worker:
+        """A new actor at a place. Raises `WorkerLost`, see `Staff`."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from lts_jax.distributed.ray_actor import RayWorker
+
+        where = {} if self._number else {"scheduling_strategy": NodeAffinitySchedulingStrategy(str(place), soft=False)}
+        options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": LANES}
+        remote: Any = ray.remote(RayWorker)
+        actor: Any = remote.options(**options, **where).remote(os.getcwd(), self._logs)
+        try:
+            incarnation, log = await actor.about.remote()
+        except BaseException as error:
+            ray.kill(actor)
+            if isinstance(error, ray.exceptions.RayError):
+                raise _loss(error) from None
+            raise
+        return _Actor(actor, incarnation, Path(log))
+
+    def hand_over(self, params: Any) -> Any:
+        """A reference into Ray's store."""
+        import ray
+
+        return ray.put(params)
+
+
+class _Actor:
+    """See `Worker`."""
+
+    def __init__(self, actor: Any, incarnation: str, log: Path) -> None:
+        self._actor, self.incarnation, self._log = actor, incarnation, log
+
+    async def prepare(self, assignment: Assignment) -> None:
+        from dataclasses import replace
+
+        await self._ask(self._actor.prepare, replace(assignment, params=None), assignment.params)
+
+    async def run(self, errand: Errand) -> Reply:
+        reply: Reply = await self._ask(self._actor.run, errand)
+        return reply
+
+    async def beat(self, terms: Terms) -> Beat:
+        beat: Beat = await self._ask(self._actor.beat, terms)
+        return beat
+
+    def stop(self) -> None:
+        import ray
+
+        ray.kill(self._actor)
+
+    def last_lines(self) -> list[str]:
+        return last_lines(self._log)
+
+    async def _ask(self, method: Any, *arguments: Any) -> Any:
+        import ray
+
+        try:
+            return await method.remote(*arguments)
+        except ray.exceptions.RayTaskError as error:  # raised by our own code over there
+            cause = error.cause
+            if isinstance(cause, UserError):
+                raise UserError(str(cause)) from None
+            raise RuntimeError(str(error)[-4000:]) from None
+        except ray.exceptions.RayError as error:
+            raise _loss(error) from None
+
+
+def last_lines(log: Path, number: int = NUM_LINES) -> list[str]:
+    """The end of a worker's log, without secrets; empty where nobody can read it from here."""
+    from lts_jax.redact import environment_secrets, redact_text
+
+    try:
+        text = log.read_bytes()[-64_000:].decode(errors="replace")
+    except OSError:
+        return []
+    return redact_text(text, environment_secrets(os.environ)).splitlines()[-number:]
+
+
+def _loss(error: BaseException) -> WorkerLost:
+    lines = str(error).splitlines()
+    kind = type(error).__name__
+    return WorkerLost(
+        f"Ray says {kind}: {lines[0] if lines else ''}"[:300], lines[-NUM_LINES:] if len(lines) > 1 else ()
+    )

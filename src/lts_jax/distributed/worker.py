@@ -1,0 +1,138 @@
+"""One worker: makes the parts of a run from settings, and runs the jobs that it is given on one event loop.
+
+Keys are read here, from the environment that the worker was started in; only names of variables travel. Each call is
+durable in the worker's own journal before its reply is used.
+"""
+
+import os
+import traceback
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lts_jax.distributed.crew import Assignment, Errand, Reply
+from lts_jax.distributed.gate import Gate, GatedModel
+from lts_jax.distributed.leases import Beat, Terms
+from lts_jax.errors import UserError
+from lts_jax.llm.budget import Budget
+from lts_jax.llm.chat import ChatModel
+from lts_jax.llm.journal import Journal, open_journal
+from lts_jax.llm.recorded import ReplayModel
+from lts_jax.redact import environment_secrets, redact_text
+from lts_jax.rollouts.executor import RolloutCounter
+from lts_jax.rollouts.restart import purpose_of
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.systems.orders import Order
+from lts_jax.systems.run_parts import RunParts, make_parts
+from lts_jax.systems.world import bare_model
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    assignment: Assignment
+    parts: RolloutParts
+    counter: RolloutCounter | None
+    model: ChatModel | None  # below the journal; None where no call is kept
+    options: str
+    journal: Journal | None  # held open
+
+
+class RolloutWorker:
+    """Runs rollouts for a driver. One object a process."""
+
+    def __init__(self, incarnation: str) -> None:
+        self.incarnation = incarnation
+        self._gate = Gate()
+        self._now: _Prepared | None = None
+
+    def prepare(self, assignment: Assignment) -> None:
+        """Make the parts of a run, from which jobs are taken from now on.
+
+        Raises:
+            UserError: they cannot be made here: no key, no such folder, no package; or an older run than the last.
+        """
+        if self._now is not None and assignment.version < self._now.assignment.version:
+            raise UserError(f"worker: expected version {self._now.assignment.version} or newer, got an older one")
+        assert assignment.order is not None
+        parts, counter = parts_of_order(assignment.order, assignment.params)
+        model, options, journal = None, "", None
+        if assignment.calls_folder:
+            settings = assignment.order.settings.model
+            endpoint, options = bare_model(replace(settings, record_folder=None))
+            model = GatedModel(endpoint, self._gate, settings.price, settings.max_completion_tokens)
+            journal = open_journal(Path(assignment.calls_folder) / f"{self.incarnation}.jsonl")
+        self._now = _Prepared(assignment, parts, counter, model, options, journal)
+
+    async def run(self, errand: Errand) -> Reply:
+        """Run one job; what goes wrong in it is told, never raised."""
+        now = self._now
+        if now is None or errand.version != now.assignment.version:
+            has = "none" if now is None else now.assignment.version
+            return Reply(None, f"worker {self.incarnation}: asked for version {errand.version}, has {has}")
+        try:
+            if now.counter is not None:
+                now.counter.rollout_started()
+            try:
+                parts = self._parts_of(now, errand)
+                job = errand.job
+                return Reply(await run_rollout(job.task, job.coordinates, parts, now.assignment.settings))
+            finally:
+                if now.counter is not None:
+                    now.counter.rollout_ended()
+        except UserError as error:
+            return Reply(None, str(error), is_users=True)
+        except Exception:
+            told = redact_text(traceback.format_exc(limit=-10), environment_secrets(os.environ))
+            return Reply(None, f"worker {self.incarnation}: {told}")
+
+    def beat(self, terms: Terms) -> Beat:
+        """Keep to new terms; says how things stand."""
+        return self._gate.beat(terms)
+
+    async def close(self) -> None:
+        """End what tools have started."""
+        if self._now is not None and self._now.parts.tool_kit is not None:
+            await self._now.parts.tool_kit.aclose()
+
+    def _parts_of(self, now: _Prepared, errand: Errand) -> RolloutParts:
+        """The parts for one job: what it had paid for is given again, what it newly pays for is kept."""
+        if now.model is None:
+            return now.parts
+        purpose = purpose_of(now.parts.policy.name, errand.job.coordinates)
+        model = ReplayModel(
+            now.assignment.calls_folder,
+            now.model,
+            name=now.model.name,
+            options=now.options,
+            journal=f"{self.incarnation}.jsonl",
+            lines=errand.recorded,
+        )
+        return replace(now.parts, model=model.with_purpose(purpose))
+
+
+def parts_of_order(order: Order, params: Any = None) -> tuple[RolloutParts, RolloutCounter | None]:
+    """The parts that an order describes, and the decider that is told of every rollout. No budget: the gate has it.
+
+    Raises:
+        UserError: as `make_parts`; or a policy that is not made by its name.
+    """
+    run = _made(order.settings)
+    if order.learned is not None:
+        from lts_jax.bridge.learned import LearnedPolicy
+        from lts_jax.systems.lts import decider_of
+
+        decider = decider_of(_made(order.learned.training), params, greedy=order.learned.greedy)
+        policy: Any = LearnedPolicy(decider, order.policy, training=order.learned.training)
+        return run.rollout_parts(policy, Budget(), order.reading), decider
+    from lts_jax.admission.rules import make_rule
+
+    policy = make_rule(order.policy, run.encoder)
+    if policy.name != order.policy:
+        raise UserError(f"workers: expected a policy that its name makes again, got {order.policy!r}")
+    return run.rollout_parts(policy, Budget(), order.reading), None
+
+
+@lru_cache(maxsize=4)
+def _made(settings: Any) -> RunParts:
+    return make_parts(settings)

@@ -1,0 +1,197 @@
+"""One Ray cluster on this machine, a head and two nodes of one processor, and everything that is tried on it.
+
+Run by `test_ray.py` in a process of its own, without jax before Ray. Prints a line of JSON for each part.
+"""
+
+import json
+import os
+import random
+import runpy
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from lts_jax.distributed.starting import ENVIRONMENT
+
+os.environ.update(ENVIRONMENT)
+import ray
+from ray.cluster_utils import Cluster
+
+TESTS = Path(__file__).parent.parent
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+def start():
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    return cluster, [cluster.add_node(**NODE) for _ in range(2)]
+
+
+def when(condition, act):
+    """Do something in a thread as soon as a condition holds."""
+
+    def wait():
+        while not condition():
+            time.sleep(0.005)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def short(**given):
+    """Settings of short rollouts of two teams."""
+    from lts_jax.rollouts.rollout import RolloutSettings
+    from lts_jax.systems.train_settings import TrainSettings
+    from lts_jax.teams.settings import TeamSettings
+
+    return TrainSettings(rollout=RolloutSettings(num_teams=2, team=TeamSettings(max_rounds=6)), **given)
+
+
+def arm_of(training, budget=None):
+    from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
+    from lts_jax.systems.run_parts import make_parts
+
+    run = make_parts(training)
+    return make_arm("all", run, make_policy("all", run, ComparisonSettings()), budget)
+
+
+def evaluate_on(arm, num_tasks, num_seeds, folder=None, **options):
+    from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
+    from lts_jax.systems.world import almanac_tasks
+
+    settings = EvaluationSettings(num_tasks, num_seeds, num_in_flight=4)
+    return evaluate([arm], almanac_tasks(0, "test", num_tasks), settings, folder, **options)["all"]
+
+
+def say(part, **found):
+    print(json.dumps({"part": part} | found), flush=True)
+
+
+def workers_at(cluster, folder):
+    from lts_jax.distributed.executor import Workers
+    from lts_jax.distributed.ray_staff import RayStaff
+
+    return Workers(RayStaff(f"ray://{cluster.address}", folder / "workers"), folder)
+
+
+def pids(workers):
+    return [int(worker.incarnation.split("-")[-2]) for worker in workers._driver.workers.values()]
+
+
+def recorded(calls, pattern="*.jsonl"):
+    """Digests of the calls that journals hold."""
+    return [
+        json.loads(line)["call"] for path in sorted(calls.glob(pattern)) for line in path.read_bytes().split(b"\n")[:-1]
+    ]
+
+
+def simulated(cluster, nodes, folder):
+    """Forty rollouts over two nodes, and again with a node taken away in the middle."""
+    arm = arm_of(short())
+    local = evaluate_on(arm, 8, 5)
+    workers = workers_at(cluster, folder)
+    started = time.monotonic()
+    far = evaluate_on(arm, 8, 5, executor=workers)
+    say("equal", same=far == local, seconds=time.monotonic() - started, ledger=workers.ledger.told())
+    ended = []
+    when(lambda: len(ended) >= 6, lambda: cluster.remove_node(nodes.pop(), allow_graceful=False))
+    again = evaluate_on(arm, 8, 5, on_rollout=lambda name, one: ended.append(one), executor=workers)
+    ledger = workers.ledger
+    say("node", same=again == local, lost=ledger.num_workers_lost, adds_up=ledger.adds_up, done=ledger.num_done)
+    workers.close()
+
+
+def paid(cluster, folder):
+    """A worker killed, then one stopped, while they ask an endpoint that notes every request."""
+    from lts_jax.systems.world import ModelSettings
+
+    endpoint_class = runpy.run_path(str(TESTS / "rollouts" / "test_kill_collection.py"))["CountingEndpoint"]
+    with endpoint_class() as endpoint:
+        model = ModelSettings(name="simulated", base_url=endpoint.base_url)
+        whole = evaluate_on(arm_of(short()), 6, 4)
+        arm = arm_of(short(model=model))
+        workers = workers_at(cluster, folder)
+        num_calls = sum(len(one.calls) for one in whole)
+        draw = random.Random(3)
+        marks = {}
+
+        def hurt(number):
+            pid = draw.choice(pids(workers))
+            marks[number] = (pid, len(endpoint.requests))
+            os.kill(pid, number)
+
+        when(lambda: len(endpoint.charged) >= num_calls // 6, lambda: hurt(signal.SIGKILL))
+        when(lambda: len(endpoint.charged) >= num_calls // 2, lambda: hurt(signal.SIGSTOP))
+        far = evaluate_on(arm, 6, 4, folder / "evaluation", executor=workers)
+        keys = [key for _, key in endpoint.requests]
+        lines = recorded(folder / "calls")
+        repeated = len(lines) - len(set(lines))  # a finished call that is asked again stands in a journal twice
+        twice = len(keys) - len(set(keys))
+        ledger = workers.ledger
+        say(
+            "paid",
+            same=far == whole,
+            lost=ledger.num_workers_lost,
+            run_again=ledger.num_run_again,
+            told=ledger.told(),
+            calls=num_calls,
+            lines=len(lines),
+            charged=len(endpoint.charged),
+            asked_twice=twice,
+            most_asked_twice=ledger.num_calls_asked_again,
+            repeated=repeated,
+            marks=len(marks),
+        )
+        workers.close()
+        money(cluster, folder / "money", endpoint.base_url)
+
+
+def money(cluster, folder, url):
+    """A budget that is not enough."""
+    from lts_jax.errors import UserError
+    from lts_jax.llm.budget import Budget, BudgetSettings
+    from lts_jax.systems.world import ModelSettings
+
+    limits = BudgetSettings(max_tokens=300_000)
+    model = ModelSettings(name="simulated", base_url=url, budget=limits, max_completion_tokens=1000)
+    workers = workers_at(cluster, folder)
+    budget = Budget(limits)
+    try:
+        evaluate_on(arm_of(short(model=model), budget), 6, 4, folder / "evaluation", executor=workers)
+        said = ""
+    except UserError as error:
+        said = str(error)
+    lines = [
+        json.loads(line) for path in (folder / "calls").glob("*.jsonl") for line in path.read_bytes().split(b"\n")[:-1]
+    ]
+    tokens = sum(line["prompt_tokens"] + line["completion_tokens"] for line in lines)
+    say(
+        "money",
+        said=said,
+        tokens=tokens,
+        limit=limits.max_tokens,
+        most_of_a_call=max(line["prompt_tokens"] + line["completion_tokens"] for line in lines),
+    )
+    workers.close()
+
+
+def main(folder):
+    started = time.monotonic()
+    cluster, nodes = start()
+    try:
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False, configure_logging=False)
+        say("up", seconds=time.monotonic() - started)
+        simulated(cluster, nodes, folder / "simulated")
+        cluster.add_node(**NODE)
+        paid(cluster, folder / "paid")
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,53 @@
+"""Rollouts on a Ray cluster of this machine: the same records as in one process, whatever becomes of its workers.
+
+One cluster for the whole module, in a process of its own (`ray_child.py`), since starting Ray takes most of the time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+
+CHILD = Path(__file__).with_name("ray_child.py")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """What the child found, by part."""
+    folder = tmp_path_factory.mktemp("ray")
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    command = [sys.executable, str(CHILD), str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1700, check=False)
+    lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"part"')]
+    assert {line["part"] for line in lines} >= {"equal", "node", "paid", "money"}, ended.stderr[-3000:]
+    return {line["part"]: line for line in lines}
+
+
+def test_forty_rollouts_over_two_nodes_equal_those_of_one_process(parts):
+    assert parts["equal"]["same"] and parts["equal"]["ledger"] == "40 rollouts: 40 done, 0 given up"
+
+
+def test_so_do_they_when_a_node_is_taken_away(parts):
+    assert parts["node"]["same"] and parts["node"]["lost"] >= 1
+    assert parts["node"]["adds_up"] and parts["node"]["done"] == 80
+
+
+def test_a_killed_and_a_stopped_worker_cost_no_finished_call(parts):
+    paid = parts["paid"]
+    assert paid["same"] and paid["marks"] == 2 and paid["lost"] >= 2
+    assert paid["repeated"] == 0  # finished calls that were asked again
+    assert paid["lines"] == paid["calls"] == paid["charged"]  # each call is in one journal, and was charged once
+    assert 0 <= paid["asked_twice"] <= paid["most_asked_twice"]  # those in flight, with the same idempotency key
+    assert "workers lost" in paid["told"] and "calls in flight asked again" in paid["told"]
+
+
+def test_a_budget_is_never_exceeded(parts):
+    money = parts["money"]
+    assert "the budget of the run is used up" in money["said"]
+    assert money["limit"] - 40 * money["most_of_a_call"] < money["tokens"] <= money["limit"]
