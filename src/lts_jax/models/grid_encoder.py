@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from lts_jax.models.episode_last import applied, init_linear
 from lts_jax.models.policy_network import Params
 
 _TAPS = 9  # of a 3 x 3 kernel
@@ -24,35 +25,29 @@ def init_encoder(
     key_p = iter(jax.random.split(prng_key, 2 * num_blocks + 3))
     if len(observation) == 1:
         return {
-            "first": _linear(next(key_p), observation[0], 4 * width),
-            "last": _linear(next(key_p), 4 * width, width),
+            "first": init_linear(next(key_p), observation[0], 4 * width),
+            "last": init_linear(next(key_p), 4 * width, width),
         }
     planes, rows, columns = observation
     names = ["first"] + [f"block_{block}_{half}" for block in range(num_blocks) for half in (0, 1)]
     sizes = [planes] + [num_filters] * (2 * num_blocks)
     params = {name: _kernel(next(key_p), size, num_filters) for name, size in zip(names, sizes, strict=True)}
-    return params | {"last": _linear(next(key_p), num_filters * rows * columns, width)}
+    return params | {"last": init_linear(next(key_p), num_filters * rows * columns, width)}
 
 
 def encode(params: Params, observation: Sequence[int], seen_xo: Array) -> Array:
     """f32[F, X] of X observations f32[X, O]: convolution, residual blocks, and a layer with a ReLU (SRMT's release)."""
     first = params["first"]
     if len(observation) == 1:
-        hidden = jax.nn.relu(first["weight"] @ seen_xo.T + first["bias"][:, None])
-        return jax.nn.relu(params["last"]["weight"] @ hidden + params["last"]["bias"][:, None])
+        return jax.nn.relu(applied(params["last"], jax.nn.relu(applied(first, seen_xo.T))))
     rows, columns = observation[1:]
-    x = _matrix(first, rows, columns) @ seen_xo.T + _bias(first, rows * columns)
+    x = _convolved(first, seen_xo.T, rows, columns)
     for block in range((len(params) - 2) // 2):
         inner = x
         for half in (0, 1):
-            kernel = params[f"block_{block}_{half}"]
-            inner = _matrix(kernel, rows, columns) @ jax.nn.relu(inner) + _bias(kernel, rows * columns)
+            inner = _convolved(params[f"block_{block}_{half}"], jax.nn.relu(inner), rows, columns)
         x = x + inner
-    return jax.nn.relu(params["last"]["weight"] @ jax.nn.relu(x) + params["last"]["bias"][:, None])
-
-
-def _linear(prng_key: Array, size: int, width: int) -> Params:
-    return {"weight": jax.nn.initializers.orthogonal()(prng_key, (width, size)), "bias": jnp.zeros(width)}
+    return jax.nn.relu(applied(params["last"], jax.nn.relu(x)))
 
 
 def _kernel(prng_key: Array, size: int, num_filters: int) -> Params:
@@ -60,15 +55,12 @@ def _kernel(prng_key: Array, size: int, num_filters: int) -> Params:
     return {"weight": weight.reshape(num_filters, size, _TAPS), "bias": jnp.zeros(num_filters)}
 
 
-def _matrix(kernel: Params, rows: int, columns: int) -> Array:
-    """The kernel as a matrix [filters * cells, planes * cells]; beyond the border there are zeros."""
-    weight = kernel["weight"]
+def _convolved(kernel: Params, x: Array, rows: int, columns: int) -> Array:
+    """The kernel as a matrix [filters * cells, planes * cells], times x [planes * cells, X]; beyond the border zeros."""
+    weight, num_cells = kernel["weight"], rows * columns
     spread = jnp.einsum("oip,pxy->oxiy", weight, _neighbourhoods(rows, columns))
-    return spread.reshape(weight.shape[0] * rows * columns, -1)
-
-
-def _bias(kernel: Params, num_cells: int) -> Array:
-    return jnp.repeat(kernel["bias"], num_cells)[:, None]
+    matrix = spread.reshape(weight.shape[0] * num_cells, -1)
+    return applied({"weight": matrix, "bias": jnp.repeat(kernel["bias"], num_cells)}, x)
 
 
 @lru_cache

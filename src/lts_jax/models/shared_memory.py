@@ -21,6 +21,7 @@ from jax import Array
 from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError, show
 from lts_jax.models.actor_critic import ActorCritic
+from lts_jax.models.episode_last import applied, init_linear, init_norm, normed, summed_product
 from lts_jax.models.grid_encoder import encode, init_encoder
 from lts_jax.models.policy_network import Params
 
@@ -98,32 +99,32 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
             num_blocks=settings.num_blocks,
             width=width,
         ),
-        "policy": _linear(next(key_p), width, sizes.num_actions),
-        "value": _linear(next(key_p), width, 1),
+        "policy": init_linear(next(key_p), width, sizes.num_actions),
+        "value": init_linear(next(key_p), width, 1),
     }
     if settings.core == "gru":
-        gates = {name: _linear(next(key_p), width, 3 * width) for name in ("input", "state")}
+        gates = {name: init_linear(next(key_p), width, 3 * width) for name in ("input", "state")}
         return params | gates
     if settings.core == "empty":
         return params
     params |= {
         "positions": 0.02 * jax.random.normal(next(key_p), (width, _num_tokens(settings))),
-        "query": _linear(next(key_p), width, width),
-        "key_value": _linear(next(key_p), width, 2 * width),
-        "attended": _linear(next(key_p), width, width),
-        "mlp_in": _linear(next(key_p), width, settings.mlp_ratio * width),
-        "mlp_out": _linear(next(key_p), settings.mlp_ratio * width, width),
+        "query": init_linear(next(key_p), width, width),
+        "key_value": init_linear(next(key_p), width, 2 * width),
+        "attended": init_linear(next(key_p), width, width),
+        "mlp_in": init_linear(next(key_p), width, settings.mlp_ratio * width),
+        "mlp_out": init_linear(next(key_p), settings.mlp_ratio * width, width),
     }
     norms = ["norm_self", "norm_mlp", "norm_last"]
     if settings.core != "attention":
         params |= {
-            "read_query": _linear(next(key_p), width, width),
-            "read_key_value": _linear(next(key_p), width, 2 * width),
-            "read": _linear(next(key_p), width, width),
-            "write": _linear(next(key_p), width, width)["weight"],
+            "read_query": init_linear(next(key_p), width, width),
+            "read_key_value": init_linear(next(key_p), width, 2 * width),
+            "read": init_linear(next(key_p), width, width),
+            "write": {"weight": init_linear(next(key_p), width, width)["weight"]},
         }
         norms.append("norm_read")
-    return params | {name: {"scale": jnp.ones(width), "bias": jnp.zeros(width)} for name in norms}
+    return params | {name: init_norm(width) for name in norms}
 
 
 def _start(sizes: _Sizes, num_episodes: int) -> Carry:
@@ -138,23 +139,27 @@ def _step(
 ) -> tuple[Carry, Array, Array]:
     hidden_fie = _encoded(sizes, params, seen_ieo)
     carry, out_fie = _core(sizes.settings, params, carry, (hidden_fie, begins_e, active_ie))
-    return carry, _applied(params["policy"], out_fie), _applied(params["value"], out_fie)[0]
+    norm = params.get("norm_last")
+    return carry, applied(params["policy"], out_fie, norm), applied(params["value"], out_fie, norm)[0]
 
 
 def _unroll(
     sizes: _Sizes, params: Params, carry: Carry, seen_tieo: Array, begins_te: Array, active_tie: Array
 ) -> tuple[Array, Array]:
     """All observations are encoded at once; then the core, step by step."""
-    hidden_ftie = _encoded(sizes, params, seen_tieo)
-    outs = []
-    for time in range(seen_tieo.shape[0]):
-        if time % sizes.settings.unroll == 0:
-            carry = jax.lax.stop_gradient(carry)
-        now = (hidden_ftie[:, time], begins_te[time], active_tie[time])
-        carry, out_fie = _core(sizes.settings, params, carry, now)
-        outs.append(out_fie)
-    out_ftie = jnp.stack(outs, axis=1)
-    logit_atie, value_ktie = _applied(params["policy"], out_ftie), _applied(params["value"], out_ftie)
+    settings = sizes.settings
+    hidden_tfie = jnp.moveaxis(_encoded(sizes, params, seen_tieo), 1, 0)
+
+    def step(carry: Carry, now: tuple[Array, ...]) -> tuple[Carry, Array]:
+        time, hidden_fie, begins_e, active_ie = now
+        is_cut = time % settings.unroll == 0
+        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
+        return _core(settings, params, carry, (hidden_fie, begins_e, active_ie))
+
+    times = jnp.arange(seen_tieo.shape[0])
+    _, out_tfie = jax.lax.scan(step, carry, (times, hidden_tfie, begins_te, active_tie))
+    norm, out_ftie = params.get("norm_last"), jnp.moveaxis(out_tfie, 0, 1)
+    logit_atie, value_ktie = (applied(params[head], out_ftie, norm) for head in ("policy", "value"))
     return jnp.moveaxis(logit_atie, 0, 1), value_ktie[0]
 
 
@@ -165,7 +170,7 @@ def _encoded(sizes: _Sizes, params: Params, seen_xo: Array) -> Array:
 
 
 def _core(settings: CoreSettings, params: Params, carry: Carry, now: tuple[Array, Array, Array]) -> tuple[Carry, Array]:
-    """(carry, output f32[F, I, E]) from what was encoded f32[F, I, E], whose episodes begin, and who is active."""
+    """(carry, output f32[F, I, E] before the last norm's scale) from what was encoded f32[F, I, E], whose episodes begin, and who is active."""
     hidden_fie, begins_e, active_ie = now
     if settings.core == "empty":
         return carry, hidden_fie
@@ -182,13 +187,13 @@ def _core(settings: CoreSettings, params: Params, carry: Carry, now: tuple[Array
     x_fqie = _self_attention(settings, params, token_flie, query, begins_e)
     if has_memory:
         x_fqie = x_fqie + jnp.where(begins_e, 0.0, _reading(settings, params, x_fqie, carry.memory_fie))
-    inner = jax.nn.gelu(_applied(params["mlp_in"], _normed(params["norm_mlp"], x_fqie)))
-    x_fqie = _normed(params["norm_last"], x_fqie + _applied(params["mlp_out"], inner))
+    inner = jax.nn.gelu(applied(params["mlp_in"], normed(x_fqie), params["norm_mlp"]))
+    x_fqie = normed(x_fqie + applied(params["mlp_out"], inner))
     history_flie = jnp.concatenate([carry.history_flie[:, 1:], hidden_fie[:, None]], axis=1)
     carry = carry._replace(history_flie=history_flie)
     if has_memory:
         written_fie = jnp.where(begins_e, x_fqie[:, -1], x_fqie[:, 0])
-        new_fie = _product(params["write"], written_fie)
+        new_fie = applied(params["write"], written_fie, params["norm_last"])
         carry = _remembering(settings, carry, new_fie, active_ie)
     return carry, x_fqie[:, -1]
 
@@ -203,10 +208,10 @@ def _self_attention(
     settings: CoreSettings, params: Params, token_flie: Array, query: list[int], begins_e: Array
 ) -> Array:
     """Of the block's first and last token alone, since no other is looked at afterwards: f32[F, Q, I, E]."""
-    normed = _normed(params["norm_self"], token_flie)
-    key_flie, value_flie = jnp.split(_applied(params["key_value"], normed), 2)
+    norm, plain = params["norm_self"], normed(token_flie)
+    key_flie, value_flie = jnp.split(applied(params["key_value"], plain, norm), 2)
     place = jnp.asarray(query)
-    query_fqie = _applied(params["query"], jnp.stack([normed[:, one] for one in query], axis=1))
+    query_fqie = applied(params["query"], jnp.stack([plain[:, one] for one in query], axis=1), norm)
     sees_ql = jnp.ones((len(query), token_flie.shape[1]), bool)
     if settings.causal_memory:
         sees_ql = jnp.arange(token_flie.shape[1]) <= place[:, None]
@@ -216,51 +221,47 @@ def _self_attention(
         sees_qlie = sees_qlie & ~(is_memory & begins_e)
     attended = _attention(settings.num_heads, query_fqie[:, :, None], key_flie[:, None], value_flie[:, None], sees_qlie)
     tokens = jnp.stack([token_flie[:, one] for one in query], axis=1)
-    return tokens + _applied(params["attended"], attended)
+    return tokens + applied(params["attended"], attended)
 
 
 def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: Array) -> Array:
     """Cross-attention to the memories of all agents, the own among them; or to the own alone."""
-    key_value = _applied(params["read_key_value"], memory_fie)
+    key_value = applied(params["read_key_value"], memory_fie)
     key_fie, value_fie = jnp.split(key_value, 2)
     if settings.core == "rmt":  # one key takes all the attention
-        return jnp.broadcast_to(_applied(params["read"], value_fie)[:, None], x_fqie.shape)
-    query_fqie = _applied(params["read_query"], _normed(params["norm_read"], x_fqie))
+        return jnp.broadcast_to(applied(params["read"], value_fie)[:, None], x_fqie.shape)
+    query_fqie = applied(params["read_query"], normed(x_fqie), params["norm_read"])
     key_fjie, value_fjie = key_fie[:, :, None], value_fie[:, :, None]  # read by every agent i
     if settings.hides_others:
         own_jie = jnp.eye(memory_fie.shape[1], dtype=bool)[:, :, None]
-        hidden = _applied(params["read_key_value"], jnp.zeros_like(memory_fie))
+        hidden = applied(params["read_key_value"], jnp.zeros_like(memory_fie))
         hidden_key, hidden_value = (one[:, :, None] for one in jnp.split(hidden, 2))
         key_fjie = jnp.where(own_jie, key_fjie, hidden_key)
         value_fjie = jnp.where(own_jie, value_fjie, hidden_value)
     sees = jnp.ones((1, 1, 1, 1), bool)
-    return _applied(
+    return applied(
         params["read"],
         _attention(settings.num_heads, query_fqie[:, :, None], key_fjie[:, None], value_fjie[:, None], sees),
     )
 
 
 def _attention(num_heads: int, query: Array, key: Array, value: Array, sees: Array) -> Array:
-    """f32[F, Q, I, E] from queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], and what may be seen [Q, L, I, E].
-
-    Written out as products and sums, which a CPU vectorises along E; a batch of small matrix products it does not.
-    """
+    """f32[F, Q, I, E] from queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], and what may be seen [Q, L, I, E]."""
     width = query.shape[0]
 
     def by_head(array: Array) -> Array:
         return array.reshape(num_heads, width // num_heads, *array.shape[1:])
 
-    score = jnp.sum(by_head(query) * by_head(key), axis=1) / (width // num_heads) ** 0.5
-    weight_hqlie = jax.nn.softmax(jnp.where(sees, score, -1e9), axis=2)
-    return jnp.sum(weight_hqlie[:, None] * by_head(value), axis=3).reshape(
-        width, *weight_hqlie.shape[1:2], *score.shape[3:]
-    )
+    score_hqlie = summed_product(by_head(query), by_head(key), (1,))[:, 0] / (width // num_heads) ** 0.5
+    weight_hqlie = jax.nn.softmax(jnp.where(sees, score_hqlie, -1e9), axis=2)
+    found = summed_product(weight_hqlie[:, None], by_head(value), (3,))[:, :, :, 0]
+    return found.reshape(width, *found.shape[2:])
 
 
 def _gated(params: Params, hidden_fie: Array, memory_fie: Array) -> Array:
     """A gated recurrent unit."""
-    input_reset, input_keep, input_new = jnp.split(_applied(params["input"], hidden_fie), 3)
-    state_reset, state_keep, state_new = jnp.split(_applied(params["state"], memory_fie), 3)
+    input_reset, input_keep, input_new = jnp.split(applied(params["input"], hidden_fie), 3)
+    state_reset, state_keep, state_new = jnp.split(applied(params["state"], memory_fie), 3)
     keep = jax.nn.sigmoid(input_keep + state_keep)
     new = jnp.tanh(input_new + jax.nn.sigmoid(input_reset + state_reset) * state_new)
     return (1.0 - keep) * new + keep * memory_fie
@@ -268,23 +269,3 @@ def _gated(params: Params, hidden_fie: Array, memory_fie: Array) -> Array:
 
 def _num_tokens(settings: CoreSettings) -> int:
     return settings.history + (2 if settings.core != "attention" else 1)
-
-
-def _linear(prng_key: Array, size: int, width: int) -> Params:
-    return {"weight": jax.nn.initializers.orthogonal()(prng_key, (width, size)), "bias": jnp.zeros(width)}
-
-
-def _product(weight: Array, x: Array) -> Array:
-    return (weight @ x.reshape(x.shape[0], -1)).reshape(-1, *x.shape[1:])
-
-
-def _applied(linear: Params, x: Array) -> Array:
-    return _product(linear["weight"], x) + linear["bias"].reshape(-1, *[1] * (x.ndim - 1))
-
-
-def _normed(norm: Params, x: Array) -> Array:
-    """Layer norm over the features, the first axis; epsilon as in the release."""
-    centred = x - jnp.mean(x, axis=0)
-    size = jax.lax.rsqrt(jnp.mean(centred**2, axis=0) + 1e-5)
-    spread = [1] * (x.ndim - 1)
-    return centred * size * norm["scale"].reshape(-1, *spread) + norm["bias"].reshape(-1, *spread)
