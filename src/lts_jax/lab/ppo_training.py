@@ -83,7 +83,7 @@ def live(
 
     def step(run: PpoRun, _: None) -> tuple[PpoRun, Any]:
         seen, seed_ew = look_all(environment, run.world), seeds_at(run.seed_ew, run.time)
-        carry, action_ie, kept = choose(network, params, run, seen, seed_ew)
+        carry, action_ie, kept = choose(network, params, (run.carry, run.begins_e), seen, seed_ew)
         world, outcome = act_all(environment, run.world, action_ie.T, seed_ew)
         kept |= {
             "reward_tie": outcome.reward_i.T,
@@ -96,7 +96,8 @@ def live(
         return run, (kept, ended)
 
     run, (kept, ended) = jax.lax.scan(step, run, None, length=settings.rollout_steps)
-    _, _, after = choose(network, params, run, look_all(environment, run.world), run.seed_ew)
+    remembered = (run.carry, run.begins_e)
+    _, _, after = choose(network, params, remembered, look_all(environment, run.world), run.seed_ew)
     told = {name: jnp.sum(value) for name, value in ended.items()}
     number = jnp.maximum(told["num_episodes"], 1.0)
     told = {name: value if name == "num_episodes" else value / number for name, value in told.items()}
@@ -105,18 +106,22 @@ def live(
 
 
 def choose(
-    network: ActorCritic, params: Params, run: PpoRun, seen: Seen, seed_ew: Array
+    network: ActorCritic, params: Params, remembered: tuple[Any, Array], seen: Seen, seed_ew: Array
 ) -> tuple[Any, Array, dict[str, Array]]:
-    """(carry, action i32[I, E], the step's arrays without T) by chance, as the policy says."""
+    """(carry, action i32[I, E], the step's arrays without T) by chance, as the policy says.
+
+    `remembered` is the carry, and whose episode begins, bool[E].
+    """
+    carry, begins_e = remembered
     observation_ieo = jnp.swapaxes(seen.observation_io, 0, 1)
     active_ie, legal_aie = seen.active_i.T, jnp.transpose(seen.legal_ia, (2, 1, 0))
-    carry, logit_aie, value_ie = network.step(params, run.carry, observation_ieo, run.begins_e, active_ie)
+    carry, logit_aie, value_ie = network.step(params, carry, observation_ieo, begins_e, active_ie)
     log_prob_aie = legal_log_probs(logit_aie, legal_aie, axis=0)
     uniform_ie = _uniform(seed_ew, active_ie.shape[0])
     action_ie = drawn(log_prob_aie, uniform_ie)
     kept = {
         "observation_tieo": observation_ieo,
-        "begins_te": run.begins_e,
+        "begins_te": begins_e,
         "active_tie": active_ie,
         "legal_taie": legal_aie,
         "action_tie": action_ie,
@@ -145,37 +150,31 @@ def _uniform(seed_ew: Array, num_agents: int) -> Array:
 def play(
     environment: Environment, network: ActorCritic, num_steps: int, world: Any, params: Params, seed_ew: Array
 ) -> tuple[dict[str, Array], Any]:
-    """One episode from each of E seeds by a policy, as it was trained: measures f32[E], and the states [T, E, ...].
+    """One episode from each of E seeds by a policy, as it was trained: measures f32[E], and the states [T + 1, E, ...].
 
     `num_steps` is the longest episode's; one that is over stays as it is.
     """
     environment = replace(environment, params=world)
-    num_episodes = seed_ew.shape[0]
-    state = begin_all(environment, seed_ew)
-    run = PpoRun(None, state, network.start(num_episodes), jnp.ones(num_episodes, bool), seed_ew, jnp.asarray(0))  # type: ignore[arg-type]
+    num_episodes, begun = seed_ew.shape[0], begin_all(environment, seed_ew)
+    act = jax.vmap(partial(environment.act, environment.shape, environment.params))
 
-    def step(now: Any, _: None) -> Any:
-        run, over_e, measures = now
-        seen, seed_tew = look_all(environment, run.world), seeds_at(run.seed_ew, run.time)
-        carry, action_ie, _ = choose(network, params, run, seen, seed_tew)
-        acts = jax.vmap(partial(environment.act, environment.shape, environment.params))
-        after, outcome = acts(run.world, action_ie.T, seed_tew)
-        after = jax.tree.map(partial(_unless, over_e), run.world, after)
+    def step(now: tuple[Any, ...], time: Array) -> tuple[tuple[Any, ...], Any]:
+        state, carry, begins_e, over_e, measures = now
+        seed_tew = seeds_at(seed_ew, time)
+        seen = look_all(environment, state)
+        carry, action_ie, _ = choose(network, params, (carry, begins_e), seen, seed_tew)
+        after, outcome = act(state, action_ie.T, seed_tew)
         measures = {name: jnp.where(over_e, measures[name], value) for name, value in outcome.measures.items()}
-        run = replace(run, world=after, carry=carry, begins_e=jnp.zeros_like(over_e), time=run.time + 1)
-        return (run, over_e | outcome.is_over, measures), None
+        after = jax.tree.map(partial(_unless, over_e), state, after)
+        return (after, carry, jnp.zeros_like(begins_e), over_e | outcome.is_over, measures), after
 
-    names = jax.eval_shape(
-        lambda s: environment.act(environment.shape, environment.params, s, jnp.zeros(_agents(environment), jnp.int32), seed_ew[0])[1].measures,
-        jax.tree.map(lambda leaf: leaf[0], state),
-    )
+    action_ei = jnp.zeros((num_episodes, environment.shape.num_agents), jnp.int32)
+    names = jax.eval_shape(act, begun, action_ei, seed_ew)[1].measures
     nothing = {name: jnp.zeros(num_episodes) for name in names}
-    (run, _, measures), _ = jax.lax.scan(step, (run, jnp.zeros(num_episodes, bool), nothing), None, length=num_steps)
-    return measures, run.world
-
-
-def _agents(environment: Environment) -> int:
-    return environment.shape.num_agents
+    over_e = jnp.zeros(num_episodes, bool)
+    start = (begun, network.start(num_episodes), ~over_e, over_e, nothing)
+    (*_, measures), states = jax.lax.scan(step, start, jnp.arange(num_steps))
+    return measures, jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), begun, states)
 
 
 def _unless(over_e: Array, old: Array, new: Array) -> Array:

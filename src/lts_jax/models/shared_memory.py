@@ -63,7 +63,7 @@ class Carry(NamedTuple):
     """What agents remember. Cores without a memory, or a history, leave it as it is."""
 
     memory_fie: Array
-    history_flie: Array  # oldest first
+    history_flie: Any  # f32[F, L, I, E], oldest first; None without a history
 
 
 @lru_cache(maxsize=32)
@@ -130,8 +130,10 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
 def _start(sizes: _Sizes, num_episodes: int) -> Carry:
     settings = sizes.settings
     side_by_side = (sizes.num_agents, num_episodes)
-    length = settings.history if settings.core in ("srmt", "rmt", "attention") else 0
-    return Carry(jnp.zeros((settings.width, *side_by_side)), jnp.zeros((settings.width, length, *side_by_side)))
+    memory_fie = jnp.zeros((settings.width, *side_by_side))
+    if settings.core in ("gru", "empty"):
+        return Carry(memory_fie, None)
+    return Carry(memory_fie, jnp.zeros((settings.width, settings.history, *side_by_side)))
 
 
 def _step(

@@ -39,7 +39,8 @@ def begin(shape: GridShape, params: GridParams, seed_w: Array) -> GridState:
     maps, num_agents = params.maps, shape.num_agents
     num_maps, num_regions, size = maps.place_urs.shape
     uniform_p = uniforms(words(seed_w, 2 + 2 * num_agents))
-    number = _below(uniform_p[0], num_maps)
+    wanted = jnp.where(params.num_maps > 0, params.num_maps, num_maps - params.first_map)
+    number = params.first_map + _below(uniform_p[0], wanted)
     turn = _below(uniform_p[1], num_regions)
     region_i = (jnp.arange(num_agents) + turn) % num_regions
     count_i = maps.num_places_ur[number, region_i]

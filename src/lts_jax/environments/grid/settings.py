@@ -57,6 +57,8 @@ class GridParams:
     step_reward: Any = 0.0
     path_reward: Any = 0.0  # of a step to the next cell of the agent's own shortest path
     stay_reward: Any = 0.0  # of choosing to stay
+    first_map: Any = 0  # episodes are drawn from this map on,
+    num_maps: Any = 0  # so many; 0 for all that follow
 
 
 REWARDS = {
