@@ -30,7 +30,8 @@ SYSTEMS = {
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
 IN_WORDS: tuple[str, ...] = ("ms", "rcr", "simplemem", "srmt")
-"""Those of them that are no `Study`, over text or in a world of single steps: their settings are the field of `Command` of that name, their function does the work."""
+"""Those of them that are no `Study`, over text or in a world of single steps: their settings are the field of `Command`
+of that name, their function does the work."""
 
 
 @dataclass(frozen=True, slots=True)

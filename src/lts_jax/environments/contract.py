@@ -200,3 +200,8 @@ class Environment:
     reset: Callable[[Any, Any, Array], Any] = _has_no_steps
     act: Callable[[Any, Any, Any, Array, Array], tuple[Any, Outcome]] = _has_no_steps
     look: Callable[[Any, Any, Any], Seen] = _has_no_steps
+
+    @property
+    def has_single_steps(self) -> bool:
+        """Whether agents act step by step (`reset`, `act`, `look`)."""
+        return self.reset is not _has_no_steps

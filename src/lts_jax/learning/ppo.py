@@ -33,7 +33,7 @@ _TRACED = (
 @partial(jax.tree_util.register_dataclass, data_fields=_TRACED, meta_fields=_STATIC)
 @dataclass(frozen=True, slots=True)
 class PpoSettings:
-    """SRMT's values for the bottleneck (arXiv 2501.13200), where it has one. Numbers may be traced, sizes are static."""
+    """SRMT's values for the bottleneck (arXiv 2501.13200), where it has one. Numbers may be traced, sizes not."""
 
     clip: float = 0.2
     discount: float = 0.9716  # gamma

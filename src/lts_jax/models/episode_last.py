@@ -27,7 +27,7 @@ def init_norm(width: int) -> Params:
 
 
 def normed(x_f: Array) -> Array:
-    """x with mean 0 and variance 1 over its features, the first axis, without scale and bias; epsilon 1e-5 as in GPT-2."""
+    """x with mean 0 and variance 1 over its features, the first axis; no scale or bias; epsilon 1e-5 as in GPT-2."""
     width = x_f.shape[0]
     mean_ff = jnp.full((width, width), 1.0 / width)
     x_fx = x_f.reshape(width, -1)
@@ -98,9 +98,7 @@ def _backward(axes: Sequence[int], kept: tuple[Array, Array], slope: Array) -> t
 def _slope_of(one: Array, other: Array, slope: Array) -> Array:
     """The slope of what stands beside `other`, summed over the axes along which it was spread."""
     spread = [
-        axis
-        for axis, size in enumerate(one.shape)
-        if size == 1 and max(other.shape[axis], slope.shape[axis]) > 1
+        axis for axis, size in enumerate(one.shape) if size == 1 and max(other.shape[axis], slope.shape[axis]) > 1
     ]
     return summed_product(slope, other, tuple(spread))
 

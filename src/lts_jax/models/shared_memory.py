@@ -3,8 +3,8 @@
 Per agent and step, with h the encoded observation: X = [m; last 8 h; h] + positions; one pre-norm block of
 self-attention, cross-attention to G = the memories of all agents, MLP; action and value from the last token, the next
 memory W_mem x of the first. At an episode's first step there is no memory, and the next one is W_mem of the last token.
-Two faults of the release are switches: `causal_memory`, so that the memory's token sees no observation; and `unroll` = 1,
-so that what was carried is a constant at every step and W_mem gets no gradient.
+Two faults of the release are switches: `causal_memory`, so that the memory's token sees no observation; and
+`unroll` = 1, so that what was carried is a constant at every step and W_mem gets no gradient.
 
 Arrays are feature first, episode last: x_flie. Letters here: L tokens, Q queries, H heads, J the agents that are read.
 """
@@ -24,6 +24,8 @@ from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.episode_last import applied, init_linear, init_norm, normed, summed_product
 from lts_jax.models.grid_encoder import encode, init_encoder
 from lts_jax.models.policy_network import Params
+
+_SMALL = 0.01  # of the policy's first weights: it begins with all actions alike, else sparse rewards are not met; ours
 
 Core = Literal["srmt", "rmt", "attention", "empty", "gru"]
 
@@ -99,7 +101,7 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
             num_blocks=settings.num_blocks,
             width=width,
         ),
-        "policy": init_linear(next(key_p), width, sizes.num_actions),
+        "policy": jax.tree.map(lambda leaf: _SMALL * leaf, init_linear(next(key_p), width, sizes.num_actions)),
         "value": init_linear(next(key_p), width, 1),
     }
     if settings.core == "gru":
@@ -172,7 +174,10 @@ def _encoded(sizes: _Sizes, params: Params, seen_xo: Array) -> Array:
 
 
 def _core(settings: CoreSettings, params: Params, carry: Carry, now: tuple[Array, Array, Array]) -> tuple[Carry, Array]:
-    """(carry, output f32[F, I, E] before the last norm's scale) from what was encoded f32[F, I, E], whose episodes begin, and who is active."""
+    """(carry, output f32[F, I, E] before the last norm's scale) of one step.
+
+    `now` is what was encoded f32[F, I, E], whose episodes begin bool[E], and who is active bool[I, E].
+    """
     hidden_fie, begins_e, active_ie = now
     if settings.core == "empty":
         return carry, hidden_fie
@@ -248,7 +253,7 @@ def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: 
 
 
 def _attention(num_heads: int, query: Array, key: Array, value: Array, sees: Array) -> Array:
-    """f32[F, Q, I, E] from queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], and what may be seen [Q, L, I, E]."""
+    """f32[F, Q, I, E] of queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], and what is seen [Q, L, I, E]."""
     width = query.shape[0]
 
     def by_head(array: Array) -> Array:

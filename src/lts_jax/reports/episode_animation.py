@@ -41,13 +41,17 @@ def episode_animation(
     across, down = (len(free), len(free[0])) if turned else (len(free[0]), len(free))
     height = 26 + CELL * down + 20
     parts.append(text(0, height - 4, f"{len(places) - 1} steps", color=SOFT))
-    return svg("".join(parts), max(CELL * across, 200), height, f"{title}: {len(places) - 1} steps", extra_class="moves")
+    return svg(
+        "".join(parts), max(CELL * across, 200), height, f"{title}: {len(places) - 1} steps", extra_class="moves"
+    )
 
 
 def _agent(points: Sequence[tuple[float, float]], goal: tuple[float, float], agent: int) -> str:
     seconds = SECONDS * len(points)
     color, first = OTHERS[agent % len(OTHERS)], points[0]
-    moves = "".join(_animate(name, [point[axis] for point in points], seconds) for axis, name in enumerate(("cx", "cy")))
+    moves = "".join(
+        _animate(name, [point[axis] for point in points], seconds) for axis, name in enumerate(("cx", "cy"))
+    )
     arrived = next((number for number, point in enumerate(points) if point == goal), None)
     fades = ""
     if arrived is not None:

@@ -85,9 +85,7 @@ def network_of(settings: CoreSettings, environment: Environment) -> ActorCritic:
     return actor_critic(settings, shape.observation, shape.num_actions, shape.num_agents)
 
 
-def _trained(
-    settings: SrmtSettings, cell: tuple[str, str, int], checkpoints: Path, say: Callable[[str], None]
-) -> Part:
+def _trained(settings: SrmtSettings, cell: tuple[str, str, int], checkpoints: Path, say: Callable[[str], None]) -> Part:
     reward, row, seed = cell
     core, world = settings.network(row), _training_world(reward, settings.training_limit)
     plan, numbers = _plan(core, settings.ppo), (world.params, settings.ppo)

@@ -74,7 +74,7 @@ class SrmtSettings:
     def network(self, row: str) -> CoreSettings:
         """The network of a row of the table."""
         made = CoreSettings(
-            core=row.split()[0],  # type: ignore[arg-type]
+            core=row.split(maxsplit=1)[0],  # type: ignore[arg-type]
             width=self.width,
             num_heads=self.num_heads,
             history=self.history,

@@ -42,7 +42,9 @@ def document_of(settings: SrmtSettings, found: Any) -> dict[str, Any]:
         "by_length": {f"{reward}, {row}": _mean_by_length(parts) for (reward, row), parts in found.parts.items()},
         "agent_steps": settings.num_updates * settings.steps_per_update,
         "num_skipped": sum(part["num_skipped"] for parts in found.parts.values() for part in parts),
-        "seconds": {f"{reward}, {row}": [part["seconds"] for part in parts] for (reward, row), parts in found.parts.items()},
+        "seconds": {
+            f"{reward}, {row}": [part["seconds"] for part in parts] for (reward, row), parts in found.parts.items()
+        },
     }
 
 
@@ -80,7 +82,9 @@ def csr_by_length(document: Mapping[str, Any], reward: str) -> Figure:
         PointSeries(name, [Point(_exactly(length), _exactly(value)) for length, value in by_length])
         for name, by_length in _of_reward(document["by_length"], reward)
     ]
-    return point_chart(series, Frame(f"CSR in tests, {reward} reward", "length of the corridor", 620, 300), joined=True, bars=False)
+    return point_chart(
+        series, Frame(f"CSR in tests, {reward} reward", "length of the corridor", 620, 300), joined=True, bars=False
+    )
 
 
 def _of_reward(named: Mapping[str, Any], reward: str) -> list[tuple[str, Any]]:

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lts_jax.environments.check import check_environment
 from lts_jax.environments.grid import environment as grid_world
 from lts_jax.environments.grid.environment import GridState, bottlenecks, grid
 from lts_jax.environments.grid.maps import GridMap, bottleneck, drawn, maze, random_map, tabulate
 from lts_jax.environments.grid.moving import block_both
 from lts_jax.environments.grid.settings import REWARDS, GridParams, GridShape
+from lts_jax.environments.known import environment_of
 from lts_jax.environments.stepping import act_all, begin_all, look_all, seeds_at
 from lts_jax.errors import UserError
 from tests.environments.grid.plain_grid import PlainGrid, moved
@@ -269,3 +271,15 @@ def test_what_cannot_be_meant_is_one_line(make, message):
     with pytest.raises(UserError, match=message) as refused:
         make()
     assert "\n" not in str(refused.value)
+
+
+def test_a_world_of_single_steps_is_tried_and_has_no_rollouts():
+    world = environment_of("bottleneck(lengths=(3, 4))")
+    check_environment.__wrapped__(world)
+    with pytest.raises(UserError, match="it has single steps of agents and no rollouts of teams"):
+        world.draw_task(world.shape, world.params, jax.random.key(0))
+    with pytest.raises(UserError, match="it has rollouts of teams and no single steps"):
+        environment_of("teams").reset(None, None, None)
+    broken = replace(world, look=lambda *given: replace(grid_world.look(*given), legal_ia=jnp.ones((2, 5))))
+    with pytest.raises(UserError, match=r"expected legal_ia bool\[2, 5\], got float32\[2, 5\]"):
+        check_environment.__wrapped__(broken)
