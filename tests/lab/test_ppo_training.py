@@ -1,4 +1,4 @@
-"""A training in one program: it learns, it can be stored and gone on with, and stands still where nothing is learned."""
+"""A training in one program: it learns, it can be stored and gone on with, and rules play beside it."""
 
 from dataclasses import replace
 from functools import partial
@@ -30,7 +30,6 @@ def test_a_corridor_of_three_is_learned():
     """Directional reward, the core without memory: CSR .9 within 4e5 agent steps, a minute on one core."""
     settings = PpoSettings(
         rollout_steps=32,
-        num_environments=64,
         num_minibatches=4,
         num_epochs=2,
         learning_rate=1e-3,

@@ -56,7 +56,7 @@ def _kernel(prng_key: Array, size: int, num_filters: int) -> Params:
 
 
 def _convolved(kernel: Params, x: Array, rows: int, columns: int) -> Array:
-    """The kernel as a matrix [filters * cells, planes * cells], times x [planes * cells, X]; outside there are zeros."""
+    """The kernel as a matrix [filters * cells, planes * cells], times x [planes * cells, X]; zeros outside."""
     weight, num_cells = kernel["weight"], rows * columns
     spread = jnp.einsum("oip,pxy->oxiy", weight, _neighbourhoods(rows, columns))
     matrix = spread.reshape(weight.shape[0] * num_cells, -1)

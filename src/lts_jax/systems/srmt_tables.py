@@ -31,11 +31,11 @@ def document_of(settings: SrmtSettings, found: Any) -> dict[str, Any]:
         "title": "SRMT: agents in a corridor who read each other's memories",
         "headline": _headline(settings, found),
         "foot": (
-            f"Simulated. {settings.num_seeds} seeds, {settings.num_updates * settings.steps_per_update:.2g} agent steps "
-            f"each (the paper: 2e7), {settings.num_episodes} episodes of every length from 3 to 30 and seed, at most 2 * "
-            "length + 100 steps, acting by chance as trained; brackets: 95 % over seeds, from five seeds on. CSR: share "
-            "of episodes in which both agents reach their goals; ISR: share of agents that do; sum of costs: steps "
-            "until the goal, or the end, over agents."
+            f"Simulated. {settings.num_seeds} seeds, {settings.num_updates * settings.steps_per_update:.2g} agent "
+            f"steps each (the paper: 2e7), {settings.num_episodes} episodes of every length from 3 to 30 and seed, at "
+            "most 2 * length + 100 steps, acting by chance as trained; brackets: 95 % over seeds, from five seeds on. "
+            "CSR: share of episodes in which both agents reach their goals; ISR: share of agents that do; sum of "
+            "costs: steps until the goal, or the end, over agents."
         ),
         "tables": [one for one in tables if one["rows"]],
         "curves": {f"{reward}, {row}": _mean_curve(parts) for (reward, row), parts in found.parts.items()},
@@ -141,7 +141,10 @@ def _differences(reward: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, An
 def _headline(settings: SrmtSettings, found: Any) -> str:
     reward, first = settings.reward[0], settings.rows[0]
     score = {row: [np.mean(part["tested"]["csr"]) for part in found.parts[reward, row]] for row in settings.rows}
-    told = f"Simulated: with {reward} reward {first} brings both agents home in {interval(_over_seeds(score[first]))} of the episodes"
+    told = (
+        f"Simulated: with {reward} reward {first} brings both agents home in {interval(_over_seeds(score[first]))} of "
+        "the episodes"
+    )
     others = [row for row in settings.rows if row != first]
     if not others:
         return told + "."

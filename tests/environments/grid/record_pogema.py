@@ -60,7 +60,7 @@ def episode(number: int) -> dict:
         now = world.grid.get_agents_xy(ignore_borders=True)
         chosen = [
             towards(lines, tuple(cell), goal) if draw.random() < greedy else draw.randrange(5)
-            for cell, goal in zip(now, goals)
+            for cell, goal in zip(now, goals, strict=True)
         ]
         seen, reward, terminated, truncated, _ = world.step(list(chosen))
         actions.append(chosen)

@@ -180,7 +180,7 @@ def test_500_random_episodes_equal_the_twin():
 
 
 def test_measures_of_twelve_steps_by_hand():
-    """Agent 0 needs 3 steps; agent 1 walks to and fro until the limit of 12: CSR 0, ISR 1/2, SoC 3 + 12, makespan 12."""
+    """Agent 0 needs 3 steps, agent 1 walks to and fro until the limit of 12: CSR 0, ISR 1/2, SoC 15, makespan 12."""
     maps = tabulate([everywhere([".....", "....."])], limits=12)
     state = state_of(maps, [(0, 0), (1, 4)], [(0, 3), (1, 0)])
     actions = jnp.asarray([[4, 3], [4, 4]] * 6)
