@@ -28,7 +28,10 @@ def lived(num_agents=I, seed=1):
 def network(core, num_agents=I, **changes):
     """One of the cores, small, with parameters."""
     made = actor_critic(replace(SMALL, core=core, **changes), (3, 5, 5), 5, num_agents)
-    return made, jax.jit(made.init)(jax.random.key(0))
+    leaves, tree = jax.tree.flatten(jax.jit(made.init)(jax.random.key(0)))
+    key_p = jax.random.split(jax.random.key(5), len(leaves))  # beside the first weights, of which many are small
+    moved = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, key_p, strict=True)]
+    return made, jax.tree.unflatten(tree, moved)
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -21,6 +21,11 @@ def init_linear(prng_key: Array, size: int, width: int) -> Params:
     return {"weight": jax.nn.initializers.orthogonal()(prng_key, (width, size)), "bias": jnp.zeros(width)}
 
 
+def init_small(prng_key: Array, size: int, width: int) -> Params:
+    """As GPT-2 begins: a normal weight [width, size] of deviation .02, so that a block at first changes little."""
+    return {"weight": 0.02 * jax.random.normal(prng_key, (width, size)), "bias": jnp.zeros(width)}
+
+
 def init_norm(width: int) -> Params:
     """Scale and bias of a layer norm."""
     return {"scale": jnp.ones(width), "bias": jnp.zeros(width)}

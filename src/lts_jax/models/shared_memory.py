@@ -21,7 +21,7 @@ from jax import Array
 from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError, show
 from lts_jax.models.actor_critic import ActorCritic
-from lts_jax.models.episode_last import applied, init_linear, init_norm, normed, summed_product
+from lts_jax.models.episode_last import applied, init_linear, init_norm, init_small, normed, summed_product
 from lts_jax.models.grid_encoder import encode, init_encoder
 from lts_jax.models.policy_network import Params
 
@@ -111,18 +111,18 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
         return params
     params |= {
         "positions": 0.02 * jax.random.normal(next(key_p), (width, _num_tokens(settings))),
-        "query": init_linear(next(key_p), width, width),
-        "key_value": init_linear(next(key_p), width, 2 * width),
-        "attended": init_linear(next(key_p), width, width),
-        "mlp_in": init_linear(next(key_p), width, settings.mlp_ratio * width),
-        "mlp_out": init_linear(next(key_p), settings.mlp_ratio * width, width),
+        "query": init_small(next(key_p), width, width),
+        "key_value": init_small(next(key_p), width, 2 * width),
+        "attended": init_small(next(key_p), width, width),
+        "mlp_in": init_small(next(key_p), width, settings.mlp_ratio * width),
+        "mlp_out": init_small(next(key_p), settings.mlp_ratio * width, width),
     }
     norms = ["norm_self", "norm_mlp", "norm_last"]
     if settings.core != "attention":
         params |= {
-            "read_query": init_linear(next(key_p), width, width),
-            "read_key_value": init_linear(next(key_p), width, 2 * width),
-            "read": init_linear(next(key_p), width, width),
+            "read_query": init_small(next(key_p), width, width),
+            "read_key_value": init_small(next(key_p), width, 2 * width),
+            "read": init_small(next(key_p), width, width),
             "write": {"weight": init_linear(next(key_p), width, width)["weight"]},
         }
         norms.append("norm_read")

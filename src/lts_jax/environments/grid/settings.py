@@ -53,10 +53,10 @@ class GridParams:
     """Maps and rewards: the goal pays `goal_reward`, any other step one of the other three."""
 
     maps: Maps
-    goal_reward: Any = 1.0
-    step_reward: Any = 0.0
-    path_reward: Any = 0.0  # of a step to the next cell of the agent's own shortest path
-    stay_reward: Any = 0.0  # of choosing to stay
+    goal_reward: float = 1.0
+    step_reward: float = 0.0
+    path_reward: float = 0.0  # of a step to the next cell of the agent's own shortest path
+    stay_reward: float = 0.0  # of choosing to stay
     first_map: Any = 0  # episodes are drawn from this map on,
     num_maps: Any = 0  # so many; 0 for all that follow
 
