@@ -7,7 +7,7 @@ time, the value of the state before stands for what would have followed, as in t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -213,14 +213,10 @@ def _minibatch(
     moved = _moved(network, restored(new_x), batch[0])
     finite = [jnp.all(jnp.isfinite(leaf)) for leaf in (loss, gradient_x, new_x, moved)]
     is_finite = jnp.all(jnp.stack(finite))
-    new = PpoState(
-        restored(new_x), opt_state, _adapted(settings, state.learning_rate, moved), state.num_updates + 1,
-        state.num_skipped,
-    )  # fmt: skip
+    rate = _adapted(settings, state.learning_rate, moved)
+    new = PpoState(restored(new_x), opt_state, rate, state.num_updates + 1, state.num_skipped)
     kept = jax.tree.map(partial(jnp.where, is_finite), new, state)
-    kept = PpoState(**{item.name: getattr(kept, item.name) for item in fields(kept)} | {
-        "num_skipped": state.num_skipped + ~is_finite
-    })  # fmt: skip
+    kept = replace(kept, num_skipped=state.num_skipped + ~is_finite)
     told |= {"loss": loss, "gradient_norm": norm, "kl": moved, "learning_rate": state.learning_rate}
     return kept, told
 

@@ -16,9 +16,9 @@ from jax import Array
 from lts_jax.models.policy_network import Params
 
 
-def init_linear(prng_key: Array, size: int, width: int) -> Params:
-    """An orthogonal weight [width, size], and a bias of zeros."""
-    return {"weight": jax.nn.initializers.orthogonal()(prng_key, (width, size)), "bias": jnp.zeros(width)}
+def init_linear(prng_key: Array, size: int, width: int, scale: float = 1.0) -> Params:
+    """An orthogonal weight [width, size] times `scale`, and a bias of zeros."""
+    return {"weight": jax.nn.initializers.orthogonal(scale)(prng_key, (width, size)), "bias": jnp.zeros(width)}
 
 
 def init_small(prng_key: Array, size: int, width: int) -> Params:

@@ -25,7 +25,7 @@ from lts_jax.models.episode_last import applied, init_linear, init_norm, init_sm
 from lts_jax.models.grid_encoder import encode, init_encoder
 from lts_jax.models.policy_network import Params
 
-_SMALL = 0.01  # of the policy's first weights: it begins with all actions alike, else sparse rewards are not met; ours
+_SMALL = 0.01  # of the first weights of policy and value: all actions are alike, and nothing is expected yet; ours
 
 Core = Literal["srmt", "rmt", "attention", "empty", "gru"]
 
@@ -101,8 +101,8 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
             num_blocks=settings.num_blocks,
             width=width,
         ),
-        "policy": jax.tree.map(lambda leaf: _SMALL * leaf, init_linear(next(key_p), width, sizes.num_actions)),
-        "value": init_linear(next(key_p), width, 1),
+        "policy": init_linear(next(key_p), width, sizes.num_actions, scale=_SMALL),
+        "value": init_linear(next(key_p), width, 1, scale=_SMALL),
     }
     if settings.core == "gru":
         gates = {name: init_linear(next(key_p), width, 3 * width) for name in ("input", "state")}
