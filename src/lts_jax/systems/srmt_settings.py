@@ -1,7 +1,7 @@
 """How `lts system srmt` trains its cores, and on which corridors it measures them."""
 
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Any, get_args
 
 from lts_jax.environments.grid.settings import REWARDS
 from lts_jax.errors import UserError, show
@@ -80,7 +80,7 @@ class SrmtSettings:
             history=self.history,
             unroll=self.unroll,
         )
-        changes = {CAUSAL: {"causal_memory": True}, CONSTANT: {"unroll": 1}}
+        changes: dict[str, dict[str, Any]] = {CAUSAL: {"causal_memory": True}, CONSTANT: {"unroll": 1}}
         return replace(made, **changes.get(row, {}))
 
     @property

@@ -155,7 +155,8 @@ def _headline(settings: SrmtSettings, found: Any) -> str:
 
 def _mean_curve(parts: Sequence[Any]) -> list[float]:
     """Mean over seeds, where a point without an ended episode counts as 0."""
-    return np.round(np.mean([part["curves"]["csr"] for part in parts], axis=0), 4).tolist()
+    mean_i = np.mean([part["curves"]["csr"] for part in parts], axis=0)
+    return [round(float(value), 4) for value in mean_i]
 
 
 def _mean_by_length(parts: Sequence[Any]) -> list[tuple[int, float]]:
@@ -163,7 +164,7 @@ def _mean_by_length(parts: Sequence[Any]) -> list[tuple[int, float]]:
     return [(length, round(float(value), 4)) for length, value in zip(parts[0]["lengths"], means, strict=True)]
 
 
-def _said(values: Sequence[float], name: str) -> str:
+def _said(values: Any, name: str) -> str:
     return interval(_over_seeds(values), ".2f" if name in ("csr", "isr") else ".0f")
 
 
