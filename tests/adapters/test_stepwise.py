@@ -38,6 +38,7 @@ def play(game, prng_key, act):
     return rewards, dones, state, info
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("admits", [0, 1])
 def test_the_same_actions_give_the_rollout_of_the_environments_own_loop(admits):
     prng_key = jax.random.key(3)
@@ -56,6 +57,7 @@ def test_the_same_actions_give_the_rollout_of_the_environments_own_loop(admits):
     assert rewards[-1] == pytest.approx(float(info["score"]) - 0.001 * float(whole.runtime_g), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_vmapped_episodes_are_the_single_ones_and_begin_anew():
     step = jax.jit(jax.vmap(auto_reset(GAME)))
     key_x = jax.random.split(jax.random.key(5), 3)
@@ -99,7 +101,7 @@ def test_a_price_below_zero_is_one_line():
 
 
 def test_the_gymnasium_wrapper_passes_its_checker():
-    pytest.importorskip("gymnasium", reason="needs gymnasium: pip install -e '.[worlds]'")
+    pytest.importorskip("gymnasium", reason="needs the extra gymnasium")
     from gymnasium.utils.env_checker import check_env
 
     from lts_jax.adapters.gymnasium_env import AdmissionEnv

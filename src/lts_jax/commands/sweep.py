@@ -38,8 +38,8 @@ class Command:
     """Parameters of the simulator for all points, as `lts simulator fit` writes them; --set goes on top."""
     environment: str = "teams"
     """The world in arrays of the side simulator, as mine.py:notes; `lts parts environment` lists ours."""
-    side: Literal["simulator", "desk", "text"] = "simulator"
-    """Simulated teams or AgeMem's desk inside one program, or teams that write text."""
+    side: Literal["simulator", "desk", "grid", "text"] = "simulator"
+    """Simulated teams, AgeMem's desk or SRMT's bottleneck inside one program, or teams that write text."""
     mode: Literal["grid", "random", "list"] = "grid"
     """Every combination of the axes, points at random, or the axes (or a file) side by side."""
     points: Path | None = None

@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from lts_jax.errors import UserError
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.simplemem_settings import SimplememSettings
+from lts_jax.systems.srmt_settings import SrmtSettings
 from lts_jax.systems.study_settings import StudySettings
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ SYSTEMS = {
     "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
     "simplemem": "SimpleMem, arXiv 2601.02553: what was read compressed to facts, merged, retrieved by need",
+    "srmt": "SRMT, arXiv 2501.13200: agents in a corridor who read each other's recurrent memories, five cores",
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ("ms", "rcr", "simplemem")
-"""Those of them over text: their settings are the field of `Command` of that name, their function does the work."""
+IN_WORDS: tuple[str, ...] = ("ms", "rcr", "simplemem", "srmt")
+"""Those of them that are no `Study`, over text or in a world of single steps: their settings are the field of `Command`
+of that name, their function does the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,12 @@ class Command:
     """Of rcr alone."""
     simplemem: SimplememSettings = field(default_factory=SimplememSettings)
     """Of simplemem alone."""
+    srmt: SrmtSettings = field(default_factory=SrmtSettings)
+    """Of srmt alone."""
+    reward: tuple[str, ...] = ()
+    """The same as --srmt.reward: sparse, dense, directional, directional_negative, moving_negative."""
+    core: tuple[str, ...] = ()
+    """The same as --srmt.core: srmt, rmt, attention, empty, gru."""
 
 
 def run(command: Command) -> None:
@@ -62,6 +71,10 @@ def run(command: Command) -> None:
         made_for_it = type(getattr(command, other))()
         if other != command.name and getattr(command, other) != made_for_it:
             raise UserError(f"{command.name}: got settings --{other}.*, which are for {other}")
+    short = {name: getattr(command, name) for name in ("reward", "core") if getattr(command, name)}
+    if short and command.name != "srmt":
+        raise UserError(f"{command.name}: got settings --{', --'.join(short)}, which are for srmt")
+    command = replace(command, srmt=replace(command.srmt, **short), reward=(), core=())
     folder = command.run or Path("runs") / command.name
     if command.name == "lts":
         _lts(command, folder)
@@ -69,7 +82,7 @@ def run(command: Command) -> None:
     if command.name in IN_WORDS:
         if command.study != StudySettings():
             raise UserError(
-                f"{command.name}: its settings are {command.name}.x; got study settings, which are for arrays"
+                f"{command.name}: its settings are {command.name}.x; got study settings, which are for others"
             )
         _in_words(command.name, getattr(command, command.name), folder)
         return

@@ -1,5 +1,6 @@
 """Whether an environment keeps its contract, found out by tracing one group, before anything is compiled."""
 
+import math
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,9 @@ def check_environment(environment: Environment, *, where: str = "environment") -
             the context whose shape or type is not that of `lts_jax.trajectory`.
     """
     name, shape = f"{where}: {environment.name}", environment.shape
+    if environment.has_single_steps:
+        _check_steps(name, environment)
+        return
     for size in ("num_teams", "max_steps", "num_entries", "embedding_width"):
         if not isinstance(getattr(shape, size, None), int):
             raise UserError(f"{name}: expected a whole number shape.{size}, got {getattr(shape, size, None)!r}")
@@ -53,6 +57,47 @@ def check_environment(environment: Environment, *, where: str = "environment") -
         _check_arrays(name, record, shape)
     if environment.follows_scripts and not hasattr(truth, "event_kt"):
         raise UserError(f"{name}: follows_scripts: expected event_kt in its truth, got none")
+
+
+def _check_steps(name: str, environment: Environment) -> None:
+    """Trace one step of a world of single steps."""
+    shape = environment.shape
+    for size in ("num_agents", "num_actions"):
+        if not isinstance(getattr(shape, size, None), int):
+            raise UserError(f"{name}: expected a whole number shape.{size}, got {getattr(shape, size, None)!r}")
+    if not isinstance(getattr(shape, "observation", None), tuple):
+        raise UserError(f"{name}: expected sizes shape.observation, got {getattr(shape, 'observation', None)!r}")
+
+    def one(params: Any, seed_w: jax.Array) -> Any:
+        state = environment.reset(shape, params, seed_w)
+        action_i = jnp.zeros(shape.num_agents, jnp.int32)
+        after, outcome = environment.act(shape, params, state, action_i, seed_w)
+        return state, after, outcome, environment.look(shape, params, after)
+
+    try:
+        found = jax.eval_shape(one, environment.params, jnp.zeros(2, jnp.uint32))
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name}: tracing a step raises {describe(error)}") from error
+    state, after, outcome, seen = found
+    if jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) != jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), after
+    ):
+        raise UserError(f"{name}: act: expected a state of the shapes and types that reset gives")
+    sizes = {"i": shape.num_agents, "o": math.prod(shape.observation), "a": shape.num_actions}
+    wanted = {
+        "observation_io": (seen.observation_io, jnp.float32),
+        "legal_ia": (seen.legal_ia, jnp.bool_),
+        "active_i": (seen.active_i, jnp.bool_),
+        "reward_i": (outcome.reward_i, jnp.float32),
+        "done_i": (outcome.done_i, jnp.bool_),
+    }
+    for label, (array, kind) in wanted.items():
+        expected = tuple(sizes[letter] for letter in label.rpartition("_")[2])
+        if (array.shape, array.dtype) != (expected, kind):
+            told = f"{jnp.dtype(kind).name}{list(expected)}, got {array.dtype.name}{list(array.shape)}"
+            raise UserError(f"{name}: expected {label} {told}")
 
 
 def _check_arrays(name: str, record: Any, shape: Any) -> None:

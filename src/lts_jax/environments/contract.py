@@ -1,9 +1,14 @@
 """What a world in arrays is: a record of pure functions, so that one world can stand in for another.
 
+A world has rollouts of teams, or single steps of agents that act at once, or both.
+
 Of one rollout: `begin` gives what stays the same and the first state, `step` finishes one step of one team and decides
 on it, `is_running` says whether there is another, `gather` makes the arrays that credit and controller read, with the
 latent truth beside them. `environments.rollout` does the rest: the loop, groups, batches; `environments.replays` plays
 rollouts again. Sizes are static, numbers are traced.
+
+Of single steps: `reset` gives a state, `act` takes everybody's action, `look` says what each agent sees of a state;
+`environments.stepping` begins an episode anew where one is over.
 """
 
 from collections.abc import Callable
@@ -15,6 +20,7 @@ import jax
 from jax import Array
 
 from lts_jax.environments.measures import measures
+from lts_jax.errors import UserError
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 ASK = -1  # a forced action that leaves the decision to the policy
@@ -87,6 +93,30 @@ class Script:
     target_kt: Array | None = None  # i32[K, T] what forced actions point at, where it is still there
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Seen:
+    """What agents see of a state, in a world of single steps."""
+
+    observation_io: Array  # f32[I, O], `shape.observation` flattened
+    legal_ia: Array  # bool[I, A] what each can do
+    active_i: Array  # bool[I] who still decides; what the others do is not looked at
+    place_if: Array | None = None  # f32[I, F] what an agent knows of its place, where it knows more than it sees
+    central_f: Array | None = None  # f32[F] the whole state, for a critic that may know it
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Outcome:
+    """What a step of all agents came to."""
+
+    reward_i: Array  # f32[I]
+    done_i: Array  # bool[I] whose part of the episode is over
+    is_over: Array  # bool[] the episode is
+    is_truncated: Array  # bool[] it is over because time was up, so what would have followed counts
+    measures: dict[str, Array]  # f32[] each, of the episode so far; those of an episode where it is over
+
+
 class Shape(Protocol):
     """Sizes that every environment has. A frozen dataclass with defaults, and whatever else shapes its arrays."""
 
@@ -107,12 +137,20 @@ class Shape(Protocol):
         """D."""
 
 
+def _has_no_rollouts(*_: Any) -> Any:
+    raise UserError("environment: it has single steps of agents and no rollouts of teams; expected teams, desk, ...")
+
+
+def _has_no_steps(*_: Any) -> Any:
+    raise UserError("environment: it has rollouts of teams and no single steps of agents; expected bottleneck, ...")
+
+
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=("params",),
     meta_fields=(
         "name", "shape", "check", "draw_task", "begin", "is_running", "step", "gather", "measures", "follows_scripts",
-        "oracle", "is_right",
+        "oracle", "is_right", "reset", "act", "look",
     ),
 )  # fmt: skip
 @dataclass(frozen=True)
@@ -139,18 +177,31 @@ class Environment:
             number of each step's event. Without, credit schemes that need replays are refused.
         oracle: a policy that looks at what is latent; None where nobody can know better.
         is_right: (truth) -> bool[..., K, T], whether a step's output is right; None where there is no such thing.
+        reset: (shape, params, seed words u32[2]) -> state of an episode's start. A world of single steps has this and
+            the next two, its shape `num_agents`, `num_actions` and `observation`; all above but `check` are then for
+            worlds with rollouts alone.
+        act: (shape, params, state, action i32[I], seed words u32[2]) -> (state, `Outcome`).
+        look: (shape, params, state) -> `Seen`. Apart from `act`, so that an episode that begins anew is looked at once.
     """
 
     name: str
     shape: Any
     params: Any
     check: Callable[[Any, Any], None]
-    draw_task: Callable[[Any, Any, Array], Any]
-    begin: Callable[[Any, Any, Any, Array, Script | None], tuple[Any, Any]]
-    is_running: Callable[[Any, Any], Array]
-    step: Callable[[Any, Any, Controller, Array], tuple[Any, Any]]
-    gather: Callable[[Any, Any, Any], Rollouts]
+    draw_task: Callable[[Any, Any, Array], Any] = _has_no_rollouts
+    begin: Callable[[Any, Any, Any, Array, Script | None], tuple[Any, Any]] = _has_no_rollouts
+    is_running: Callable[[Any, Any], Array] = _has_no_rollouts
+    step: Callable[[Any, Any, Controller, Array], tuple[Any, Any]] = _has_no_rollouts
+    gather: Callable[[Any, Any, Any], Rollouts] = _has_no_rollouts
     measures: Callable[[Rollouts], dict[str, Array]] = measures
     follows_scripts: bool = False
     oracle: Policy | None = None
     is_right: Callable[[Any], Array] | None = None
+    reset: Callable[[Any, Any, Array], Any] = _has_no_steps
+    act: Callable[[Any, Any, Any, Array, Array], tuple[Any, Outcome]] = _has_no_steps
+    look: Callable[[Any, Any, Any], Seen] = _has_no_steps
+
+    @property
+    def has_single_steps(self) -> bool:
+        """Whether agents act step by step (`reset`, `act`, `look`)."""
+        return self.reset is not _has_no_steps

@@ -6,12 +6,21 @@ from functools import lru_cache
 from lts_jax.environments.check import check_environment
 from lts_jax.environments.contract import Environment
 from lts_jax.environments.desk.environment import desk
+from lts_jax.environments.grid.environment import bottlenecks
+from lts_jax.environments.outside import jaxmarl_world, jumanji_world
 from lts_jax.environments.pipeline.environment import pipeline
 from lts_jax.environments.teams.environment import teams
 from lts_jax.errors import UserError, describe, show
 from lts_jax.parts import resolve
 
-ENVIRONMENTS: dict[str, Callable[..., Environment]] = {"teams": teams, "desk": desk, "pipeline": pipeline}
+ENVIRONMENTS: dict[str, Callable[..., Environment]] = {
+    "teams": teams,
+    "desk": desk,
+    "pipeline": pipeline,
+    "bottleneck": bottlenecks,  # of single steps, as the next two
+    "jaxmarl": jaxmarl_world,
+    "jumanji": jumanji_world,
+}
 """Functions that make an environment, by the name that settings use."""
 
 

@@ -1,4 +1,4 @@
-"""The sides that a sweep may run on: simulated teams or a desk inside one program, or teams that write text."""
+"""The sides that a sweep may run on: simulated teams, a desk or a grid in one program, or teams that write text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +61,18 @@ def _desk_settings() -> Any:
     return replace(lab_settings(agemem(), StudySettings()), num_evaluation_tasks=200, is_strict=False)
 
 
+def _grid_settings() -> Any:
+    from lts_jax.lab.grid_sweep import GridSweepSettings
+
+    return GridSweepSettings()
+
+
+def _grid_runner(folder: Path, plan: SweepPlan) -> Runner:
+    from lts_jax.lab.grid_sweep import measure_grid
+
+    return measure_grid
+
+
 def _text_settings() -> Any:
     from lts_jax.sweeps.text import TextSettings
 
@@ -86,7 +98,7 @@ def _check_numbers(settings: Any) -> None:
 
 
 def _nothing(settings: Any) -> None:
-    """The records of the text side check themselves."""
+    """The records of the text side, and of the grid, check themselves."""
 
 
 def _check_simulator(settings: Any) -> None:
@@ -129,6 +141,15 @@ def _text_lacks(name: str) -> str:
     return f"{name}: a field of the simulator only (sweep it with --side simulator)"
 
 
+def _grid_lacks(name: str) -> str:
+    elsewhere = [
+        side
+        for side, make in (("simulator", _simulator_settings), ("text", _text_settings))
+        if name in _known_fields(make)
+    ]
+    return f"{name}: the grid has no such field (sweep it with --side {elsewhere[0]})" if elsewhere else ""
+
+
 def _known_fields(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
     return sweep_fields(make_settings())
 
@@ -136,6 +157,7 @@ def _known_fields(make_settings: Callable[[], Any]) -> dict[str, SweepField]:
 SIDES = {
     "simulator": Side(_simulator_settings, _simulator_runner, _check_numbers, _check_simulator, 64, _simulator_lacks),
     "desk": Side(_desk_settings, _simulator_runner, _check_numbers, _check_simulator, 8, _simulator_lacks),
+    "grid": Side(_grid_settings, _grid_runner, _nothing, _nothing, 8, _grid_lacks),
     "text": Side(_text_settings, _text_runner, _nothing, _check_text, 1, _text_lacks),
 }
 """The sides by the name that the command line uses."""

@@ -1,0 +1,100 @@
+"""Learners that teach each other, as in KnowSR (arXiv 2105.11611): whom each listens to, how much, on which contexts.
+
+What is added to learner i's loss is alpha_t sum_j w_ij KL(softmax(z_j / tau) || softmax(z_i / tau)) over contexts that
+all learners met lately (`learning.losses.peer_distillation_loss`). The paper's schedule, teacher rule and numbers were
+not to be read: those here are ours. Letters: K learners, J teachers, here all K of them, N contexts kept.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from lts_jax.errors import UserError, show
+from lts_jax.learning.losses import action_log_probs
+
+Teachers = Literal["all", "best"]
+
+
+@dataclass(frozen=True, slots=True)
+class SharingSettings:
+    """When and how learners teach each other; all of it ours."""
+
+    weight: float = 1.0  # alpha at the first update
+    temperature: float = 1.0  # tau
+    period: int = 10  # P, updates between two lessons
+    num_decay_updates: int = 1000  # alpha falls to 0 in a line over so many
+    teachers: Teachers = "all"  # or the one with the best recent return
+    num_contexts: int = 4096  # N that the buffer holds
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name in ("period", "num_decay_updates", "num_contexts"):
+            if getattr(self, name) < 1:
+                raise UserError(f"sharing.{name}: expected at least 1, got {getattr(self, name)}")
+        if not self.weight >= 0:
+            raise UserError(f"sharing.weight: expected at least 0, got {self.weight}")
+        if not self.temperature > 0:
+            raise UserError(f"sharing.temperature: expected more than 0, got {self.temperature}")
+        if self.teachers not in ("all", "best"):
+            raise UserError(f"sharing.teachers: expected all or best, got {show(self.teachers)}")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Contexts:
+    """A ring of what learners met: the newest overwrite the oldest."""
+
+    kept_n: Any  # a pytree of arrays [N, ...]
+    num_added: Array  # i32[] ever
+
+
+def empty_contexts(like: Any, num_contexts: int) -> Contexts:
+    """A ring for contexts that look like `like`, without N."""
+    kept_n = jax.tree.map(lambda leaf: jnp.zeros((num_contexts, *leaf.shape), leaf.dtype), like)
+    return Contexts(kept_n, jnp.zeros((), jnp.int32))
+
+
+def add_contexts(contexts: Contexts, some: Any) -> Contexts:
+    """The ring with some contexts [M, ...] more, M at most N."""
+    size, count = (jax.tree.leaves(tree)[0].shape[0] for tree in (contexts.kept_n, some))
+    if count > size:
+        raise UserError(f"sharing.num_contexts: expected at least {count}, which are added at once, got {size}")
+    place = (contexts.num_added + jnp.arange(count)) % size
+    kept_n = jax.tree.map(lambda kept, new: kept.at[place].set(new), contexts.kept_n, some)
+    return Contexts(kept_n, contexts.num_added + count)
+
+
+def drawn_contexts(contexts: Contexts, prng_key: Array, count: int) -> Any:
+    """`count` of the contexts that are there, each equally likely, with replacement."""
+    size = jax.tree.leaves(contexts.kept_n)[0].shape[0]
+    there = jnp.clip(contexts.num_added, 1, size)
+    place = jax.random.randint(prng_key, (count,), 0, there)
+    return jax.tree.map(lambda kept: kept[place], contexts.kept_n)
+
+
+def sharing_weight(settings: SharingSettings, num_updates: Array) -> Array:
+    """alpha_t: in a line from `weight` to 0, and 0 but at every `period`-th update."""
+    left = jnp.maximum(0.0, 1.0 - num_updates / settings.num_decay_updates)
+    return jnp.where(num_updates % settings.period == 0, settings.weight * left, 0.0)
+
+
+def teacher_weights(settings: SharingSettings, return_k: Array) -> Array:
+    """w f32[K, J]: of learner k for each other one; 1 / (K - 1) each, or 1 for the best of the others."""
+    number = return_k.shape[0]
+    other_kj = ~jnp.eye(number, dtype=bool)
+    if settings.teachers == "all":
+        return other_kj / jnp.maximum(number - 1, 1)
+    best_k = jnp.argmax(jnp.where(other_kj, return_k, -jnp.inf), axis=1)
+    return ((jnp.arange(number) == best_k[:, None]) & other_kj).astype(jnp.float32)
+
+
+def diversity(logit_kna: Array) -> Array:
+    """f32[]: mean KL between the policies of two different learners, over ordered pairs and contexts."""
+    log_prob_kna = action_log_probs(logit_kna, temperature=1.0)
+    difference_kjna = log_prob_kna[:, None] - log_prob_kna[None]
+    pair_kj = jnp.mean(jnp.sum(jnp.exp(log_prob_kna)[:, None] * difference_kjna, axis=-1), axis=-1)
+    number = logit_kna.shape[0]
+    return jnp.sum(pair_kj) / max(1, number * (number - 1))
