@@ -14,6 +14,7 @@ programs in this process by smolagents' own interpreter: it is as safe as that i
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 try:
@@ -80,17 +81,17 @@ def smolagents_team(make_agent: Callable[[Side], Any], *, reads: Reads = "tool",
     check_reads(reads)
 
     async def team(task: Task, ports: OpenPorts) -> str:
-        loop = asyncio.get_running_loop()
-
-        def wait(work: Coroutine[Any, Any, Any]) -> Any:
-            return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-        side = Side(task, ports, reads)
+        wait, side = partial(_wait, asyncio.get_running_loop()), Side(task, ports, reads)
         side.model = PortedModel(side, wait)
         side.tools = [_tool(side, wait, one) for one in side.described_tools]
         return await asyncio.to_thread(_work, make_agent, side, wait, max_steps)
 
     return team
+
+
+def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
+    """The result of what is asked of the rollout's event loop, from a thread."""
+    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 def _work(make_agent: Callable[[Side], Any], side: Side, wait: Any, max_steps: int | None) -> str:
