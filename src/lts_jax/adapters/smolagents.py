@@ -81,8 +81,7 @@ def smolagents_team(make_agent: Callable[[Side], Any], *, reads: Reads = "tool",
     check_reads(reads)
 
     async def team(task: Task, ports: OpenPorts) -> str:
-        wait = partial(_wait, asyncio.get_running_loop())
-        side = Side(task, ports, reads)
+        wait, side = partial(_wait, asyncio.get_running_loop()), Side(task, ports, reads)
         side.model = PortedModel(side, wait)
         side.tools = [_tool(side, wait, one) for one in side.described_tools]
         return await asyncio.to_thread(_work, make_agent, side, wait, max_steps)
@@ -91,7 +90,7 @@ def smolagents_team(make_agent: Callable[[Side], Any], *, reads: Reads = "tool",
 
 
 def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine of the rollout's loop gives, waited for in another thread."""
+    """The result of what is asked of the rollout's event loop, from a thread."""
     return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
