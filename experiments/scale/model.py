@@ -4,7 +4,7 @@ What is run: `distributed/driving.py`, queue, beats, losses and all. What is mod
 sleep; each message and each result takes the driver as long as was measured here (results/service.json), one at a time,
 and a message what a call of a Ray actor took on the wall when 500 were awaited together (1.4 ms, at a load of 6).
 `python -m experiments.scale.model` writes results/model.json. Results of 2 MB are left out where they alone take more
-than the driver's time: there the queue grows without end, and workers that wait behind it are taken for dead.
+than the driver's time: there the queue grows without end.
 """
 
 import argparse

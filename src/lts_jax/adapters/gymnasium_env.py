@@ -32,9 +32,12 @@ class AdmissionEnv(gymnasium.Env[np.ndarray, Any]):
             UserError: one line: no such environment, or one that does not go decision by decision.
         """
         game = AdmissionGame(environment_of(environment), seconds_price)
-        self._reset, self._step = jax.jit(game.reset), jax.jit(partial(game.step, None))
+        self._reset, self._step = (
+            jax.jit(game.reset),
+            jax.jit(partial(game.step, jax.random.key(0))),
+        )  # of a key that nothing is drawn from
         own, seen = game.action_space(), game.observation_space()
-        self.action_space = spaces.MultiDiscrete(own.sizes) if own.sizes else spaces.Discrete(own.n)
+        self.action_space = spaces.MultiDiscrete(list(own.sizes)) if own.sizes else spaces.Discrete(own.n)
         self.observation_space = spaces.Box(-np.inf, np.inf, seen.shape, np.float32)
         self._state: Any = None
 
