@@ -6,7 +6,7 @@ from functools import lru_cache
 from lts_jax.environments.check import check_environment
 from lts_jax.environments.contract import Environment
 from lts_jax.environments.desk.environment import desk
-from lts_jax.environments.grid.environment import bottlenecks
+from lts_jax.environments.grid.environment import bottleneck_world
 from lts_jax.environments.outside import jaxmarl_world, jumanji_world
 from lts_jax.environments.pipeline.environment import pipeline
 from lts_jax.environments.teams.environment import teams
@@ -17,7 +17,7 @@ ENVIRONMENTS: dict[str, Callable[..., Environment]] = {
     "teams": teams,
     "desk": desk,
     "pipeline": pipeline,
-    "bottleneck": bottlenecks,  # of single steps, as the next two
+    "bottleneck": bottleneck_world,  # of single steps, as the next two
     "jaxmarl": jaxmarl_world,
     "jumanji": jumanji_world,
 }

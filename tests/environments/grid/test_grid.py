@@ -274,7 +274,7 @@ def test_what_cannot_be_meant_is_one_line(make, message):
 
 
 def test_a_world_of_single_steps_is_tried_and_has_no_rollouts():
-    world = environment_of("bottleneck(lengths=(3, 4))")
+    world = environment_of('bottleneck(lengths="3,4")')
     check_environment.__wrapped__(world)
     with pytest.raises(UserError, match="it has single steps of agents and no rollouts of teams"):
         world.draw_task(world.shape, world.params, jax.random.key(0))

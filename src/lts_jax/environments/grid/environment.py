@@ -141,6 +141,21 @@ def bottlenecks(
     return grid(tables, reward=reward, shape=GridShape(num_agents), name="bottleneck")
 
 
+def bottleneck_world(
+    lengths: str = "", *, reward: str = "sparse", num_agents: int = 2, limits: int = 512
+) -> Environment:
+    """SRMT's bottleneck (arXiv 2501.13200) as a part by name; `lengths` as "3,4,5", or none for its 16.
+
+    Raises:
+        UserError: lengths that are no whole numbers, and what `bottlenecks` refuses.
+    """
+    words = lengths.replace(",", " ").split()
+    if not all(word.isdigit() for word in words):
+        raise UserError(f"lengths: expected whole numbers, as 3,4,5, got {show(lengths)}")
+    chosen = tuple(map(int, words)) or TRAINING_LENGTHS
+    return bottlenecks(chosen, reward=reward, num_agents=num_agents, limits=limits)
+
+
 def _was_active(state: GridState, reached_i: Array) -> Array:
     return state.active_i | reached_i
 
