@@ -74,7 +74,7 @@ def run(command: Command) -> None:
     short = {name: getattr(command, name) for name in ("reward", "core") if getattr(command, name)}
     if short and command.name != "srmt":
         raise UserError(f"{command.name}: got settings --{', --'.join(short)}, which are for srmt")
-    command = replace(command, srmt=replace(command.srmt, **short), reward=(), core=())
+    own = replace(command.srmt, **short) if short else getattr(command, command.name, None)
     folder = command.run or Path("runs") / command.name
     if command.name == "lts":
         _lts(command, folder)
@@ -84,7 +84,7 @@ def run(command: Command) -> None:
             raise UserError(
                 f"{command.name}: its settings are {command.name}.x; got study settings, which are for others"
             )
-        _in_words(command.name, getattr(command, command.name), folder)
+        _in_words(command.name, own, folder)
         return
     _use_all_cores()
     from lts_jax.reports.study_page import study_html

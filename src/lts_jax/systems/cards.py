@@ -85,7 +85,7 @@ def croissant(
     sets = [
         {
             "@type": "cr:RecordSet", "@id": table, "name": table,
-            "field": [_field(table, column, told, files[table]) for column, told in (KEYS | columns[table]).items()],
+            "field": [_field(table, column, told, files[table]) for column, told in {**KEYS, **columns[table]}.items()],
         }
         for table in files
     ]  # fmt: skip

@@ -109,7 +109,7 @@ def adopt(folder: Path, run: Path, *, trust_code: bool = False) -> RunFolder:
         raise
     cursor = {"iteration": settings.num_iterations}
     save(target.checkpoints, state, cursor, config_digest(settings), base_digest=parts.base_digest)
-    write_document(target.parts, parts.names)
+    write_document(target.parts, dict(parts.names))
     return target
 
 
