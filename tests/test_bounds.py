@@ -93,7 +93,7 @@ def test_settings_from_python_are_bounded_too(tmp_path):
 def test_a_quorum_does_not_bind_the_line_of_one_team():
     rollout = RolloutSettings(parallel=ParallelSettings("quorum", quorum=3), team=TeamSettings(max_rounds=4))
     run = make_parts(TrainSettings(rollout=rollout))
-    assert make_arm("magentic_one", run, make_rule("none")).rollout.parallel.num_answers_to_stop(1) == 1
+    assert make_arm("magentic_one", run, make_rule("none", run.encoder)).rollout.parallel.num_answers_to_stop(1) == 1
     with pytest.raises(ValueError, match=r"number of teams \(2\), got 3"):
         replace(rollout, num_teams=2)
 
