@@ -89,7 +89,7 @@ def test_stored_trainings_and_evaluations_are_not_run_again(finished, monkeypatc
     for part in (finished.path / "parts").iterdir():
         part.unlink()
     started = []
-    monkeypatch.setattr("lts_jax.rollouts.collect.run_rollout", lambda *rest: started.append(rest))
+    monkeypatch.setattr("lts_jax.rollouts.executor.run_rollout", lambda *rest: started.append(rest))
     run_sweep(finished.path, plan(*OVER), text_runner(finished.path))
     assert not started and finished.results.read_bytes() == expected
 

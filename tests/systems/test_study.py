@@ -127,7 +127,7 @@ def test_an_arm_that_is_not_there_is_named():
         (["comam", "--num-updates", "0"], "num_iterations: expected at least 1, got 0"),
         (["agemem", "--network", "pooled"], "network: expected one that points at entries"),
         (["lts", "--num-seeds", "3"], "lts: its settings are those of"),
-        (["rcr", "--num-seeds", "3"], "rcr: its settings are rcr.x; got study settings, which are for arrays"),
+        (["rcr", "--num-seeds", "3"], "rcr: its settings are rcr.x; got study settings, which are for others"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_leaves_nothing(arguments, told, tmp_path, capsys):
