@@ -25,7 +25,7 @@ COMMANDS = {
     "benchmark": "GAIA or AssistantBench with live tools: says what it will cost, asks, scores, goes on after a stop",
     "sweep": "train and measure over many settings and seeds, on simulated teams or on teams that write text",
     "rollout": "run one task and tell what each team did, admitted and pulled",
-    "system": "a paper's method as one command: lts, agemem, comam; lists them without a name",
+    "system": "a paper's method as one command: lts, agemem, comam, srmt, ...; lists them without a name",
     "parts": "list what can be named by a call, with its settings: schemes, rules, networks, encoders, scorers",
     "report": "write report.html and report.json of a run or a sweep again, and print the table",
     "view": "look into every rollout of a run in a browser: timelines, whole texts, probability and credit",
@@ -46,6 +46,9 @@ COMMANDS = {
     "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",
     "serve-model": "serve a language model of a local folder as an OpenAI-compatible endpoint",
 }
+
+WITH_WORKERS = ("train", "evaluate", "benchmark", "sweep")
+"""Commands for which Ray may have to be started."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,7 +92,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     from lts_jax.programs import keep_programs
 
     keep_programs()
-    if "--workers" in {argument.partition("=")[0] for argument in rest}:
+    if name in WITH_WORKERS and "--workers" in {argument.partition("=")[0] for argument in rest}:
         _start_workers(rest)
     warnings.formatwarning = lambda message, *_: f"lts: {message}\n"
     module = importlib.import_module(command_module(name))

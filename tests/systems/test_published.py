@@ -50,7 +50,7 @@ def test_what_comes_back_decides_with_the_same_bits(run, tmp_path, capsys):
     import jax
 
     jax.tree.map(np.testing.assert_array_equal, back.params, run.params)
-    assert back.settings == run.settings
+    assert back.settings == run.settings and back.metrics == run.metrics
     first, second = lts.rollout(run=run, policy="lts"), lts.rollout(run=back, policy="lts")
     assert first.decisions and first.decisions == second.decisions
     assert "expected an empty folder" in fails(capsys, "pull", hub / "controller", "--run", tmp_path / "back")

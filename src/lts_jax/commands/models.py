@@ -67,9 +67,10 @@ def run(command: Command) -> None:
 def _told(folder: Path, repository: str) -> str:
     """What is in a folder, after it was checked."""
     if repository == "wordllama":
-        from lts_jax.memory.static_vectors import WORDLLAMA_SHA256, StaticEncoder
+        from lts_jax.live.wheels import WORDLLAMA
+        from lts_jax.memory.static_vectors import StaticEncoder
 
-        vectors = StaticEncoder(folder, expected_sha256=WORDLLAMA_SHA256)
+        vectors = StaticEncoder(folder, expected_sha256=WORDLLAMA.sha256)
         return f'{folder}: static vectors of width {vectors.dim}; --encoder "static(folder={folder})"'
     if repository == "minilm":
         from lts_jax.memory.minilm import ALL_MINILM_L6_V2_SHA256, MiniLMEncoder

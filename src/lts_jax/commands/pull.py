@@ -37,7 +37,11 @@ def run(command: Command) -> None:
 
         with tempfile.TemporaryDirectory(prefix="lts_jax_pull_") as scratch:
             fetch_repository(
-                command.name, "model", ["*.json", "*.safetensors"], revision=command.revision, folder=Path(scratch)
+                command.name,
+                "model",
+                ["*.json", "*.jsonl", "*.safetensors"],
+                revision=command.revision,
+                folder=Path(scratch),
             )
             adopt(Path(scratch), command.run, trust_code=command.trust_code)
     print(f"{command.run}: try `lts evaluate --run {command.run}`")

@@ -52,7 +52,7 @@ def save(folder: Path, state: Any, cursor: Mapping[str, Any], config_digest: str
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     number = max(_numbers(folder), default=0) + 1
-    arrays = {name: _plain(leaf) for name, leaf in _named_leaves(state).items()}
+    arrays = {name: _plain(leaf) for name, leaf in named_leaves(state).items()}
     is_writer = jax.process_index() == 0
     if is_writer:
         _sweep(folder)
@@ -161,7 +161,7 @@ def restore_number(
         raise UserError(f"{path}: trained over {trained_over}, now over {given}; give it the base it was trained over")
     if _file_digests(path) != manifest["files"]:  # before Orbax sees them: it logs at length, or reads on
         raise CorruptCheckpoint(f"{path}: cannot be read, its files are not what was written")
-    named = {name: _plain(leaf) for name, leaf in _named_leaves(like).items()}
+    named = {name: _plain(leaf) for name, leaf in named_leaves(like).items()}
     wanted = {name: (list(array.shape), str(array.dtype)) for name, array in named.items()}
     stored = {name: (entry["shape"], entry["dtype"]) for name, entry in manifest["arrays"].items()}
     if wanted != stored:
@@ -177,7 +177,7 @@ def restore_number(
         if _description(array) != manifest["arrays"][name]:
             raise CorruptCheckpoint(f"{path}: {name} is not what was written")
     leaves, structure = jax.tree.flatten(like)
-    restored = [_like(arrays[name], leaf) for name, leaf in zip(_named_leaves(like), leaves, strict=True)]
+    restored = [_like(arrays[name], leaf) for name, leaf in zip(named_leaves(like), leaves, strict=True)]
     return jax.tree.unflatten(structure, restored), manifest["cursor"]
 
 
@@ -191,7 +191,8 @@ def _orbax() -> Any:
     return v1
 
 
-def _named_leaves(tree: Any) -> dict[str, Any]:
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by their dotted names, in the order of `jax.tree.leaves`."""
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in _with_paths(tree)}
 
 

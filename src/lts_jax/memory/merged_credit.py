@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from lts_jax.actions import ADMIT
-from lts_jax.memory.lives import owed_pulls
 from lts_jax.records import EARLIER, Edit, Rollout
 
 
@@ -53,8 +52,8 @@ def use_shares(rollout: Rollout, *, include_writer: bool = False) -> Mapping[int
     merging = frozenset(taken.sequence for taken in rollout.decisions if taken.action == ADMIT)
     found: dict[int, Fraction] = {}
     for pull in rollout.pulls:
-        shares = shares_of(pull.entry, rollout.edits, merging)
-        for owed in owed_pulls([pull], rollout.entries, rollout.edits):
-            if owed.writer != EARLIER and (include_writer or owed.reader != owed.writer):
-                found[owed.entry] = max(shares[owed.entry], found.get(owed.entry, Fraction(0)))
+        for entry, share in shares_of(pull.entry, rollout.edits, merging).items():
+            writer = rollout.entries[entry].team
+            if writer != EARLIER and (include_writer or pull.reader != writer):
+                found[entry] = max(share, found.get(entry, Fraction(0)))
     return {entry: float(share) for entry, share in found.items()}

@@ -11,8 +11,6 @@ import numpy as np
 
 from lts_jax.errors import UserError
 
-WORDLLAMA_SHA256 = "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5"  # of model.safetensors
-
 
 class StaticEncoder:
     """x = m / |m|, m the mean over a text's tokens of their rows in a table."""

@@ -1,6 +1,6 @@
 """A run as two folders for a hub, the controller as safetensors and rollouts as flat tables; a run made of the first.
 
-HUB/controller/  controller.safetensors, config.json, parts.json, metrics.json, report.json, README.md (model card)
+HUB/controller/  controller.safetensors, config.json, parts.json, metrics.jsonl, report.json, README.md (model card)
 HUB/rollouts/    data/TABLE.parquet, README.md (data card), croissant.json
 
 Every text is looked through for secrets once more on its way out.
@@ -18,10 +18,20 @@ import numpy as np
 
 from lts_jax.errors import UserError
 from lts_jax.evaluation.tables import COLUMNS, tables
-from lts_jax.learning.checkpoint import save
+from lts_jax.learning.checkpoint import named_leaves, save
 from lts_jax.models.policy_network import Params
 from lts_jax.redact import environment_secrets, redact_record
-from lts_jax.storage import read_json, read_json_lines, replacing, write_document, write_json, write_parquet, write_text
+from lts_jax.storage import (
+    line_of,
+    read_json,
+    read_json_lines,
+    replacing,
+    write_bytes,
+    write_document,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from lts_jax.systems.cards import croissant, data_card, model_card
 from lts_jax.systems.lts import trained_params
 from lts_jax.systems.run_folder import RunFolder, config_digest, read_settings
@@ -58,8 +68,7 @@ def publish(run: RunFolder, to: Path, name: str, *, with_rollouts: bool = True) 
     for file, content in documents.items():
         write_document(folder / file, redact_record(content, secrets))
     if run.metrics.exists():
-        lines = read_json_lines(run.metrics)
-        write_json(folder / "metrics.json", lines)
+        _copy_lines(run.metrics, folder / run.metrics.name)
     write_text(folder / "README.md", redact_record(model_card(name, documents["config.json"], report), secrets))
     if with_rollouts:
         created = str(documents["config.json"].get("created", ""))
@@ -110,7 +119,14 @@ def adopt(folder: Path, run: Path, *, trust_code: bool = False) -> RunFolder:
     cursor = {"iteration": settings.num_iterations}
     save(target.checkpoints, state, cursor, config_digest(settings), base_digest=parts.base_digest)
     write_document(target.parts, dict(parts.names))
+    if (folder / target.metrics.name).is_file():
+        _copy_lines(folder / target.metrics.name, target.metrics)
     return target
+
+
+def _copy_lines(source: Path, target: Path) -> None:
+    """The lines of a metrics file, each seen to be what was written."""
+    write_bytes(target, b"".join(map(line_of, read_json_lines(source))))
 
 
 def _write_params(path: Path, params: Params) -> None:
@@ -118,7 +134,7 @@ def _write_params(path: Path, params: Params) -> None:
         from safetensors.numpy import save_file
     except ModuleNotFoundError:
         raise UserError("lts push needs the extra qwen: pip install 'lts-jax[qwen]'") from None
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in _named(params)}
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in named_leaves(params).items()}
     with replacing(path) as temporary:
         save_file(arrays, temporary, metadata={"format": "lts_jax"})
 
@@ -126,23 +142,17 @@ def _write_params(path: Path, params: Params) -> None:
 def _read_params(path: Path, like: Params) -> Params:
     from lts_jax.models.weights_files import open_tensors
 
-    wanted = [name for name, _ in _named(like)]
-    leaves, structure = jax.tree.flatten(like)
+    wanted, structure = named_leaves(like), jax.tree.structure(like)
     with open_tensors({path: None}) as tensors:
         if {*tensors} != {*wanted}:
             odd = sorted({*tensors} ^ {*wanted})
             raise UserError(f"{path}: expected the parameters that its settings make, different: {', '.join(odd[:3])}")
         found = [tensors[name].file.get_tensor(name) for name in wanted]
-    for name, array, leaf in zip(wanted, found, leaves, strict=True):
+    for (name, leaf), array in zip(wanted.items(), found, strict=True):
         if array.shape != leaf.shape or not np.isfinite(array).all():
             raise UserError(f"{path}: {name}: expected finite numbers of shape {leaf.shape}, found {array.shape}")
-    arrays = [jax.numpy.asarray(array, leaf.dtype) for array, leaf in zip(found, leaves, strict=True)]
+    arrays = [jax.numpy.asarray(array, leaf.dtype) for array, leaf in zip(found, wanted.values(), strict=True)]
     return jax.tree.unflatten(structure, arrays)
-
-
-def _named(params: Params) -> list[tuple[str, Any]]:
-    paths = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in paths]
 
 
 def _write_tables(
