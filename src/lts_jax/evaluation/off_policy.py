@@ -16,7 +16,6 @@ pi1 and b1 are probabilities of admitting). Per-decision weighting: Precup, Sutt
 Jiang and Li (arXiv 1511.03722); the regression is that of `learning.ridge`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,9 +113,3 @@ def _effects(logged: LoggedDecisions, centred_r: np.ndarray) -> np.ndarray:
         theta_d = np.linalg.solve(gram, sums_rd[seen].T @ centred_r[seen])
         effect_rj[~seen] = logged.features_rjd[~seen] @ theta_d
     return effect_rj
-
-
-def coverage(truth: Interval, found: Estimate) -> bool:
-    """Whether an estimate's interval meets the truth's; false where either is unknown."""
-    one, other = truth, found.difference
-    return bool(math.isfinite(one.low) and math.isfinite(other.low) and one.low <= other.high and other.low <= one.high)

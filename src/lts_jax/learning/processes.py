@@ -87,8 +87,9 @@ def start_processes(text: str, seconds: float = MEET_SECONDS) -> Processes:
     Raises:
         UserError: another text, or they did not find each other.
     """
+    told = _told(text)
     try:
-        jax.distributed.initialize(**_told(text), heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        jax.distributed.initialize(**told, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"distributed: the processes did not find each other ({describe(error)})") from None
     return Processes(jax.process_index(), jax.process_count(), seconds)
