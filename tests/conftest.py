@@ -4,11 +4,15 @@ At the end it is said what was skipped and how to get it.
 """
 
 import atexit
+import gc
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -28,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: what takes long must not be left over for one process at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+MAPS = Path("/proc/self/maps")
+MAX_MAPS = 15_000  # Linux gives a process 65,530; every compiled program takes several, and beyond them it is killed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_let_go() -> Iterator[None]:
+    """After a file, forget compiled programs where they are many; those that took long are found on the disk again."""
+    yield
+    if "jax" in sys.modules and MAPS.exists() and MAPS.read_bytes().count(b"\n") > MAX_MAPS:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 REMEDIES = (  # words of a reason to skip, and what to run first
