@@ -98,11 +98,18 @@ def simulated(cluster, nodes, folder):
     far = evaluate_on(arm, 8, 5, executor=workers)
     say("equal", same=far == local, seconds=time.monotonic() - started, ledger=workers.ledger.told())
     ended = []
-    removing = when(lambda: len(ended) >= 6, lambda: cluster.remove_node(nodes.pop(), allow_graceful=False))
+
+    def take_away():
+        at_work = [Path(f"/proc/{pid}") for pid in pids(workers)]
+        cluster.remove_node(nodes.pop(), allow_graceful=False)
+        while all(process.exists() for process in at_work):  # it answers until it sees that its node is gone
+            time.sleep(0.02)
+
+    removing = when(lambda: len(ended) >= 6, take_away)
 
     def note(name, one):
         ended.append(one)
-        if len(ended) == 10:  # else a fast machine is through before the node is gone
+        if len(ended) == 10:  # else a fast machine is through before the worker is gone
             removing.join()
 
     again = evaluate_on(arm, 8, 5, on_rollout=note, executor=workers)

@@ -12,6 +12,7 @@ from lts_jax.learning.distillation import (
     diversity,
     drawn_contexts,
     empty_contexts,
+    peers,
     sharing_weight,
     teacher_weights,
 )
@@ -36,19 +37,30 @@ def test_the_weight_falls_in_a_line_and_only_every_so_often():
 
 
 def test_teachers_are_all_others_or_the_best_of_them():
-    returns = jnp.asarray([1.0, 3.0, 2.0])
+    returns, alike = jnp.asarray([1.0, 3.0, 2.0]), peers([0, 0, 0])
     np.testing.assert_allclose(
-        teacher_weights(SharingSettings(), returns), [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+        teacher_weights(SharingSettings(), returns, alike), [[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
     )
-    best = teacher_weights(SharingSettings(teachers="best"), returns)
+    best = teacher_weights(SharingSettings(teachers="best"), returns, alike)
     np.testing.assert_array_equal(best, [[0, 1, 0], [0, 0, 1], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("teachers", ["all", "best"])
+def test_nobody_learns_from_another_role(teachers):
+    """Two of one role and one of another: the two teach each other, the third learns nothing."""
+    weights = teacher_weights(SharingSettings(teachers=teachers), jnp.asarray([1.0, 3.0, 2.0]), peers([0, 1, 0]))
+    np.testing.assert_array_equal(weights, [[0, 0, 1], [0, 0, 0], [1, 0, 0]])
 
 
 def test_diversity_by_hand():
     """KL([.7,.2,.1] || [.4,.4,.2]) = .1838 and .1920 the other way: their mean; equal policies have none."""
     policies = jnp.log(jnp.asarray([[[0.7, 0.2, 0.1]], [[0.4, 0.4, 0.2]]]))
-    np.testing.assert_allclose(diversity(policies), (0.1838 + 0.1920) / 2, atol=1e-4)
-    np.testing.assert_allclose(diversity(policies[:1].repeat(2, axis=0)), 0.0, atol=1e-7)
+    alike = peers([0, 0])
+    np.testing.assert_allclose(diversity(policies, alike), (0.1838 + 0.1920) / 2, atol=1e-4)
+    np.testing.assert_allclose(diversity(policies[:1].repeat(2, axis=0), alike), 0.0, atol=1e-7)
+    twice = jnp.concatenate([policies, policies[::-1]], axis=1)
+    np.testing.assert_allclose(diversity(twice, alike, jnp.asarray([True, False])), 0.1879, atol=1e-4)
+    np.testing.assert_allclose(diversity(policies, peers([0, 1])), 0.0, atol=1e-7)
 
 
 @pytest.mark.parametrize(

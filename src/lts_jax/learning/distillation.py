@@ -5,11 +5,13 @@ all learners met lately (`learning.losses.peer_distillation_loss`). The paper's 
 not to be read: those here are ours. Letters: K learners, J teachers, here all K of them, N contexts kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from lts_jax.errors import UserError, show
@@ -81,20 +83,25 @@ def sharing_weight(settings: SharingSettings, num_updates: Array) -> Array:
     return jnp.where(num_updates % settings.period == 0, settings.weight * left, 0.0)
 
 
-def teacher_weights(settings: SharingSettings, return_k: Array) -> Array:
-    """w f32[K, J]: of learner k for each other one; 1 / (K - 1) each, or 1 for the best of the others."""
-    number = return_k.shape[0]
-    other_kj = ~jnp.eye(number, dtype=bool)
+def peers(role_k: Sequence[int]) -> np.ndarray:
+    """bool[K, J]: who can teach whom: others with the same role."""
+    role = np.asarray(role_k)
+    return (role[:, None] == role) & ~np.eye(len(role), dtype=bool)
+
+
+def teacher_weights(settings: SharingSettings, return_k: Array, is_peer_kj: Array | np.ndarray) -> Array:
+    """w f32[K, J]: of learner k for each of its peers; one over their number each, or 1 for the best of them."""
     if settings.teachers == "all":
-        return other_kj / jnp.maximum(number - 1, 1)
-    best_k = jnp.argmax(jnp.where(other_kj, return_k, -jnp.inf), axis=1)
-    return ((jnp.arange(number) == best_k[:, None]) & other_kj).astype(jnp.float32)
+        return is_peer_kj / jnp.maximum(jnp.sum(is_peer_kj, axis=1, keepdims=True), 1)
+    best_k = jnp.argmax(jnp.where(is_peer_kj, return_k, -jnp.inf), axis=1)
+    return ((jnp.arange(return_k.shape[0]) == best_k[:, None]) & is_peer_kj).astype(jnp.float32)
 
 
-def diversity(logit_kna: Array) -> Array:
-    """f32[]: mean KL between the policies of two different learners, over ordered pairs and contexts."""
+def diversity(logit_kna: Array, is_peer_kj: Array | np.ndarray, counted_n: Array | None = None) -> Array:
+    """f32[]: mean KL between the policies of two peers, over ordered pairs and contexts, or those that count."""
     log_prob_kna = action_log_probs(logit_kna, temperature=1.0)
     difference_kjna = log_prob_kna[:, None] - log_prob_kna[None]
-    pair_kj = jnp.mean(jnp.sum(jnp.exp(log_prob_kna)[:, None] * difference_kjna, axis=-1), axis=-1)
-    number = logit_kna.shape[0]
-    return jnp.sum(pair_kj) / max(1, number * (number - 1))
+    divergence_kjn = jnp.sum(jnp.exp(log_prob_kna)[:, None] * difference_kjna, axis=-1)
+    counted_n = jnp.ones(logit_kna.shape[1]) if counted_n is None else counted_n.astype(jnp.float32)
+    pair_kj = divergence_kjn @ counted_n / jnp.maximum(jnp.sum(counted_n), 1.0)
+    return jnp.sum(jnp.where(is_peer_kj, pair_kj, 0.0)) / jnp.maximum(jnp.sum(is_peer_kj), 1)
