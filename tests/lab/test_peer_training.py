@@ -33,13 +33,23 @@ def plan_of(**sharing):
     return peer_plan(PpoPlan(STATIC, network_of(), SETTINGS), network_of(), (0, 0), settings, num_drawn=32)
 
 
+@pytest.fixture(scope="module")
+def programs():
+    """By teachers: the plan, what begins a run, and what takes it two updates further, compiled once."""
+    made = {}
+    for teachers in ("all", "best"):
+        plan = plan_of(teachers=teachers, num_decay_updates=40)
+        made[teachers] = (plan, jax.jit(partial(begin_peers, plan)), jax.jit(partial(advance_peers, plan, 2)))
+    return made
+
+
 def alike(run):
     """The run with the first learner's parameters in both."""
     params = jax.tree.map(lambda leaf: jnp.stack([leaf[0], leaf[0]]), run.inner.learner.params)
     return replace(run, inner=replace(run.inner, learner=replace(run.inner.learner, params=params)))
 
 
-@pytest.mark.parametrize("core", ["empty", "gru", "rmt"])
+@pytest.mark.parametrize("core", ["empty", "gru"])
 def test_copies_of_one_network_with_equal_parameters_are_that_network(core):
     """Equal parameters for two agents, each alone, give what shared parameters give; different ones do not."""
     shared, own = network_of(core, num_agents=2), with_own_parameters(network_of(core), 2)
@@ -58,50 +68,40 @@ def test_copies_of_one_network_with_equal_parameters_are_that_network(core):
     assert not np.allclose(*other["policy"]["weight"])
 
 
-def test_without_sharing_the_bits_are_those_of_independent_learners():
-    plan = plan_of()
-    run, told = jax.jit(partial(advance_peers, plan, 3))(
-        jax.jit(partial(begin_peers, plan))(NUMBERS, jax.random.key(4)), NUMBERS, 0.0
-    )
+def test_without_sharing_the_bits_are_those_of_independent_learners(programs):
+    plan, begin, go = programs["all"]
+    run, told = go(begin(NUMBERS, jax.random.key(4)), NUMBERS, 0.0)
     alone = jax.jit(partial(begin_run, plan.ppo))(NUMBERS, jax.random.key(4))
-    alone, expected = jax.jit(partial(advance, plan.ppo, 3))(alone, NUMBERS)
+    alone, expected = jax.jit(partial(advance, plan.ppo, 2))(alone, NUMBERS)
     for found, right in zip(jax.tree.leaves(run.inner.learner), jax.tree.leaves(alone.learner), strict=True):
         np.testing.assert_array_equal(found, right)
     np.testing.assert_array_equal(told["loss"], expected["loss"])
     assert float(told["diversity"][0]) > 0 and not np.any(told["sharing_weight"])
 
 
-def test_learners_that_do_not_differ_learn_nothing_from_each_other():
-    """Equal parameters: a lesson changes neither loss nor gradient, however heavy."""
-    plan = plan_of()
-    begun = alike(jax.jit(partial(begin_peers, plan))(NUMBERS, jax.random.key(0)))
-    go = jax.jit(partial(advance_peers, plan, 1))
-    (light, told), (heavy, heavily) = (go(begun, NUMBERS, weight) for weight in (0.0, 100.0))
-    np.testing.assert_allclose(told["loss"], heavily["loss"], atol=1e-5)
-    np.testing.assert_allclose(told["gradient_norm"], heavily["gradient_norm"], rtol=1e-4)
+def test_learners_that_do_not_differ_learn_nothing_from_each_other(programs):
+    """Equal parameters: the first lesson changes neither loss nor gradient, however heavy."""
+    _, begin, go = programs["all"]
+    begun = alike(begin(NUMBERS, jax.random.key(0)))
+    told, heavily = (go(begun, NUMBERS, weight)[1] for weight in (0.0, 100.0))
+    np.testing.assert_allclose(told["loss"][0], heavily["loss"][0], atol=1e-5)
+    np.testing.assert_allclose(told["gradient_norm"][0], heavily["gradient_norm"][0], rtol=1e-4)
     assert float(told["diversity"][0]) == pytest.approx(0.0, abs=1e-7)
 
 
 @pytest.mark.parametrize("teachers", ["all", "best"])
-def test_lessons_make_learners_alike(teachers):
-    plan = plan_of(teachers=teachers)
-    begun = jax.jit(partial(begin_peers, plan))(NUMBERS, jax.random.key(0))
-    go = jax.jit(partial(advance_peers, plan, 40))
-    ends = [float(go(begun, NUMBERS, weight)[1]["diversity"][-1]) for weight in (0.0, 100.0)]
+def test_lessons_make_learners_alike_and_fade_over_all_calls(programs, teachers):
+    _, begin, go = programs[teachers]
+    ends, weights = [], []
+    for weight in (0.0, 100.0):
+        run = begin(NUMBERS, jax.random.key(0))
+        for _ in range(20):
+            run, told = go(run, NUMBERS, weight)
+            weights += [float(one) for one in told["sharing_weight"]]
+        ends.append(float(told["diversity"][-1]))
     assert ends[1] < 0.5 * ends[0]
-
-
-def test_two_halves_are_the_whole():
-    plan = plan_of(num_decay_updates=4)
-    begun = jax.jit(partial(begin_peers, plan))(NUMBERS, jax.random.key(0))
-    whole, told = jax.jit(partial(advance_peers, plan, 4))(begun, NUMBERS, 1.0)
-    np.testing.assert_allclose(told["sharing_weight"], [1.0, 0.75, 0.5, 0.25])
-    go = jax.jit(partial(advance_peers, plan, 2))
-    half, _ = go(begun, NUMBERS, 1.0)
-    halves, rest = go(half, NUMBERS, 1.0)
-    np.testing.assert_allclose(rest["sharing_weight"], [0.5, 0.25])
-    for found, right in zip(jax.tree.leaves(halves.contexts), jax.tree.leaves(whole.contexts), strict=True):
-        np.testing.assert_array_equal(found, right)
+    np.testing.assert_allclose(weights[:40], 0.0)
+    np.testing.assert_allclose(weights[40:], np.linspace(100.0, 2.5, 40), rtol=1e-4)
 
 
 def test_a_role_for_each_agent():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.systems.knowsr_settings import KnowsrSettings
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.rcr_settings import RcrSettings
 from lts_jax.systems.simplemem_settings import SimplememSettings
@@ -22,6 +23,7 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "knowsr": "KnowSR, arXiv 2105.11611: learners that teach each other, beside the same learners alone",
     "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
     "simplemem": "SimpleMem, arXiv 2601.02553: what was read compressed to facts, merged, retrieved by need",
@@ -29,9 +31,13 @@ SYSTEMS = {
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ("ms", "rcr", "simplemem", "srmt")
+IN_WORDS: tuple[str, ...] = ("knowsr", "ms", "rcr", "simplemem", "srmt")
 """Those of them that are no `Study`, over text or in a world of single steps: their settings are the field of `Command`
 of that name, their function does the work."""
+
+
+SHORT = {"reward": "srmt", "core": "srmt", "env": "knowsr"}
+"""Settings that can be given without their system's name, and whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Command:
     study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
     """How its arms are trained; not for systems over text, and not for lts, whose settings are those of `lts train` and
     `lts evaluate`."""
+    knowsr: KnowsrSettings = field(default_factory=KnowsrSettings)
+    """Of knowsr alone."""
     ms: MsSettings = field(default_factory=MsSettings)
     """Of ms alone."""
     rcr: RcrSettings = field(default_factory=RcrSettings)
@@ -57,6 +65,8 @@ class Command:
     """The same as --srmt.reward: sparse, dense, directional, directional_negative, moving_negative."""
     core: tuple[str, ...] = ()
     """The same as --srmt.core: srmt, rmt, attention, empty, gru."""
+    env: tuple[str, ...] = ()
+    """The same as --knowsr.env: mpe_spread, mpe_tag, bottleneck, ledger."""
 
 
 def run(command: Command) -> None:
@@ -71,10 +81,14 @@ def run(command: Command) -> None:
         made_for_it = type(getattr(command, other))()
         if other != command.name and getattr(command, other) != made_for_it:
             raise UserError(f"{command.name}: got settings --{other}.*, which are for {other}")
-    short = {name: getattr(command, name) for name in ("reward", "core") if getattr(command, name)}
-    if short and command.name != "srmt":
-        raise UserError(f"{command.name}: got settings --{', --'.join(short)}, which are for srmt")
-    own = replace(command.srmt, **short) if short else getattr(command, command.name, None)
+    short = {}
+    for name, system in SHORT.items():
+        if given := getattr(command, name):
+            if command.name != system:
+                raise UserError(f"{command.name}: got settings --{name}, which are for {system}")
+            short[name] = given
+    own: Any = getattr(command, command.name, None)
+    own = replace(own, **short) if short else own
     folder = command.run or Path("runs") / command.name
     if command.name == "lts":
         _lts(command, folder)

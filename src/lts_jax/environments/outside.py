@@ -148,7 +148,11 @@ def _act(
         done_i=jnp.broadcast_to(is_over, (shape.num_agents,)),
         is_over=is_over,
         is_truncated=is_over,
-        measures={"return": jnp.mean(return_i).astype(jnp.float32), "steps": time.astype(jnp.float32)},
+        measures={
+            "return": jnp.mean(return_i).astype(jnp.float32),
+            "return_first": return_i[0].astype(jnp.float32),  # of a pursuer, where agents have roles
+            "steps": time.astype(jnp.float32),
+        },
     )
 
 

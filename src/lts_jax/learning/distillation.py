@@ -92,7 +92,7 @@ def peers(role_k: Sequence[int]) -> np.ndarray:
 def teacher_weights(settings: SharingSettings, return_k: Array, is_peer_kj: Array | np.ndarray) -> Array:
     """w f32[K, J]: of learner k for each of its peers; one over their number each, or 1 for the best of them."""
     if settings.teachers == "all":
-        return is_peer_kj / jnp.maximum(jnp.sum(is_peer_kj, axis=1, keepdims=True), 1)
+        return jnp.asarray(is_peer_kj) / jnp.maximum(jnp.sum(is_peer_kj, axis=1, keepdims=True), 1)
     best_k = jnp.argmax(jnp.where(is_peer_kj, return_k, -jnp.inf), axis=1)
     return ((jnp.arange(return_k.shape[0]) == best_k[:, None]) & is_peer_kj).astype(jnp.float32)
 

@@ -29,6 +29,9 @@ from lts_jax.trajectory import ADMIT, REJECT, DecisionContext, Trajectory
 Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics, Array]]
 """(state, trajectory [B, G, ...], context [B, G, ...]) -> (new state, metrics, credit f32[B, G, K, T])."""
 
+MoreLoss = Callable[[Params], Array]
+"""What is added to the loss: parameters -> f32[]."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -77,15 +80,19 @@ def update_once(
     trajectory: Trajectory,
     context: DecisionContext,
     frozen_arrays: Params = None,
+    more_loss: MoreLoss | None = None,
 ) -> tuple[TrainState, Metrics, Array]:
     """One optimiser step, to be compiled by the caller: (new state, metrics, credit f32[B, G, K, T]).
 
-    `frozen_arrays` are those of the network's frozen base, where it has one; no gradient is taken of them.
+    `frozen_arrays` are those of the network's frozen base, where it has one; no gradient is taken of them. `more_loss`
+    is added to the loss of the policy gradient; the regression on admission values has none.
 
     If the loss or any gradient is not finite, parameters and optimiser state stay exactly as they were and
     `num_skipped` rises instead of `num_updates`.
     """
     network, settings = learner.network, learner.settings
+    if more_loss is not None and isinstance(learner.objective, AdmissionValue):
+        raise UserError("objective: expected policy_gradient, since something is added to its loss")
     if is_solved(network, learner.objective):
         return _solve_once(learner, state, trajectory, context)
     if isinstance(learner.objective, AdmissionValue):
@@ -100,6 +107,9 @@ def update_once(
     chex.assert_equal_shape([credit_bgkt, trajectory.action_gkt])
     batch = Batch(trajectory, context, credit_bgkt, None if learner.answered is None else learner.answered(trajectory))
     (loss, metrics), gradient = _loss_and_gradient(network, settings, state.params, batch, frozen_arrays)
+    if more_loss is not None:
+        added, added_gradient = jax.value_and_grad(more_loss)(state.params)
+        loss, gradient = loss + added, jax.tree.map(jnp.add, gradient, added_gradient)
     state, told = _stepped(learner, state, loss, gradient)
     metrics |= told | credit_metrics(trajectory, credit_bgkt, first_weight=settings.first_weight)
     return state, metrics, credit_bgkt
