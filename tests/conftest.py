@@ -4,6 +4,8 @@ At the end it is said what was skipped and how to get it.
 """
 
 import atexit
+import contextlib
+import ctypes
 import gc
 import os
 import re
@@ -35,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 MAPS = Path("/proc/self/maps")
-MAX_MAPS = 15_000  # Linux gives a process 65,530; every compiled program takes several, and beyond them it is killed
+MAX_MAPS = 6_000  # Linux gives a process 65,530; every compiled program takes several, and beyond them it is killed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,6 +47,8 @@ def _programs_let_go() -> Iterator[None]:
     if "jax" in sys.modules and MAPS.exists() and MAPS.read_bytes().count(b"\n") > MAX_MAPS:
         sys.modules["jax"].clear_caches()
         gc.collect()
+        with contextlib.suppress(AttributeError):  # a C library that cannot give memory back
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 REMEDIES = (  # words of a reason to skip, and what to run first
