@@ -16,7 +16,7 @@ class Command:
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
     weaknesses: str = "omission"
-    """Of the simulated model: omission, commission, or either with single ones changed, as omission(misreads=0.1)."""
+    """Of the simulated model: omission, commission, small, or one of them changed, as omission(misreads=0.1)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:

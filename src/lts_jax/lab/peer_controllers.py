@@ -5,6 +5,7 @@ any of them lived through lately (arXiv 2105.11611; `learning.distillation`). Wi
 alone. Letters: K learners here, not teams.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -103,14 +104,10 @@ def advance_controllers(
         alpha = weight * sharing_weight(replace(plan.sharing, weight=1.0), run.iteration)
         weight_kj = teacher_weights(plan.sharing, run.return_k, is_peer_kj)
 
-        def learn(
-            state: TrainState, trajectory: Trajectory, context: DecisionContext, weight_j: Array
-        ) -> tuple[TrainState, Array]:
-            lesson = partial(_lesson, plan, drawn, logit_kna, alpha, weight_j)
-            state, metrics, _ = update_once(learner, state, trajectory, context, more_loss=lesson)
-            return state, metrics["credit/return_mean"]
-
-        state_k, return_k = jax.vmap(learn)(run.state_k, trajectory_k, context_k, weight_kj)
+        lesson_of = partial(_lesson, plan, drawn, logit_kna, alpha)
+        state_k, return_k = jax.vmap(partial(_learned, learner, lesson_of))(
+            run.state_k, trajectory_k, context_k, weight_kj
+        )
         recent_k = _RECENT * run.return_k + (1.0 - _RECENT) * return_k
         told = {
             "return": return_k,
@@ -120,6 +117,19 @@ def advance_controllers(
         return PeerControllersRun(state_k, contexts, recent_k, run.iteration + 1, run.prng_key), told
 
     return jax.lax.scan(iterate, run, None, length=num_iterations)
+
+
+def _learned(
+    learner: Learner,
+    lesson_of: Callable[[Array, Params], Array],
+    state: TrainState,
+    trajectory: Trajectory,
+    context: DecisionContext,
+    weight_j: Array,
+) -> tuple[TrainState, Array]:
+    """One learner's update, with the lesson from its teachers; and the mean return of its rollouts."""
+    state, metrics, _ = update_once(learner, state, trajectory, context, more_loss=partial(lesson_of, weight_j))
+    return state, metrics["credit/return_mean"]
 
 
 def _keys(plan: PeerControllersPlan, prng_key: Array) -> Array:

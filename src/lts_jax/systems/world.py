@@ -41,7 +41,7 @@ class ModelSettings:
     max_in_flight: int = 64  # calls at one time
     record_folder: str | None = None  # keep every finished call there and never repeat one
     replay_only: bool = False  # answer from the record folder alone; a call that is not there fails
-    weaknesses: str = "omission"  # of the simulated model: or commission; single ones as omission(misreads=0.1)
+    weaknesses: str = "omission"  # of the simulated model: or commission, small; single ones as omission(misreads=0.1)
     price: Price = field(default_factory=Price)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
 

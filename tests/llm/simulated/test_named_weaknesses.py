@@ -7,7 +7,7 @@ import pytest
 
 from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
-from lts_jax.llm.simulated import COMMISSION, OMISSION, SimulatedModelSettings, make_weaknesses
+from lts_jax.llm.simulated import COMMISSION, OMISSION, SMALL, SimulatedModelSettings, make_weaknesses
 from lts_jax.llm.simulated.settings import SimulatedModelSettings as Settings
 from lts_jax.records import Coordinates
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -17,6 +17,7 @@ from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, m
 def test_a_text_names_a_set_and_changes_single_weaknesses():
     assert make_weaknesses("commission") == COMMISSION
     assert make_weaknesses("omission") == OMISSION
+    assert make_weaknesses("small") == SMALL
     assert make_weaknesses("commission(misreads=0.3, fresh_steps=9)") == replace(
         COMMISSION, misreads=0.3, fresh_steps=9
     )
@@ -70,3 +71,40 @@ def test_the_set_reaches_the_teams():
 
     assert findings("omission(overlooks_value=1, hallucinates=0)") == 0
     assert findings("commission(overlooks_value=0)") > 0
+
+
+def rollouts_of(weaknesses, num_tasks=12):
+    """One team on some tasks."""
+    found = []
+    for task in almanac_tasks(0, "train", num_tasks):
+        parts = RolloutParts(make_model(ModelSettings(weaknesses=weaknesses)), almanac_tools(0), RULES["all"]())
+        place = Coordinates(0, 0, task.task_id, 0)
+        found.append(asyncio.run(run_rollout(task, place, parts, RolloutSettings(num_teams=1))))
+    return found
+
+
+def test_a_small_model_stops_before_it_has_done_anything_and_repeats_itself():
+    """As often as SmolLM2-135M-Instruct was seen to, with room for 12 draws; nothing is malformed."""
+    found = rollouts_of("small")
+    calls = [call for one in found for call in one.calls]
+    at_once = [len(one.steps) == 0 for one in found]
+    assert 0.4 <= sum(at_once) / len(at_once) <= 1.0
+    answers = [call for call in calls if call.purpose == "answer"]
+    cut = [call for call in answers if call.is_cut]
+    assert 0.4 <= len(cut) / len(answers) < 1.0
+    for call in cut:
+        lines = call.reply.splitlines()
+        assert len(call.reply) == 1280 and lines[-2] == lines[-3] and lines[-2].startswith(lines[-1])
+    assert not any(call.is_cut for call in calls if call.purpose not in ("answer", "facts"))
+    summaries = [call.reply for call in calls if call.purpose == "summarize"]
+    assert summaries and all("was asked to find" in summary for summary in summaries)
+
+
+def test_weaknesses_of_small_models_at_0_shift_no_draw():
+    """A set with them at 0 is the set without them; each of them alone changes what it is about, and no more."""
+    plain = rollouts_of("omission", 2)
+    assert rollouts_of("omission(stops_at_once=0, repeats_itself=0, restates_request=0)", 2) == plain
+    again = rollouts_of("omission(restates_request=1)", 2)
+    for one, other in zip(plain, again, strict=True):
+        assert [step.output for step in one.steps] == [step.output for step in other.steps]
+        assert [step.summary for step in one.steps] != [step.summary for step in other.steps]

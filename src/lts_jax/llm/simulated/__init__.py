@@ -2,12 +2,13 @@
 
 from lts_jax.llm.simulated.model import SimulatedModel
 from lts_jax.llm.simulated.settings import PERFECT, SimulatedModelSettings
-from lts_jax.llm.simulated.weaknesses import COMMISSION, OMISSION, WEAKNESSES, make_weaknesses, weaknesses_part
+from lts_jax.llm.simulated.weaknesses import COMMISSION, OMISSION, SMALL, WEAKNESSES, make_weaknesses, weaknesses_part
 
 __all__ = [
     "COMMISSION",
     "OMISSION",
     "PERFECT",
+    "SMALL",
     "WEAKNESSES",
     "SimulatedModel",
     "SimulatedModelSettings",

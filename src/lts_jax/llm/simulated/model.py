@@ -29,6 +29,8 @@ _REPLIES: dict[str, Callable[[Sequence[Message], Chances, SimulatedModelSettings
     "recall": recalling.recall,
 }
 _PURPOSES = {opening: purpose for purpose, opening in OPENINGS.items()}
+_REPEATING = {"answer": 1.0, "facts": 1 / 6}  # share of `repeats_itself`
+_CUT_CHARACTERS = 1280  # 320 tokens
 _NO_REQUEST = "I can only answer the requests of a team."
 
 
@@ -53,13 +55,22 @@ class SimulatedModel:
 
     def reply(self, messages: Sequence[Message], seed: int) -> str:
         """The reply to a chat. A request that does not start with one of `prompts.OPENINGS` gets a plain sentence."""
+        return self._said(messages, seed)[0]
+
+    def _said(self, messages: Sequence[Message], seed: int) -> tuple[str, bool]:
+        """The reply, and whether it was cut while it repeated itself."""
         purpose = _PURPOSES.get(messages[-1].content.partition("\n")[0]) if messages else None
         if purpose is None:
-            return _NO_REQUEST
-        return _REPLIES[purpose](messages, Chances(seed, purpose), self.settings)
+            return _NO_REQUEST, False
+        text = _REPLIES[purpose](messages, Chances(seed, purpose), self.settings)
+        repeats = self.settings.repeats_itself * _REPEATING.get(purpose, 0.0)
+        if repeats and Chances(seed, f"{purpose}/repeats").happens(repeats):
+            last = "\n" + text.rpartition("\n")[2]
+            return (text + last * (_CUT_CHARACTERS // len(last)))[: max(len(text), _CUT_CHARACTERS)], True
+        return text, False
 
     async def complete(self, messages: Sequence[Message], *, seed: int, json_reply: bool = False) -> Completion:
         """`reply` as a completion; `json_reply` changes nothing."""
-        text = self.reply(messages, seed)
+        text, is_cut = self._said(messages, seed)
         prompt_tokens = sum([len(message.content) // 4 for message in messages])  # a list: faster than a generator
-        return Completion(text, prompt_tokens, len(text) // 4, self._name)
+        return Completion(text, prompt_tokens, len(text) // 4, self._name, is_cut=is_cut)

@@ -111,9 +111,11 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
         is_satisfied = not told
     is_progressing = survey.last_new != misjudges
     is_looping = imagines or survey.stalled > 1
+    length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
+    if settings.stops_at_once and not survey.findings:  # draws nothing, and so changes nothing, where it is 0
+        is_satisfied |= chances.happens(settings.stops_at_once)
     if is_satisfied:
         speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
-    length = _LEDGER_CHARACTERS[0] + int((chances.uniform() - 0.5) * 3.4641 * _LEDGER_CHARACTERS[1])
     answers = _Answers(is_satisfied, is_looping, is_progressing, speaker, told)
     reply = _ledger_text(answers, len(survey.findings), len(open_needs), length)
     return spoil(reply, chances) if breaks else reply

@@ -46,6 +46,10 @@ class SimulatedModelSettings:
     team's own and not checked even when it is outdated, and a pulled failure is taken to mean that the value cannot
     be found (lasting). `misjudges_admission`: the admission judge answers the wrong way round.
     `aggregates_wrongly`: the aggregator takes a worse team's answer.
+
+    Of very small models, and 0 in sets of larger ones. `stops_at_once`: per ledger call, the job is called finished
+    though nothing was found. `repeats_itself`: a final answer says its last line again and again until it is cut; a
+    sixth of it for a fact sheet. `restates_request`: a step's summary says what was asked for, not what was found.
     """
 
     common_mistakes: float = 0.65
@@ -77,6 +81,9 @@ class SimulatedModelSettings:
     trusts_pulled: float = 0.9
     misjudges_admission: float = 0.1
     aggregates_wrongly: float = 0.1
+    stops_at_once: float = 0.0
+    repeats_itself: float = 0.0
+    restates_request: float = 0.0
 
     def __post_init__(self) -> None:
         if self.fresh_steps < 0:

@@ -220,6 +220,8 @@ def summarize(messages: Sequence[Message], chances: Chances, settings: Simulated
     head, _, asked = head.partition("\nInstruction: ")
     agent = head.rpartition("\nAgent: ")[2]
     need = asked_need(asked)
+    if settings.restates_request and chances.happens(settings.restates_request):
+        return _pad(f"{agent} was asked to find {need if need is not None else 'what the request asks'}")
     return _pad(_gist(agent, need, output, understand_title(text, need)))
 
 
