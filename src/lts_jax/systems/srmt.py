@@ -133,9 +133,9 @@ def _tested(
         jax.random.fold_in(jax.random.key(seed), _TEST_KEY), (settings.num_episodes, 2), jnp.uint32
     )
     found: dict[str, list[float]] = {name: [] for name in MEASURES}
-    for number, length in enumerate(lengths):
+    num_steps = 2 * max(lengths) + 100  # all lengths share a program
+    for number in range(len(lengths)):
         numbers = replace(world.params, first_map=jnp.asarray(number), num_maps=jnp.asarray(1))
-        num_steps = 2 * (length if lengths == LONG_LENGTHS else max(lengths)) + 100  # short ones share a program
         measures, _ = play(_static(lengths), network, num_steps, numbers, params, seed_ew)
         for name in MEASURES:
             found[name].append(float(np.mean(np.asarray(measures[name], float))))
