@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint gpu clean
+.PHONY: demo test lint docs gpu clean
 
 demo: $(VENV)/.installed-cpu
 	$(BIN)/lts demo
@@ -15,6 +15,9 @@ test: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: $(VENV)/.installed-dev  # the documents as a site in build/documents/site; nothing is loaded from a network
+	$(BIN)/python docs/build.py
 
 gpu:  # everything that wants an accelerator, at most eight minutes; after pip install -e ".[gpu,dev]" into .venv
 	$(BIN)/python experiments/gpu/run.py

@@ -39,7 +39,7 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CONFIG = """[project]
 site_name = "lts_jax {version}"
 docs_dir = "docs"
-site_dir = "../site"
+site_dir = "site"
 nav = [{nav}]
 
 [project.theme]
@@ -98,7 +98,11 @@ def page_of(source: str, known: dict[str, str], pictures: set[str]) -> str:
 
 def schema_page() -> str:
     """Every table of a run with its columns."""
-    lines = ["# Data schema", "", "`lts.tables(run)` gives these tables, one row for each thing. Every one begins with:"]
+    lines = [
+        "# Data schema",
+        "",
+        "`lts.tables(run)` gives these tables, one row for each thing. Every one begins with:",
+    ]
     for name, columns in [("", KEYS), *COLUMNS.items()]:
         if name:
             lines += ["", f"## {name}"]
@@ -110,10 +114,7 @@ def schema_page() -> str:
 def api_page() -> str:
     """The names of `import lts_jax as lts`, each with its docstring."""
     lines = ["# Public names", "", "`import lts_jax as lts`; each is imported when it is first used."]
-    for name in lts_jax.__all__:
-        if not name.startswith("__"):
-            found = getattr(lts_jax, name)
-            lines += ["", f"::: {getattr(found, '__module__', 'lts_jax')}.{getattr(found, '__name__', name)}"]
+    lines += [f"\n::: {place}.{name}" for name, place in lts_jax._PLACES.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -124,18 +125,18 @@ def build(folder: Path) -> Path:
     written = {page: page_of(source, known, pictures) for source, page in known.items()}
     written |= {"data_schema.md": schema_page(), "api.md": api_page()}
     for page, text in written.items():
-        (folder / "pages/docs" / page).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "pages/docs" / page).write_text(text, encoding="utf-8")
+        (folder / "docs" / page).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "docs" / page).write_text(text, encoding="utf-8")
     for picture in pictures:
-        (folder / "pages/docs/pictures" / picture).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / picture, folder / "pages/docs/pictures" / picture)
+        (folder / "docs/pictures" / picture).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / picture, folder / "docs/pictures" / picture)
     nav = [f'{{"{title}" = "{page}"}}' for page, title in TITLES.items()]
     studies = ", ".join(f'{{"{Path(page).stem}" = "{page}"}}' for page in written if page.startswith("studies/"))
     nav.append(f'{{"Studies" = [{studies}]}}')
     version = importlib.metadata.version("lts_jax")
     config = CONFIG.format(version=version, nav=", ".join(nav), source=(ROOT / "src").as_posix())
-    (folder / "pages/zensical.toml").write_text(config, encoding="utf-8")
-    command = [sys.executable, "-m", "zensical", "build", "--clean", "-f", str(folder / "pages/zensical.toml")]
+    (folder / "zensical.toml").write_text(config, encoding="utf-8")
+    command = [sys.executable, "-m", "zensical", "build", "--clean", "-f", str(folder / "zensical.toml")]
     subprocess.run(command, check=True)
     return folder / "site" / "index.html"
 

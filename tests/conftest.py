@@ -60,6 +60,7 @@ REMEDIES = (  # words of a reason to skip, and what to run first
     ("SmolLM2", "lts models get smollm2 --to FOLDER, and LTS_SMOLLM2=FOLDER"),
     ("local|gguf|llguidance|jinja2", "pip install -e '.[local]'"),
     ("qwen|tokenizers|safetensors|huggingface_hub", "pip install -e '.[qwen]'"),
+    ("zensical", "pip install -e '.[docs]'"),
     ("openssl", "apt install openssl"),
     ("nbformat|nbclient|dev extra|matplotlib", "pip install -e '.[dev]'"),
 )

@@ -14,7 +14,9 @@ import tyro
 from lts_jax.cli import COMMANDS, command_module, main
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/coming_from.md")
+DOCUMENTS = (
+    "README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))
+)  # fmt: skip
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Added to a command of the README so that it takes seconds; nothing else about it changes.
@@ -152,6 +154,17 @@ def test_the_python_blocks_run(tmp_path, monkeypatch):
         exec(compile(smaller, "README.md", "exec"), namespace)
     assert namespace["frames"]["decisions"].credit.notna().all()
     assert (tmp_path / "runs/mine/report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["first_hour", "read_a_rollout"])
+def test_the_python_blocks_of_a_page_run(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    for block in blocks((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(block.replace("num_iterations=20", "num_iterations=2"), name, "exec"), namespace)
+    printed = capsys.readouterr().out
+    assert ("paid_by_other_teams" if name == "first_hour" else "read by") in printed
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
