@@ -164,7 +164,7 @@ def test_the_python_blocks_of_a_page_run(name, tmp_path, monkeypatch, capsys):
     for block in blocks((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"), "python"):
         exec(compile(block.replace("num_iterations=20", "num_iterations=2"), name, "exec"), namespace)
     printed = capsys.readouterr().out
-    assert ("paid_by_other_teams" if name == "first_hour" else "read by") in printed
+    assert ("paid_by_readers" if name == "first_hour" else "read by") in printed
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
