@@ -1,9 +1,11 @@
 """Wheel and source archive: built without a network, complete, and what is installed from them imports on its own."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -53,3 +55,13 @@ def test_in_an_empty_environment_it_imports_and_says_its_version(built, tmp_path
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run([python, "-c", code], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True)
     assert said.stdout.startswith("lts_jax ")
+
+
+def test_the_docker_image_is_made_of_what_exists():
+    """Its constraints are a file, for the interpreter it names; its extra exists; what it runs is our command."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    version = re.search(r"^FROM python:(3\.\d+)-slim$", text, re.MULTILINE)[1]
+    assert f"-c constraints/python{version}.txt" in text and (ROOT / f"constraints/python{version}.txt").exists()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(re.search(r'"\.\[([\w,]+)\]"', text)[1].split(",")) <= set(project["optional-dependencies"])
+    assert re.search(r'^ENTRYPOINT \["(\w+)"\]$', text, re.MULTILINE)[1] in project["scripts"]
