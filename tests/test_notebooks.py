@@ -11,6 +11,7 @@ SMALLER = {  # so that a notebook takes seconds; nothing else about it changes
     "num_iterations=60, num_evaluation_tasks=0": "num_iterations=2, num_evaluation_tasks=0",
     "SampleSettings(num_tasks=60)": "SampleSettings(num_tasks=12)",
     "--set num_iterations=30": "--set num_iterations=6",
+    "range(1900, 1912)": "range(1900, 1902)",
     "StudySettings(num_updates=120)": "StudySettings(num_updates=3)",
 }
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
