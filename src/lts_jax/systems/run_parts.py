@@ -179,6 +179,7 @@ class RunParts:
                 is_simulated=is_simulated,
                 has_functions=has_functions,
                 has_drawer=settings.rollout.drawer,
+                has_engine=settings.rollout.engine is not None or self.brought.run_team is not None,
             )
         self._tools()
 
