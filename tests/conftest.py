@@ -56,6 +56,8 @@ REMEDIES = (  # words of a reason to skip, and what to run first
     ("SmolLM2", "lts models get smollm2 --to FOLDER, and LTS_SMOLLM2=FOLDER"),
     ("local|gguf|llguidance|jinja2", "pip install -e '.[local]'"),
     ("qwen|tokenizers|safetensors|huggingface_hub", "pip install -e '.[qwen]'"),
+    ("extra mcp", "pip install -e '.[mcp]'"),
+    ("extra pettingzoo", "pip install -e '.[pettingzoo]'"),
     ("openssl", "apt install openssl"),
     ("nbformat|nbclient|dev extra|matplotlib", "pip install -e '.[dev]'"),
 )

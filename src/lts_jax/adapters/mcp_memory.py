@@ -4,6 +4,7 @@ For agents that we do not run, such as editors and assistants that take MCP serv
 its own, and all that are given the same file share one memory.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from lts_jax.errors import UserError
@@ -59,12 +60,13 @@ def memory_server(bank: ServedBank) -> Any:
     return server
 
 
-async def serve_over_stdio(bank: ServedBank) -> None:
-    """Join, and serve one agent over standard input and output until it leaves.
+async def serve_over_stdio(bank: ServedBank, on_join: Callable[[str], None]) -> None:
+    """Join, tell the agent's name to `on_join`, and serve one agent over standard input and output until it leaves.
 
     Raises:
         UserError: the extra `mcp` is missing, or the log will not do; see `ServedBank.join`.
     """
     server = memory_server(bank)
     await bank.join()
+    on_join(bank.agent)
     await server.run_stdio_async()

@@ -1,8 +1,10 @@
 """`lts serve-memory`: a shared memory for agents of other programs, as an MCP server."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +63,9 @@ def run(command: Command) -> None:
     bank = ServedBank(command.log, command.memory, policy, _ask(parts), agent=command.agent, encoder=parts.encoder)
     from lts_jax.adapters.mcp_memory import serve_over_stdio
 
-    asyncio.run(serve_over_stdio(bank))
+    told = "serving {} to {} over standard input and output, until that ends"
+    on_join = partial(print, file=sys.stderr, flush=True)
+    asyncio.run(serve_over_stdio(bank, lambda agent: on_join(told.format(command.log, agent))))
 
 
 def _policy(command: Command, parts: RunParts) -> AdmissionPolicy:
