@@ -25,6 +25,7 @@ from lts_jax.records import Task, ToolResult, Trust
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts
+from lts_jax.systems.run_folder import RunFolder, name_parts
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings
 
@@ -320,6 +321,16 @@ def test_a_stored_rollout_calls_no_tool_again(tmp_path):
     assert collect_groups(tasks, work, *settings, tmp_path / "rollouts") == groups
     assert len(noted(tmp_path, "called")) == 3 * 2
     assert_ended(tmp_path)
+
+
+def test_a_run_does_not_go_on_with_tools_that_were_redefined(tmp_path):
+    settings = TrainSettings(tools=choice_of("redefines", tmp_path))
+    folder = RunFolder(tmp_path / "run")
+    name_parts(folder, make_parts(settings).tool_names)
+    name_parts(folder, make_parts(settings).tool_names)  # listed once a process
+    listed_tools.cache_clear()  # as another process would
+    with pytest.raises(UserError, match=r"made with other parts \(tools.mcp"):
+        name_parts(folder, make_parts(settings).tool_names)
 
 
 def test_the_simulated_models_own_teams_are_told_that_they_know_no_servers(tmp_path, capsys):
