@@ -61,6 +61,8 @@ REMEDIES = (  # words of a reason to skip, and what to run first
     ("local|gguf|llguidance|jinja2", "pip install -e '.[local]'"),
     ("qwen|tokenizers|safetensors|huggingface_hub", "pip install -e '.[qwen]'"),
     ("zensical", "pip install -e '.[docs]'"),
+    ("extra mcp", "pip install -e '.[mcp]'"),
+    ("extra pettingzoo", "pip install -e '.[pettingzoo]'"),
     ("openssl", "apt install openssl"),
     ("nbformat|nbclient|dev extra|matplotlib", "pip install -e '.[dev]'"),
 )

@@ -119,7 +119,7 @@ def test_the_commands_run_in_the_order_shown(tmp_path, monkeypatch, capsys, own_
     Path("team.jsonl").write_text("\n".join(map(json.dumps, said)), encoding="utf-8")
     for _, name, *settings in BLOCK:
         if (
-            name in {"serve-simulated", "serve-model", "view", "pull", "model", "models", "benchmark"}
+            name in {"serve-simulated", "serve-model", "serve-memory", "view", "pull", "model", "models", "benchmark"}
             or "--tasks.file" in settings
         ):
             continue  # serves until it is stopped; need a network, or a model (tests/recipes has one)

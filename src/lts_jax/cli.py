@@ -45,6 +45,7 @@ COMMANDS = {
     "world": "print a task, a page, a search or the numbers of the offline world",
     "serve-simulated": "serve the simulated language model as an OpenAI-compatible endpoint",
     "serve-model": "serve a language model of a local folder as an OpenAI-compatible endpoint",
+    "serve-memory": "serve a shared memory over MCP to agents of other programs",
 }
 
 WITH_WORKERS = ("train", "evaluate", "benchmark", "sweep")

@@ -45,6 +45,7 @@ class Origin(StrEnum):
     TOOL = "tool"  # a program that ran here
     FILE = "file"
     WEB = "web"
+    MCP = "mcp"  # a server of somebody else's, whatever it had read
     UNKNOWN = "unknown"  # records made before origins were kept
 
 

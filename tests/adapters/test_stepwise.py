@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.adapters.stepwise import AdmissionGame, auto_reset
+from lts_jax.adapters.stepwise import AdmissionGame, auto_reset, auto_reset_all
 from lts_jax.environments import rollout as rollouts
 from lts_jax.environments.contract import Acting, Controller
 from lts_jax.environments.desk.environment import desk
@@ -20,6 +20,7 @@ from lts_jax.errors import UserError
 SMALL = replace(TEAMS, shape=SimulatorShape(num_teams=2, max_steps=3, num_entries=6))
 GAME = AdmissionGame(SMALL, seconds_price=0.001)
 RESET = jax.jit(GAME.reset)
+EACH = jax.jit(jax.vmap(auto_reset(GAME)))
 
 
 @lru_cache
@@ -59,7 +60,7 @@ def test_the_same_actions_give_the_rollout_of_the_environments_own_loop(admits):
 
 @pytest.mark.slow
 def test_vmapped_episodes_are_the_single_ones_and_begin_anew():
-    step = jax.jit(jax.vmap(auto_reset(GAME)))
+    step = EACH
     key_x = jax.random.split(jax.random.key(5), 3)
     seen_x, state_x = jax.jit(jax.vmap(GAME.reset))(key_x)
     ends = []
@@ -74,6 +75,26 @@ def test_vmapped_episodes_are_the_single_ones_and_begin_anew():
         assert first == len(dones) - 1 and ends[first][1][lane] == pytest.approx(rewards[-1], abs=1e-6)
         fresh, _ = RESET(ends[first][2][lane])
         np.testing.assert_allclose(ends[first][3][lane], fresh, atol=1e-6)  # what is seen then is a new task's start
+
+
+@pytest.mark.slow
+def test_many_begin_anew_as_each_one_would():
+    each, all_of_them = EACH, jax.jit(auto_reset_all(GAME, at_once=1))
+    _, start_x = jax.jit(jax.vmap(GAME.reset))(jax.random.split(jax.random.key(5), 3))
+    one_x = other_x = start_x
+    num_over = []
+    for number in range(16):
+        action_x = jnp.asarray([0, 1, number % 2])
+        after = jax.random.split(jax.random.key(100 + number), 3)
+        seen_x, one_x, reward_x, done_x, _ = each(after, one_x, action_x)
+        found_x, other_x, earned_x, over_x, _ = all_of_them(after, other_x, action_x)
+        np.testing.assert_array_equal(done_x, over_x)
+        np.testing.assert_allclose(reward_x, earned_x, atol=1e-6)
+        np.testing.assert_allclose(seen_x, found_x, atol=1e-5)
+        num_over.append(int(np.sum(done_x)))
+    told = jax.jit(jax.vmap(GAME.trajectory))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), told(one_x), told(other_x))
+    assert sum(num_over) >= 6 and max(num_over) > 1  # more at one time than begin at once
 
 
 def test_spaces_are_those_of_what_is_seen_and_done():

@@ -97,7 +97,7 @@ def parameters_of_tool(tool: OwnTool) -> dict[str, Any]:
     """JSON schema of a described tool's arguments, by its signature; those with a default are not required."""
     inner = tool.signature.partition("(")[2].rpartition(")")[0]
     pieces = [piece.strip() for piece in inner.split(",") if ":" in piece]
-    kinds = {"int": "integer", "float": "number", "bool": "boolean"}
+    kinds = {"int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
     properties = {}
     for piece in pieces:
         name, _, kind = piece.partition(":")

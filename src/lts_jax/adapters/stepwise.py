@@ -5,9 +5,10 @@
 
 An episode is one rollout of a fresh task; each step answers one decision, for whichever team has it. The reward comes
 at the end: the score of the aggregated answer, less `seconds_price` times the seconds. `jit`, `vmap` and `scan` go
-through; an episode that is over begins anew by `auto_reset`, outside. What a policy would see is found by asking the
-environment with one that only looks, so the same actions give the same rollout as `environments.rollout`; the policy
-must be asked by `step` itself, not inside a transformation of its own, as in all worlds of this package.
+through; an episode that is over begins anew outside, by `auto_reset`, or of many at once by `auto_reset_all`. What a
+policy would see is found by asking the environment with one that only looks, so the same actions give the same rollout
+as `environments.rollout`; the policy must be asked by `step` itself, not inside a transformation of its own, as in all
+worlds of this package.
 """
 
 from collections.abc import Callable
@@ -205,6 +206,43 @@ def auto_reset(game: AdmissionGame) -> Step:
         return flat(game._look(state)), state, reward, done, info
 
     return step
+
+
+def auto_reset_all(game: AdmissionGame, *, at_once: int = 32) -> Step:
+    """`jax.vmap(auto_reset(game))`, but a task is drawn where an episode is over, and only there: far less to compute.
+
+    The step is of X episodes side by side, all arguments and results but `params` with X first, and is not vmapped.
+
+    Args:
+        game: as of `auto_reset`.
+        at_once: episodes that begin anew are drawn so many at a time, until none is left.
+    """
+
+    def step(key_x: Array, state_x: GameState, action_x: Array, params: Any = None) -> Any:
+        _, state_x, reward_x, done_x, info = jax.vmap(partial(game.step, params=params))(key_x, state_x, action_x)
+        begin = partial(_begin_some, partial(game.reset, params=params), min(at_once, len(key_x)), key_x)
+        state_x, _ = jax.lax.while_loop(lambda carry: jnp.any(carry[1]), begin, (state_x, done_x))
+        return jax.vmap(lambda state: flat(game._look(state)))(state_x), state_x, reward_x, done_x, info
+
+    return step
+
+
+def _begin_some(
+    reset: Callable[[Array], tuple[Array, GameState]], number: int, key_x: Array, carry: tuple[GameState, Array]
+) -> tuple[GameState, Array]:
+    """The first `number` of the lanes that are left begin anew: (states, who is left then)."""
+    state_x, left_x = carry
+    num_lanes = len(key_x)
+    (lane_m,) = jnp.nonzero(left_x, size=number, fill_value=num_lanes)
+    _, fresh_m = jax.vmap(reset)(key_x[jnp.minimum(lane_m, num_lanes - 1)])
+    put = partial(_put, lane_m)
+    place_x = put(state_x.events.place, fresh_m.events.place)  # of records without a place nothing else is looked at
+    begun_x = jax.tree.map(put, replace(state_x, events=()), replace(fresh_m, events=()))
+    return replace(begun_x, events=replace(state_x.events, place=place_x)), put(left_x, jnp.zeros_like(lane_m, bool))
+
+
+def _put(lane_m: Array, old_x: Array, new_m: Array) -> Array:
+    return old_x.at[lane_m].set(new_m, mode="drop")
 
 
 def _like(done: Array, leaf: Array) -> Array:

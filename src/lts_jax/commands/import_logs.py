@@ -10,6 +10,7 @@ import tyro
 from lts_jax.errors import UserError
 from lts_jax.logs.importers import IMPORTERS, recorded_rollout
 from lts_jax.records import Rollout
+from lts_jax.rollouts.served_log import served_rollout
 from lts_jax.rollouts.store import write_rollouts
 
 
@@ -17,10 +18,12 @@ from lts_jax.rollouts.store import write_rollouts
 class Command:
     """Read logs and store each task's runs as the teams of one rollout; print what was read."""
 
-    system: tyro.conf.Positional[Literal["autogen", "who_and_when", "tau_bench", "verifiers", "inspect", "otel"]]
+    system: tyro.conf.Positional[
+        Literal["autogen", "who_and_when", "tau_bench", "verifiers", "inspect", "otel", "memory"]
+    ]
     """Which system wrote the logs. autogen: a TaskResult, a saved team state, a chat history of 0.2, or the event log,
     as JSON or lines. tau_bench: tau2-bench too. verifiers: stored rollouts; inspect: a log as JSON; otel: spans of
-    OpenTelemetry's GenAI convention."""
+    OpenTelemetry's GenAI convention; memory: the file of `lts serve-memory`."""
     log: tyro.conf.Positional[Path]
     """A log, or a folder of logs."""
     out: Path
@@ -35,10 +38,13 @@ class Command:
 
 def run(command: Command) -> None:
     """Import, store, print."""
-    imported = IMPORTERS[command.system](command.log, skip_bad=command.skip_bad)
-    for problem in imported.problems:
-        print(f"passed over: {problem}")
-    rollouts = [recorded_rollout(task) for task in imported.tasks]
+    if command.system == "memory":
+        rollouts = [served_rollout(command.log)]
+    else:
+        imported = IMPORTERS[command.system](command.log, skip_bad=command.skip_bad)
+        for problem in imported.problems:
+            print(f"passed over: {problem}")
+        rollouts = [recorded_rollout(task) for task in imported.tasks]
     write_rollouts(command.out, rollouts)
     for rollout in rollouts:
         print(_line(rollout))

@@ -9,7 +9,7 @@ from jax import Array
 from lts_jax.environments.contract import Environment, Outcome, Seen
 from lts_jax.environments.randomness import place_words
 
-_BEGINNING = 0x7FFFFFFF  # a purpose of its own: draws of a new episode are not those of a step
+BEGINNING = 0x7FFFFFFF  # a purpose of its own: draws of a new episode are not those of a step
 
 
 def begin_all(environment: Environment, seed_ew: Array) -> Any:
@@ -28,7 +28,7 @@ def act_all(environment: Environment, state_e: Any, action_ei: Array, seed_ew: A
 
     def one(state: Any, action_i: Array, seed_w: Array) -> tuple[Any, Outcome]:
         after, outcome = environment.act(shape, params, state, action_i, seed_w)
-        fresh = environment.reset(shape, params, place_words(seed_w, jnp.asarray(_BEGINNING)))
+        fresh = environment.reset(shape, params, place_words(seed_w, jnp.asarray(BEGINNING)))
         return jax.tree.map(lambda new, old: jnp.where(outcome.is_over, new, old), fresh, after), outcome
 
     return jax.vmap(one)(state_e, action_ei, seed_ew)

@@ -21,6 +21,7 @@ from lts_jax import prompts
 from lts_jax.errors import UserError, show
 from lts_jax.live.arguments import convert, is_understood
 from lts_jax.loading import load_function, load_module
+from lts_jax.memory.trust import MCP_PREFIX
 from lts_jax.records import OwnTool, ToolResult
 from lts_jax.teams.ports import UseTool, is_cancelled
 
@@ -92,7 +93,7 @@ def make_tool(function: Callable[..., Any]) -> FunctionTool:
     name, document = getattr(function, "__name__", ""), inspect.getdoc(function) or ""
     if not callable(function) or not name.isidentifier():
         raise UserError(f"tools: expected functions, got {show(function)}")
-    if name in _TAKEN:
+    if name in _TAKEN or name.startswith(MCP_PREFIX):
         raise UserError(f"tools: {name} is the name of a tool that teams have; choose another")
     if not document.strip():
         raise UserError(f"tools: {name} has no docstring, so no team would know what it does")

@@ -9,17 +9,20 @@ from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakSet
 
 from lts_jax.errors import UserError, show
 from lts_jax.live.attachments import stage_attachments
 from lts_jax.live.folder import FolderTools, open_library
 from lts_jax.live.functions import FunctionTool, add_functions
+from lts_jax.live.mcp_settings import McpChoice, McpLimits, mcp_choice
+from lts_jax.live.mcp_tools import McpTeamTools, listed_tools
 from lts_jax.live.tools.files import FileTools
 from lts_jax.live.tools.kit import LiveTools, ToolSettings
 from lts_jax.live.tools.sandbox import sandbox_problem
 from lts_jax.live.tools.sandbox_settings import SandboxSettings
 from lts_jax.live.tools.search import SearchSettings, search_problem
-from lts_jax.records import Task, ToolResult
+from lts_jax.records import OwnTool, Task, ToolResult
 from lts_jax.tasks.almanac.calculate import calculate
 from lts_jax.teams.ports import UseTool
 
@@ -47,15 +50,25 @@ class ToolChoice:
     allow_no_search: bool = False  # live tools whose searches find the offline world's pages, on foreign tasks too
     folder: str = ""  # of your own documents, which teams then search and read
     functions: tuple[str, ...] = ()  # your own tools: mine.py for all public functions in it, mine.py:name for one
+    mcp: tuple[str, ...] = ()  # MCP servers whose tools teams may call, as NAME=COMMAND; they run with your rights
+    mcp_allow: tuple[str, ...] = ()  # which of their tools, as TOOL or NAME:TOOL; none named: all of them
+    mcp_environment: tuple[str, ...] = ()  # variables of the environment that they see, beside PATH, HOME and the like
+    mcp_limits: McpLimits = field(default_factory=McpLimits)  # of each server
 
     def __post_init__(self) -> None:
         if self.kind not in ("offline", "live"):
             raise UserError(f"tools.kind: expected offline or live, got {show(self.kind)}")
+        _ = self.mcp_choice
 
     @property
     def is_live(self) -> bool:
         """Whether tools take the time that they take."""
         return self.kind == "live"
+
+    @property
+    def mcp_choice(self) -> McpChoice | None:
+        """The MCP servers, if there are any."""
+        return mcp_choice(self.mcp, self.mcp_allow, self.mcp_environment, self.mcp_limits)
 
 
 def search_settings(named: str, given: SearchSettings) -> SearchSettings:
@@ -130,12 +143,12 @@ class TaskTools:
 
         Args:
             choice: which tools; its folder is read here, its `functions` are not.
-            functions: the user's own tools, in front of the others.
+            functions: the user's own tools, in front of the others; those of MCP servers stand in front of them.
             world: the offline world's tools, where the tasks are its own and there is neither folder nor web.
             staged: where attachments are laid out, by default in the cache.
 
         Raises:
-            UserError: a folder that cannot be read, or a search that does not answer.
+            UserError: a folder that cannot be read, a search that does not answer, or an MCP server that is not ready.
         """
         if choice.is_live:
             tell_missing_sandbox(choice.live.sandbox)
@@ -145,9 +158,17 @@ class TaskTools:
         self._library = open_library(choice.folder) if choice.folder else None
         self._functions = tuple(functions)
         self._world = world
+        self._mcp = choice.mcp_choice
+        self._mcp_tools = () if self._mcp is None else listed_tools(self._mcp)
         self._staged = (staged or STAGED).expanduser()
         self._live: LiveTools | None = None
+        self._opened: WeakSet[McpTeamTools] = WeakSet()
         self._roots: dict[str, Path] = {}
+
+    @property
+    def mcp_told(self) -> tuple[OwnTool, ...]:
+        """What teams are told of the tools of MCP servers."""
+        return tuple(tool.told for tool in self._mcp_tools)
 
     def open(self, task: Task, team: int) -> UseTool:
         """The tools of one more team at work on a task.
@@ -162,7 +183,11 @@ class TaskTools:
             use_tool = FolderTools(self._library, use_tool, is_live, searches_web).use_tool
         if self._functions:
             use_tool = add_functions(self._functions, use_tool, self._choice.live.call_seconds)
-        return use_tool
+        if self._mcp is None:
+            return use_tool
+        opened = McpTeamTools(self._mcp, self._mcp_tools, use_tool)
+        self._opened.add(opened)
+        return opened
 
     def _others(self, task: Task) -> UseTool:
         """What is neither of the folder nor the user's own."""
@@ -188,6 +213,8 @@ class TaskTools:
         tools, self._live = self._live, None
         if tools is not None:
             await tools.aclose()
+        for opened in tuple(self._opened):  # of teams that were stopped before their end
+            await opened.aclose()
 
 
 async def _without_web(files: FileTools, tool: str, given: Mapping[str, Any]) -> ToolResult:

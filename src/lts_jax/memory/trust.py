@@ -22,6 +22,7 @@ TRUST_OF_ORIGIN: Mapping[Origin, Trust] = {
     Origin.TOOL: Trust.OWN,
     Origin.FILE: Trust.UNTRUSTED,
     Origin.WEB: Trust.UNTRUSTED,
+    Origin.MCP: Trust.UNTRUSTED,
     Origin.UNKNOWN: Trust.UNTRUSTED,
 }
 """The label of content that comes straight from an origin. Files are untrusted too: a download is a page on disk."""
@@ -30,6 +31,8 @@ _LISTED_ADDRESS = re.compile(r"<([^<>\s]{4,500})>|(https?://[^\s<>\"')\]]{3,500}
 _MAX_LISTED = 50  # addresses of one search result
 _WEB_TOOLS = frozenset({"web_search", "visit_url", "find_on_page", "submit_form"})
 _FILE_TOOLS = frozenset({"list_files", "open_file", "find_in_file"})
+MCP_PREFIX = "mcp__"
+"""How the names of tools of MCP servers begin: mcp__SERVER__TOOL. No other tool's name does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ def labels_of_call(tool: str, arguments: Mapping[str, Any], text: str = "", sour
     """
     if tool in _FILE_TOOLS:
         return (label(Origin.FILE, source or str(arguments.get("name") or tool)),)
+    if tool.startswith(MCP_PREFIX):
+        return (label(Origin.MCP, tool.removeprefix(MCP_PREFIX).partition("__")[0]),)
     if tool not in _WEB_TOOLS:
         return (label(Origin.TOOL, source or tool),)
     asked = str(arguments.get("url") or tool)

@@ -150,6 +150,7 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
         final = await execution.final_answer(results)
     finally:
         await execution.aside.leave()
+        await execution.end_tools()
     return execution.record([result.answer for result in results], final)
 
 
@@ -182,6 +183,7 @@ class Execution:
         self.facts = None if facts is None else self._fact_keeper(facts)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
         self.readers: list[TeamReader] = []  # of all teams
+        self.opened: list[UseTool] = []  # tools of single teams
         self.aside = Aside(self.clock)
         self.first_calls = FirstCalls()
         self.steps: dict[tuple[int, int], Step] = {}
@@ -325,6 +327,12 @@ class Execution:
             text = await aggregate_answers(self.shown_task, answers, excerpts, ask)
         stop_reason = StopReason.SATISFIED if text else StopReason.MODEL_ERROR
         return Answer(-1, text, self.clock.now(), stop_reason)
+
+    async def end_tools(self) -> None:
+        """End what the tools of single teams have started; see `ToolKit.open`."""
+        for use_tool in self.opened:
+            if (end := getattr(use_tool, "aclose", None)) is not None:
+                await end()
 
     def record(self, answers: Sequence[Answer], final: Answer) -> Rollout:
         """The rollout as a frozen record, scored where the reference answer is known and the endpoint answered."""

@@ -48,6 +48,8 @@ class TeamSide:
         self._seen: list[str] = []  # origins of earlier steps
         kit = execution.parts.tool_kit
         self._use_tool = execution.parts.use_tool if kit is None else kit.open(execution.shown_task, team)
+        if kit is not None:
+            execution.opened.append(self._use_tool)
         self._drawer = MemoryTools(team, execution.parts.encoder) if execution.settings.drawer else None
         if self._drawer is not None:
             execution.drawers[team] = self._drawer

@@ -59,7 +59,7 @@ def train_controller(
     run = as_parts(training)
     settings, needed = run.settings, run.check()
     if processes.is_writer:
-        name_parts(folder, run.names)
+        name_parts(folder, {**run.names, **run.tool_names})
         tidy(folder.checkpoints)
     processes.meet("the checkpoints are tidied")
     state, first = _resume(folder, run)

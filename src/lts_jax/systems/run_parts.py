@@ -15,6 +15,7 @@ from lts_jax.credit.schemes import bind, scheme
 from lts_jax.errors import UserError
 from lts_jax.learning.objective_parts import AdmissionValue, Objective, make_objective
 from lts_jax.learning.state import TrainState, init_state
+from lts_jax.live.mcp_tools import listed_tools
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
 from lts_jax.memory.encoder_parts import make_encoder
@@ -156,6 +157,15 @@ class RunParts:
         return made if brought is None or isinstance(brought, Sequence) else TeamTools(made.use_tool, brought)
 
     @property
+    def tool_names(self) -> dict[str, str]:
+        """A digest of what MCP servers listed, by which a run that goes on has the tools that it began with."""
+        choice = self.settings.tools.mcp_choice
+        if choice is None or not (self.brought.tools is None or isinstance(self.brought.tools, Sequence)):
+            return {}
+        listed = "\n".join(f"{tool.told.name} {tool.digest}" for tool in listed_tools(choice))
+        return {"tools.mcp": blake2b(listed.encode(), digest_size=8).hexdigest()}
+
+    @property
     def foreign(self) -> str:
         """What brought tasks that are not of the offline world, for a message; empty where none did."""
         if self.brought.tasks is None:
@@ -179,6 +189,7 @@ class RunParts:
                 is_simulated=is_simulated,
                 has_functions=has_functions,
                 has_drawer=settings.rollout.drawer,
+                has_engine=settings.rollout.engine is not None or self.brought.run_team is not None,
             )
         self._tools()
 

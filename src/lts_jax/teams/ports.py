@@ -80,7 +80,7 @@ class ToolKit(Protocol):
     """Tools with a state for each team, such as the page it looks at."""
 
     def open(self, task: Task, team: int) -> UseTool:
-        """The tools of one more team at work on a task."""
+        """The tools of one more team at work on a task. Where they have `aclose`, it is called as the rollout ends."""
         ...
 
     async def aclose(self) -> None:

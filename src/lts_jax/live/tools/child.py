@@ -75,7 +75,7 @@ async def run_child(
         stopped: Stopped = next((each.result() for each in waiting if each.done()), "time")
     finally:
         watching.cancel()
-        family = _kill_all(process.pid)
+        family = kill_family(process.pid)
         child.close()
         await until_gone(family[1:])
     full = len(child.output) > limits.output_bytes
@@ -213,7 +213,7 @@ def _text(path: str) -> str:
         return ""
 
 
-def _kill_all(leader: int) -> list[int]:
+def kill_family(leader: int) -> list[int]:
     """Kill the group, and descendants that left it; returns the leader and all descendants that it had."""
     family = descendants(leader)
     with contextlib.suppress(OSError):
