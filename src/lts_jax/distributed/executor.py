@@ -107,7 +107,9 @@ class Workers:
         keeps_calls = not (model.is_simulated and model.base_url is None) and not model.replay_only
         calls = Path(model.record_folder) if model.record_folder is not None else self._folder / CALLS
         folder = str(calls.absolute()) if keeps_calls else ""
-        return Assignment(self._version, order, work.settings, work.num_side_by_side, folder, params)
+        return Assignment(
+            self._version, order, work.settings, work.num_side_by_side, folder, is_stored=work.is_stored, params=params
+        )
 
     def _driver_of(self, work: Work) -> Driver:
         if self._driver is None:
