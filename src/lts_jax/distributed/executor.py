@@ -113,13 +113,18 @@ class Workers:
 
     def _driver_of(self, work: Work) -> Driver:
         if self._driver is None:
-            lender = Lender(work.parts.budget.settings, _max_in_flight(work), time.monotonic)
+            most, rate = _of_endpoint(work)
+            lender = Lender(work.parts.budget.settings, most, time.monotonic, rate)
             self._driver = Driver(self._staff, lender, self._patience)
         return self._driver
 
 
-def _max_in_flight(work: Work) -> int:
-    return work.parts.order.settings.model.max_in_flight if work.parts.order is not None else 1
+def _of_endpoint(work: Work) -> tuple[int, float | None]:
+    """Calls that it takes at one time, and those that may begin in a second."""
+    if work.parts.order is None:
+        return 1, None
+    model = work.parts.order.settings.model
+    return model.max_in_flight, model.max_calls_per_second
 
 
 def _host(params: Any) -> Any:

@@ -60,7 +60,7 @@ class RolloutWorker:
         model, options, journal = None, "", None
         if assignment.calls_folder:
             settings = assignment.order.settings.model
-            endpoint, options = bare_model(replace(settings, record_folder=None))
+            endpoint, options = bare_model(replace(settings, record_folder=None, max_calls_per_second=None))
             model = GatedModel(endpoint, self._gate, settings.price, settings.max_completion_tokens)
             journal = open_journal(Path(assignment.calls_folder) / f"{self.incarnation}.jsonl")
         self._now = _Prepared(assignment, parts, counter, model, options, journal)
