@@ -7,28 +7,26 @@ Efficiency is the time that the rollouts would take if each took as long as alon
 time that they took; "as long as alone" is a rollout's own clock over one worker.
 """
 
+import argparse
+import asyncio
+import heapq
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-STARTED = time.monotonic()
-
-import argparse  # noqa: E402
-import asyncio  # noqa: E402
-import heapq  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-from lts_jax.distributed.starting import ENVIRONMENT, start_ray, stop_ray  # noqa: E402
-from lts_jax.storage import write_json  # noqa: E402
+from lts_jax.distributed.starting import ENVIRONMENT, start_ray, stop_ray
+from lts_jax.storage import write_json
 
 HERE = Path(__file__).parent / "results"
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 CALL_SECONDS = 0.2
+STARTED = time.monotonic()  # nothing heavy is imported yet
 
 
 def arm_of(**model: Any) -> Any:
@@ -46,7 +44,7 @@ def arm_of(**model: Any) -> Any:
 
 
 def cold() -> dict[str, Any]:
-    """Seconds since this process began."""
+    """Seconds since this program began."""
     os.environ.update(ENVIRONMENT)
     import ray
     from ray.cluster_utils import Cluster
