@@ -40,14 +40,22 @@ def digests(run: Path) -> list[str]:
     return [json.loads(line)["call"] for line in lines]
 
 
-def num_lines(run: Path) -> int:
-    """Finished calls so far."""
-    return sum(path.read_bytes().count(b"\n") for path in (run / "calls").glob("*.jsonl"))
+def num_lines(run: Path, since: float = 0.0) -> int:
+    """Finished calls so far, by workers that were started since (Unix seconds).
+
+    A dead driver's workers live on for a moment and still write, so that another driver's calls are told by the start
+    of the worker, which its journal's name ends with (`<host>-<pid>-<milliseconds>.jsonl`).
+    """
+    journals = [path for path in (run / "calls").glob("*.jsonl") if int(path.stem.split("-")[-1]) >= 1000 * since]
+    return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
-def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, list[dict[str, Any]]]:
-    """One life of the driver: kills by (who, number of finished calls); its exit code and what was done."""
-    started, before = time.monotonic(), num_lines(run)
+def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, float | None, list[dict[str, Any]]]:
+    """One life of the driver: kills by (who, number of finished calls).
+
+    Returns its exit code, seconds from the command to its first new call, and what was done.
+    """
+    started, born = time.monotonic(), time.time()
     log = (run.parent / "driver.log").open("a")
     model = ("--model.base-url", url)
     driver = lts("train", "--run", str(run), *SMALL, *model, "--workers", "2", stdout=log, stderr=log)
@@ -56,15 +64,15 @@ def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, list[d
     while driver.poll() is None:
         time.sleep(0.02)
         count = num_lines(run)
-        if first_call is None and count > before:
-            first_call = time.monotonic() - started
+        if first_call is None and num_lines(run, born):
+            first_call = round(time.monotonic() - started, 1)
         if kills and count >= kills[0][1]:
             who, _ = kills.pop(0)
             newest = max((run / "calls").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)  # that is at work
             pid = driver.pid if who == "driver" else int(newest.stem.split("-")[-2])
             os.kill(pid, signal.SIGKILL)
-            done.append({"killed": who, "after_calls": count, "first_new_call_after_seconds": first_call})
-    return driver.returncode, done
+            done.append({"killed": who, "after_calls": count})
+    return driver.returncode, first_call, done
 
 
 def main() -> None:
@@ -89,12 +97,13 @@ def main() -> None:
             who = ["driver"] * given.drivers + ["worker"] * given.workers
             draw.shuffle(who)
             at = sorted(draw.randrange(num_calls // 20, num_calls * 9 // 10) for _ in who)
-            kills, lives, done = list(zip(who, at, strict=True)), 0, []
+            kills, done = list(zip(who, at, strict=True)), []
+            first_calls: list[float | None] = []
             code = None
             while code != 0:
-                code, more = live(folder / "run", url, kills)
-                lives, done = lives + 1, done + more
-                assert lives <= given.drivers + 2, (folder / "driver.log").read_text()[-3000:]
+                code, first_call, more = live(folder / "run", url, kills)
+                first_calls, done = [*first_calls, first_call], done + more
+                assert len(first_calls) <= given.drivers + 2, (folder / "driver.log").read_text()[-3000:]
             found = digests(folder / "run")
             same = list(read_folder(folder / "run" / "rollouts")) == groups
             ledger = read_json(folder / "run" / "workers.json", dict)
@@ -102,7 +111,8 @@ def main() -> None:
             endpoint.kill()
     result = {
         "kills": done,
-        "lives_of_the_driver": lives,
+        "lives_of_the_driver": len(first_calls),
+        "seconds_from_the_command_to_its_first_new_call": first_calls,
         "calls": num_calls,
         "finished_calls": len(found),
         "finished_calls_asked_again": len(found) - len(set(found)),

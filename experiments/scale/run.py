@@ -1,6 +1,6 @@
 """What the driver and Ray cost: `python -m experiments.scale.run service|driver|ray|all`, results/*.json.
 
-service  CPU seconds of the driver for a message, a result, a stored rollout, a journal line: what `model.py` stands on
+service  CPU seconds for a message, a result and its parts, a journal line: what `model.py` stands on
 driver   the real driver among a thousand stand-ins that do nothing: finished rollouts a second, memory over 100,000
 ray      on this machine: overhead of a rollout, efficiency over two workers, how soon a killed one is replaced
 """
@@ -59,28 +59,31 @@ def padded(rollout: Any, num_bytes: int) -> Any:
 
 
 def service() -> dict[str, float]:
-    """Of one thing each, on this machine."""
+    """Of one thing each, on this machine. A result: unpickled, its row stored, and its part of the group's file."""
     from lts_jax.distributed.crew import Reply
-    from lts_jax.records import RolloutGroup
-    from lts_jax.rollouts.store import write_group, write_rollouts
+    from lts_jax.rollouts.rows import row_of
+    from lts_jax.rollouts.store import content_of
+    from lts_jax.storage import write_bytes
 
-    rollouts = some_rollouts(5)
-    one = rollouts[0]
-    big, large = padded(one, 200_000), padded(one, 2_000_000)
+    one = some_rollouts(1)[0]
+    found: dict[str, float] = {"rollout_bytes": float(len(pickle.dumps(one)))}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        group = RolloutGroup(one.task, 0, tuple(rollouts))
-        found: dict[str, float] = {
-            "rollout_bytes": float(len(pickle.dumps(one))),
-            "stored_alone_seconds": cpu_of(lambda: write_rollouts(folder / "one.parquet", [one]), 20),
-            "stored_in_a_group_seconds": cpu_of(lambda: write_group(folder, group), 20) / 5,
-            "journal_line_seconds": cpu_of(lambda: append_json_line(folder / "a.jsonl", {"reply": "x" * 1500}), 200),
-        }
-        for name, rollout in (("200KB", big), ("2MB", large)):
-            sent = pickle.dumps(Reply(rollout))
-            found[f"unpickled_{name}_seconds"] = cpu_of(lambda sent=sent: pickle.loads(sent), 50)
-            found[f"stored_{name}_seconds"] = cpu_of(lambda r=rollout: write_rollouts(folder / "b.parquet", [r]), 20)
-            found[f"result_{name}_seconds"] = found[f"unpickled_{name}_seconds"] + found[f"stored_{name}_seconds"]
+        alone, group = folder / "a.row", folder / "a.parquet"
+        line = cpu_of(lambda: append_json_line(folder / "a.jsonl", {"reply": "x" * 1500}), 200)
+        found["journal_line_seconds"] = line
+        for name, num_bytes in (("200KB", 200_000), ("2MB", 2_000_000)):
+            rollout = padded(one, num_bytes)
+            row = row_of(rollout)
+            sent = pickle.dumps(Reply(rollout, row=row))
+            parts = {
+                "unpickled": cpu_of(lambda sent=sent: pickle.loads(sent), 50),
+                "stored_alone": cpu_of(lambda row=row: write_bytes(alone, row), 50),
+                "stored_in_a_group": cpu_of(lambda row=row: write_bytes(group, content_of(group, [row] * 5)), 20) / 5,
+            }
+            found |= {f"{part}_{name}_seconds": seconds for part, seconds in parts.items()}
+            found[f"result_{name}_seconds"] = sum(parts.values())
+            found[f"row_of_{name}_seconds"] = cpu_of(lambda rollout=rollout: row_of(rollout), 20)  # where it was run
     found["message_seconds"] = message_seconds()
     return found
 
@@ -173,9 +176,9 @@ def driver() -> dict[str, Any]:
 
 
 def ray_figures() -> dict[str, Any]:
-    """On this machine, two workers of one processor each; Ray is started before jax."""
+    """On this machine, two workers of one processor each, then one beside them; Ray is started before jax."""
     started = time.monotonic()
-    start_ray("2")
+    start_ray("3")
     up = time.monotonic() - started
     from lts_jax.distributed.executor import Workers
     from lts_jax.distributed.ray_staff import RayStaff
@@ -188,10 +191,10 @@ def ray_figures() -> dict[str, Any]:
     arm = make_arm("all", training, make_policy("all", training, ComparisonSettings()))
     tasks = almanac_tasks(0, "test", 12)
 
-    def timed(executor: Any, seed: int, told: Any = None) -> dict[str, float]:
+    def timed(executor: Any, seed: int, told: Any = None, folder: Path | None = None) -> dict[str, float]:
         given = {} if executor is None else {"executor": executor}
         wall, used = time.monotonic(), time.process_time()
-        evaluate([arm], tasks, EvaluationSettings(12, 10, seed), None, told, **given)
+        evaluate([arm], tasks, EvaluationSettings(12, 10, seed), folder, told, **given)
         return {"wall": time.monotonic() - wall, "cpu": time.process_time() - used}
 
     with tempfile.TemporaryDirectory() as place:
@@ -199,6 +202,7 @@ def ray_figures() -> dict[str, Any]:
         first = timed(two, 0)
         rounds = [(timed(None, seed), timed(one, seed), timed(two, seed)) for seed in (1, 2, 3)]
         one.close()
+        stored = [timed(two, seed, None, Path(place) / f"stored-{seed}") for seed in (1, 2, 3)]
         moments: dict[str, float] = {}
 
         def kill() -> None:
@@ -228,6 +232,7 @@ def ray_figures() -> dict[str, Any]:
         "two_workers_wall": round(median(double["wall"] for _, _, double in rounds), 2),
         "efficiency_of_two": round(median(s["wall"] / d["wall"] / 2 for _, s, d in rounds), 3),
         "driver_cpu_ms_a_rollout": round(1e3 * median(double["cpu"] / 120 for _, _, double in rounds), 2),
+        "driver_cpu_ms_a_rollout_stored": round(1e3 * median(one["cpu"] / 120 for one in stored), 2),
         "with_a_kill_wall": round(after_kill["wall"], 2),
         "kill": ledger.told(),
         "load": os.getloadavg()[0],

@@ -21,6 +21,7 @@ MOST: Mapping[str, float] = {
     "max_ledger_attempts": 100,
     "num_in_flight": 4_096,
     "max_in_flight": 4_096,
+    "max_calls_per_second": 1_000_000,
     "num_rollouts": 10_000,
     "num_rerollouts": 10_000,
     "num_permutations": 10_000,

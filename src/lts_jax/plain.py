@@ -13,6 +13,8 @@ from lts_jax.errors import UserError, describe, show
 
 def to_plain(value: Any) -> Any:
     """Dataclasses as dicts, tuples as lists, enums and paths as text; all else must be a JSON scalar."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (str, int, float, bool)) or value is None:
@@ -22,8 +24,17 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value):
-        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+        kind: Any = type(value)
+        return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+_SCALARS = frozenset({str, int, float, bool, NoneType})
+
+
+@lru_cache(maxsize=1024)
+def _field_names(record: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(record))
 
 
 def from_plain(annotation: Any, value: Any, where: str = "") -> Any:

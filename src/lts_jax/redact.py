@@ -222,6 +222,13 @@ def redact_text(text: str, secrets: tuple[tuple[str, str], ...] = ()) -> str:
     return text if found == text else found
 
 
+def holds_secret(content: bytes, secrets: tuple[tuple[str, str], ...]) -> bool:
+    """Whether the value of one of `secrets` stands anywhere in bytes that hold texts, in any way that is looked for."""
+    return any(
+        written.encode("utf-8", "replace") in content for _, value in secrets for written in _ways_to_write(value)
+    )
+
+
 def _cut_out(text: str, secrets: tuple[tuple[str, str], ...]) -> str:
     for name, value in secrets:
         for written in _ways_to_write(value):
@@ -323,8 +330,19 @@ def _walk(value: Any, secrets: tuple[tuple[str, str], ...]) -> Any:
         return value if same else type(value)(walked)
     if isinstance(value, dict):
         return {name: _walk(item, secrets) for name, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        items = {item.name: (getattr(value, item.name)) for item in fields(value)}
-        changed = {name: new for name, old in items.items() if (new := _walk(old, secrets)) is not old}
-        return replace(value, **changed) if changed else value
-    return value
+    kind: Any = type(value)
+    changed = {}
+    for name in _field_names(kind):
+        old = getattr(value, name)
+        if type(old) not in _NO_TEXT and (new := _walk(old, secrets)) is not old:
+            changed[name] = new
+    return replace(value, **changed) if changed else value
+
+
+_NO_TEXT = frozenset({int, float, bool, type(None)})
+
+
+@lru_cache(maxsize=1024)
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Of a dataclass; of all else none."""
+    return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()

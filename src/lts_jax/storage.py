@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving without error it becomes `path` in one atomic step.
 
     On an error the temporary file is removed and `path` stays as it was.
@@ -35,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        if sync_folder:
+            _sync(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -73,13 +74,9 @@ def _sweep_once(path: Path) -> None:
     _SWEPT.add(path.parent)
     for one in path.parent.glob(".*.tmp"):
         with suppress(OSError):
-            if is_leftover(one) and (_is_of(one, path) or time.time() - one.stat().st_mtime > _OLD_SECONDS):
+            is_of_it = (found := _TEMPORARY.fullmatch(one.name)) is not None and found[1] == path.name
+            if is_leftover(one) and (is_of_it or time.time() - one.stat().st_mtime > _OLD_SECONDS):
                 one.unlink()
-
-
-def _is_of(temporary: Path, path: Path) -> bool:
-    found = _TEMPORARY.fullmatch(temporary.name)
-    return found is not None and found[1] == path.name
 
 
 def _is_at_work(process: int) -> bool:
@@ -93,10 +90,18 @@ def _is_at_work(process: int) -> bool:
     return True
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file atomically and durably."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, content: bytes, *, sync_folder: bool = True) -> None:
+    """Write a whole file atomically and, with its folder, durably."""
+    with replacing(path, sync_folder=sync_folder) as temporary:
         temporary.write_bytes(content)
+
+
+def write_together(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write whole files, each atomically; all are durable at the end. A folder is synced once for all its files."""
+    for path, content in files:
+        write_bytes(path, content, sync_folder=False)
+    for folder in dict.fromkeys(path.parent for path, _ in files):
+        _sync(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -301,19 +306,23 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def write_parquet(path: Path, table: "pyarrow.Table") -> None:
-    """Write a table to a Parquet file, atomically and durably; the same table gives the same bytes.
+    """Write a table to a Parquet file, atomically and durably; see `parquet_bytes`."""
+    write_bytes(path, parquet_bytes(table))
 
-    Its metadata hold a digest of the whole file, in which the digest itself counts as zeros.
+
+def parquet_bytes(table: "pyarrow.Table") -> bytes:
+    """A table as the content of a Parquet file; the same table gives the same bytes.
+
+    Its metadata hold a digest of the whole, in which the digest itself counts as zeros.
     """
     import pyarrow.parquet
 
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {_PARQUET: _ZEROS})
-    with replacing(path) as temporary:
-        pyarrow.parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-        content = temporary.read_bytes()
-        place = content.rfind(_ZEROS)
-        digest = blake2b(content, digest_size=_DIGEST_BYTES).hexdigest().encode()
-        temporary.write_bytes(content[:place] + digest + content[place + len(digest) :])
+    made = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, made, compression="zstd", write_page_checksum=True)
+    content: bytes = made.getvalue().to_pybytes()
+    before, _, behind = content.rpartition(_ZEROS)
+    return before + blake2b(content, digest_size=_DIGEST_BYTES).hexdigest().encode() + behind
 
 
 def read_parquet(path: Path) -> "pyarrow.Table":

@@ -192,6 +192,53 @@ def money(cluster, folder, url):
     workers.close()
 
 
+def write_to(owner, team, number):
+    """What another process does to a bank: adds, and pulls what it finds."""
+    from lts_jax.memory.remote_bank import RemoteBank
+    from lts_jax.records import Step
+
+    bank = RemoteBank(owner)
+    for place in range(number):
+        bank.add(Step(team, place, "Searcher", "look", "", f"value {team}.{place}", f"pond {place}"), float(place))
+        bank.catch_up()
+        for entry in bank.list_entries(team, window=3, include_own=True):
+            bank.pull(team, entry.entry, place, float(place))
+    return bank.entries, bank.pulls
+
+
+def bank_across():
+    """Two nodes write one bank; every reader sees what one bank in one process would hold; then its owner is killed."""
+    from lts_jax.distributed.ray_bank import RayBankOwner
+    from lts_jax.errors import UserError
+    from lts_jax.memory.bank import EditRefused, MemoryBank
+    from lts_jax.memory.remote_bank import RemoteBank
+
+    owner = RayBankOwner()
+    remote = ray.remote(num_cpus=1)(write_to)
+    seen = ray.get([remote.remote(owner, team, 20) for team in range(2)])
+    reader, local = RemoteBank(owner), MemoryBank()
+    for deed in owner.since(0):
+        deed.on(local)
+    same = (reader.entries, reader.pulls, reader.list_entries(0)) == (local.entries, local.pulls, local.list_entries(0))
+    prefixes = all(
+        entries == local.entries[: len(entries)] and pulls == local.pulls[: len(pulls)] for entries, pulls in seen
+    )
+    try:
+        reader.delete(999, 0, 0, 0.0)
+        refused = ""
+    except EditRefused as error:
+        refused = str(error)
+    ray.kill(owner.actor)
+    errors = []
+    for act in (reader.catch_up, lambda: reader.revoke(0), lambda: reader.pull(0, 1, 0, 0.0)):
+        try:
+            act()
+        except UserError as error:
+            errors.append(str(error))
+    say("bank", same=same, prefixes=prefixes, entries=len(reader), pulls=len(local.pulls), refused=refused,
+        errors=errors)  # fmt: skip
+
+
 def main(folder):
     started = time.monotonic()
     cluster, nodes = start()
@@ -200,6 +247,7 @@ def main(folder):
         say("up", seconds=time.monotonic() - started)
         simulated(cluster, nodes, folder / "simulated")
         cluster.add_node(**NODE)
+        bank_across()
         paid(cluster, folder / "paid")
     finally:
         ray.shutdown()

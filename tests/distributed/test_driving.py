@@ -158,6 +158,50 @@ def test_where_no_worker_starts_the_first_failure_is_told_and_the_run_ends_in_on
     assert "\n" not in str(caught.value) and len(told) == 3 and "no module named" in told[0]
 
 
+def test_who_is_silent_at_the_start_is_told_of_within_ten_seconds_with_its_last_lines():
+    told = []
+
+    class Hangs(StandIn):
+        async def prepare(self, assignment):
+            self.log.extend(f"line {number}" for number in range(30))
+            await asyncio.sleep(1e6)
+
+    async def times():
+        loop = asyncio.get_running_loop()
+        driver = Driver(
+            Office(3, make=Hangs), stand_ins.Lender(stand_ins.BudgetSettings(), 8, loop.time), now=loop.time
+        )
+        hooks = Hooks(keep=lambda finished: None, tell=lambda text: told.append((loop.time(), text)))
+        await driver.run(stand_ins.ASSIGNMENT, jobs(2), hooks)
+
+    with pytest.raises(UserError, match=r"none can be started: it has not made its parts within 600 seconds"):
+        stand_ins.run_jumping(times())
+    (first, said), *rest = told
+    assert first == pytest.approx(3.0 + 10.0, abs=0.1)  # it was hired after three
+    assert "has not made its parts within 10 seconds; it has 600" in said
+    assert [line.strip() for line in said.splitlines()[1:]] == [f"line {number}" for number in range(10, 30)]
+    assert len(rest) == 9 and all("is lost" in text for _, text in rest)  # three at each place, at 600 seconds
+
+
+def test_who_dies_at_the_start_is_told_of_at_once():
+    told = []
+
+    class Dies(StandIn):
+        async def prepare(self, assignment):
+            self.log.append("ImportError: no module named mine")
+            raise WorkerLost("killed")
+
+    async def times():
+        loop = asyncio.get_running_loop()
+        driver = Driver(Office(1, make=Dies), stand_ins.Lender(stand_ins.BudgetSettings(), 8, loop.time), now=loop.time)
+        hooks = Hooks(keep=lambda finished: None, tell=lambda text: told.append((loop.time(), text)))
+        await driver.run(stand_ins.ASSIGNMENT, jobs(2), hooks)
+
+    with pytest.raises(UserError, match="none can be started"):
+        stand_ins.run_jumping(times())
+    assert told[0][0] == pytest.approx(3.0, abs=0.1) and "ImportError: no module named mine" in told[0][1]
+
+
 def test_places_come_and_go():
     office = Office(1)
 

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from lts_jax.distributed.gate import Gate, GatedModel
+from lts_jax.distributed.jumping_loop import run_jumping
 from lts_jax.distributed.leases import UNITS, Beat, Lender, Spent, Terms
 from lts_jax.llm.budget import Budget, BudgetSettings, Price
 from lts_jax.llm.chat import BudgetExhausted, Completion, ModelFailure
@@ -57,6 +58,67 @@ def test_a_429_halves_the_calls_in_flight_and_quiet_raises_them_again():
         clock.seconds += 31.0
         made.heard("a", Beat(num_rate_limited=10))
     assert made.max_in_flight == 16
+
+
+def test_calls_a_second_are_divided_and_never_exceed_the_whole():
+    made = Lender(BudgetSettings(), 8, Clock(), rate=12.0)
+    assert made.terms("a").rate == 12.0
+    made.heard("a", Beat())
+    assert made.terms("b").rate == 0.0  # a may still keep to twelve
+    made.heard("b", Beat())
+    assert made.terms("a").rate == 6.0
+    assert made.terms("b").rate == 0.0  # until a has said that it heard
+    made.heard("a", Beat())
+    assert made.terms("b").rate == 6.0
+    made.heard("b", Beat(num_rate_limited=1))  # a 429 halves them
+    assert made.terms("a").rate == made.terms("b").rate == 3.0
+    made.lost("a", Spent())
+    assert made.terms("b").rate == 6.0
+    assert Lender(BudgetSettings(), 8, Clock()).terms("a").rate is None
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_workers_together_keep_to_the_calls_a_second(seed):
+    """They come, die, and hear of their terms late; each always has calls waiting."""
+    draw = random.Random(seed)
+    rate, begun, churn = draw.choice([3.0, 40.0]), [], 0
+
+    async def call(gate):
+        reserved = await gate.enter(Spent())
+        begun.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(draw.uniform(0.0, 0.3))
+        gate.leave(reserved, Spent())
+
+    async def lane(gate):
+        while True:
+            await call(gate)
+
+    async def whole():
+        nonlocal churn
+        loop = asyncio.get_running_loop()
+        made = Lender(BudgetSettings(), 64, loop.time, rate)
+        workers = {}
+        while loop.time() < 60.0:
+            if len(workers) < 3 or draw.random() < 0.02:
+                churn += 1
+                gate = Gate()
+                workers[churn] = gate, [asyncio.create_task(lane(gate)) for _ in range(4)]
+            name = draw.choice(list(workers))
+            gate, lanes = workers[name]
+            made.heard(name, gate.beat(made.terms(name)))
+            if len(workers) > 3 or draw.random() < 0.01:
+                for one in lanes:
+                    one.cancel()
+                made.lost(name, Spent())
+                del workers[name]
+            await asyncio.sleep(draw.uniform(0.0, 0.5))
+        for _, lanes in workers.values():
+            for one in lanes:
+                one.cancel()
+
+    run_jumping(whole())
+    most = rate * 60.0 + churn * max(1.0, 0.1 * rate)
+    assert 0.6 * rate * 60.0 < len(begun) <= most
 
 
 def test_slices_by_hand():

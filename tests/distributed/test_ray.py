@@ -25,7 +25,7 @@ def parts(tmp_path_factory):
     command = [sys.executable, str(CHILD), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1700, check=False)
     lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"part"')]
-    assert {line["part"] for line in lines} >= {"equal", "node", "paid", "money"}, ended.stderr[-3000:]
+    assert {line["part"] for line in lines} >= {"equal", "node", "bank", "paid", "money"}, ended.stderr[-3000:]
     return {line["part"]: line for line in lines}
 
 
@@ -51,3 +51,11 @@ def test_a_budget_is_never_exceeded(parts):
     money = parts["money"]
     assert "the budget of the run is used up" in money["said"]
     assert money["limit"] - 40 * money["most_of_a_call"] < money["tokens"] <= money["limit"]
+
+
+def test_a_bank_that_two_nodes_write_is_that_of_one_process_until_its_owner_is_gone(parts):
+    bank = parts["bank"]
+    assert bank["same"] and bank["prefixes"] and bank["entries"] == 40 and bank["pulls"] > 40
+    assert "no memory entry 999" in bank["refused"]
+    assert len(bank["errors"]) == 3 and len(set(bank["errors"])) == 1
+    assert bank["errors"][0].startswith("bank: the process that owns it is gone") and "\n" not in bank["errors"][0]

@@ -13,6 +13,7 @@ from lts_jax.distributed.leases import Spent, Terms
 from lts_jax.distributed.starting import read_workers, workers_of
 from lts_jax.distributed.worker import RolloutWorker, parts_of_order
 from lts_jax.errors import UserError
+from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Coordinates
@@ -78,9 +79,11 @@ class _Direct:
 def test_workers_give_the_records_of_this_process(policy, tmp_path):
     arm = arm_of(policy=policy)
     given = [TASK], arm.parts, arm.rollout, CollectSettings(2, 4)
-    here = collect_groups(*given, Iteration(5, 0))
+    here = collect_groups(*given, Iteration(5, 0), tmp_path / "here")
     there = collect_groups(*given, Iteration(5, 0, executor=Workers(InProcess(), tmp_path)), tmp_path / "rollouts")
     assert there == here == [read_group(path) for path in (tmp_path / "rollouts").glob("*.parquet")]
+    files = [[path.read_bytes() for path in (tmp_path / name).rglob("*.parquet")] for name in ("here", "rollouts")]
+    assert files[0] == files[1] and len(files[0]) == 1  # a worker made the rows of the one, the driver of the other
     ledger = json.loads((tmp_path / "workers.json").read_text())
     assert (ledger["num_jobs"], ledger["num_done"]) == (2, 2) and "2 done" in ledger["told"]
     assert Workers(InProcess(), tmp_path).ledger.num_done == 2  # of an earlier life
@@ -192,7 +195,7 @@ def test_a_job_that_was_given_up_is_stored_without_a_score_or_ends_the_run(on_fa
     collecting = CollectSettings(2, on_failure=on_failure)
     given = [TASK], arm.parts, arm.rollout, collecting, Iteration(5, 0, executor=GivesUp()), tmp_path
     if on_failure == "stop":
-        with pytest.raises(UserError, match=r"its worker was lost 3 times .*--collect.on-failure stop"):
+        with pytest.raises(UserError, match=r"its worker was lost 3 times .*on-failure: stop"):
             collect_groups(*given)
         return
     [group] = collect_groups(*given)
@@ -200,6 +203,29 @@ def test_a_job_that_was_given_up_is_stored_without_a_score_or_ends_the_run(on_fa
     assert "given up: its worker was lost 3 times (killed)" in group.rollouts[0].outcome.detail
     [again] = collect_groups(*given[:4], Iteration(5, 0), tmp_path)  # stored: read, not run
     assert [one.outcome.detail for one in again.rollouts] == [one.outcome.detail for one in group.rollouts]
+
+
+@pytest.mark.parametrize("on_failure", ["requeue", "drop", "stop"])
+def test_an_evaluation_hands_on_what_becomes_of_the_lost(on_failure, tmp_path):
+    words = []
+
+    class Listens:
+        def run(self, jobs, work, keep):
+            words.append(work.on_failure)
+            raise UserError("heard")
+
+    for settings in (EvaluationSettings(1, 1, on_failure=on_failure), of_command(on_failure)):
+        with pytest.raises(UserError, match="heard"):
+            evaluate([arm_of()], [TASK], settings, executor=Listens())
+    assert words == [on_failure] * 2
+
+
+def of_command(on_failure):
+    """The settings of `lts benchmark --on-failure ...`."""
+    from lts_jax.commands.benchmark import Command, settings_of
+
+    model = ModelSettings(name="some-model", base_url="http://127.0.0.1:9/v1")
+    return settings_of(Command(model=model, on_failure=on_failure))[1].evaluation
 
 
 def test_what_was_given_up_teaches_nothing():
@@ -222,4 +248,6 @@ def test_what_names_workers():
 def test_on_failure_and_spent():
     with pytest.raises(UserError, match=r"collect.on_failure: expected requeue, drop, stop, got 'retry'"):
         CollectSettings(on_failure="retry")
+    with pytest.raises(UserError, match=r"evaluation.on_failure: expected requeue, drop, stop, got 'retry'"):
+        EvaluationSettings(on_failure="retry")
     assert Spent(1.0, 2.0, 3.0).plus(Spent(1.0, 1.0, 1.0), -1.0) == Spent(0.0, 1.0, 2.0)

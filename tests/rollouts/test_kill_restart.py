@@ -115,7 +115,7 @@ def test_live_rollouts_are_kept_one_by_one(tmp_path):
     unfinished = tmp_path / "rollouts" / "unfinished"
     with pytest.raises(Stopped):
         collect(tmp_path, Stopping(stop_when=unfinished.exists), virtual_time=False, num_in_flight=1)
-    (path,) = unfinished.glob("*.parquet")
+    (path,) = unfinished.glob("*")
     (kept,) = read_rollouts(path)
     groups = collect(tmp_path, Stopping(), virtual_time=False, num_in_flight=2)
     ended = [rollout for group in groups for rollout in group.rollouts]

@@ -20,7 +20,7 @@ from lts_jax.live.task_tools import ToolChoice, search_settings
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
-from lts_jax.rollouts.executor import LOCAL, Executor
+from lts_jax.rollouts.executor import LOCAL, Executor, OnFailure
 from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.storage import read_json, write_document
 from lts_jax.systems.comparison import (
@@ -67,6 +67,8 @@ class Command:
     """Rollouts that run side by side, on each machine."""
     workers: str = ""
     """Who runs rollouts: so many processes of this machine, or the Ray cluster at ray://HOST:PORT; none: this one."""
+    on_failure: OnFailure = "requeue"
+    """Of a worker that is lost: its rollouts are run again (requeue), given up (drop), or end the run (stop)."""
     seed: int = 1000
     """Of every random number."""
     yes: bool = False
@@ -151,7 +153,11 @@ def settings_of(command: Command) -> tuple[TrainSettings, ComparisonSettings]:
         collect=replace(own.collect, num_in_flight=command.num_in_flight),
     )
     evaluation = EvaluationSettings(
-        num_tasks=1, num_seeds=command.num_seeds, seed=command.seed, num_in_flight=command.num_in_flight
+        num_tasks=1,
+        num_seeds=command.num_seeds,
+        seed=command.seed,
+        num_in_flight=command.num_in_flight,
+        on_failure=command.on_failure,
     )
     return training, replace(command.rules, policies=tuple(dict.fromkeys(policies)), evaluation=evaluation)
 

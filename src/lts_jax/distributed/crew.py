@@ -28,6 +28,7 @@ class Assignment:
     settings: RolloutSettings
     num_side_by_side: int
     calls_folder: str = ""  # where finished calls are kept; empty: no call is worth keeping
+    is_stored: bool = False  # whether the driver writes rollouts: then their rows are made here
     params: Any = field(default=None, compare=False, repr=False)  # a reference, or the parameters themselves
 
 
@@ -47,6 +48,7 @@ class Reply:
     rollout: Rollout | None
     error: str = ""
     is_users: bool = False
+    row: bytes = field(default=b"", repr=False)  # of the rollout, as the store writes it
 
 
 class Worker(Protocol):

@@ -27,6 +27,7 @@ class Patience:
     beat: float = 2.0  # between one sign of life and the next
     lost: float = 10.0  # without one, after which a worker is given up
     start: float = 600.0  # for a worker to start and to make its parts
+    notice: float = 10.0  # of that, after which the user is told that the first one still does
     look: float = 5.0  # between one look for new places and the next
 
 
@@ -92,6 +93,7 @@ class _Run:
 
     def __init__(self, driver: Driver, assignment: Assignment, dispatch: Dispatch, hooks: Hooks) -> None:
         self.driver, self.assignment, self.dispatch, self.hooks = driver, assignment, dispatch, hooks
+        self.has_told = False  # that a worker takes long to start
         self.news = asyncio.Event()  # replaced whenever jobs came back or the last has ended
 
     async def to_end(self) -> None:
@@ -126,8 +128,8 @@ class _Run:
             num_done = self.dispatch.ledger.num_done
             try:
                 if worker is None:
-                    worker = driver.workers[place] = await self._in_time(driver.staff.hire(place), "did not start")
-                await self._in_time(worker.prepare(self.assignment), "did not make its parts")
+                    worker = driver.workers[place] = await self._in_time(driver.staff.hire(place), "started", None)
+                await self._in_time(worker.prepare(self.assignment), "made its parts", worker)
                 await self._employ(worker)
             except WorkerLost as loss:
                 driver.workers.pop(place, None)
@@ -136,12 +138,22 @@ class _Run:
                 if place not in driver.staff.places():
                     return
 
-    async def _in_time(self, coroutine: Any, otherwise: str) -> Any:
-        seconds = self.driver.patience.start
+    async def _in_time(self, coroutine: Any, deed: str, worker: Worker | None) -> Any:
+        """Its result; what takes long is told once, so that nobody waits in silence for the first worker."""
+        patience, begun = self.driver.patience, asyncio.ensure_future(coroutine)
         try:
-            return await asyncio.wait_for(coroutine, seconds)
+            done, _ = await asyncio.wait([begun], timeout=min(patience.notice, patience.start))
+            if not done and not self.has_told:
+                self.has_told = True
+                name = "a worker" if worker is None else f"worker {worker.incarnation}"
+                said = "" if worker is None else _below(worker.last_lines())
+                text = f"{name} has not {deed} within {patience.notice:g} seconds; it has {patience.start:g}{said}"
+                self.hooks.tell(text)
+            return await asyncio.wait_for(begun, max(0.0, patience.start - patience.notice))
         except TimeoutError:
-            raise WorkerLost(f"it {otherwise} within {seconds:g} seconds") from None
+            raise WorkerLost(f"it has not {deed} within {patience.start:g} seconds") from None
+        finally:
+            begun.cancel()
 
     def _count_start(self, place: Hashable, loss: WorkerLost, *, has_worked: bool) -> None:
         starts = 0 if has_worked else self.driver._failed_starts.get(place, 0) + 1
@@ -156,7 +168,7 @@ class _Run:
         if worker is not None:
             worker.stop()
             name, lines = f"worker {worker.incarnation}", lines or worker.last_lines()
-        said = "".join(f"\n  {line}" for line in lines[-20:])
+        said = _below(lines)
         self.hooks.tell(f"{name} is lost: {loss.reason}{said}")
         if worker is None:
             return
@@ -196,7 +208,7 @@ class _Run:
                 raise RuntimeError(reply.error)
             num_suspects = dispatch.num_suspects
             if dispatch.finish(worker.incarnation, job.coordinates):
-                self.hooks.keep(Finished(job, reply.rollout))
+                self.hooks.keep(Finished(job, reply.rollout, row=reply.row))
             if dispatch.has_ended or dispatch.num_suspects < num_suspects:
                 self._announce()
 
@@ -222,6 +234,10 @@ async def _end(tasks: Sequence["asyncio.Future[Any]"]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _below(lines: Sequence[str]) -> str:
+    return "".join(f"\n  {line}" for line in lines[-20:])
 
 
 def _nobody(refused: dict[Hashable, WorkerLost]) -> str:

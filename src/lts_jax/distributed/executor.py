@@ -107,17 +107,24 @@ class Workers:
         keeps_calls = not (model.is_simulated and model.base_url is None) and not model.replay_only
         calls = Path(model.record_folder) if model.record_folder is not None else self._folder / CALLS
         folder = str(calls.absolute()) if keeps_calls else ""
-        return Assignment(self._version, order, work.settings, work.num_side_by_side, folder, params)
+        return Assignment(
+            self._version, order, work.settings, work.num_side_by_side, folder, is_stored=work.is_stored, params=params
+        )
 
     def _driver_of(self, work: Work) -> Driver:
         if self._driver is None:
-            lender = Lender(work.parts.budget.settings, _max_in_flight(work), time.monotonic)
+            most, rate = _of_endpoint(work)
+            lender = Lender(work.parts.budget.settings, most, time.monotonic, rate)
             self._driver = Driver(self._staff, lender, self._patience)
         return self._driver
 
 
-def _max_in_flight(work: Work) -> int:
-    return work.parts.order.settings.model.max_in_flight if work.parts.order is not None else 1
+def _of_endpoint(work: Work) -> tuple[int, float | None]:
+    """Calls that it takes at one time, and those that may begin in a second."""
+    if work.parts.order is None:
+        return 1, None
+    model = work.parts.order.settings.model
+    return model.max_in_flight, model.max_calls_per_second
 
 
 def _host(params: Any) -> Any:

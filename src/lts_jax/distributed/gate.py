@@ -4,11 +4,13 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from lts_jax.distributed.leases import UNITS, Beat, Spent, Terms
 from lts_jax.llm.budget import Price
 from lts_jax.llm.chat import BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.llm.pace import Pace
 from lts_jax.records import Message
 
 TOKENS_OF_FRAME = 16  # that a message costs beside its text, at most
@@ -25,6 +27,8 @@ class Gate:
         self._lacks: list[Spent] = []
         self._largest = Spent()
         self._news: list[asyncio.Future[None]] = []
+        self._rate: float | None = None
+        self._pace = Pace()
         self._lock = threading.Lock()
         self.num_rate_limited = 0
 
@@ -32,7 +36,7 @@ class Gate:
         """Keep to these terms from now on, and say how things stand."""
         with self._lock:
             self._share, self._is_limited = terms.share, terms.limit is not None
-            self._is_exhausted = terms.is_exhausted
+            self._is_exhausted, self._rate = terms.is_exhausted, terms.rate
             if terms.limit is not None:
                 self._limit = _larger(terms.limit, self._charged.plus(self._reserved))
             limit = self._limit if self._is_limited else None
@@ -45,28 +49,35 @@ class Gate:
         return said
 
     async def enter(self, most: Spent) -> Spent:
-        """Wait for a place and for money; returns what was reserved.
+        """Wait for a place, for money and for the moment; returns what was reserved.
 
         Raises:
             BudgetExhausted: no money is left anywhere.
         """
         most = _larger(most, self._largest)
+        loop = asyncio.get_running_loop()
         while True:
             with self._lock:
                 can_pay = self._can_pay(most)
-                if can_pay and self._num_in_flight < self._share:
+                self._pace.change(self._rate, loop.time())
+                wait = self._pace.seconds_to_wait(loop.time())
+                if can_pay and self._num_in_flight < self._share and not wait:
+                    self._pace.take(loop.time())
                     self._num_in_flight += 1
                     self._reserved = self._reserved.plus(most)
                     return most
                 if not can_pay and self._is_exhausted:
                     raise BudgetExhausted("the budget of the run is used up, whoever asks")
-                waiting = asyncio.get_running_loop().create_future()
+                waiting = loop.create_future()
+                timer = loop.call_later(wait, _wake, waiting) if 0.0 < wait < inf else None
                 self._news.append(waiting)
                 if not can_pay:
                     self._lacks.append(most)
             try:
                 await waiting
             finally:
+                if timer is not None:
+                    timer.cancel()
                 with self._lock:
                     self._news = [one for one in self._news if one is not waiting]
                     if not can_pay:

@@ -38,6 +38,7 @@ class Terms:
     share: int  # calls in flight
     limit: Spent | None = None
     is_exhausted: bool = False  # nothing is left anywhere: whoever waits for money is told so
+    rate: float | None = None  # calls a second that may begin; None: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class _Loan:
     limit: Spent
     number: int
     share: int = 0
+    rate: float = 0.0  # calls a second that it may begin at most, by the last terms and those before that it heard
+    rate_told: float = 0.0
     beat: Beat = field(default_factory=Beat)
 
     @property
@@ -66,11 +69,17 @@ class _Loan:
 
 
 class Lender:
-    """The driver's side. `now` gives seconds; `max_in_flight` are the calls that the endpoint takes at one time."""
+    """The driver's side.
 
-    def __init__(self, settings: BudgetSettings, max_in_flight: int, now: Callable[[], float]) -> None:
+    `now` gives seconds; `max_in_flight` are the calls that the endpoint takes at one time, `rate` those that may begin
+    in a second; None: no limit.
+    """
+
+    def __init__(
+        self, settings: BudgetSettings, max_in_flight: int, now: Callable[[], float], rate: float | None = None
+    ) -> None:
         self._limits = {unit: limit for unit in UNITS if (limit := getattr(settings, f"max_{unit}")) is not None}
-        self._most, self._in_flight, self._now = max_in_flight, float(max_in_flight), now
+        self._most, self._in_flight, self._now, self._rate = max_in_flight, float(max_in_flight), now, rate
         self._loans: dict[Hashable, _Loan] = {}
         self._base, self._dead = Spent(), Spent()
         self._changed_at = now()
@@ -99,10 +108,11 @@ class Lender:
         before = loan.held
         loan.share = self._share(loan)
         self._held += loan.held - before
+        rate = self._rate_of(loan)
         if not self._limits:
-            return Terms(loan.share)
+            return Terms(loan.share, rate=rate)
         loan.limit = self._limit(worker, loan)
-        return Terms(loan.share, loan.limit, self._is_exhausted(worker, loan))
+        return Terms(loan.share, loan.limit, self._is_exhausted(worker, loan), rate)
 
     def heard(self, worker: Hashable, beat: Beat) -> None:
         """Take in what a worker said in answer to its terms."""
@@ -110,7 +120,7 @@ class Lender:
         if loan is None:
             return
         more, before = beat.num_rate_limited - loan.beat.num_rate_limited, loan.held
-        loan.beat = beat
+        loan.beat, loan.rate = beat, loan.rate_told
         self._held += loan.held - before
         if beat.limit is not None:
             loan.limit = beat.limit
@@ -142,6 +152,16 @@ class Lender:
         num = len(self._loans)
         fair = self.max_in_flight // num + (loan.number % num < self.max_in_flight % num)
         return max(0, min(fair, self.max_in_flight - (self._held - loan.held)))
+
+    def _rate_of(self, loan: _Loan) -> float | None:
+        """Its part of the calls a second, fewer after a 429; less while others may still keep to more than theirs."""
+        if self._rate is None:
+            return None
+        others = sum(one.rate for one in self._loans.values() if one is not loan)
+        fair = self._rate * min(1.0, self._in_flight / self._most) / len(self._loans)
+        loan.rate_told = max(0.0, min(fair, self._rate - others))
+        loan.rate = max(loan.rate, loan.rate_told)
+        return loan.rate_told
 
     def _limit(self, worker: Hashable, loan: _Loan) -> Spent:
         """Its limit, raised by a part where half of its last part is used, lowered where another one lacks money.

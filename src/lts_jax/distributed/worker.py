@@ -23,6 +23,7 @@ from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.executor import RolloutCounter
 from lts_jax.rollouts.restart import purpose_of
 from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.rows import row_of
 from lts_jax.systems.orders import Order
 from lts_jax.systems.run_parts import RunParts, make_parts
 from lts_jax.systems.world import bare_model
@@ -59,7 +60,7 @@ class RolloutWorker:
         model, options, journal = None, "", None
         if assignment.calls_folder:
             settings = assignment.order.settings.model
-            endpoint, options = bare_model(replace(settings, record_folder=None))
+            endpoint, options = bare_model(replace(settings, record_folder=None, max_calls_per_second=None))
             model = GatedModel(endpoint, self._gate, settings.price, settings.max_completion_tokens)
             journal = open_journal(Path(assignment.calls_folder) / f"{self.incarnation}.jsonl")
         self._now = _Prepared(assignment, parts, counter, model, options, journal)
@@ -76,7 +77,8 @@ class RolloutWorker:
             try:
                 parts = self._parts_of(now, errand)
                 job = errand.job
-                return Reply(await run_rollout(job.task, job.coordinates, parts, now.assignment.settings))
+                rollout = await run_rollout(job.task, job.coordinates, parts, now.assignment.settings)
+                return Reply(rollout, row=row_of(rollout) if now.assignment.is_stored else b"")
             finally:
                 if now.counter is not None:
                     now.counter.rollout_ended()

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.collect import CollectSettings, Iteration, RolloutCounter, collect_groups
-from lts_jax.rollouts.executor import LOCAL, Executor
+from lts_jax.rollouts.executor import LOCAL, Executor, OnFailure, check_on_failure
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 
 
@@ -30,11 +30,13 @@ class EvaluationSettings:
     num_seeds: int = 3  # rollouts of each task
     seed: int = 1000  # of the evaluation; apart from the training seed
     num_in_flight: int = 64  # rollouts that run side by side; changes speed, never results
+    on_failure: OnFailure = "requeue"  # of a worker that is lost: its rollouts are run again, given up, or end the run
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "num_seeds", "num_in_flight"):
             if getattr(self, name) < 1:
                 raise UserError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        check_on_failure(self.on_failure, where="evaluation.on_failure")
 
 
 def evaluate(
@@ -56,7 +58,7 @@ def evaluate(
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names):
         raise UserError(f"two policies of one name in {', '.join(names)}")
-    collecting = CollectSettings(settings.num_seeds, settings.num_in_flight)
+    collecting = CollectSettings(settings.num_seeds, settings.num_in_flight, settings.on_failure)
     finished: dict[str, list[Rollout]] = {}
     for arm in arms:
         groups = collect_groups(

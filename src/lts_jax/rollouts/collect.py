@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from lts_jax.errors import UserError
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
@@ -17,13 +16,14 @@ from lts_jax.rollouts.executor import (
     OnFailure,
     RolloutCounter,
     Work,
+    check_on_failure,
     given_up,
     run_side_by_side,
     run_to_end,
 )
 from lts_jax.rollouts.garbage import rare_garbage_collection
 from lts_jax.rollouts.keeping import Keeper
-from lts_jax.rollouts.restart import forget_unfinished, spend, unfinished_path
+from lts_jax.rollouts.restart import forget_unfinished, spend, stored_alone
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
@@ -42,8 +42,7 @@ class CollectSettings:
         for name in ("num_rollouts", "num_in_flight"):
             if getattr(self, name) < 1:
                 raise UserError(f"collect.{name}: expected at least 1, got {getattr(self, name)}")
-        if self.on_failure not in get_args(OnFailure):
-            raise UserError(f"collect.on_failure: expected {', '.join(get_args(OnFailure))}, got {self.on_failure!r}")
+        check_on_failure(self.on_failure, where="collect.on_failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +96,28 @@ def collect_groups(
                 forget_unfinished(folder, keeper.done[task.task_id])  # a kill may have come between the two
             continue
         for number in range(collecting.num_rollouts):
-            path = folder and unfinished_path(folder, iteration.number, task, number)
-            if path and path.exists():
+            path = folder and stored_alone(folder, iteration.number, task, number)
+            if path:
                 keeper.finished[task.task_id] += _check_stored(path, read_rollouts(path), expected)
             else:
                 missing.append(Job(task, Coordinates(iteration.seed, iteration.number, task.task_id, number)))
     for siblings in keeper.finished.values():
         spend(parts.budget, siblings)
-    keeper.take_stored()
-    work = Work(parts, settings, collecting.num_in_flight, iteration.counter, collecting.on_failure)
+    is_stored = folder is not None
+    work = Work(parts, settings, collecting.num_in_flight, iteration.counter, collecting.on_failure, is_stored)
 
     def keep(finished: Finished) -> None:
         if finished.rollout is None and collecting.on_failure == "stop":
-            raise UserError(f"{finished.job.task.task_id}: {finished.reason} (--collect.on-failure stop)")
-        keeper.keep(given_up(finished, work) if finished.rollout is None else finished.rollout)
+            raise UserError(f"{finished.job.task.task_id}: {finished.reason} (on-failure: stop)")
+        keeper.keep(given_up(finished, work) if finished.rollout is None else finished.rollout, finished.row)
 
-    with rare_garbage_collection():
-        iteration.executor.run(missing, work, keep)
-    keeper.end()
+    try:
+        keeper.take_stored()
+        with rare_garbage_collection():
+            iteration.executor.run(missing, work, keep)
+        keeper.end()
+    finally:
+        keeper.close()
     return [keeper.done[name] for name in names]
 
 

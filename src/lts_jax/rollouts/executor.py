@@ -7,10 +7,11 @@ was tried. The caller stays the one writer of the run folder. `Local` runs them 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
+from lts_jax.errors import UserError
 from lts_jax.records import Answer, Coordinates, Outcome, Rollout, StopReason, Task
 from lts_jax.rollouts.restart import parts_of_rollout
 from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
@@ -20,6 +21,12 @@ OnFailure = Literal["requeue", "drop", "stop"]
 """What becomes of a rollout whose worker was lost: run again, given up, or the end of the run."""
 
 FEW_IN_FLIGHT = 4  # where nothing waits for anything real, more only crowd the processor's cache
+
+
+def check_on_failure(word: str, *, where: str) -> None:
+    """Raise `UserError` if it is none of the three."""
+    if word not in get_args(OnFailure):
+        raise UserError(f"{where}: expected {', '.join(get_args(OnFailure))}, got {word!r}")
 
 
 class RolloutCounter(Protocol):
@@ -49,6 +56,7 @@ class Finished:
     job: Job
     rollout: Rollout | None
     reason: str = ""
+    row: bytes = field(default=b"", repr=False)  # as the store writes it, where it was made with the rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ class Work:
     num_in_flight: int  # rollouts that run side by side at most; of several machines: on each
     counter: RolloutCounter | None = None  # the decider behind a learned policy, if there is one
     on_failure: OnFailure = "requeue"
+    is_stored: bool = False  # whether rollouts are written: then a row comes with those of other processes
 
     @property
     def num_side_by_side(self) -> int:

@@ -14,7 +14,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.recorded import ReplayModel
 from lts_jax.records import Coordinates, Rollout, RolloutGroup, Task
 from lts_jax.rollouts.rollout import RolloutParts
-from lts_jax.rollouts.store import group_path, write_rollouts
+from lts_jax.rollouts.store import ROW, group_path
 
 
 def spend(budget: Budget, rollouts: Iterable[Rollout]) -> None:
@@ -46,19 +46,20 @@ def parts_of_rollout(parts: RolloutParts, coordinates: Coordinates) -> RolloutPa
 def unfinished_path(folder: Path, iteration: int, task: Task, rollout: int) -> Path:
     """Where a finished rollout waits for the others of its group."""
     whole = group_path(folder, iteration, task.task_id)
-    return whole.parent / "unfinished" / f"{whole.stem}-{rollout}.parquet"
+    return whole.parent / "unfinished" / f"{whole.stem}-{rollout}{ROW}"
 
 
-def keep_unfinished(folder: Path, rollout: Rollout) -> None:
-    """Store one finished rollout of a group that is not whole yet."""
-    place = rollout.coordinates
-    write_rollouts(unfinished_path(folder, place.iteration, rollout.task, place.rollout), [rollout])
+def stored_alone(folder: Path, iteration: int, task: Task, rollout: int) -> Path | None:
+    """The file of a finished rollout that waits there, if there is one. Those of older runs are Parquet files."""
+    path = unfinished_path(folder, iteration, task, rollout)
+    return next((one for one in (path, path.with_suffix(".parquet")) if one.exists()), None)
 
 
 def forget_unfinished(folder: Path, group: RolloutGroup) -> None:
     """Take away what was kept of a group that is stored whole."""
     for rollout in group.rollouts:
         path = unfinished_path(folder, group.iteration, group.task, rollout.coordinates.rollout)
-        path.unlink(missing_ok=True)
+        for one in (path, path.with_suffix(".parquet")):
+            one.unlink(missing_ok=True)
     with suppress(OSError):  # others wait there, or it never was
         (Path(folder) / "unfinished").rmdir()

@@ -9,7 +9,7 @@ from lts_jax.evaluation.evaluate import EvaluationSettings, arm_folder, evaluate
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.llm.budget import Price
 from lts_jax.records import Rollout
-from lts_jax.rollouts.store import read_folder, read_rollouts
+from lts_jax.rollouts.store import read_folder, read_rollouts, rollout_files
 from lts_jax.systems.comparison import LEARNED, SINGLE, ComparisonSettings, held_out_tasks, make_arm, make_policy
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.task_source import TaskSettings
@@ -149,7 +149,7 @@ def stored_rollouts(folder: Path) -> list[Rollout]:
     if not folder.exists():
         return []
     whole = [rollout for group in read_folder(folder) for rollout in group.rollouts]
-    return whole + [one for path in sorted((folder / "unfinished").glob("*.parquet")) for one in read_rollouts(path)]
+    return whole + [one for path in rollout_files(folder / "unfinished") for one in read_rollouts(path)]
 
 
 def _cost_of(

@@ -188,6 +188,7 @@ def config_digest(settings: Any) -> str:
 FREE_SETTINGS = (
     "model.budget",
     "model.max_in_flight",
+    "model.max_calls_per_second",
     "collect.num_in_flight",
     "collect.on_failure",
     "mesh.stall_seconds",

@@ -12,6 +12,7 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.openai_settings import JsonMode, check_json_modes
+from lts_jax.llm.pace import PacedModel
 from lts_jax.llm.simulated import SimulatedModel, make_weaknesses, weaknesses_part
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
@@ -39,6 +40,7 @@ class ModelSettings:
     stream: bool = False  # replies in pieces, for gateways that cut a silent line
     max_retries: int = 5
     max_in_flight: int = 64  # calls at one time
+    max_calls_per_second: float | None = None  # that begin, of all workers together; None: as many as there are
     record_folder: str | None = None  # keep every finished call there and never repeat one
     replay_only: bool = False  # answer from the record folder alone; a call that is not there fails
     weaknesses: str = "omission"  # of the simulated model: or commission, small; single ones as omission(misreads=0.1)
@@ -55,6 +57,9 @@ class ModelSettings:
                 "model.max_retries, model.max_in_flight: expected at least 0 and 1, "
                 f"got {self.max_retries} and {self.max_in_flight}"
             )
+        if self.max_calls_per_second is not None and not self.max_calls_per_second > 0:
+            got = self.max_calls_per_second
+            raise UserError(f"model.max_calls_per_second: expected None or more than 0, got {got}")
         if self.temperature is not None and not 0.0 <= self.temperature <= 2.0:
             raise UserError(f"model.temperature: expected from 0 to 2, got {self.temperature}")
         if self.max_completion_tokens is not None and self.max_completion_tokens < 1:
@@ -98,8 +103,13 @@ def bare_model(settings: ModelSettings) -> tuple[ChatModel, str]:
         from lts_jax.llm.openai_client import OpenAIChatModel, request_options
 
         endpoint = endpoint_settings(settings)
-        model, options = OpenAIChatModel(endpoint), request_options(endpoint)
+        model, options = _paced(settings, OpenAIChatModel(endpoint)), request_options(endpoint)
     return model, options
+
+
+def _paced(settings: ModelSettings, model: ChatModel) -> ChatModel:
+    rate = settings.max_calls_per_second
+    return model if rate is None else PacedModel(model, rate)
 
 
 def own_model(settings: ModelSettings, model: Any) -> ChatModel:
@@ -117,11 +127,11 @@ def own_model(settings: ModelSettings, model: Any) -> ChatModel:
         endpoint = endpoint_settings(
             replace(settings, base_url=str(getattr(model, "base_url", "")) or settings.base_url)
         )
-        return _record(settings, ClientModel(model, endpoint), request_options(endpoint))
+        return _record(settings, _paced(settings, ClientModel(model, endpoint)), request_options(endpoint))
     if not hasattr(model, "complete"):
         kind = type(model).__name__
         raise UserError(f"model: expected a ChatModel or an AsyncOpenAI client, got a value of type {kind}")
-    return _record(settings, model, "")
+    return _record(settings, _paced(settings, model), "")
 
 
 def _record(settings: ModelSettings, model: ChatModel, options: str) -> ChatModel:
