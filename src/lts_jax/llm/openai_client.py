@@ -31,6 +31,7 @@ from lts_jax.llm.openai_stream import StreamCut, is_whole_stream
 from lts_jax.llm.openai_wire import NoText, one_line, read_reply, stated_tokens
 from lts_jax.llm.proxy_and_certificates import check_environment
 from lts_jax.llm.request_shape import RequestShape, request_body
+from lts_jax.llm.session import session_header
 from lts_jax.llm.transport import HttpReply, Problem, Transport, make_transport
 from lts_jax.records import Message
 from lts_jax.seeds import uniform
@@ -200,7 +201,8 @@ class OpenAIChatModel:
         try:
             async with asyncio.timeout(self._settings.attempt_deadline_seconds):
                 is_whole = is_whole_stream if streamed else None
-                headers = connection.headers | {"Idempotency-Key": _idempotency_key(asked, tally)}
+                own = {"Idempotency-Key": _idempotency_key(asked, tally)}
+                headers = connection.headers | own | session_header(self._settings.session_header)
                 reply = await connection.transport.post(headers, sent, is_whole)
         except TimeoutError:
             limit = self._settings.attempt_deadline_seconds

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from lts_jax.errors import UserError
+from lts_jax.llm.session import check_session_header
 
 OPENAI_URL = "https://api.openai.com/v1"
 JsonMode = Literal["json_object", "json_schema", "tool"]
@@ -35,6 +36,7 @@ class OpenAIChatSettings:
         False  # replies in pieces, for gateways that cut a silent line; an endpoint without streams is left be
     )
     json_modes: tuple[JsonMode, ...] = ("json_object",)  # tried in turn where refused; after the last, the prompt alone
+    session_header: str | None = None  # of each call: which task it is of, see `session`
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -51,6 +53,7 @@ class OpenAIChatSettings:
         if self.max_completion_tokens is not None and self.max_completion_tokens < 1:
             raise UserError(f"max_completion_tokens: expected at least 1, got {self.max_completion_tokens}")
         check_json_modes(self.json_modes, where="json_modes")
+        check_session_header(self.session_header, where="session_header")
 
 
 def check_json_modes(json_modes: tuple[str, ...], *, where: str) -> None:

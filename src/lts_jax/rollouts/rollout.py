@@ -19,6 +19,7 @@ from lts_jax.admission.policy import Admission, AdmissionPolicy, AdmissionReques
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.chat import Ask, BudgetExhausted, ChatModel, Completion, ModelFailure
+from lts_jax.llm.session import calls_of
 from lts_jax.memory.bank import EditRefused, KeyRefused, MemoryBank
 from lts_jax.memory.drawer import MEMORY_TOOL_NAMES, MEMORY_TOOLS, MemoryTools
 from lts_jax.memory.earlier import EarlierEntries, begin_with
@@ -139,6 +140,12 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     """
     _check_tools(task, parts, settings)
     execution = Execution(task, coordinates, parts, settings)
+    with calls_of(f"{coordinates.seed}/{coordinates.iteration}/{task.task_id}"):
+        return await _run(execution)
+
+
+async def _run(execution: "Execution") -> Rollout:
+    settings, parts = execution.settings, execution.parts
     try:
         results = await run_teams(
             execution.shown_task,

@@ -13,6 +13,7 @@ from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.openai_settings import JsonMode, check_json_modes
 from lts_jax.llm.pace import PacedModel
+from lts_jax.llm.session import check_session_header
 from lts_jax.llm.simulated import SimulatedModel, make_weaknesses, weaknesses_part
 from lts_jax.plain import to_plain
 from lts_jax.records import Task, ToolResult
@@ -41,6 +42,7 @@ class ModelSettings:
     max_retries: int = 5
     max_in_flight: int = 64  # calls at one time
     max_calls_per_second: float | None = None  # that begin, of all workers together; None: as many as there are
+    session_header: str | None = None  # of each call, as x-session-id: which task it is of, for routers by sessions
     record_folder: str | None = None  # keep every finished call there and never repeat one
     replay_only: bool = False  # answer from the record folder alone; a call that is not there fails
     weaknesses: str = "omission"  # of the simulated model: or commission, small; single ones as omission(misreads=0.1)
@@ -52,6 +54,7 @@ class ModelSettings:
             if not getattr(self, name) > 0:
                 raise UserError(f"model.{name}: expected more than 0, got {getattr(self, name)}")
         check_json_modes(self.json_modes, where="model.json_modes")
+        check_session_header(self.session_header, where="model.session_header")
         if self.max_retries < 0 or self.max_in_flight < 1:
             raise UserError(
                 "model.max_retries, model.max_in_flight: expected at least 0 and 1, "
@@ -178,6 +181,7 @@ def endpoint_settings(settings: ModelSettings) -> "OpenAIChatSettings":
         call_deadline_seconds=settings.call_deadline_seconds,
         attempt_deadline_seconds=settings.attempt_deadline_seconds,
         json_modes=settings.json_modes,
+        session_header=settings.session_header,
         stream=settings.stream,
         max_retries=settings.max_retries,
         max_in_flight=settings.max_in_flight,
