@@ -13,6 +13,7 @@ from lts_jax.reports.episode_animation import episode_animation
 from lts_jax.systems import srmt as wiring
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.srmt_settings import CAUSAL, CONSTANT, SrmtSettings
+from lts_jax.systems.srmt_tables import steps_to
 
 TINY = SrmtSettings(
     core=("empty",),
@@ -100,3 +101,9 @@ def test_an_episode_moves_by_itself():
     figure = episode_animation(["..."], places, [(0, 1), (0, 0)], title="<one>")
     assert figure.count("<circle") == 4 and 'values="8;24;24"' in figure and 'values="1;1;0.25"' in figure
     assert "&lt;one&gt;" in figure and "at its goal after 1 steps" in figure
+
+
+def test_steps_until_a_share_by_hand():
+    """Four points of 100 steps: .9 stands with the third, .95 never."""
+    assert steps_to([0.1, 0.5, 0.9, 0.8], 0.9, 400.0) == 300.0
+    assert steps_to([0.1, 0.5, 0.9, 0.8], 0.95, 400.0) is None

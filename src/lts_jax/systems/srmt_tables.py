@@ -15,6 +15,7 @@ from lts_jax.reports.text import interval
 from lts_jax.systems.srmt_settings import LONG_LENGTHS, SrmtSettings
 
 BANDS = ((3, 8), (9, 16), (17, 24), (25, 30))
+SOLVED = 0.9  # CSR of training at which a network counts as trained
 HEADS = ("CSR", "ISR", "sum of costs", "makespan")
 
 
@@ -24,6 +25,7 @@ def document_of(settings: SrmtSettings, found: Any) -> dict[str, Any]:
     for reward in settings.reward:
         rows = {row: found.parts[reward, row] for row in settings.rows}
         tables += [_scores(reward, rows, found.rules), _by_length(reward, rows), _differences(reward, rows)]
+        tables.append(_speed(settings, reward, rows))
         if settings.long:
             tables.append(_long(reward, rows))
     return {
@@ -136,6 +138,26 @@ def _differences(reward: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, An
         ]
         lines.append([f"{first} less {other}", interval(_over_seeds(differences), "+.2f")])
     return one_table(f"Differences of CSR, {reward} reward, paired over seeds", ["", "CSR"], lines)
+
+
+def steps_to(curve: Sequence[float], share: float, all_steps: float) -> float | None:
+    """Agent steps after which the CSR of training first stands at `share`, as its curve's points tell; None: never."""
+    reached = [place for place, value in enumerate(curve) if value >= share]
+    return all_steps * (reached[0] + 1) / len(curve) if reached else None
+
+
+def _speed(settings: SrmtSettings, reward: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Steps until CSR .9 in training; a seed that never gets there counts with all of its steps."""
+    first, lines, steps_of = next(iter(rows)), [], {}
+    all_steps = settings.num_updates * settings.steps_per_update
+    for row, parts in rows.items():
+        steps = [steps_to(part["curves"]["csr"], SOLVED, all_steps) for part in parts]
+        steps_of[row] = np.asarray([all_steps if one is None else one for one in steps], float)
+        less = interval(_over_seeds(steps_of[first] - steps_of[row]), "+.2g") if row != first else "–"
+        reached = f"{sum(one is not None for one in steps)} of {len(steps)}"
+        lines.append([row, interval(_over_seeds(steps_of[row]), ".2g"), reached, less])
+    heads = ["network", "agent steps", "reached", f"{first} less it"]
+    return one_table(f"Agent steps until CSR {SOLVED:g} in training, {reward} reward", heads, lines)
 
 
 def _headline(settings: SrmtSettings, found: Any) -> str:
