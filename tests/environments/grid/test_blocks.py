@@ -113,7 +113,7 @@ def test_what_is_read_and_written_is_paid_for_by_hand():
     assert int(state.num_entries) == 3
     told = Told(*np.asarray(looked(static(world), world.params, state).observation_io[:, -NUM_TOLD:]).T)
     assert told.finished.tolist() == [1, 0] and told.writes.tolist() == [0, 0] and told.reads_pool.tolist() == [1, 0]
-    np.testing.assert_allclose(told.column, [0.2, 0.0], atol=1e-6)
+    np.testing.assert_allclose(told.column, [0.5, 0.0], atol=1e-6)
     measures = {name: float(value) for name, value in outcome.measures.items()}
     np.testing.assert_allclose(measures["sent"], (19 + 16 + 19 + 38 + 19 + 38 + 38 + 54) / 2)
     np.testing.assert_allclose(measures["written"], 1.5)

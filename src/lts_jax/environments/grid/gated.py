@@ -28,7 +28,7 @@ MODES: dict[str, tuple[str, ...]] = {
     "switch": ("none", "latent", "pool"),
 }
 """The gates that each mode leaves open to choice."""
-_FAR = 10.0  # cells; places are told in units of it
+_FAR = 4.0  # cells; places are told in units of it
 
 
 @dataclass(frozen=True, slots=True)
