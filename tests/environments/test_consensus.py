@@ -21,21 +21,25 @@ def state_of(bits, time=0, symbols=(0, 0, 0), votes=(0, 0, 0)):
 
 
 def test_a_game_by_hand():
-    """Bits 1, 0, 1: all have to vote 1. An action is vote * 8 + symbol."""
+    """Bits 1, 0, 1: all should vote 1. An action is vote * 8 + symbol."""
     world = consensus(limit=4)
     seed_w = jnp.zeros(2, jnp.uint32)
     state, outcome = acted(world.shape, world.params, state_of([1, 0, 1]), jnp.asarray([8 + 3, 5, 8]), seed_w)
-    np.testing.assert_allclose(outcome.reward_i, [-0.05] * 3)
+    np.testing.assert_allclose(outcome.reward_i, [-0.1] * 3)
     assert not outcome.is_over and state.symbol_i.tolist() == [3, 5, 0] and state.vote_i.tolist() == [True, False, True]
-    for votes in ([8, 8, 0], [0, 0, 0]):  # the wrong one is no agreement either
-        state, outcome = acted(world.shape, world.params, state, jnp.asarray(votes), seed_w)
-        assert not outcome.is_over
-    state, outcome = acted(world.shape, world.params, state, jnp.asarray([8, 9, 15]), seed_w)
-    assert outcome.is_over and not outcome.is_truncated and outcome.done_i.all()
-    np.testing.assert_allclose(outcome.reward_i, [1.0] * 3)
-    assert {name: float(value) for name, value in outcome.measures.items()} == {"agreed": 1.0, "steps": 4.0}
-    _, outcome = acted(world.shape, world.params, state_of([1, 0, 1], time=3), jnp.asarray([0, 0, 0]), seed_w)
-    assert outcome.is_over and outcome.is_truncated and float(outcome.measures["agreed"]) == 0.0
+    state, outcome = acted(world.shape, world.params, state, jnp.asarray([8, 8, 0]), seed_w)
+    assert not outcome.is_over and float(outcome.measures["steps"]) == 2.0
+    _, wrong = acted(world.shape, world.params, state, jnp.asarray([0, 1, 2]), seed_w)
+    assert wrong.is_over and not wrong.is_truncated
+    np.testing.assert_allclose(wrong.reward_i, [-1.0] * 3)
+    assert {name: float(value) for name, value in wrong.measures.items()} == {"agreed": 0.0, "steps": 4.0}
+    _, right = acted(world.shape, world.params, state, jnp.asarray([8, 9, 15]), seed_w)
+    assert right.is_over and not right.is_truncated and right.done_i.all()
+    np.testing.assert_allclose(right.reward_i, [1.0] * 3)
+    assert {name: float(value) for name, value in right.measures.items()} == {"agreed": 1.0, "steps": 3.0}
+    _, late = acted(world.shape, world.params, state_of([1, 0, 1], time=3), jnp.asarray([0, 8, 0]), seed_w)
+    assert late.is_over and late.is_truncated and float(late.measures["agreed"]) == 0.0
+    np.testing.assert_allclose(late.reward_i, [-0.1] * 3)
 
 
 def test_what_is_seen_of_others_are_their_last_symbols():

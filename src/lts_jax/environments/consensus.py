@@ -1,7 +1,9 @@
-"""A game of agreement: agents with private noisy bits vote at once, again and again, until all have the majority.
+"""A game of agreement: agents with private noisy bits vote at once, again and again, until all votes are alike.
 
-What an agent can know of the others is their last symbols, if they are shown, or their memories, if its network reads
-them. Nobody sees a vote. With neither, whoever is in the minority has no sign of it but that the game goes on.
+They should then be what most bits are. What an agent can know of the others is their last symbols, if they are shown,
+or their memories, if its network reads them; nobody sees a vote. With neither, whoever is in the minority has no sign
+of it but that the game goes on. If only right votes ended it, all could vote 0 and then 1, and nobody had to know
+anything; so a wrong agreement ends it too.
 """
 
 from dataclasses import dataclass, replace
@@ -52,8 +54,9 @@ class ConsensusParams:
     noise: Any = 0.3  # probability that an agent's bit is not the drawn one
     shows_symbols: Any = 1.0  # 0: the first symbol is the only one, and nobody sees it
     limit: Any = 16  # steps of a game
-    goal_reward: Any = 1.0  # of agreement, to everybody
-    step_reward: Any = -0.05  # of any other step
+    right_reward: Any = 1.0  # of an agreement, to everybody
+    wrong_reward: Any = -1.0
+    step_reward: Any = -0.1  # of any other step
 
 
 @jax.tree_util.register_dataclass
@@ -78,19 +81,27 @@ def begin(shape: ConsensusShape, params: ConsensusParams, seed_w: Array) -> Cons
 def act(
     shape: ConsensusShape, params: ConsensusParams, state: ConsensusState, action_i: Array, seed_w: Array
 ) -> tuple[ConsensusState, Outcome]:
-    """All vote and send a symbol; it is over where all vote for what most bits are. `steps` are those until then."""
+    """All vote and send a symbol; it is over where all vote alike. `agreed`: on what most bits are.
+
+    `steps` are those until then; `limit` where it never came to that.
+    """
     vote_i, symbol_i = action_i // shape.num_symbols == 1, action_i % shape.num_symbols
     majority = 2 * jnp.sum(state.bit_i) > shape.num_agents
-    agrees, time = jnp.all(vote_i == majority), state.time + 1
-    is_over = agrees | (time >= params.limit)
-    reward = jnp.where(agrees, params.goal_reward, params.step_reward).astype(jnp.float32)
+    is_alike, time = jnp.all(vote_i == vote_i[0]), state.time + 1
+    is_right = is_alike & (vote_i[0] == majority)
+    is_over = is_alike | (time >= params.limit)
+    paid = jnp.where(is_right, params.right_reward, params.wrong_reward)
+    reward = jnp.where(is_alike, paid, params.step_reward).astype(jnp.float32)
     state = replace(state, vote_i=vote_i, symbol_i=symbol_i, time=time)
     return state, Outcome(
         reward_i=jnp.broadcast_to(reward, vote_i.shape),
         done_i=jnp.broadcast_to(is_over, vote_i.shape),
         is_over=is_over,
-        is_truncated=is_over & ~agrees,
-        measures={"agreed": agrees.astype(jnp.float32), "steps": time.astype(jnp.float32)},
+        is_truncated=is_over & ~is_alike,
+        measures={
+            "agreed": is_right.astype(jnp.float32),
+            "steps": jnp.where(is_over & ~is_right, params.limit, time).astype(jnp.float32),
+        },
     )
 
 

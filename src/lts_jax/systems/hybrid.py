@@ -86,7 +86,7 @@ def plan_of(settings: HybridSettings, task: str, row: str) -> PpoPlan:
     """The program of a training: one for all modes and both tasks in corridors, two for consensus."""
     static = replace(world_of(settings, task, row), params=None)
     core = settings.network("srmt" if task != "consensus" or row == "latent" else "rmt")
-    return _plan(static, core, settings.num_entries, settings.ppo)
+    return _plan(static, core, settings.num_entries, settings.ppo_of(task))
 
 
 def _trained(
@@ -102,7 +102,7 @@ def _trained(
 
     measures = GAMES if task == "consensus" else BLOCKS
     budget = Budget(settings.num_updates(task), settings.num_parts, measures)
-    run, curves, spent = train_in_parts(plan, (world.params, settings.ppo), seed, budget, checkpoints, tell)
+    run, curves, spent = train_in_parts(plan, (world.params, settings.ppo_of(task)), seed, budget, checkpoints, tell)
     test_key = jax.random.fold_in(jax.random.key(seed), _TEST_KEY)
     seed_ew = jax.random.bits(test_key, (settings.num_test_blocks, 2), jnp.uint32)
     num_steps = int(world.params.limit) if task == "consensus" else settings.block_episodes * settings.limit

@@ -1,6 +1,6 @@
 """How `lts system hybrid` trains its modes, and in which worlds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lts_jax.environments.grid.gated import MODES
 from lts_jax.errors import UserError, show
@@ -24,7 +24,8 @@ def many_updates() -> PpoSettings:
         num_minibatches=4,
         num_epochs=2,
         learning_rate=1e-3,
-        max_learning_rate=2e-3,
+        max_learning_rate=4e-3,
+        kl_target=0.02,
         entropy_weight=0.01,
         discount=0.985,
     )
@@ -87,9 +88,14 @@ class HybridSettings:
         """Rows of a task's table."""
         return CHANNELS if task == "consensus" else self.mode
 
+    def ppo_of(self, task: str) -> PpoSettings:
+        """Of one task: games of consensus are short, and so are its rollouts."""
+        return replace(self.ppo, rollout_steps=min(self.ppo.rollout_steps, 8)) if task == "consensus" else self.ppo
+
     def steps_per_update(self, task: str) -> int:
         """Agent steps."""
-        return NUM_AGENTS[task] * self.ppo.num_environments * self.ppo.rollout_steps
+        ppo = self.ppo_of(task)
+        return NUM_AGENTS[task] * ppo.num_environments * ppo.rollout_steps
 
     def num_updates(self, task: str) -> int:
         """Rollouts of a training, each with its epochs and minibatches."""
