@@ -76,6 +76,7 @@ def world_of(settings: HybridSettings, task: str, row: str) -> Environment:
         num_episodes=settings.block_episodes,
         limit=settings.limit,
         own_fraction=settings.own_fraction if is_joined else 0.0,
+        together=is_joined,
         shows_path=not is_joined,
     )
     price, mode = (settings.dear_price, "switch") if row == DEAR else (settings.price, row)

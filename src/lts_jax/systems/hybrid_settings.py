@@ -44,9 +44,9 @@ class HybridSettings:
     first_seed: int = 1
     agent_steps: float = 4e5  # of training, of each seed
     consensus_steps: float = 2e5  # agent steps of consensus
-    lengths: tuple[int, ...] = (3, 5)  # of the corridors
+    lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
-    limit: int = 40  # steps of an episode
+    limit: int = 24  # steps of an episode
     own_fraction: float = 0.5  # of joined's blocks whose goals are in the agents' own rooms
     price: float = 1e-4  # of a number sent, in units of the goal's reward
     dear_price: float = 1e-2  # of the dear switch

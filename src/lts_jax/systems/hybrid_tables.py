@@ -38,9 +38,10 @@ def document_of(settings: HybridSettings, parts: Parts) -> dict[str, Any]:
         "headline": _headline(settings, parts, differences),
         "foot": (
             f"Simulated. {settings.num_seeds} seeds. Corridors of {', '.join(map(str, settings.lengths))}, "
-            f"{settings.block_episodes} episodes a block, {settings.limit} steps an episode at most; in joined goals "
-            "lie in the agents' own rooms, or in the others', for a whole block. Return: of an agent and episode, 1 at "
-            f"the goal, -.01 a step, and {settings.price:g} off for each number that it reads of others or writes "
+            f"{settings.block_episodes} episodes a block, {settings.limit} steps an episode at most; in joined "
+            "both begin in one room, and for a whole block the goals lie there or in the other one. Return: of an agent "
+            "and episode, 1 at the goal, .01 for a step that leads on, -.05 for any other, and "
+            f"{settings.price:g} off for each number that it reads of others or writes "
             f"(dear switch: {settings.dear_price:g}). First, later: steps of both agents until their goals in a "
             "block's first episode and in the others. Shares: of steps under way, by what is read. Acting by chance as "
             "trained; brackets: 95 % over seeds, from five on."

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lts_jax.environments.grid.blocks import blocks
+from lts_jax.environments.grid.environment import bottlenecks
 from lts_jax.environments.grid.gated import BOTH, LATENT, MODES, NONE, POOL, gated
 from lts_jax.environments.stepping import act_all, begin_all, seeds_at
 from lts_jax.errors import UserError
@@ -57,6 +58,19 @@ def test_the_fact_lasts_for_a_block_and_changes_between(lived):
     begins = np.asarray(states.grid.time) == 0
     assert len(np.unique(np.asarray(states.grid.goal_i)[begins][:, 0])) > 5  # drawn anew for every episode
     assert (place[np.asarray(states.grid.goal_i)] != np.asarray(states.grid.start_i)).all()
+    for two in (states.grid.goal_i, states.grid.start_i):
+        assert (np.asarray(two)[..., 0] != np.asarray(two)[..., 1]).all()
+    assert (starts[..., 0] == starts[..., 1]).all()  # all begin in one room
+
+
+def test_without_a_fact_episodes_are_those_of_the_bottleneck():
+    """Apart, with no goal in the own room: starts, goals and maps of the grid itself."""
+    world, plain = blocks((3,), own_fraction=0.0, together=False, shows_path=True), bottlenecks((3,))
+    ours, theirs = began(static(world), world.params), began(static(plain), plain.params)
+    for one, two in zip(jax.tree.leaves(ours.grid), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(one, two)
+    seen = [looked(static(each), each.params, state) for each, state in ((world, ours), (plain, theirs))]
+    np.testing.assert_array_equal(seen[0].observation_io, seen[1].observation_io)
 
 
 def test_a_block_is_one_episode_to_learning(lived):
@@ -90,6 +104,16 @@ def test_a_goal_is_seen_where_it_lies_in_view_and_no_path(shows_path):
     assert (plane_i[0, :2] == -1).all() and seen.place_if.shape == (2, 2)  # the goal's place is not told
 
 
+def test_a_step_that_leads_on_is_paid_and_any_other_costs():
+    """Agent 0 comes nearer, agent 1 stays; then agent 0 is there, and agent 1 bumps into the wall."""
+    world = blocks((3,), step_cost=0.02, progress_reward=0.03)
+    state = placed(world, [(0, 2), (6, 0)], [(0, 4), (6, 8)])
+    for moves, reward in (((RIGHT, STAY), (0.01, -0.05)), ((RIGHT, LEFT), (1.0, -0.05))):
+        state, outcome = acted(static(world), world.params, state, jnp.asarray(moves), SEEDS[1])
+        np.testing.assert_allclose(outcome.reward_i, reward, atol=1e-6)
+    assert not outcome.is_over and state.reached_i.tolist() == [True, False]
+
+
 def action(move, write, gate):
     """The number of an action."""
     return (move * 2 + write) * len(GATES) + gate
@@ -97,7 +121,7 @@ def action(move, write, gate):
 
 def test_what_is_read_and_written_is_paid_for_by_hand():
     """Price .001 of a number; memories have 16, entries 19. Nobody has a memory at an episode's first step."""
-    world = gated(blocks((3,)), "switch", price=0.001)
+    world = gated(blocks((3,), step_cost=0.01, progress_reward=0.0), "switch", price=0.001)
     state = placed(world, [(0, 0), (6, 0)], [(0, 2), (6, 8)])
     state = replace(state, gate_i=jnp.asarray([POOL, LATENT]))
     steps = [
@@ -145,6 +169,7 @@ def test_at_an_infinite_price_the_switch_is_the_mode_that_reads_nothing():
     ("make", "message"),
     [
         (lambda: blocks((3,), own_fraction=2.0), "own_fraction: expected from 0 to 1, got 2"),
+        (lambda: blocks((3,), step_cost=-1.0), "step_cost: expected at least 0, got -1"),
         (lambda: blocks((3,), num_episodes=0), "num_episodes: expected at least 1, got 0"),
         (lambda: gated(blocks((3,)), "all"), "mode: expected one of none, latent, pool, both, switch, got"),
         (lambda: gated(blocks((3,)), price=-1.0), "price: expected at least 0, got -1"),

@@ -1,4 +1,4 @@
-"""Episodes of the grid in blocks that share a hidden fact: whether goals lie in the agents' own rooms or in others.
+"""Episodes of the grid in blocks that share a hidden fact: whether goals lie in the rooms where agents begin or not.
 
 Learning takes a block as one episode, so what is found out in one of its episodes may pay in a later one: a block's
 state draws the fact, and begins its next episode itself. Where an agent has reached its goal, it waits. Letters as in
@@ -18,7 +18,7 @@ from lts_jax.environments.contract import Environment, Outcome, Seen
 from lts_jax.environments.grid import environment as grid
 from lts_jax.environments.grid.settings import GridParams, GridShape
 from lts_jax.environments.randomness import place_words, uniforms, words
-from lts_jax.errors import UserError
+from lts_jax.errors import UserError, show
 
 _FACT, _NEXT = 0x7FFFFFFC, 0x7FFFFFFD  # purposes of their own
 
@@ -58,7 +58,8 @@ class BlockParams:
     """What a block is drawn from, and what is seen of it."""
 
     grid: GridParams
-    own_fraction: Any = 0.5  # of the blocks whose goals lie in the agents' own rooms
+    own_fraction: Any = 0.5  # of the blocks whose goals lie in the rooms in which agents begin
+    together: Any = 1.0  # 1: all begin in one room; 0: each in another one, as in SRMT
     shows_path: Any = 0.0  # 1: agents see their shortest path, as in SRMT; 0: their goal alone, where it is in view
 
 
@@ -151,25 +152,35 @@ def look(shape: BlockShape, params: BlockParams, state: BlockState) -> Seen:
 
 
 def blocks(
-    lengths: Sequence[int] = (3, 5),
+    lengths: Sequence[int] = (2,),
     *,
     num_episodes: int = 4,
-    limit: int = 40,
+    limit: int = 24,
     own_fraction: float = 0.5,
+    together: bool = True,
     shows_path: bool = False,
-    reward: str = "dense",
+    step_cost: float = 0.02,
+    progress_reward: float = 0.03,
 ) -> Environment:
     """Corridors of these lengths in blocks; `limit` steps of an episode.
 
-    With an `own_fraction` of 0 and paths shown it is SRMT's bottleneck, where there is nothing to find out.
+    With an `own_fraction` of 0, not `together` and paths shown it is SRMT's bottleneck, and nothing has to be found
+    out. Where agents begin in one room, they go through the corridor one behind the other. Rewards are ours: 1 at the
+    goal; any other step costs `step_cost`, and `progress_reward` is added where it leads on along the own shortest path
+    and taken off where it does not: unpaid, nobody would learn to leave a room within a small budget.
 
     Raises:
-        UserError: what `bottlenecks` refuses, or a fraction outside 0..1.
+        UserError: what `bottlenecks` refuses, a fraction outside 0..1, or a cost or a reward below 0.
     """
     if not 0.0 <= own_fraction <= 1.0:
         raise UserError(f"own_fraction: expected from 0 to 1, got {own_fraction:g}")
-    inner = grid.bottlenecks(lengths, reward=reward, limits=limit)
-    params = BlockParams(inner.params, own_fraction, float(shows_path))
+    for name, value in (("step_cost", step_cost), ("progress_reward", progress_reward)):
+        if not value >= 0:
+            raise UserError(f"{name}: expected at least 0, got {value:g}")
+    inner = grid.bottlenecks(lengths, limits=limit)
+    other = -step_cost - progress_reward
+    rewards = {"path_reward": progress_reward - step_cost, "step_reward": other, "stay_reward": other}
+    params = BlockParams(replace(inner.params, **rewards), own_fraction, float(together), float(shows_path))
     check_blocks(params, BlockShape(inner.shape, num_episodes))
     return Environment(
         name="blocks",
@@ -183,22 +194,41 @@ def blocks(
 
 
 def check_blocks(params: Any, shape: Any) -> None:
-    """Refuse rooms in which two agents begin, since their goals could then be one cell.
+    """Refuse agents that do not finish on their goals, and rooms that are too small for all of them.
 
     Raises:
         UserError: in one line.
     """
-    num_rooms = params.grid.maps.num_places_ur.shape[1]
-    if shape.num_agents != num_rooms or shape.grid.on_goal != "finish":
-        raise UserError(f"shape.num_agents: expected one for each of {num_rooms} rooms, who finishes on its goal")
+    if shape.grid.on_goal != "finish":
+        raise UserError(f"shape.on_goal: expected finish, got {show(shape.grid.on_goal)}")
+    smallest = int(params.grid.maps.num_places_ur.min())
+    if shape.num_agents >= smallest:
+        raise UserError(f"shape.num_agents: expected fewer than a room's {smallest} places, got {shape.num_agents}")
 
 
 def _episode(shape: BlockShape, params: BlockParams, is_own: Array, seed_w: Array) -> grid.GridState:
-    """The grid's, or the same with each goal moved to the same place of the agent's own room, beside its start."""
+    """The grid's, with starts moved to the first agent's room, goals to that of the start; nowhere two in one place."""
     state, maps = grid.begin(shape.grid, params.grid, seed_w), params.grid.maps
     num_rooms, size = maps.place_urs.shape[1:]
-    room_i = (state.goal_i // size + num_rooms - 1) % num_rooms
-    place_i = state.goal_i % size
-    is_start_i = maps.place_urs[state.map, room_i, place_i] == state.cell_i
-    place_i = jnp.where(is_start_i, (place_i + 1) % maps.num_places_ur[state.map, room_i], place_i)
-    return replace(state, goal_i=jnp.where(is_own, room_i * size + place_i, state.goal_i))
+    count_r, place_rs = maps.num_places_ur[state.map], maps.place_urs[state.map]
+    aim_i, room_i = state.goal_i // size, (state.goal_i // size + num_rooms - 1) % num_rooms
+    start_i = jnp.argmax(place_rs[room_i] == state.cell_i[:, None], axis=1).astype(jnp.int32)
+    is_moved = jnp.asarray(params.together) > 0
+    room_i, aim_i = (jnp.where(is_moved, one[0], one) for one in (room_i, aim_i))
+    aim_i = jnp.where(is_own, room_i, aim_i)
+    starts: list[Array] = []
+    goals: list[Array] = []
+    for agent in range(shape.num_agents):
+        room, aim = room_i[agent] * size, aim_i[agent] * size
+        starts.append(_free(room, start_i[agent], count_r[room_i[agent]], starts))
+        own = [*goals, starts[agent]]
+        goals.append(_free(aim, state.goal_i[agent] % size, count_r[aim_i[agent]], own))
+    cell_i = place_rs.reshape(-1)[jnp.stack(starts)]
+    return replace(state, cell_i=cell_i, start_i=cell_i, goal_i=jnp.stack(goals))
+
+
+def _free(room: Array, place: Array, count: Array, taken: Sequence[Array]) -> Array:
+    """room + place, or the next place of the room's `count` that is not among those taken."""
+    for _ in taken:
+        place = (place + jnp.any(jnp.stack(taken) == room + place)) % count
+    return room + place
