@@ -42,13 +42,13 @@ class HybridSettings:
     """Of none, latent, pool, both, switch, dear switch; not for consensus."""
     num_seeds: int = 5
     first_seed: int = 1
-    agent_steps: float = 4e5  # of training, of each seed
+    agent_steps: float = 5e5  # of training, of each seed
     consensus_steps: float = 2e5  # agent steps of consensus
     lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
     limit: int = 24  # steps of an episode
     own_fraction: float = 0.5  # of joined's blocks whose goals are in the agents' own rooms
-    price: float = 1e-4  # of a number sent, in units of the goal's reward
+    price: float = 2e-5  # of a number sent, in units of the goal's reward
     dear_price: float = 1e-2  # of the dear switch
     num_entries: int = 8  # of the pool
     num_test_blocks: int = 100  # of every seed, and games of consensus

@@ -39,8 +39,8 @@ def document_of(settings: HybridSettings, parts: Parts) -> dict[str, Any]:
         "foot": (
             f"Simulated. {settings.num_seeds} seeds. Corridors of {', '.join(map(str, settings.lengths))}, "
             f"{settings.block_episodes} episodes a block, {settings.limit} steps an episode at most; in joined "
-            "both begin in one room, and for a whole block the goals lie there or in the other one. Return: of an agent "
-            "and episode, 1 at the goal, .01 for a step that leads on, -.05 for any other, and "
+            "both begin in one room, and for a whole block the goals lie there or in the other one. Return: of an "
+            "agent and episode, 1 at the goal, .01 for a step that leads on, -.05 for any other, and "
             f"{settings.price:g} off for each number that it reads of others or writes "
             f"(dear switch: {settings.dear_price:g}). First, later: steps of both agents until their goals in a "
             "block's first episode and in the others. Shares: of steps under way, by what is read. Acting by chance as "
