@@ -43,7 +43,7 @@ class HybridSettings:
     num_seeds: int = 5
     first_seed: int = 1
     agent_steps: float = 5e5  # of training, of each seed
-    consensus_steps: float = 2e5  # agent steps of consensus
+    consensus_steps: float = 1e5  # agent steps of consensus
     lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
     limit: int = 24  # steps of an episode
