@@ -1,7 +1,7 @@
 """The tables and the figures of a run, as files.
 
-lts system hybrid --run runs/hybrid
-python experiments/hybrid/tables.py --run runs/hybrid
+lts system hybrid --run runs/joined --hybrid.task joined
+python experiments/hybrid/tables.py --run runs/joined
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,21 @@ from lts_jax.systems.hybrid_tables import curves_figure, shares_figure
 class Config:
     """Where the run lies, and where its tables go."""
 
-    run: Path = Path("runs/hybrid")
+    run: Path = Path("runs/joined")
     results: Path = Path(__file__).parent / "results"
 
 
 def main(config: Config) -> None:
-    """Print and store."""
+    """Print and store, under the run's name."""
+    results = config.results / config.run.name
     document = read_json(config.run / "report.json")
-    write_json(config.results / "report.json", document)
-    write_text(config.results / "table.txt", tables_text(document) + "\n")
+    write_json(results / "report.json", document)
+    write_text(results / "table.txt", tables_text(document) + "\n")
     for task in document["agent_steps"]:
         name = "steps" if task == "consensus" else "return"
-        save_figure(curves_figure(document, task, name), config.results / f"curves_{task}.png")
+        save_figure(curves_figure(document, task, name), results / f"curves_{task}.png")
         if f"{task}, switch" in document["curves"]:
-            save_figure(shares_figure(document, task), config.results / f"shares_{task}.png")
+            save_figure(shares_figure(document, task), results / f"shares_{task}.png")
     print(tables_text(document))
 
 

@@ -36,16 +36,7 @@ def document_of(settings: HybridSettings, parts: Parts) -> dict[str, Any]:
         "name": "hybrid",
         "title": "Hybrid: memories, a pool of entries, and a switch between them",
         "headline": _headline(settings, parts, differences),
-        "foot": (
-            f"Simulated. {settings.num_seeds} seeds. Corridors of {', '.join(map(str, settings.lengths))}, "
-            f"{settings.block_episodes} episodes a block, {settings.limit} steps an episode at most; in joined "
-            "both begin in one room, and for a whole block the goals lie there or in the other one. Return: of an "
-            "agent and episode, 1 at the goal, .01 for a step that leads on, -.05 for any other, and "
-            f"{settings.price:g} off for each number that it reads of others or writes "
-            f"(dear switch: {settings.dear_price:g}). First, later: steps of both agents until their goals in a "
-            "block's first episode and in the others. Shares: of steps under way, by what is read. Acting by chance as "
-            "trained; brackets: 95 % over seeds, from five on."
-        ),
+        "foot": _foot(settings),
         "tables": [one for one in tables if one["rows"]],
         "differences": differences,
         "tested": {
@@ -144,6 +135,22 @@ def _headline(settings: HybridSettings, parts: Parts, differences: Mapping[str, 
         faster = interval(_over_seeds(steps["neither"] / steps["symbols"]), ".2f")
         told.append(f"consensus: symbols agree {faster} times faster than neither (a survey says {SURVEY:g})")
     return f"Simulated: {'; '.join(told) or 'modes without a switch'}."
+
+
+def _foot(settings: HybridSettings) -> str:
+    told = [f"Simulated. {settings.num_seeds} seeds."]
+    if set(settings.task) != {"consensus"}:
+        told.append(
+            f"Corridors of {', '.join(map(str, settings.lengths))}, {settings.block_episodes} episodes a block, "
+            f"{settings.limit} steps an episode at most; in joined both begin in one room, and for a whole block the "
+            "goals lie there or in the other one. Return: of an agent and episode, 1 at the goal, .01 for a step that "
+            f"leads on, -.05 for any other, and {settings.price:g} off for each number that it reads of others or "
+            f"writes (dear switch: {settings.dear_price:g}). First, later: steps of both agents until their goals in a "
+            "block's first episode and in the others. Shares: of steps under way, by what is read."
+        )
+    if "consensus" in settings.task:
+        told.append("Consensus: a game that ends with a wrong agreement, or with none, counts as one of all its steps.")
+    return " ".join([*told, "Acting by chance as trained; brackets: 95 % over seeds, from five on."])
 
 
 _TITLE = {
