@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from lts_jax.errors import UserError
+from lts_jax.systems.hybrid_settings import HybridSettings
 from lts_jax.systems.knowsr_settings import KnowsrSettings
 from lts_jax.systems.ms_settings import MsSettings
 from lts_jax.systems.rcr_settings import RcrSettings
@@ -23,6 +24,7 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
+    "hybrid": "memories, a pool of entries, both, or a learned switch, at a price; and symbols in a consensus game",
     "knowsr": "KnowSR, arXiv 2105.11611: learners that teach each other, beside the same learners alone",
     "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",
@@ -31,7 +33,7 @@ SYSTEMS = {
 }
 """Systems by name; all but the first are modules of `lts_jax.systems` with a function of that name."""
 
-IN_WORDS: tuple[str, ...] = ("knowsr", "ms", "rcr", "simplemem", "srmt")
+IN_WORDS: tuple[str, ...] = ("hybrid", "knowsr", "ms", "rcr", "simplemem", "srmt")
 """Those of them that are no `Study`, over text or in a world of single steps: their settings are the field of `Command`
 of that name, their function does the work."""
 
@@ -51,6 +53,8 @@ class Command:
     study: Annotated[StudySettings, tyro.conf.arg(name="")] = field(default_factory=StudySettings)
     """How its arms are trained; not for systems over text, and not for lts, whose settings are those of `lts train` and
     `lts evaluate`."""
+    hybrid: HybridSettings = field(default_factory=HybridSettings)
+    """Of hybrid alone."""
     knowsr: KnowsrSettings = field(default_factory=KnowsrSettings)
     """Of knowsr alone."""
     ms: MsSettings = field(default_factory=MsSettings)

@@ -9,7 +9,7 @@ Two faults of the release are switches: `causal_memory`, so that the memory's to
 Arrays are feature first, episode last: x_flie. Letters here: L tokens, Q queries, H heads, J the agents that are read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args
@@ -73,24 +73,27 @@ def actor_critic(
     settings: CoreSettings, observation: tuple[int, ...], num_actions: int, num_agents: int
 ) -> ActorCritic:
     """The network for agents that see so much; one object for equal settings."""
-    sizes = _Sizes(settings, observation, num_actions, num_agents)
+    sizes = Sizes(settings, observation, num_actions, num_agents)
     return ActorCritic(
-        init=partial(_init, sizes),
-        start=partial(_start, sizes),
+        init=partial(init_params, sizes),
+        start=partial(start_carry, sizes),
         step=partial(_step, sizes),
         unroll=partial(_unroll, sizes),
         name=f"{settings.core}(width={settings.width})",
     )
 
 
-class _Sizes(NamedTuple):
+class Sizes(NamedTuple):
+    """What shapes a network."""
+
     settings: CoreSettings
     observation: Sequence[int]
     num_actions: int
     num_agents: int
 
 
-def _init(sizes: _Sizes, prng_key: Array) -> Params:
+def init_params(sizes: Sizes, prng_key: Array) -> Params:
+    """Fresh parameters."""
     settings, width = sizes.settings, sizes.settings.width
     key_p = iter(jax.random.split(prng_key, 16))
     params: dict[str, Any] = {
@@ -129,7 +132,8 @@ def _init(sizes: _Sizes, prng_key: Array) -> Params:
     return params | {name: init_norm(width) for name in norms}
 
 
-def _start(sizes: _Sizes, num_episodes: int) -> Carry:
+def start_carry(sizes: Sizes, num_episodes: int) -> Carry:
+    """Nothing remembered."""
     settings = sizes.settings
     side_by_side = (sizes.num_agents, num_episodes)
     memory_fie = jnp.zeros((settings.width, *side_by_side))
@@ -139,26 +143,26 @@ def _start(sizes: _Sizes, num_episodes: int) -> Carry:
 
 
 def _step(
-    sizes: _Sizes, params: Params, carry: Carry, seen_ieo: Array, begins_e: Array, active_ie: Array
+    sizes: Sizes, params: Params, carry: Carry, seen_ieo: Array, begins_e: Array, active_ie: Array
 ) -> tuple[Carry, Array, Array]:
-    hidden_fie = _encoded(sizes, params, seen_ieo)
-    carry, out_fie = _core(sizes.settings, params, carry, (hidden_fie, begins_e, active_ie))
+    hidden_fie = encoded(sizes, params, seen_ieo)
+    carry, out_fie = core_step(sizes.settings, params, carry, (hidden_fie, begins_e, active_ie))
     norm = params.get("norm_last")
     return carry, applied(params["policy"], out_fie, norm), applied(params["value"], out_fie, norm)[0]
 
 
 def _unroll(
-    sizes: _Sizes, params: Params, carry: Carry, seen_tieo: Array, begins_te: Array, active_tie: Array
+    sizes: Sizes, params: Params, carry: Carry, seen_tieo: Array, begins_te: Array, active_tie: Array
 ) -> tuple[Array, Array]:
     """All observations are encoded at once; then the core, step by step."""
     settings = sizes.settings
-    hidden_tfie = jnp.moveaxis(_encoded(sizes, params, seen_tieo), 1, 0)
+    hidden_tfie = jnp.moveaxis(encoded(sizes, params, seen_tieo), 1, 0)
 
     def step(carry: Carry, now: tuple[Array, ...]) -> tuple[Carry, Array]:
         time, hidden_fie, begins_e, active_ie = now
         is_cut = time % settings.unroll == 0
         carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
-        return _core(settings, params, carry, (hidden_fie, begins_e, active_ie))
+        return core_step(settings, params, carry, (hidden_fie, begins_e, active_ie))
 
     times = jnp.arange(seen_tieo.shape[0])
     _, out_tfie = jax.lax.scan(step, carry, (times, hidden_tfie, begins_te, active_tie))
@@ -167,16 +171,31 @@ def _unroll(
     return jnp.moveaxis(logit_atie, 0, 1), value_ktie[0]
 
 
-def _encoded(sizes: _Sizes, params: Params, seen_xo: Array) -> Array:
+def encoded(sizes: Sizes, params: Params, seen_xo: Array) -> Array:
     """f32[F, ...] of observations f32[..., O]."""
     flat = encode(params["encoder"], sizes.observation, seen_xo.reshape(-1, seen_xo.shape[-1]))
     return flat.reshape(-1, *seen_xo.shape[:-1])
 
 
-def _core(settings: CoreSettings, params: Params, carry: Carry, now: tuple[Array, Array, Array]) -> tuple[Carry, Array]:
+Reading = Callable[[Array, Array], Array]
+"""What cross-attention adds: (tokens f32[F, Q, I, E], memories f32[F, I, E]) -> f32[F, Q, I, E]."""
+
+
+def core_step(
+    settings: CoreSettings,
+    params: Params,
+    carry: Carry,
+    now: tuple[Array, Array, Array],
+    reading: Reading | None = None,
+) -> tuple[Carry, Array]:
     """(carry, output f32[F, I, E] before the last norm's scale) of one step.
 
-    `now` is what was encoded f32[F, I, E], whose episodes begin bool[E], and who is active bool[I, E].
+    Args:
+        settings: of the core.
+        params: its parameters.
+        carry: what is remembered.
+        now: what was encoded f32[F, I, E], whose episodes begin bool[E], and who is active bool[I, E].
+        reading: in place of the core's own cross-attention, which finds nothing where an episode begins.
     """
     hidden_fie, begins_e, active_ie = now
     if settings.core == "empty":
@@ -193,7 +212,11 @@ def _core(settings: CoreSettings, params: Params, carry: Carry, now: tuple[Array
     query = [0, token_flie.shape[1] - 1] if has_memory else [token_flie.shape[1] - 1]
     x_fqie = _self_attention(settings, params, token_flie, query, begins_e)
     if has_memory:
-        x_fqie = x_fqie + jnp.where(begins_e, 0.0, _reading(settings, params, x_fqie, carry.memory_fie))
+        if reading is None:
+            found_fqie = jnp.where(begins_e, 0.0, _reading(settings, params, x_fqie, carry.memory_fie))
+        else:
+            found_fqie = reading(x_fqie, carry.memory_fie)
+        x_fqie = x_fqie + found_fqie
     inner = jax.nn.gelu(applied(params["mlp_in"], normed(x_fqie), params["norm_mlp"]))
     x_fqie = normed(x_fqie + applied(params["mlp_out"], inner))
     history_flie = jnp.concatenate([carry.history_flie[:, 1:], hidden_fie[:, None]], axis=1)
@@ -226,7 +249,7 @@ def _self_attention(
     if len(query) > 1:  # at the first step there is no memory to be seen, except by itself, which is not read then
         is_memory = (jnp.arange(token_flie.shape[1]) == 0)[:, None, None] & (place != 0)[:, None, None, None]
         sees_qlie = sees_qlie & ~(is_memory & begins_e)
-    attended = _attention(settings.num_heads, query_fqie[:, :, None], key_flie[:, None], value_flie[:, None], sees_qlie)
+    attended = attention(settings.num_heads, query_fqie[:, :, None], key_flie[:, None], value_flie[:, None], sees_qlie)
     tokens = jnp.stack([token_flie[:, one] for one in query], axis=1)
     return tokens + applied(params["attended"], attended)
 
@@ -248,12 +271,12 @@ def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: 
     sees = jnp.ones((1, 1, 1, 1), bool)
     return applied(
         params["read"],
-        _attention(settings.num_heads, query_fqie[:, :, None], key_fjie[:, None], value_fjie[:, None], sees),
+        attention(settings.num_heads, query_fqie[:, :, None], key_fjie[:, None], value_fjie[:, None], sees),
     )
 
 
-def _attention(num_heads: int, query: Array, key: Array, value: Array, sees: Array) -> Array:
-    """f32[F, Q, I, E] of queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], and what is seen [Q, L, I, E]."""
+def attention(num_heads: int, query: Array, key: Array, value: Array, sees: Array) -> Array:
+    """f32[F, Q, I, E] of queries [F, Q, 1, I, E], keys and values [F, 1, L, I, E], what is seen bool[Q, L, I, E]."""
     width = query.shape[0]
 
     def by_head(array: Array) -> Array:

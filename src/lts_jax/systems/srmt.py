@@ -4,8 +4,6 @@ Every seed of a row is a training of its own, stored several times and, once it 
 that was killed goes on, and ends with the same bits.
 """
 
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,13 +19,13 @@ from lts_jax.environments.contract import Environment
 from lts_jax.environments.grid.environment import bottlenecks
 from lts_jax.environments.grid.maps import bottleneck
 from lts_jax.environments.grid.rules import follow_path, random_walk
-from lts_jax.lab.ppo_training import PpoPlan, PpoRun, advance, begin_run, play
-from lts_jax.learning import checkpoint
+from lts_jax.lab.ppo_training import PpoPlan, PpoRun, play
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
 from lts_jax.models.shared_memory import CoreSettings, actor_critic
 from lts_jax.reports.svg import Figure
 from lts_jax.systems.kept import kept
+from lts_jax.systems.ppo_parts import Budget, Curves, train_in_parts
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.srmt_settings import LONG_LENGTHS, SrmtSettings
 from lts_jax.systems.srmt_tables import document_of, figures_of
@@ -37,7 +35,6 @@ MEASURES = ("csr", "isr", "soc", "makespan")
 RULES = ("follow the path", "follow it, .2 random", "random walk")
 SHOWN_LENGTH = 8  # of the episode in the report
 _TEST_KEY = 77  # folded into a seed's key: episodes of tests
-_SAVING = threading.Lock()
 
 Part = dict[str, Any]
 """What a seed of a row came to: measures by length, learning curves, an episode."""
@@ -89,25 +86,13 @@ def _trained(settings: SrmtSettings, cell: tuple[str, str, int], checkpoints: Pa
     reward, row, seed = cell
     core, world = settings.network(row), _training_world(reward, settings.training_limit)
     plan, numbers = _plan(core, settings.ppo), (world.params, settings.ppo)
-    run = jax.jit(partial(begin_run, plan))(numbers, jax.random.key(seed))
-    share = -(-settings.num_updates // settings.num_parts)
-    done, spent = 0, 0.0
-    curves: dict[str, list[float]] = {name: [] for name in ("csr", "isr", "entropy", "kl", "num_episodes")}
-    if checkpoint.latest(checkpoints) is not None:
-        run, cursor = checkpoint.restore(checkpoints, run)
-        done, curves, spent = cursor["updates"], cursor["curves"], cursor["seconds"]
-    while done < settings.num_updates:
-        number = min(share, settings.num_updates - done)
-        began = time.monotonic()
-        run, told = _advance(plan, number)(run, numbers)
-        told = {name: np.asarray(value, float) for name, value in told.items()}
-        spent += time.monotonic() - began
-        _extend(curves, told)
-        done += number
-        with _SAVING:
-            checkpoint.save(checkpoints, run, {"updates": done, "curves": curves, "seconds": spent}, f"{cell}")
+
+    def tell(done: int, curves: Curves) -> None:
         steps = done * settings.steps_per_update
         say(f"{reward}, {row}, seed {seed}: {steps:.2g} agent steps, CSR {curves['csr'][-1]:.2f}")
+
+    budget = Budget(settings.num_updates, settings.num_parts, ("csr", "isr"))
+    run, curves, spent = train_in_parts(plan, numbers, seed, budget, checkpoints, tell)
     part = {"curves": curves, "num_skipped": int(run.learner.num_skipped), "seconds": round(spent, 1)}
     part |= _measured(settings, plan.network, run, seed)
     if core.core == "srmt":
@@ -170,16 +155,6 @@ def _rule(settings: SrmtSettings, name: str) -> Part:
     return {"tested": [_tested(settings, rules[name], {}, seed, TEST_LENGTHS) for seed in seeds]}
 
 
-def _extend(curves: dict[str, list[float]], told: dict[str, np.ndarray]) -> None:
-    """Take a part's updates into the curves, four points of each part; CSR and ISR are means over ended episodes."""
-    for some in np.array_split(np.arange(len(told["csr"])), min(4, len(told["csr"]))):
-        number = told["num_episodes"][some].sum()
-        for name, values in curves.items():
-            weight = told["num_episodes"][some] if name in ("csr", "isr") else np.ones(len(some))
-            total = float((told[name][some] * weight).sum() / max(weight.sum(), 1.0))
-            values.append(float(number) if name == "num_episodes" else round(total, 5))
-
-
 @lru_cache
 def _training_world(reward: str, limit: int) -> Environment:
     return bottlenecks(reward=reward, limits=limit)
@@ -201,8 +176,3 @@ def _plan(core: CoreSettings, settings: Any) -> PpoPlan:
     """The same program for every reward: what differs are numbers."""
     environment = _static(TEST_LENGTHS)
     return PpoPlan(environment, network_of(core, environment), settings)
-
-
-@lru_cache
-def _advance(plan: PpoPlan, num_updates: int) -> Callable[..., Any]:
-    return jax.jit(partial(advance, plan, num_updates))

@@ -1,0 +1,129 @@
+"""The hybrid that a survey names: SRMT's vectors (arXiv 2501.13200), a pool of entries, or a learned switch.
+
+Agents in corridors pay for every number that is sent and learn by PPO what to read of each other; in a game of
+agreement they may send symbols. Every seed of a row is a training of its own, kept as a file once it was measured.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lts_jax.environments.consensus import consensus
+from lts_jax.environments.contract import Environment
+from lts_jax.environments.grid.blocks import blocks
+from lts_jax.environments.grid.gated import GatedShape, gated
+from lts_jax.lab.ppo_training import PpoPlan, play
+from lts_jax.learning.ppo import PpoSettings
+from lts_jax.models.gated_memory import GATES, gated_actor_critic
+from lts_jax.models.shared_memory import CoreSettings, actor_critic
+from lts_jax.reports.svg import Figure
+from lts_jax.systems.hybrid_settings import DEAR, HybridSettings
+from lts_jax.systems.hybrid_tables import document_of, figures_of
+from lts_jax.systems.kept import kept
+from lts_jax.systems.ppo_parts import Budget, Curves, train_in_parts
+from lts_jax.systems.run_folder import RunFolder
+
+GAMES = ("steps", "agreed")
+BLOCKS = ("return", "csr", "first_soc", "later_soc", "sent", "written", *(f"share_{gate}" for gate in GATES))
+_TEST_KEY = 77  # folded into a seed's key: blocks of tests
+
+Part = dict[str, Any]
+"""What a seed of a row came to: `tested`, a mean for each measure, and learning curves."""
+
+Parts = dict[tuple[str, str], list[Part]]
+"""By task and row, one for each seed."""
+
+
+def hybrid(
+    settings: HybridSettings, folder: RunFolder, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[Figure]]:
+    """Train and measure what is missing; the document of tables and its figures."""
+    wanted = [
+        (task, row, seed)
+        for task in settings.task
+        for seed in range(settings.first_seed, settings.first_seed + settings.num_seeds)
+        for row in settings.rows(task)
+    ]
+
+    def one(cell: tuple[str, str, int]) -> Part:
+        name = "_".join(map(str, cell)).replace(" ", "_")
+        compute = partial(_trained, settings, cell, folder.path / "checkpoints" / name, say)
+        return kept(folder.path / "parts" / f"{name}.json", compute, partial(say, f"{name}: done"))
+
+    with ThreadPoolExecutor(settings.num_at_once) as pool:
+        made = list(pool.map(one, wanted))
+    parts: Parts = {}
+    for (task, row, _), part in zip(wanted, made, strict=True):
+        parts.setdefault((task, row), []).append(part)
+    document = document_of(settings, parts)
+    return document, figures_of(settings, document)
+
+
+def world_of(settings: HybridSettings, task: str, row: str) -> Environment:
+    """The environment of a task in a mode, or of consensus with a channel."""
+    if task == "consensus":
+        return consensus(shows_symbols=row == "symbols")
+    is_joined = task == "joined"
+    world = blocks(
+        settings.lengths,
+        num_episodes=settings.block_episodes,
+        limit=settings.limit,
+        own_fraction=settings.own_fraction if is_joined else 0.0,
+        together=is_joined,
+        shows_path=not is_joined,
+    )
+    price, mode = (settings.dear_price, "switch") if row == DEAR else (settings.price, row)
+    return gated(world, mode, price=price, memory_numbers=settings.width, entry_numbers=settings.entry_numbers)
+
+
+def plan_of(settings: HybridSettings, task: str, row: str) -> PpoPlan:
+    """The program of a training: one for all modes and both tasks in corridors, two for consensus."""
+    static = replace(world_of(settings, task, row), params=None)
+    core = settings.network("srmt" if task != "consensus" or row == "latent" else "rmt")
+    return _plan(static, core, settings.num_entries, settings.ppo_of(task))
+
+
+def _trained(
+    settings: HybridSettings, cell: tuple[str, str, int], checkpoints: Path, say: Callable[[str], None]
+) -> Part:
+    task, row, seed = cell
+    world, plan = world_of(settings, task, row), plan_of(settings, task, row)
+    shown = "steps" if task == "consensus" else "return"
+
+    def tell(done: int, curves: Curves) -> None:
+        steps = done * settings.steps_per_update(task)
+        say(f"{task}, {row}, seed {seed}: {steps:.2g} agent steps, {shown} {curves[shown][-1]:.2f}")
+
+    measures = GAMES if task == "consensus" else BLOCKS
+    budget = Budget(settings.num_updates(task), settings.num_parts, measures)
+    run, curves, spent = train_in_parts(plan, (world.params, settings.ppo_of(task)), seed, budget, checkpoints, tell)
+    test_key = jax.random.fold_in(jax.random.key(seed), _TEST_KEY)
+    seed_ew = jax.random.bits(test_key, (settings.num_test_blocks, 2), jnp.uint32)
+    num_steps = int(world.params.limit) if task == "consensus" else settings.block_episodes * settings.limit
+    found, _ = play(plan.environment, plan.network, num_steps, world.params, run.learner.params, seed_ew)
+    tested = {name: round(float(np.mean(np.asarray(found[name], float))), 5) for name in measures}
+    return {
+        "tested": tested,
+        "curves": curves,
+        "num_skipped": int(run.learner.num_skipped),
+        "seconds": round(spent, 1),
+    }
+
+
+@lru_cache
+def _plan(static: Environment, core: CoreSettings, num_entries: int, ppo: PpoSettings) -> PpoPlan:
+    """One object for equal settings, so that its programs are shared."""
+    shape = static.shape
+    if isinstance(shape, GatedShape):
+        seen = shape.block.observation
+        network = gated_actor_critic(core, seen, shape.num_moves, shape.num_agents, num_entries)
+    else:
+        network = actor_critic(core, shape.observation, shape.num_actions, shape.num_agents)
+    return PpoPlan(static, network, ppo)
