@@ -12,7 +12,7 @@ SMALLER = {  # so that a notebook takes seconds; nothing else about it changes
     "SampleSettings(num_tasks=60)": "SampleSettings(num_tasks=12)",
     "--set num_iterations=30": "--set num_iterations=6",
     "range(1900, 1912)": "range(1900, 1904)",
-    "lts.TrainSettings(num_epochs=1": "lts.TrainSettings(num_tasks=8, num_epochs=1",
+    "lts.TrainSettings(num_epochs=1": "lts.TrainSettings(num_tasks=6, num_epochs=1",
     "num_tasks=12, num_seeds=1": "num_tasks=3, num_seeds=1",
     "StudySettings(num_updates=120)": "StudySettings(num_updates=3)",
 }
