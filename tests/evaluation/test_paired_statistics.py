@@ -71,6 +71,9 @@ def test_rows_of_a_table_have_the_intervals_of_each_alone() -> None:
         expected = (alone.estimate, alone.low, alone.high)
         np.testing.assert_allclose((got.estimate, got.low, got.high), expected, atol=1e-9)
     assert math.isnan(stats.mean_intervals(np.full((1, 6), math.nan))[0].estimate)
+    share = np.asarray([[1.0, 0.0, 0.0, 0.0, 0.0]])  # what cannot be negative has no bound below 0
+    wide, cut = stats.mean_intervals(share)[0], stats.mean_intervals(share, within=(0.0, 1.0))[0]
+    assert wide.low < 0.0 and (cut.low, cut.high, cut.estimate) == (0.0, min(1.0, wide.high), wide.estimate)
 
 
 def test_seeds_of_a_task_are_not_independent_rows() -> None:

@@ -104,14 +104,17 @@ def reduction_interval(paired: Paired, *, level: float = LEVEL) -> Interval:
     return _interval(float(100 * (1 - remaining)), residuals, level, (-math.inf, 100.0))
 
 
-def mean_intervals(value_cs: np.ndarray, *, level: float = LEVEL) -> list[Interval]:
+def mean_intervals(
+    value_cs: np.ndarray, *, level: float = LEVEL, within: tuple[float, float] = (-math.inf, math.inf)
+) -> list[Interval]:
     """Mean of every row of a table of seeds with its interval over seeds, as `mean_interval`. NaN is missing."""
     finite_cs = np.isfinite(value_cs)
     count_c = finite_cs.sum(axis=1)
     mean_c = np.sum(np.where(finite_cs, value_cs, 0.0), axis=1) / np.where(count_c > 0, count_c, math.nan)
     below_c, above_c = mean_offsets(np.where(finite_cs, value_cs - mean_c[:, None], math.nan), level)
     has_bounds_c = count_c >= MIN_TASKS
-    low_c, high_c = (np.where(has_bounds_c, mean_c + offset_c, math.nan) for offset_c in (below_c, above_c))
+    bounds = (np.clip(mean_c + offset_c, *within) for offset_c in (below_c, above_c))
+    low_c, high_c = (np.where(has_bounds_c, bound_c, math.nan) for bound_c in bounds)
     return [Interval(*map(float, row)) for row in zip(mean_c, low_c, high_c, strict=True)]
 
 

@@ -121,7 +121,7 @@ def _row(alone: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]])
     return {
         "return": interval(_over_seeds(ends), ".2f"),
         "difference": "–" if is_same else interval(_over_seeds(np.subtract(ends, ends_alone)), "+.2f"),
-        "steps": interval(_over_seeds([one for one, _ in steps]), ".3g"),
+        "steps": interval(_over_seeds([one for one, _ in steps], (0.0, found[0]["steps"][-1])), ".3g"),
         "percent": "–" if is_same else interval(_over_seeds(saved), "+.0f"),
         "reached": f"{sum(there for _, there in steps)} of {len(steps)}",
         "diversity": interval(_over_seeds(diversity), ".3f"),
@@ -144,8 +144,8 @@ def _headline(settings: KnowsrSettings, saved: Mapping[str, Sequence[float | Non
     )
 
 
-def _over_seeds(values: Any) -> Interval:
-    return mean_intervals(np.asarray(values, float)[None])[0]
+def _over_seeds(values: Any, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    return mean_intervals(np.asarray(values, float)[None], within=within)[0]
 
 
 def _exactly(value: float) -> Interval:

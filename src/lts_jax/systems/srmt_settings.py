@@ -32,7 +32,7 @@ class SrmtSettings:
     """Two rows more: srmt with the release's causal mask, and with its constant memories, which train no write."""
     num_seeds: int = 5
     first_seed: int = 1
-    agent_steps: float = 5e5  # of training, of each seed; 2e7 in the paper
+    agent_steps: float = 1e6  # of training, of each seed; 2e7 in the paper
     training_limit: int = 0  # steps of an episode in training; 0: 2 * length + 100, as in tests; 512 in the paper
     num_episodes: int = 10  # of every length and seed, in tests
     long: bool = False  # also measure corridors of 100 to 1,000 cells

@@ -1,5 +1,6 @@
 """What `lts system srmt` found, as tables and figures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -136,7 +137,7 @@ def _differences(reward: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, An
             np.mean(one["tested"]["csr"]) - np.mean(two["tested"]["csr"])
             for one, two in zip(rows[first], rows[other], strict=True)
         ]
-        lines.append([f"{first} less {other}", interval(_over_seeds(differences), "+.2f")])
+        lines.append([f"{first} less {other}", interval(_over_seeds(differences, (-1.0, 1.0)), "+.2f")])
     return one_table(f"Differences of CSR, {reward} reward, paired over seeds", ["", "CSR"], lines)
 
 
@@ -155,7 +156,7 @@ def _speed(settings: SrmtSettings, reward: str, rows: Mapping[str, Sequence[Any]
         steps_of[row] = np.asarray([all_steps if one is None else one for one in steps], float)
         less = interval(_over_seeds(steps_of[first] - steps_of[row]), "+.2g") if row != first else "–"
         reached = f"{sum(one is not None for one in steps)} of {len(steps)}"
-        lines.append([row, interval(_over_seeds(steps_of[row]), ".2g"), reached, less])
+        lines.append([row, interval(_over_seeds(steps_of[row], (0.0, all_steps)), ".2g"), reached, less])
     heads = ["network", "agent steps", "reached", f"{first} less it"]
     return one_table(f"Agent steps until CSR {SOLVED:g} in training, {reward} reward", heads, lines)
 
@@ -163,15 +164,13 @@ def _speed(settings: SrmtSettings, reward: str, rows: Mapping[str, Sequence[Any]
 def _headline(settings: SrmtSettings, found: Any) -> str:
     reward, first = settings.reward[0], settings.rows[0]
     score = {row: [np.mean(part["tested"]["csr"]) for part in found.parts[reward, row]] for row in settings.rows}
-    told = (
-        f"Simulated: with {reward} reward {first} brings both agents home in {interval(_over_seeds(score[first]))} of "
-        "the episodes"
-    )
+    share = interval(_over_seeds(score[first], (0.0, 1.0)))
+    told = f"Simulated: with {reward} reward {first} brings both agents home in {share} of the episodes"
     others = [row for row in settings.rows if row != first]
     if not others:
         return told + "."
     best = max(others, key=lambda row: float(np.mean(score[row])))
-    difference = _over_seeds(np.subtract(score[first], score[best]))
+    difference = _over_seeds(np.subtract(score[first], score[best]), (-1.0, 1.0))
     return f"{told}; that is {interval(difference, '+.2f')} against the best other, {best}."
 
 
@@ -187,11 +186,12 @@ def _mean_by_length(parts: Sequence[Any]) -> list[tuple[int, float]]:
 
 
 def _said(values: Any, name: str) -> str:
-    return interval(_over_seeds(values), ".2f" if name in ("csr", "isr") else ".0f")
+    is_share = name in ("csr", "isr")
+    return interval(_over_seeds(values, (0.0, 1.0 if is_share else math.inf)), ".2f" if is_share else ".0f")
 
 
-def _over_seeds(values: Any) -> Interval:
-    return mean_intervals(np.asarray(values, float)[None])[0]
+def _over_seeds(values: Any, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+    return mean_intervals(np.asarray(values, float)[None], within=within)[0]
 
 
 def _exactly(value: float) -> Interval:
