@@ -206,10 +206,20 @@ def write_to(owner, team, number):
     return bank.entries, bank.pulls
 
 
+def refusal_of(act):
+    """What is said where something is refused; nothing where it is done."""
+    from lts_jax.errors import UserError
+
+    try:
+        act()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
 def bank_across():
     """Two nodes write one bank; every reader sees what one bank in one process would hold; then its owner is killed."""
     from lts_jax.distributed.ray_bank import RayBankOwner
-    from lts_jax.errors import UserError
     from lts_jax.memory.bank import EditRefused, MemoryBank
     from lts_jax.memory.remote_bank import RemoteBank
 
@@ -229,12 +239,10 @@ def bank_across():
     except EditRefused as error:
         refused = str(error)
     ray.kill(owner.actor)
-    errors = []
-    for act in (reader.catch_up, lambda: reader.revoke(0), lambda: reader.pull(0, 1, 0, 0.0)):
-        try:
-            act()
-        except UserError as error:
-            errors.append(str(error))
+    while "ActorDiedError" not in refusal_of(reader.catch_up):  # a kill takes a moment
+        time.sleep(0.02)
+    acts = (reader.catch_up, lambda: reader.revoke(0), lambda: reader.pull(0, 1, 0, 0.0))
+    errors = [refused_with for act in acts if (refused_with := refusal_of(act))]
     say("bank", same=same, prefixes=prefixes, entries=len(reader), pulls=len(local.pulls), refused=refused,
         errors=errors)  # fmt: skip
 
