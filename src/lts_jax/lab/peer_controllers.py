@@ -6,7 +6,7 @@ alone. Letters: K learners here, not teams.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -21,11 +21,11 @@ from lts_jax.learning.distillation import (
     diversity,
     drawn_contexts,
     empty_contexts,
+    lesson,
     peers,
     sharing_weight,
     teacher_weights,
 )
-from lts_jax.learning.losses import peer_distillation_loss
 from lts_jax.learning.state import TrainState, init_state
 from lts_jax.learning.update import Learner, update_once
 from lts_jax.models.policy_network import Params
@@ -101,7 +101,7 @@ def advance_controllers(
         lesson_key = jax.random.fold_in(jax.random.fold_in(run.prng_key, _LESSON), run.iteration)
         drawn = drawn_contexts(contexts, lesson_key, plan.num_drawn)
         logit_kna = jax.vmap(partial(_logits, plan, drawn))(run.state_k.params)
-        alpha = weight * sharing_weight(replace(plan.sharing, weight=1.0), run.iteration)
+        alpha = sharing_weight(plan.sharing, run.iteration, weight)
         weight_kj = teacher_weights(plan.sharing, run.return_k, is_peer_kj)
 
         lesson_of = partial(_lesson, plan, drawn, logit_kna, alpha)
@@ -147,12 +147,11 @@ def _lesson(
     plan: PeerControllersPlan, drawn: Met, teacher_kna: Array, alpha: Array, weight_j: Array, params: Params
 ) -> Array:
     """f32[]: mean over the decisions that count."""
-    loss_n = peer_distillation_loss(
+    return lesson(
         _logits(plan, drawn, params),
         teacher_kna,
-        distillation_weight=alpha,
+        weight_j,
+        drawn[1].reshape(-1),
+        alpha=alpha,
         temperature=plan.sharing.temperature,
-        teacher_weights=weight_j,
     )
-    counted_n = drawn[1].reshape(-1)
-    return jnp.sum(jnp.where(counted_n, loss_n, 0.0)) / jnp.maximum(jnp.sum(counted_n), 1)

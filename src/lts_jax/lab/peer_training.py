@@ -22,11 +22,12 @@ from lts_jax.learning.distillation import (
     diversity,
     drawn_contexts,
     empty_contexts,
+    lesson,
     peers,
     sharing_weight,
     teacher_weights,
 )
-from lts_jax.learning.losses import NEVER, peer_distillation_loss
+from lts_jax.learning.losses import NEVER
 from lts_jax.learning.ppo import PpoSettings, Steps, ppo_update
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.own_parameters import with_own_parameters
@@ -105,10 +106,10 @@ def advance_peers(
         reward_i = _RECENT * run.reward_i + (1.0 - _RECENT) * jnp.mean(steps.reward_tie, axis=(0, 2))
         drawn = drawn_contexts(contexts, jax.random.fold_in(run.prng_key, inner.time), plan.num_drawn)
         logit_ina = _logits(plan, inner.learner.params, drawn)
-        alpha = weight * sharing_weight(replace(plan.sharing, weight=1.0), number)
+        alpha = sharing_weight(plan.sharing, number, weight)
         weight_ij = teacher_weights(plan.sharing, reward_i, is_peer_ij)
-        lesson = partial(_lesson, plan, drawn, logit_ina, alpha, weight_ij)
-        learner, learned = ppo_update(plan.ppo.network, settings, inner.learner, steps, lesson)
+        lessons = partial(_lessons, plan, drawn, logit_ina, alpha, weight_ij)
+        learner, learned = ppo_update(plan.ppo.network, settings, inner.learner, steps, lessons)
         told |= learned | {"diversity": diversity(logit_ina, is_peer_ij, drawn["active"]), "sharing_weight": alpha}
         return PeerRun(replace(inner, learner=learner), contexts, reward_i, run.prng_key), told
 
@@ -137,15 +138,11 @@ def _logits(plan: PeerPlan, params: Params, drawn: dict[str, Array]) -> Array:
     return jax.vmap(of_one)(params)
 
 
-def _lesson(
+def _lessons(
     plan: PeerPlan, drawn: dict[str, Array], teacher_ina: Array, alpha: Array, weight_ij: Array, params: Params
 ) -> Array:
     """f32[]: mean over learners, and over the contexts of their role in which somebody decided."""
-    logit_ina = _logits(plan, params, drawn)
-    loss_of = partial(peer_distillation_loss, distillation_weight=alpha, temperature=plan.sharing.temperature)
-    loss_in = jax.vmap(lambda logit_na, weight_j: loss_of(logit_na, teacher_ina, teacher_weights=weight_j))(
-        logit_ina, weight_ij
-    )
     counted_in = drawn["active"] & (drawn["role"] == jnp.asarray(plan.roles)[:, None])
-    mean_i = jnp.sum(jnp.where(counted_in, loss_in, 0.0), axis=1) / jnp.maximum(jnp.sum(counted_in, axis=1), 1)
-    return jnp.mean(mean_i)
+    of_one = partial(lesson, alpha=alpha, temperature=plan.sharing.temperature)
+    logit_ina = _logits(plan, params, drawn)
+    return jnp.mean(jax.vmap(of_one, in_axes=(0, None, 0, 0))(logit_ina, teacher_ina, weight_ij, counted_in))

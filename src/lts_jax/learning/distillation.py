@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from lts_jax.errors import UserError, show
-from lts_jax.learning.losses import action_log_probs
+from lts_jax.learning.losses import action_log_probs, peer_distillation_loss
 
 Teachers = Literal["all", "best"]
 
@@ -77,10 +77,11 @@ def drawn_contexts(contexts: Contexts, prng_key: Array, count: int) -> Any:
     return jax.tree.map(lambda kept: kept[place], contexts.kept_n)
 
 
-def sharing_weight(settings: SharingSettings, num_updates: Array) -> Array:
-    """alpha_t: in a line from `weight` to 0, and 0 but at every `period`-th update."""
+def sharing_weight(settings: SharingSettings, num_updates: Array, weight: Array | float | None = None) -> Array:
+    """alpha_t f32[]: in a line from the settings' weight, or one that is traced, to 0; and 0 between lessons."""
+    weight = settings.weight if weight is None else weight
     left = jnp.maximum(0.0, 1.0 - num_updates / settings.num_decay_updates)
-    return jnp.where(num_updates % settings.period == 0, settings.weight * left, 0.0)
+    return jnp.where(num_updates % settings.period == 0, weight * left, 0.0)
 
 
 def peers(role_k: Sequence[int]) -> np.ndarray:
@@ -95,6 +96,19 @@ def teacher_weights(settings: SharingSettings, return_k: Array, is_peer_kj: Arra
         return jnp.asarray(is_peer_kj) / jnp.maximum(jnp.sum(is_peer_kj, axis=1, keepdims=True), 1)
     best_k = jnp.argmax(jnp.where(is_peer_kj, return_k, -jnp.inf), axis=1)
     return ((jnp.arange(return_k.shape[0]) == best_k[:, None]) & is_peer_kj).astype(jnp.float32)
+
+
+def lesson(
+    logit_na: Array, teacher_kna: Array, weight_j: Array, counted_n: Array, *, alpha: Array, temperature: float
+) -> Array:
+    """What a lesson adds to one learner's loss, f32[]: mean over the contexts that count, bool[N], of the module's sum.
+
+    `weight_j` f32[K] is the learner's row of `teacher_weights`; no gradient reaches `teacher_kna`.
+    """
+    loss_n = peer_distillation_loss(
+        logit_na, teacher_kna, distillation_weight=alpha, temperature=temperature, teacher_weights=weight_j
+    )
+    return jnp.sum(jnp.where(counted_n, loss_n, 0.0)) / jnp.maximum(jnp.sum(counted_n), 1)
 
 
 def diversity(logit_kna: Array, is_peer_kj: Array | np.ndarray, counted_n: Array | None = None) -> Array:

@@ -5,6 +5,7 @@ decision's gradient is dL/dd = (-c (1 - p) + lambda p (1 - p)) / temperature aft
 temperature after REJECT; so on average admission grows where E[c | ADMIT] - E[c | REJECT] > lambda.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import chex
@@ -13,7 +14,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.credit.contract import Number
+from lts_jax.models.policy_network import Params
 from lts_jax.trajectory import ADMIT, REJECT
+
+MoreLoss = Callable[[Params], Array]
+"""What is added to a loss: parameters -> f32[]."""
 
 NEVER = -1e9  # a logit that no softmax sees, and finite, so that 0 * log 0 is 0
 

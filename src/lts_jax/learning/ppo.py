@@ -6,7 +6,6 @@ Gradients go back through what agents carry from step to step (`models.actor_cri
 time, the value of the state before stands for what would have followed, as in the released learner of SRMT.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 
 from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError
-from lts_jax.learning.losses import NEVER
+from lts_jax.learning.losses import NEVER, MoreLoss
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
 
@@ -102,10 +101,6 @@ class PpoState:
     learning_rate: Array  # f32[]
     num_updates: Array  # i32[] optimiser steps taken
     num_skipped: Array  # i32[] left out because something was not finite
-
-
-MoreLoss = Callable[[Params], Array]
-"""What is added to the loss: parameters -> f32[]."""
 
 
 def init_ppo(network: ActorCritic, settings: PpoSettings, prng_key: Array) -> PpoState:

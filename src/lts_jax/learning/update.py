@@ -18,6 +18,7 @@ from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
 from lts_jax.learning.admission_value import value_loss
 from lts_jax.learning.costs import over_tasks
+from lts_jax.learning.losses import MoreLoss
 from lts_jax.learning.objective import Batch, Metrics, admission_loss, credit_metrics, totals_of
 from lts_jax.learning.objective_parts import POLICY_GRADIENT, AdmissionValue, Objective
 from lts_jax.learning.ridge import fit_once
@@ -28,9 +29,6 @@ from lts_jax.trajectory import ADMIT, REJECT, DecisionContext, Trajectory
 
 Update = Callable[[TrainState, Trajectory, DecisionContext], tuple[TrainState, Metrics, Array]]
 """(state, trajectory [B, G, ...], context [B, G, ...]) -> (new state, metrics, credit f32[B, G, K, T])."""
-
-MoreLoss = Callable[[Params], Array]
-"""What is added to the loss: parameters -> f32[]."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ agreement they may send symbols. Every seed of a row is a training of its own, k
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from lts_jax.models.shared_memory import CoreSettings, actor_critic
 from lts_jax.reports.svg import Figure
 from lts_jax.systems.hybrid_settings import DEAR, HybridSettings
 from lts_jax.systems.hybrid_tables import document_of, figures_of
-from lts_jax.systems.kept import kept
+from lts_jax.systems.kept import Cell, kept_cells
 from lts_jax.systems.ppo_parts import Budget, Curves, train_in_parts
 from lts_jax.systems.run_folder import RunFolder
 
@@ -36,9 +35,6 @@ _TEST_KEY = 77  # folded into a seed's key: blocks of tests
 
 Part = dict[str, Any]
 """What a seed of a row came to: `tested`, a mean for each measure, and learning curves."""
-
-Parts = dict[tuple[str, str], list[Part]]
-"""By task and row, one for each seed."""
 
 
 def hybrid(
@@ -52,16 +48,10 @@ def hybrid(
         for row in settings.rows(task)
     ]
 
-    def one(cell: tuple[str, str, int]) -> Part:
-        name = "_".join(map(str, cell)).replace(" ", "_")
-        compute = partial(_trained, settings, cell, folder.path / "checkpoints" / name, say)
-        return kept(folder.path / "parts" / f"{name}.json", compute, partial(say, f"{name}: done"))
+    def train(cell: Cell, name: str) -> Part:
+        return _trained(settings, cell, folder.path / "checkpoints" / name, say)
 
-    with ThreadPoolExecutor(settings.num_at_once) as pool:
-        made = list(pool.map(one, wanted))
-    parts: Parts = {}
-    for (task, row, _), part in zip(wanted, made, strict=True):
-        parts.setdefault((task, row), []).append(part)
+    parts = kept_cells(folder.path / "parts", wanted, train, say, num_at_once=settings.num_at_once)
     document = document_of(settings, parts)
     return document, figures_of(settings, document)
 
@@ -90,9 +80,7 @@ def plan_of(settings: HybridSettings, task: str, row: str) -> PpoPlan:
     return _plan(static, core, settings.num_entries, settings.ppo_of(task))
 
 
-def _trained(
-    settings: HybridSettings, cell: tuple[str, str, int], checkpoints: Path, say: Callable[[str], None]
-) -> Part:
+def _trained(settings: HybridSettings, cell: Cell, checkpoints: Path, say: Callable[[str], None]) -> Part:
     task, row, seed = cell
     world, plan = world_of(settings, task, row), plan_of(settings, task, row)
     shown = "steps" if task == "consensus" else "return"

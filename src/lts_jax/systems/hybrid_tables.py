@@ -1,20 +1,21 @@
 """What `lts system hybrid` found, as tables and figures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lts_jax.evaluation.statistics import Interval, mean_intervals
+from lts_jax.models.gated_memory import GATES
 from lts_jax.reports.axes import Frame
-from lts_jax.reports.point_chart import Point, PointSeries, point_chart
+from lts_jax.reports.point_chart import point_chart
 from lts_jax.reports.svg import Figure
 from lts_jax.reports.tables_page import one_table
 from lts_jax.reports.text import interval
 from lts_jax.systems.hybrid_settings import CHANNELS, HybridSettings
+from lts_jax.systems.seed_tables import SHARE, curve, evenly, over_seeds
 
 SINGLE = ("latent", "pool")  # what the switch may choose one of
-GATE_NAMES = ("none", "latent", "pool", "both")
 SURVEY = 2.5  # times faster agreement by symbols that emerge, as a survey says without a source
 
 Parts = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
@@ -77,7 +78,7 @@ def curves_figure(document: Mapping[str, Any], task: str, name: str) -> Figure:
     series = []
     for named, curves in document["curves"].items():
         if named.partition(", ")[0] == task:
-            series.append(_line(named.partition(", ")[2], curves[name], document["agent_steps"][task]))
+            series.append(curve(named.partition(", ")[2], evenly(curves[name], document["agent_steps"][task])))
     title = "Steps to agreement" if task == "consensus" else f"Return minus price, {task}"
     return point_chart(series, Frame(title, "agent steps", 620, 300), joined=True, bars=False)
 
@@ -85,30 +86,24 @@ def curves_figure(document: Mapping[str, Any], task: str, name: str) -> Figure:
 def shares_figure(document: Mapping[str, Any], task: str) -> Figure:
     """Shares of steps by what the switch reads, over agent steps, means over seeds."""
     curves = document["curves"][f"{task}, switch"]
-    series = [_line(gate, curves[f"share_{gate}"], document["agent_steps"][task]) for gate in GATE_NAMES[:3]]
+    all_steps = document["agent_steps"][task]
+    series = [curve(gate, evenly(curves[f"share_{gate}"], all_steps)) for gate in GATES[:3]]
     frame = Frame(f"What the switch reads, {task}", "agent steps", 620, 300)
     return point_chart(series, frame, joined=True, bars=False)
 
 
-def _line(name: str, values: Sequence[float], agent_steps: int) -> PointSeries:
-    size = agent_steps / len(values)
-    return PointSeries(
-        name, [Point(_exactly((place + 1) * size), _exactly(value)) for place, value in enumerate(values)]
-    )
-
-
 def _blocks(task: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    heads = ["mode", "return", "CSR", "first", "later", "sent", "written", *GATE_NAMES]
+    heads = ["mode", "return", "CSR", "first", "later", "sent", "written", *GATES]
     lines = []
     for row, found in rows.items():
         forms = {"return": ".3f", "csr": ".2f", "first_soc": ".1f", "later_soc": ".1f", "sent": ".0f", "written": ".2f"}
-        shares = [f"{np.mean([part['tested'][f'share_{gate}'] for part in found]):.2f}" for gate in GATE_NAMES]
+        shares = [f"{np.mean([part['tested'][f'share_{gate}'] for part in found]):.2f}" for gate in GATES]
         lines.append([row, *(_said(found, name, form) for name, form in forms.items()), *shares])
     return one_table(_TITLE[task], heads, lines)
 
 
 def _less(task: str, found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    lines = [[f"switch less {row}", interval(_over_seeds(values), "+.3f")] for row, values in found.items()]
+    lines = [[f"switch less {row}", interval(over_seeds(values), "+.3f")] for row, values in found.items()]
     return one_table(f"Differences of return, {task}, paired over seeds", ["", "return"], lines)
 
 
@@ -117,7 +112,7 @@ def _games(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     lines = []
     for row, found in rows.items():
         ratio = alone / np.asarray([part["tested"]["steps"] for part in found], float)
-        faster = "–" if row == CHANNELS[-1] else interval(_over_seeds(ratio), ".2f")
+        faster = "–" if row == CHANNELS[-1] else interval(over_seeds(ratio), ".2f")
         lines.append([row, _said(found, "steps", ".2f"), _said(found, "agreed", ".2f"), faster])
     heads = ["what is known of others", "steps to agreement", "agreed", "times faster"]
     return one_table("Consensus: three agents agree on the majority of their bits", heads, lines)
@@ -127,12 +122,12 @@ def _headline(settings: HybridSettings, parts: Parts, differences: Mapping[str, 
     told = []
     for task, found in differences.items():
         name, values = next(iter(found.items()))
-        told.append(f"{task}: switch less {name} {interval(_over_seeds(values), '+.3f')} of return minus price")
+        told.append(f"{task}: switch less {name} {interval(over_seeds(values), '+.3f')} of return minus price")
     if "consensus" in settings.task:
         steps = {
             row: np.asarray([part["tested"]["steps"] for part in parts["consensus", row]], float) for row in CHANNELS
         }
-        faster = interval(_over_seeds(steps["neither"] / steps["symbols"]), ".2f")
+        faster = interval(over_seeds(steps["neither"] / steps["symbols"]), ".2f")
         told.append(f"consensus: symbols agree {faster} times faster than neither (a survey says {SURVEY:g})")
     return f"Simulated: {'; '.join(told) or 'modes without a switch'}."
 
@@ -165,12 +160,5 @@ def _mean_curves(found: Sequence[Any]) -> dict[str, list[float]]:
 
 
 def _said(found: Sequence[Any], name: str, form: str) -> str:
-    return interval(_over_seeds([part["tested"][name] for part in found]), form)
-
-
-def _over_seeds(values: Any) -> Interval:
-    return mean_intervals(np.asarray(values, float)[None])[0]
-
-
-def _exactly(value: float) -> Interval:
-    return Interval(value, value, value)
+    within = SHARE if name in ("csr", "agreed") else (-math.inf if name == "return" else 0.0, math.inf)
+    return interval(over_seeds([part["tested"][name] for part in found], within), form)

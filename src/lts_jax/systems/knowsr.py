@@ -6,7 +6,6 @@ admission controllers. A training of one arm and seed is a part, kept as a file 
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -30,7 +29,7 @@ from lts_jax.learning.ppo import PpoSettings
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.shared_memory import CoreSettings, actor_critic
 from lts_jax.reports.svg import Figure
-from lts_jax.systems.kept import kept
+from lts_jax.systems.kept import Cell, kept_cells
 from lts_jax.systems.knowsr_settings import ARMS, ROLES, KnowsrSettings
 from lts_jax.systems.knowsr_tables import document_of, figures_of
 from lts_jax.systems.run_folder import RunFolder
@@ -43,9 +42,6 @@ _TEST_KEY = 77  # folded into a seed's key: tasks of the evaluation
 
 Part = dict[str, Any]
 """A training: `steps` [P], `return` [P] a mean over learners, `diversity` [P], seconds."""
-
-Parts = dict[tuple[str, str], list[Part]]
-"""By world and arm, one for each seed."""
 
 
 def knowsr(
@@ -61,21 +57,15 @@ def knowsr(
         for arm in ARMS
     ]
 
-    def one(cell: tuple[str, str, int]) -> Part:
-        name = "_".join(map(str, cell)).replace(" ", "_")
-        train = partial(_controllers if cell[0] == "ledger" else _agents, settings, cell)
-        return kept(folder.path / "parts" / f"{name}.json", train, partial(say, f"{', '.join(map(str, cell))}: done"))
+    def train(cell: Cell, _: str) -> Part:
+        return _controllers(settings, cell) if cell[0] == "ledger" else _agents(settings, cell)
 
-    with ThreadPoolExecutor(settings.num_at_once) as pool:
-        made = list(pool.map(one, wanted))
-    parts: Parts = {}
-    for (env, arm, _), part in zip(wanted, made, strict=True):
-        parts.setdefault((env, arm), []).append(part)
+    parts = kept_cells(folder.path / "parts", wanted, train, say, num_at_once=settings.num_at_once)
     document = document_of(settings, parts)
     return document, figures_of(settings, document)
 
 
-def _agents(settings: KnowsrSettings, cell: tuple[str, str, int]) -> Part:
+def _agents(settings: KnowsrSettings, cell: Cell) -> Part:
     env, arm, seed = cell
     ppo, (sharing, weight) = settings.ppo_of(env), settings.sharing_of(arm)
     world = _world(env)
@@ -108,7 +98,7 @@ def _world(env: str) -> Environment:
     return bottlenecks(limits=0) if env == "bottleneck" else jaxmarl_world(_MPE[env])
 
 
-def _controllers(settings: KnowsrSettings, cell: tuple[str, str, int]) -> Part:
+def _controllers(settings: KnowsrSettings, cell: Cell) -> Part:
     """Curves of the greedy controllers on evaluation tasks: score plus `TIME_WEIGHT` times the share of time saved."""
     _, arm, seed = cell
     sharing, weight = settings.sharing_of(arm)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lts_jax.evaluation.statistics import Interval, mean_intervals
 from lts_jax.reports.axes import Frame
-from lts_jax.reports.point_chart import Point, PointSeries, point_chart
+from lts_jax.reports.point_chart import point_chart
 from lts_jax.reports.svg import Figure
 from lts_jax.reports.tables_page import one_table
 from lts_jax.reports.text import interval
 from lts_jax.systems.knowsr_settings import ARMS, KnowsrSettings
+from lts_jax.systems.seed_tables import curve, over_seeds
 
 SHARE = 0.9  # of what learners alone gained that has to be reached
 ENDS = 0.1  # of a curve that its beginning, and its end, is a mean over
@@ -89,11 +89,8 @@ def curves_figure(document: Mapping[str, Any], env: str, name: str) -> Figure:
     """`return` or `diversity` of one world over its steps, one line for each arm."""
     series = []
     for arm in ARMS:
-        curve = document["curves"][f"{env}, {arm}"]
-        points = [
-            Point(_exactly(step), _exactly(value)) for step, value in zip(curve["steps"], curve[name], strict=True)
-        ]
-        series.append(PointSeries(arm, points))
+        found = document["curves"][f"{env}, {arm}"]
+        series.append(curve(arm, zip(found["steps"], found[name], strict=True)))
     frame = Frame(f"{_CURVES[name]}, {env}", _AXIS.get(env, "agent steps"), 620, 300)
     return point_chart(series, frame, joined=True, bars=False)
 
@@ -119,12 +116,12 @@ def _row(alone: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]])
     is_same = found is alone
     diversity = [np.mean(one["diversity"][-number:]) for one in found]
     return {
-        "return": interval(_over_seeds(ends), ".2f"),
-        "difference": "–" if is_same else interval(_over_seeds(np.subtract(ends, ends_alone)), "+.2f"),
-        "steps": interval(_over_seeds([one for one, _ in steps], (0.0, found[0]["steps"][-1])), ".3g"),
-        "percent": "–" if is_same else interval(_over_seeds(saved), "+.0f"),
+        "return": interval(over_seeds(ends), ".2f"),
+        "difference": "–" if is_same else interval(over_seeds(np.subtract(ends, ends_alone)), "+.2f"),
+        "steps": interval(over_seeds([one for one, _ in steps], (0.0, found[0]["steps"][-1])), ".3g"),
+        "percent": "–" if is_same else interval(over_seeds(saved), "+.0f"),
         "reached": f"{sum(there for _, there in steps)} of {len(steps)}",
-        "diversity": interval(_over_seeds(diversity), ".3f"),
+        "diversity": interval(over_seeds(diversity), ".3f"),
         "saved": [None if math.isnan(one) else round(one, 2) for one in saved],
     }
 
@@ -137,16 +134,8 @@ def _headline(settings: KnowsrSettings, saved: Mapping[str, Sequence[float | Non
             told.append(f"nothing in {env}, where learners alone gained nothing")
             continue
         best = max(by_arm, key=lambda arm: float(np.mean(by_arm[arm])))
-        told.append(f"{interval(_over_seeds(by_arm[best]), '+.0f')} in {env} ({best})")
+        told.append(f"{interval(over_seeds(by_arm[best]), '+.0f')} in {env} ({best})")
     return (
         f"Simulated: percent of the steps that learners alone need for nine tenths of what they gain, saved by lessons "
         f"from each other: {'; '.join(told)}."
     )
-
-
-def _over_seeds(values: Any, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
-    return mean_intervals(np.asarray(values, float)[None], within=within)[0]
-
-
-def _exactly(value: float) -> Interval:
-    return Interval(value, value, value)

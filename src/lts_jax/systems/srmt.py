@@ -5,7 +5,6 @@ that was killed goes on, and ends with the same bits.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
 from lts_jax.models.shared_memory import CoreSettings, actor_critic
 from lts_jax.reports.svg import Figure
-from lts_jax.systems.kept import kept
+from lts_jax.systems.kept import Cell, kept, kept_cells
 from lts_jax.systems.ppo_parts import Budget, Curves, train_in_parts
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.srmt_settings import LONG_LENGTHS, SrmtSettings
@@ -57,17 +56,10 @@ def srmt(settings: SrmtSettings, folder: RunFolder, say: Callable[[str], None]) 
         for row in settings.rows
     ]
 
-    def one(cell: tuple[str, str, int]) -> Part:
-        name = "_".join(map(str, cell)).replace(" ", "_")
-        path = folder.path / "parts" / f"{name}.json"
-        compute = partial(_trained, settings, cell, folder.path / "checkpoints" / name, say)
-        return kept(path, compute, partial(say, f"{name}: done"))
+    def train(cell: Cell, name: str) -> Part:
+        return _trained(settings, cell, folder.path / "checkpoints" / name, say)
 
-    with ThreadPoolExecutor(settings.num_at_once) as pool:
-        made = list(pool.map(one, wanted))
-    parts: dict[tuple[str, str], list[Part]] = {}
-    for (reward, row, _), part in zip(wanted, made, strict=True):
-        parts.setdefault((reward, row), []).append(part)
+    parts = kept_cells(folder.path / "parts", wanted, train, say, num_at_once=settings.num_at_once)
     rules = {
         name: kept(folder.path / "rules" / f"{name}.json", partial(_rule, settings, name), partial(say, name))
         for name in RULES
@@ -82,7 +74,7 @@ def network_of(settings: CoreSettings, environment: Environment) -> ActorCritic:
     return actor_critic(settings, shape.observation, shape.num_actions, shape.num_agents)
 
 
-def _trained(settings: SrmtSettings, cell: tuple[str, str, int], checkpoints: Path, say: Callable[[str], None]) -> Part:
+def _trained(settings: SrmtSettings, cell: Cell, checkpoints: Path, say: Callable[[str], None]) -> Part:
     reward, row, seed = cell
     core, world = settings.network(row), _training_world(reward, settings.training_limit)
     plan, numbers = _plan(core, settings.ppo), (world.params, settings.ppo)

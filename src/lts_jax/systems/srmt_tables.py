@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from lts_jax.evaluation.statistics import Interval, mean_intervals
 from lts_jax.reports.axes import Frame
 from lts_jax.reports.episode_animation import episode_animation
-from lts_jax.reports.point_chart import Point, PointSeries, point_chart
+from lts_jax.reports.point_chart import point_chart
 from lts_jax.reports.svg import Figure
 from lts_jax.reports.tables_page import one_table
 from lts_jax.reports.text import interval
+from lts_jax.systems.seed_tables import SHARE, curve, evenly, over_seeds
 from lts_jax.systems.srmt_settings import LONG_LENGTHS, SrmtSettings
 
 BANDS = ((3, 8), (9, 16), (17, 24), (25, 30))
@@ -71,20 +71,15 @@ def figures_of(settings: SrmtSettings, found: Any) -> list[Figure]:
 def learning_curves(document: Mapping[str, Any], reward: str) -> Figure:
     """CSR of the training episodes that ended, over agent steps, means over seeds."""
     series = []
-    for name, curve in _of_reward(document["curves"], reward):
-        size = document["agent_steps"] / len(curve)
-        points = [Point(_exactly((place + 1) * size), _exactly(value)) for place, value in enumerate(curve)]
-        series.append(PointSeries(name, points))
+    for name, values in _of_reward(document["curves"], reward):
+        series.append(curve(name, evenly(values, document["agent_steps"])))
     frame = Frame(f"CSR in training, {reward} reward", "agent steps", 620, 300)
     return point_chart(series, frame, joined=True, bars=False)
 
 
 def csr_by_length(document: Mapping[str, Any], reward: str) -> Figure:
     """CSR in tests against the corridor's length, means over seeds."""
-    series = [
-        PointSeries(name, [Point(_exactly(length), _exactly(value)) for length, value in by_length])
-        for name, by_length in _of_reward(document["by_length"], reward)
-    ]
+    series = [curve(name, by_length) for name, by_length in _of_reward(document["by_length"], reward)]
     return point_chart(
         series, Frame(f"CSR in tests, {reward} reward", "length of the corridor", 620, 300), joined=True, bars=False
     )
@@ -137,7 +132,7 @@ def _differences(reward: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, An
             np.mean(one["tested"]["csr"]) - np.mean(two["tested"]["csr"])
             for one, two in zip(rows[first], rows[other], strict=True)
         ]
-        lines.append([f"{first} less {other}", interval(_over_seeds(differences, (-1.0, 1.0)), "+.2f")])
+        lines.append([f"{first} less {other}", interval(over_seeds(differences, (-1.0, 1.0)), "+.2f")])
     return one_table(f"Differences of CSR, {reward} reward, paired over seeds", ["", "CSR"], lines)
 
 
@@ -154,9 +149,9 @@ def _speed(settings: SrmtSettings, reward: str, rows: Mapping[str, Sequence[Any]
     for row, parts in rows.items():
         steps = [steps_to(part["curves"]["csr"], SOLVED, all_steps) for part in parts]
         steps_of[row] = np.asarray([all_steps if one is None else one for one in steps], float)
-        less = interval(_over_seeds(steps_of[first] - steps_of[row]), "+.2g") if row != first else "–"
+        less = interval(over_seeds(steps_of[first] - steps_of[row]), "+.2g") if row != first else "–"
         reached = f"{sum(one is not None for one in steps)} of {len(steps)}"
-        lines.append([row, interval(_over_seeds(steps_of[row], (0.0, all_steps)), ".2g"), reached, less])
+        lines.append([row, interval(over_seeds(steps_of[row], (0.0, all_steps)), ".2g"), reached, less])
     heads = ["network", "agent steps", "reached", f"{first} less it"]
     return one_table(f"Agent steps until CSR {SOLVED:g} in training, {reward} reward", heads, lines)
 
@@ -164,13 +159,13 @@ def _speed(settings: SrmtSettings, reward: str, rows: Mapping[str, Sequence[Any]
 def _headline(settings: SrmtSettings, found: Any) -> str:
     reward, first = settings.reward[0], settings.rows[0]
     score = {row: [np.mean(part["tested"]["csr"]) for part in found.parts[reward, row]] for row in settings.rows}
-    share = interval(_over_seeds(score[first], (0.0, 1.0)))
+    share = interval(over_seeds(score[first], SHARE))
     told = f"Simulated: with {reward} reward {first} brings both agents home in {share} of the episodes"
     others = [row for row in settings.rows if row != first]
     if not others:
         return told + "."
     best = max(others, key=lambda row: float(np.mean(score[row])))
-    difference = _over_seeds(np.subtract(score[first], score[best]), (-1.0, 1.0))
+    difference = over_seeds(np.subtract(score[first], score[best]), (-1.0, 1.0))
     return f"{told}; that is {interval(difference, '+.2f')} against the best other, {best}."
 
 
@@ -187,12 +182,4 @@ def _mean_by_length(parts: Sequence[Any]) -> list[tuple[int, float]]:
 
 def _said(values: Any, name: str) -> str:
     is_share = name in ("csr", "isr")
-    return interval(_over_seeds(values, (0.0, 1.0 if is_share else math.inf)), ".2f" if is_share else ".0f")
-
-
-def _over_seeds(values: Any, within: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
-    return mean_intervals(np.asarray(values, float)[None], within=within)[0]
-
-
-def _exactly(value: float) -> Interval:
-    return Interval(value, value, value)
+    return interval(over_seeds(values, (0.0, 1.0 if is_share else math.inf)), ".2f" if is_share else ".0f")
