@@ -41,6 +41,9 @@ LEDGER_FIELDS = (
     "instruction_or_question",
 )
 
+ORCHESTRATOR = "Orchestrator"
+"""Who says the task ledger and the instructions in a thread."""
+
 AGENTS = {
     "WebSurfer": "searches the web and reads pages, one action at a time",
     "FileSurfer": "lists and reads local files (CSV, JSON, text), one action at a time",
@@ -125,7 +128,7 @@ def task_ledger(
     return Message(
         "user",
         f"Task ledger.\nRequest: {question}{attached}\n\nTeam:\n{members}\n\nFacts:\n{facts}\n\nPlan:\n{plan}",
-        "Orchestrator",
+        ORCHESTRATOR,
     )
 
 
@@ -146,7 +149,7 @@ def ledger_retry(problem: str) -> Message:
 
 def instruction(agent: str, text: str) -> Message:
     """The orchestrator's instruction to the next speaker, as it stands in the thread."""
-    return Message("assistant", f"{agent}: {text}", "Orchestrator")
+    return Message("assistant", f"{agent}: {text}", ORCHESTRATOR)
 
 
 def agent_reply(agent: str, output: str) -> Message:

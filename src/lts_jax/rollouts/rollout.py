@@ -90,10 +90,10 @@ class RolloutSettings:
         if not 1 <= self.num_teams <= 64:
             raise UserError(f"num_teams: expected from 1 to 64, got {self.num_teams}")
         self.parallel.num_answers_to_stop(self.num_teams)  # a quorum that there is
-        if self.num_teams * (self.team.max_rounds + 1) > MAX_STEPS:
+        if self.num_teams * self.team.most_steps > MAX_STEPS:
             raise UserError(
                 f"num_teams, team.max_rounds: expected at most {MAX_STEPS} steps of all teams together, "
-                f"got {self.num_teams} times {self.team.max_rounds + 1}"
+                f"got {self.num_teams} times {self.team.most_steps}"
             )
         if self.reward not in ("partial", "binary"):
             raise UserError(f"reward: expected partial or binary, got {self.reward!r}")
@@ -171,6 +171,8 @@ def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> 
     twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
     if parts.run_team is not run_team and settings.team.routing.mode != "full":
         raise UserError("team.routing: expected mode full for teams of another engine than ours, who are not routed")
+    if parts.run_team is not run_team and settings.team.stored != "steps":
+        raise UserError("team.stored: expected steps for teams of another engine than ours, who hand in what they do")
     if twice:
         raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
 

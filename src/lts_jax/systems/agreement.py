@@ -110,7 +110,7 @@ def halves(recorded: Recorded, seed: int) -> tuple[Recorded, Recorded]:
 
 def trajectory_of(groups: Sequence[RolloutGroup], rollout: RolloutSettings) -> Trajectory:
     """Trajectories [B, G, ...] without any embedding."""
-    num_steps = rollout.team.max_rounds + 1
+    num_steps = rollout.team.most_steps
     sizes = CollateSettings(num_steps, num_steps * rollout.num_teams)
     return stack([collate(group, _NoTexts(), sizes) for group in groups])[0]
 
@@ -130,7 +130,7 @@ def fit_recorded(recorded: Recorded, rollout: RolloutSettings, settings: Agreeme
 
 def shape_of(rollout: RolloutSettings) -> SimulatorShape:
     """Sizes of simulated rollouts like these, with the shortest embeddings, which nobody looks at here."""
-    num_steps = rollout.team.max_rounds + 1
+    num_steps = rollout.team.most_steps
     return SimulatorShape(
         num_teams=rollout.num_teams,
         max_steps=num_steps,

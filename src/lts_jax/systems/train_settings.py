@@ -104,7 +104,7 @@ class TrainSettings:
     @property
     def padding(self) -> CollateSettings:
         """Padded sizes that hold any rollout of these settings."""
-        num_steps = self.rollout.team.max_rounds + 1
+        num_steps = self.rollout.team.most_steps
         num_entries = self.rollout.num_teams * num_steps
         return CollateSettings(
             _round_up(num_steps),

@@ -78,7 +78,7 @@ def _key_messages(ports: TeamPorts, state: TeamState) -> list[Message]:
 
 
 def _assistant_message(text: str) -> Message:
-    return Message("assistant", plain_text(text) if text.strip() else "(empty reply)", "Orchestrator")
+    return Message("assistant", plain_text(text) if text.strip() else "(empty reply)", prompts.ORCHESTRATOR)
 
 
 def _text_of(call: ModelCall) -> str:

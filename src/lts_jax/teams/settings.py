@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from lts_jax.teams.routing import RoutingSettings
 
 StallSemantics = Literal["agent_framework", "autogen"]
+Stored = Literal["steps", "messages"]
 ParallelMode = Literal["all", "first", "quorum"]
 
 
@@ -51,6 +52,10 @@ class TeamSettings:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     """What of the thread a worker is shown. All of it in Magentic-One."""
 
+    stored: Stored = "steps"
+    """What is offered to the shared memory: "steps", each worker's turn, as in the paper; or "messages", also every
+    plan, instruction and final answer of the orchestrator, as in the authors' early public code."""
+
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         _at_least("max_rounds", self.max_rounds, 1)
@@ -62,6 +67,13 @@ class TeamSettings:
         _at_least("viewport_characters", self.viewport_characters, 0)
         _at_least("report_characters", self.report_characters, 1)
         _one_of("stall_semantics", self.stall_semantics, get_args(StallSemantics))
+        _one_of("stored", self.stored, get_args(Stored))
+
+    @property
+    def most_steps(self) -> int:
+        """Steps that a team may hand in: one a round; with messages two, and a plan before and an answer after them."""
+        rounds = self.max_rounds + 1
+        return rounds if self.stored == "steps" else 2 * rounds + 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ class TeamState:
     facts: str = ""
     plan: str = ""
     num_rounds: int = 0
-    num_steps: int = 0
+    num_steps: int = 0  # that were handed in, with messages of the orchestrator where these are
+    num_messages: int = 0  # of these, what the orchestrator said
     num_replans: int = 0
     num_stalls: int = 0  # stalled rounds in all
     stall_count: int = 0  # the counter that triggers a re-plan
@@ -30,9 +31,8 @@ class TeamState:
 
     def answer(self, team: int, text: str, seconds: float, stop_reason: StopReason, detail: str = "") -> Answer:
         """The team's answer with the counts so far."""
-        return Answer(
-            team, text, seconds, stop_reason, self.num_steps, self.num_replans, self.num_stalls, detail=detail
-        )
+        num_steps = self.num_steps - self.num_messages
+        return Answer(team, text, seconds, stop_reason, num_steps, self.num_replans, self.num_stalls, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,24 @@ round: rounds used up? -> answer
        stuck? -> re-plans used up? answer : new facts and plan, thread cleared, next round
        instruction -> worker -> step finished (summary, admission) -> next round
 ```
+
+Where every message is shared (`TeamSettings.stored`), plan, instruction and answer are summarised and decided on too.
 """
 
 import asyncio
 import traceback
+from functools import partial
 
 from lts_jax import prompts
 from lts_jax.records import Answer, StopReason, Task
 from lts_jax.teams.aggregate import extract_answer
 from lts_jax.teams.ledger import Ledger
+from lts_jax.teams.messages import share_message
 from lts_jax.teams.orchestrator import ask_answer, check_progress, make_plan, revise_plan
 from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, is_cancelled
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.state import TeamResult, TeamState
-from lts_jax.teams.told import hear, take_step
+from lts_jax.teams.told import hear, instruct, take_step
 from lts_jax.teams.tolerant_json import plain_text
 
 
@@ -41,7 +45,7 @@ async def run_team(
     state = TeamState() if state is None else state
     try:
         stop_reason = await _work(task, team, ports, settings, state)
-        answer = await _answer(task, team, ports, state, stop_reason)
+        answer = await _answer(task, team, ports, settings, state, stop_reason)
     except BudgetStop as stop:
         answer = state.answer(team, "", ports.now(), StopReason.BUDGET, str(stop))
     except EndpointStop as stop:
@@ -64,7 +68,9 @@ def crash_detail(error: BaseException) -> str:
 
 async def _work(task: Task, team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> StopReason:
     await hear(task, team, ports, settings, state)
+    share = partial(share_message, task, team, ports, settings, state)
     await make_plan(task, ports, state)
+    await share(state.thread[-1].content)
     while not _rounds_used_up(state, settings):
         state.num_rounds += 1
         await _pull_values(task, ports, state)
@@ -73,11 +79,14 @@ async def _work(task: Task, team: int, ports: TeamPorts, settings: TeamSettings,
             return StopReason.SATISFIED
         _count_stall(state, ledger)
         if not _is_stuck(state, settings):
-            await _take_step(team, ledger, ports, settings, state)
+            instruct(ledger, state)
+            await share(state.thread[-1].content)
+            await _take_step(team, ports, settings, state)
             continue
         if settings.max_replans is not None and state.num_replans >= settings.max_replans:
             return StopReason.REPLAN_LIMIT
         await _replan(task, ports, settings, state)
+        await share(state.thread[-1].content)
     return StopReason.ROUND_LIMIT
 
 
@@ -114,8 +123,8 @@ async def _pull_values(task: Task, ports: TeamPorts, state: TeamState) -> None:
         state.say(prompts.value_message(entry, key, value))
 
 
-async def _take_step(team: int, ledger: Ledger, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> None:
-    step = await take_step(team, ledger, ports, settings, state)
+async def _take_step(team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> None:
+    step = await take_step(team, ports, settings, state)
     await ports.finish_step(step, state.thread)
     if not settings.persist_values:
         _drop_values(ports, state)
@@ -128,10 +137,14 @@ def _drop_values(ports: TeamPorts, state: TeamState) -> None:
         ports.forget_values()
 
 
-async def _answer(task: Task, team: int, ports: TeamPorts, state: TeamState, stop_reason: StopReason) -> Answer:
+async def _answer(
+    task: Task, team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState, stop_reason: StopReason
+) -> Answer:
     call = await ask_answer(task, ports, state)
     if call.error:
         return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, call.error)
     if call.is_cut:  # twice: half an answer is none
         return state.answer(team, "", ports.now(), StopReason.MODEL_ERROR, "the answer was cut at its limit of tokens")
-    return state.answer(team, extract_answer(plain_text(call.reply)), ports.now(), stop_reason)
+    text = plain_text(call.reply)
+    await share_message(task, team, ports, settings, state, text)
+    return state.answer(team, extract_answer(text), ports.now(), stop_reason)

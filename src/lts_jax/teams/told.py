@@ -34,7 +34,8 @@ async def hear(task: Task, team: int, ports: TeamPorts, settings: TeamSettings, 
         ledger = await check_progress(listening, ports, state, settings)
         if ledger.is_request_satisfied:
             break
-        step = await take_step(team, ledger, ports, settings, state)
+        instruct(ledger, state)
+        step = await take_step(team, ports, settings, state)
         if ports.keep_step is not None:
             ports.keep_step(step)
     state.thread.clear()
@@ -42,11 +43,15 @@ async def hear(task: Task, team: int, ports: TeamPorts, settings: TeamSettings, 
     state.agent = state.instruction = ""
 
 
-async def take_step(team: int, ledger: Ledger, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> Step:
-    """Instruct the next speaker and let it work; the step, which stands in the thread."""
-    agent, asked = ledger.next_speaker, ledger.instruction
-    state.agent, state.instruction = agent, asked
-    state.say(prompts.instruction(agent, asked))
+def instruct(ledger: Ledger, state: TeamState) -> None:
+    """Say the next speaker's instruction in the thread."""
+    state.agent, state.instruction = ledger.next_speaker, ledger.instruction
+    state.say(prompts.instruction(state.agent, state.instruction))
+
+
+async def take_step(team: int, ports: TeamPorts, settings: TeamSettings, state: TeamState) -> Step:
+    """Let the agent work that was instructed last; the step, which stands in the thread."""
+    agent, asked = state.agent, state.instruction
     started = ports.now()
     reply = await run_worker(agent, state.thread, ports, settings)
     raise_if_cancelled()

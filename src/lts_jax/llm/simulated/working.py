@@ -23,7 +23,7 @@ from lts_jax.llm.simulated.settings import SimulatedModelSettings
 from lts_jax.llm.simulated.slips import invent, misread, mistype
 from lts_jax.llm.simulated.thread import Action, Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
-from lts_jax.prompts import TOOL_USER
+from lts_jax.prompts import AGENTS, ANSWER_MARKER, ORCHESTRATOR, TOOL_USER
 from lts_jax.records import Message
 
 _URL = re.compile(r"https?://[^\s\"'<>)\]}]+")
@@ -231,7 +231,20 @@ def understand_title(text: str, need: Need | None) -> str:
     return understand(question).title(need) if need is not None else ""
 
 
+def _gist_of_message(said: str) -> str:
+    """What the orchestrator has said. The words state no need as found, so that such a key helps no open need."""
+    if said.startswith("Task ledger."):
+        return "Orchestrator surveyed the facts that are known and wrote a plan for the request in short bullets"
+    speaker, is_instruction, told = said.partition(": ")
+    if not is_instruction or speaker not in (*AGENTS, TOOL_USER):
+        return f"Orchestrator ended the work and answered for its team: {said.rpartition(ANSWER_MARKER)[2].strip()}"
+    need = asked_need(told)
+    return f"Orchestrator told {speaker} to {f'look for {need}' if need is not None else 'write or run a program'}"
+
+
 def _gist(agent: str, need: Need | None, output: str, title: str) -> str:
+    if agent == ORCHESTRATOR:
+        return _gist_of_message(output)
     if output.startswith(("This reads the shared memory.", "Shared memory entry ")):
         return f"{agent} read what other teams have stored under some keys of the shared memory"
     if agent == "Coder":
