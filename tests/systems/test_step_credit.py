@@ -74,7 +74,7 @@ def test_every_form_holds_every_decision_once(run, tmp_path, capsys):
 def test_what_cannot_be_credited_is_one_line(run, tmp_path, capsys):
     out = str(tmp_path / "x.parquet")
     for arguments, expected in (
-        (["--scheme", "shapley", "--out", out], "credit scheme shapley: needs coalitions, which a stored run has not"),
+        (["--scheme", "gae", "--out", out], "credit scheme gae: needs value_gkt, which a stored run has not"),
         (["--form", "trl", "--out", out], "expected a file that ends in .jsonl for trl"),
         (["--line", "judge", "--out", out], "holds no rollouts; expected training, or a line that was evaluated"),
     ):

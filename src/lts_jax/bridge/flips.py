@@ -146,7 +146,7 @@ def replay_changed(
         rollout = await run_rollout(group.task, original.coordinates, made, settings)
         if place is not None:
             replays[index, *place] = rollout
-        elif _course(rollout) != _course(original):
+        elif course(rollout) != course(original):
             raise UserError(
                 f"rollout {index} of task {group.task.task_id!r} does not replay to itself; "
                 "give the policy, model and settings that made it"
@@ -172,7 +172,7 @@ def _places(rollout: Rollout, only: str) -> list[tuple[int, int]]:
     return [(taken.team, taken.step) for taken in rollout.decisions if only == "all" or taken.action in (ADMIT, UPDATE)]
 
 
-def _course(rollout: Rollout) -> tuple[object, ...]:
+def course(rollout: Rollout) -> tuple[object, ...]:
     """What a faithful replay repeats: what was decided when, what was answered, and how long it took."""
     decided = [(taken.team, taken.step, taken.action, taken.target, taken.seconds) for taken in rollout.decisions]
     return decided, rollout.final.text, rollout.seconds

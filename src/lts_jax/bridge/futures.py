@@ -119,10 +119,11 @@ def replay_future(
     """
     if future.flip:
         refuse_edits(group)
-    return replay_changed(group, parts, settings, partial(_fork_parts, future=future), choice)
+    return replay_changed(group, parts, settings, partial(fork_parts, future=future), choice)
 
 
-def _fork_parts(parts: RolloutParts, team: int, step: int, *, future: Future) -> RolloutParts:
+def fork_parts(parts: RolloutParts, team: int, step: int, *, future: Future) -> RolloutParts:
+    """The parts of one replay whose future, from the decision of that team and step on, is its own."""
     fork = _Fork(team, step, future)
     policy = FlippedPolicy(parts.policy, team, step) if future.flip else parts.policy
     return replace(parts, policy=_ForkedPolicy(policy, fork), model=_ForkedModel(parts.model, fork))

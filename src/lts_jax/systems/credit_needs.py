@@ -10,6 +10,7 @@ import numpy as np
 
 from lts_jax.bridge.flips import ReplayChoice, flip_decisions
 from lts_jax.bridge.futures import regroup_decisions
+from lts_jax.bridge.stored_replays import NUM_FUTURES
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn
 from lts_jax.errors import UserError
@@ -18,8 +19,6 @@ from lts_jax.rollouts.collect import RolloutCounter
 from lts_jax.rollouts.rollout import RolloutParts
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.trajectory import Trajectory
-
-NUM_FUTURES = 3  # M, re-rollouts of a decision; ours
 
 
 def check_needs(
