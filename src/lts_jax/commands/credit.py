@@ -32,7 +32,7 @@ class Command:
     """A credit scheme, as leave_one_out or mine.py:function; that of the run by default."""
     line: str = TRAINING
     """training, or a line of the run's evaluation, such as lts or all."""
-    form: Literal["steps", "verifiers", "verl_agent", "rllm", "trl", "nemo_gym"] = "steps"
+    form: Literal["steps", "verifiers", "verifiers_traces", "verl_agent", "rllm", "trl", "nemo_gym"] = "steps"
     """Whose form the file has; steps has every column that there is."""
     max_replays: int | None = None
     """Of a scheme that replays rollouts of simulated teams (shapley, difference_rewards, counterfactual, local_group):
