@@ -178,8 +178,8 @@ def arrays(
             values[:, index, number, team, step] = one.reward_agg, one.reward_first, one.seconds
     agg, first, runtime = values
     if kind == "flipped":
-        return FlippedRollouts(agg[:, 0], first[:, 0], runtime[:, 0])  # type: ignore[arg-type]
-    return RegroupedRollouts(agg, first, runtime)  # type: ignore[arg-type]
+        return FlippedRollouts(agg[:, 0], first[:, 0], runtime[:, 0])
+    return RegroupedRollouts(agg, first, runtime)
 
 
 def _coalitions(group: RolloutGroup, found: Sequence[Found], shape: tuple[int, int, int]) -> Coalitions:

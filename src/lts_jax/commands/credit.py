@@ -71,7 +71,7 @@ def _replays(
     if command.max_replays is not None and missing > command.max_replays:
         raise UserError(f"credit scheme {text}: needs {missing} replays, --max-replays allows {command.max_replays}")
     with working_in(folder), rollout_bar("replaying", missing, quiet=not missing) as count:
-        yield lambda group, kind: replayer.replayed(group, kind, count)
+        yield lambda group, kind: replayer.replayed(group, kind, lambda rollout: count(rollout, ""))
 
 
 def _noted(rows: Iterable[dict[str, Any]], seen: list[float]) -> Iterator[dict[str, Any]]:
