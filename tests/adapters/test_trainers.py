@@ -119,7 +119,7 @@ def test_nemo_gym_gets_whole_responses(tmp_path):
 
 
 def test_nemo_gym_reads_its_rollouts(tmp_path):
-    server = pytest.importorskip("nemo_gym.base_resources_server", reason="nemo-gym is not on the package index")
+    server = pytest.importorskip("nemo_gym.base_resources_server", reason="nemo-gym is not installed")
     for one in written("nemo_gym", tmp_path):
         server.BaseVerifyResponse.model_validate(one)
 
@@ -131,7 +131,7 @@ def test_an_episode_of_rllm_is_named_by_task_and_rollout(tmp_path):
 
 
 def test_rllm_reads_its_episodes(tmp_path):
-    types = pytest.importorskip("rllm.types", reason="rllm is not on the package index")
+    types = pytest.importorskip("rllm.types", reason="rllm is not installed")
     for one in written("rllm", tmp_path):
         read = types.Episode.model_validate(one, extra="forbid")
         assert read.rollout_idx in ("3-0", "3-1")
