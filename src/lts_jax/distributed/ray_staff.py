@@ -11,7 +11,7 @@ from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
 from lts_jax.distributed.leases import Beat, Terms
-from lts_jax.distributed.starting import read_workers, start_ray
+from lts_jax.distributed.starting import on_this_node, read_workers, start_ray
 from lts_jax.errors import UserError, describe
 
 NUM_LINES = 20
@@ -82,14 +82,12 @@ class RayKeeper:
 
     def __init__(self, folder: str) -> None:
         import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         from lts_jax.distributed.keeper import LineKeeper
 
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         remote: Any = ray.remote(LineKeeper)
         options = {"num_cpus": 0, "max_restarts": 3, "max_task_retries": 3, "max_concurrency": LANES}
-        self._actor: Any = remote.options(**options, scheduling_strategy=here).remote(folder)
+        self._actor: Any = remote.options(**options, scheduling_strategy=on_this_node()).remote(folder)
 
     async def append(self, journal: str, lines: tuple[bytes, ...]) -> str:
         """See `Keeper`."""

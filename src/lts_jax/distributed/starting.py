@@ -48,6 +48,14 @@ def stop_ray() -> None:
     ray.shutdown()
 
 
+def on_this_node() -> Any:
+    """Where an actor is to run that must not be lost with another machine."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
 def read_workers(workers: str) -> tuple[int, str]:
     """The number of local workers, or 0 and the address of a cluster.
 
