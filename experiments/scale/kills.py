@@ -115,7 +115,9 @@ def live(
                 cluster.kill_head()
                 at = time.monotonic()
                 code = driver.wait()
-                done.append({"killed": who, "after_calls": count, "seconds_to_end": round(time.monotonic() - at, 1)})
+                end = {"exit_code": code, "seconds_to_end": round(time.monotonic() - at, 1)}
+                said = (run.parent / "driver.log").read_text().splitlines()[-3:]
+                done.append({"killed": who, "after_calls": count} | end | {"said": said})
                 return code, first_call, done
             newest = max((run / "calls").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)  # that is at work
             pid = driver.pid if who == "driver" else int(newest.stem.split("-")[-2])
@@ -159,7 +161,6 @@ def main() -> None:
                         cluster.end()
                 first_calls, done = [*first_calls, first_call], done + more
                 assert len(first_calls) <= given.drivers + given.heads + 2, (folder / "driver.log").read_text()[-3000:]
-            said = sorted(set((folder / "driver.log").read_text().splitlines()))
             found = digests(folder / "run")
             same = list(read_folder(folder / "run" / "rollouts")) == groups
             ledger = read_json(folder / "run" / "workers.json", dict)
@@ -174,7 +175,6 @@ def main() -> None:
         "finished_calls_asked_again": len(found) - len(set(found)),
         "rollouts_equal_those_nobody_killed": same,
         "ledger_of_the_last_life": ledger,
-        "lines_of_errors": [line for line in said if line.startswith("lts:")],
     }
     HERE.mkdir(parents=True, exist_ok=True)
     write_json(HERE / ("kills_heads.json" if given.heads else "kills.json"), result)
