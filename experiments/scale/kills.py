@@ -2,6 +2,9 @@
 
 A call is finished once it stands in a journal; asked again it would stand there twice. The model is the simulated one
 behind HTTP. `python -m experiments.scale.kills --drivers 3 --workers 3` writes results/kills.json.
+
+With `--heads 5` workers are those of a cluster, a head and two nodes of one processor, whose head is killed as often;
+after each a new cluster is started and the same command goes on. That writes results/kills_heads.json.
 """
 
 import argparse
@@ -18,6 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from lts_jax.distributed.starting import ENVIRONMENT
 from lts_jax.rollouts.store import read_folder
 from lts_jax.storage import read_json, write_json
 
@@ -50,7 +56,43 @@ def num_lines(run: Path, since: float = 0.0) -> int:
     return sum(path.read_bytes().count(b"\n") for path in journals)
 
 
-def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, float | None, list[dict[str, Any]]]:
+class Cluster:
+    """A Ray cluster on this machine in a process group of its own: a head and two nodes of one processor."""
+
+    def __init__(self) -> None:
+        code = (
+            "import time\n"
+            "from ray.cluster_utils import Cluster\n"
+            "small = {'object_store_memory': 80 * 2**20}\n"
+            "cluster = Cluster(True, head_node_args={'num_cpus': 0, 'include_dashboard': False} | small)\n"
+            "for _ in range(2):\n"
+            "    cluster.add_node(num_cpus=1, **small)\n"
+            "print(cluster.address, flush=True)\n"
+            "time.sleep(86400)\n"
+        )
+        environment = os.environ | ENVIRONMENT
+        silent: Any = {"stderr": subprocess.DEVNULL, "text": True, "env": environment}
+        self._process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, **silent)
+        assert self._process.stdout is not None
+        self.address = f"ray://{self._process.stdout.readline().strip()}"
+
+    def kill_head(self) -> None:
+        """Kill what keeps the cluster's state."""
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            if "gcs_server" in child.name():
+                child.kill()
+
+    def end(self) -> None:
+        """Kill all that is left of it."""
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            child.kill()
+        self._process.kill()
+        self._process.wait()
+
+
+def live(
+    run: Path, url: str, kills: list[tuple[str, int]], cluster: Cluster | None = None
+) -> tuple[int, float | None, list[dict[str, Any]]]:
     """One life of the driver: kills by (who, number of finished calls).
 
     Returns its exit code, seconds from the command to its first new call, and what was done.
@@ -58,7 +100,8 @@ def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, float 
     started, born = time.monotonic(), time.time()
     log = (run.parent / "driver.log").open("a")
     model = ("--model.base-url", url)
-    driver = lts("train", "--run", str(run), *SMALL, *model, "--workers", "2", stdout=log, stderr=log)
+    workers = "2" if cluster is None else cluster.address
+    driver = lts("train", "--run", str(run), *SMALL, *model, "--workers", workers, stdout=log, stderr=log)
     done: list[dict[str, Any]] = []
     first_call = None
     while driver.poll() is None:
@@ -68,6 +111,14 @@ def live(run: Path, url: str, kills: list[tuple[str, int]]) -> tuple[int, float 
             first_call = round(time.monotonic() - started, 1)
         if kills and count >= kills[0][1]:
             who, _ = kills.pop(0)
+            if cluster is not None and who == "head":
+                cluster.kill_head()
+                at = time.monotonic()
+                code = driver.wait()
+                end = {"exit_code": code, "seconds_to_end": round(time.monotonic() - at, 1)}
+                said = (run.parent / "driver.log").read_text().splitlines()[-3:]
+                done.append({"killed": who, "after_calls": count} | end | {"said": said})
+                return code, first_call, done
             newest = max((run / "calls").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)  # that is at work
             pid = driver.pid if who == "driver" else int(newest.stem.split("-")[-2])
             os.kill(pid, signal.SIGKILL)
@@ -80,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drivers", type=int, default=3)
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--heads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with socket.socket() as server:
@@ -94,16 +146,21 @@ def main() -> None:
             groups = list(read_folder(folder / "whole" / "rollouts"))
             num_calls = sum(len(one.calls) for group in groups for one in group.rollouts)
             draw = random.Random(given.seed)
-            who = ["driver"] * given.drivers + ["worker"] * given.workers
+            who = ["driver"] * given.drivers + ["worker"] * given.workers + ["head"] * given.heads
             draw.shuffle(who)
             at = sorted(draw.randrange(num_calls // 20, num_calls * 9 // 10) for _ in who)
             kills, done = list(zip(who, at, strict=True)), []
             first_calls: list[float | None] = []
             code = None
             while code != 0:
-                code, first_call, more = live(folder / "run", url, kills)
+                cluster = Cluster() if given.heads else None
+                try:
+                    code, first_call, more = live(folder / "run", url, kills, cluster)
+                finally:
+                    if cluster is not None:
+                        cluster.end()
                 first_calls, done = [*first_calls, first_call], done + more
-                assert len(first_calls) <= given.drivers + 2, (folder / "driver.log").read_text()[-3000:]
+                assert len(first_calls) <= given.drivers + given.heads + 2, (folder / "driver.log").read_text()[-3000:]
             found = digests(folder / "run")
             same = list(read_folder(folder / "run" / "rollouts")) == groups
             ledger = read_json(folder / "run" / "workers.json", dict)
@@ -120,7 +177,7 @@ def main() -> None:
         "ledger_of_the_last_life": ledger,
     }
     HERE.mkdir(parents=True, exist_ok=True)
-    write_json(HERE / "kills.json", result)
+    write_json(HERE / ("kills_heads.json" if given.heads else "kills.json"), result)
     print(json.dumps(result))
 
 

@@ -130,6 +130,9 @@ class Crowd:
         """At once."""
         return Idle(f"idle-{place}", self._result)
 
+    def keep_calls(self, folder: str) -> None:
+        """Every worker sees the folder."""
+
     def hand_over(self, params: Any) -> Any:
         """Nothing travels."""
         return params

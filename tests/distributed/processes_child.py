@@ -71,6 +71,10 @@ def main(part, address, count, index):
         except UserError as error:
             print(f"lts: {error}", flush=True)
         os._exit(75)
+    if part == "short":
+        print(json.dumps({"tables": tables(), "learner": learner(processes)}), flush=True)
+        processes.meet("the end")
+        os._exit(0)
     found = {"tables": tables(), "learner": learner(processes), "agreed": agree([index == 0] * 3, processes)}
     if index == 1:
         time.sleep(45.0)

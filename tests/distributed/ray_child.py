@@ -71,11 +71,11 @@ def say(part, **found):
     print(json.dumps({"part": part} | found), flush=True)
 
 
-def workers_at(cluster, folder):
+def workers_at(cluster, folder, **options):
     from lts_jax.distributed.executor import Workers
     from lts_jax.distributed.ray_staff import RayStaff
 
-    return Workers(RayStaff(f"ray://{cluster.address}", folder / "workers"), folder)
+    return Workers(RayStaff(f"ray://{cluster.address}", folder / "workers"), folder, **options)
 
 
 def pids(workers):
@@ -160,7 +160,42 @@ def paid(cluster, folder):
             marks=len(marks),
         )
         workers.close()
+        with endpoint_class() as another:
+            unseen(cluster, folder / "unseen", another, whole)
         money(cluster, folder / "money", endpoint.base_url)
+
+
+def unseen(cluster, folder, endpoint, whole):
+    """As if no machine saw the run folder: lines go to the keeper. A worker is killed, then the keeper itself."""
+    from lts_jax.systems.world import ModelSettings
+
+    arm = arm_of(short(model=ModelSettings(name="simulated", base_url=endpoint.base_url)))
+    workers = workers_at(cluster, folder, is_shared=False)
+    num_calls = sum(len(one.calls) for one in whole)
+
+    def kill_a_worker():
+        os.kill(pids(workers)[0], signal.SIGKILL)
+
+    def kill_the_keeper():
+        ray.kill(workers._keeper._actor, no_restart=False)
+
+    marks = [
+        when(lambda: len(endpoint.charged) >= num_calls // 6, kill_a_worker),
+        when(lambda: len(endpoint.charged) >= num_calls // 2, kill_the_keeper),
+    ]
+    far = evaluate_on(arm, 6, 4, folder / "evaluation", executor=workers)
+    lines, keys = recorded(folder / "calls"), [key for _, key in endpoint.requests]
+    say(
+        "unseen",
+        same=far == whole,
+        lost=workers.ledger.num_workers_lost,
+        asked_twice=len(keys) - len(set(keys)),
+        most_asked_twice=workers.ledger.num_calls_asked_again,
+        calls=num_calls,
+        distinct=len(set(lines)),
+        marks=sum(not one.is_alive() for one in marks),
+    )
+    workers.close()
 
 
 def money(cluster, folder, url):

@@ -63,6 +63,15 @@ def test_an_update_over_two_processes_takes_the_steps_of_one(found):
 
 
 @pytest.mark.slow
+def test_four_processes_find_what_one_does(found):
+    alone, _ = found
+    four = results(start("short", 4))
+    for one in four:
+        assert one["tables"] == alone["tables"] and one["learner"] == four[0]["learner"]
+        assert one["learner"] == pytest.approx(alone["learner"], rel=1e-6)
+
+
+@pytest.mark.slow
 def test_what_is_missing_is_what_the_writing_process_says(found):
     assert [one["agreed"] for one in found[1]] == [[True] * 3] * 2
 

@@ -25,7 +25,8 @@ def parts(tmp_path_factory):
     command = [sys.executable, str(CHILD), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1700, check=False)
     lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"part"')]
-    assert {line["part"] for line in lines} >= {"equal", "node", "bank", "paid", "money"}, ended.stderr[-3000:]
+    wanted = {"equal", "node", "bank", "paid", "unseen", "money"}
+    assert {line["part"] for line in lines} >= wanted, ended.stderr[-3000:]
     return {line["part"]: line for line in lines}
 
 
@@ -45,6 +46,13 @@ def test_a_killed_and_a_stopped_worker_cost_no_finished_call(parts):
     assert paid["lines"] == paid["calls"] == paid["charged"]  # each call is in one journal, and was charged once
     assert 0 <= paid["asked_twice"] <= paid["most_asked_twice"]  # those in flight, with the same idempotency key
     assert "workers lost" in paid["told"] and "calls in flight asked again" in paid["told"]
+
+
+def test_workers_that_see_no_run_folder_send_their_calls_and_none_is_charged_twice(parts):
+    unseen = parts["unseen"]
+    assert unseen["same"] and unseen["marks"] == 2 and unseen["lost"] >= 1
+    assert unseen["distinct"] == unseen["calls"]
+    assert 0 <= unseen["asked_twice"] <= unseen["most_asked_twice"]  # of finished calls none
 
 
 def test_a_budget_is_never_exceeded(parts):

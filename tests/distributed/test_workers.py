@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from lts_jax.distributed.calls import RecordedCalls
 from lts_jax.distributed.crew import Assignment, Errand
 from lts_jax.distributed.executor import Workers
 from lts_jax.distributed.leases import Spent, Terms
-from lts_jax.distributed.starting import read_workers, workers_of
+from lts_jax.distributed.starting import read_workers, wait_for, workers_of
 from lts_jax.distributed.worker import RolloutWorker, parts_of_order
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
@@ -50,6 +51,9 @@ class InProcess:
 
     async def hire(self, place):
         return _Direct(self.worker)
+
+    def keep_calls(self, folder):
+        return None
 
     def hand_over(self, params):
         return params
@@ -251,3 +255,18 @@ def test_on_failure_and_spent():
     with pytest.raises(UserError, match=r"evaluation.on_failure: expected requeue, drop, stop, got 'retry'"):
         EvaluationSettings(on_failure="retry")
     assert Spent(1.0, 2.0, 3.0).plus(Spent(1.0, 1.0, 1.0), -1.0) == Spent(0.0, 1.0, 2.0)
+
+
+def test_a_cluster_that_nobody_runs_is_a_line_and_no_endless_wait(capfd):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{server.getsockname()[1]}"  # bound, and not listened at: nobody else takes it
+        with pytest.raises(UserError, match=rf"nobody answers at ray://{address} \(Connection refused\); is the head"):
+            wait_for(address, seconds=0.0)
+        server.listen()
+        wait_for(address, seconds=0.0)
+    said = capfd.readouterr().err
+    assert said == ""  # it was not waited for
+    with pytest.raises(UserError, match="nobody answers"):
+        wait_for("127.0.0.1:1", seconds=0.01)
+    assert "trying for 0.01 seconds" in capfd.readouterr().err

@@ -28,6 +28,8 @@ class Assignment:
     settings: RolloutSettings
     num_side_by_side: int
     calls_folder: str = ""  # where finished calls are kept; empty: no call is worth keeping
+    mark: str = ""  # a file in that folder: a worker that finds it writes there, another one sends its lines
+    keeper: Any = field(default=None, compare=False, repr=False)  # who takes them, see `Keeper`; None: nobody need
     is_stored: bool = False  # whether the driver writes rollouts: then their rows are made here
     params: Any = field(default=None, compare=False, repr=False)  # a reference, or the parameters themselves
 
@@ -106,6 +108,10 @@ class Staff(Protocol):
         Raises:
             WorkerLost: it did not start, with its last lines.
         """
+        ...
+
+    def keep_calls(self, folder: str) -> Any:
+        """A `Keeper` that writes into a folder of the driver's and travels; None where every worker sees the folder."""
         ...
 
     def hand_over(self, params: Any) -> Any:

@@ -10,6 +10,7 @@ from lts_jax.distributed.calls import RecordedCalls, charged_in, prepay
 from lts_jax.distributed.crew import Assignment, Staff, Worker
 from lts_jax.distributed.dispatch import Ledger
 from lts_jax.distributed.driving import PATIENCE, Driver, Hooks, Patience
+from lts_jax.distributed.keeper import leave_mark
 from lts_jax.distributed.leases import Lender, charged_of
 from lts_jax.errors import UserError
 from lts_jax.rollouts.executor import Finished, Job, Work, run_to_end
@@ -22,9 +23,16 @@ CALLS, LOGS, LEDGER = "calls", "workers", "workers.json"  # in the run folder
 class Workers:
     """An `Executor` that gives jobs to workers on other processes or machines, and keeps a ledger of them."""
 
-    def __init__(self, staff: Staff, folder: Path, patience: Patience = PATIENCE) -> None:
-        """`folder` is the run folder, which all workers see; finished calls are kept in it while they are needed."""
-        self._staff, self._folder, self._patience = staff, Path(folder), patience
+    def __init__(
+        self, staff: Staff, folder: Path, patience: Patience = PATIENCE, *, is_shared: bool | None = None
+    ) -> None:
+        """`folder` is the run folder; finished calls are kept in it while they are needed.
+
+        `is_shared` says whether workers write their journals there, or send them; None: each one sees for itself.
+        """
+        self._staff, self._folder, self._patience, self._is_shared = staff, Path(folder), patience, is_shared
+        self._keeper: Any = None
+        self._mark: Path | None = None  # in the folder of the calls
         self._driver: Driver | None = None
         self._version = 0
         self._ended = Ledger()  # of earlier lives of the driver
@@ -55,6 +63,8 @@ class Workers:
         """End every worker."""
         if self._driver is not None:
             self._driver.close()
+        if self._mark is not None:
+            self._mark.unlink(missing_ok=True)
 
     async def _run(self, jobs: Sequence[Job], work: Work, keep: Callable[[Finished], None]) -> None:
         assignment = self._assignment(work)
@@ -107,9 +117,30 @@ class Workers:
         keeps_calls = not (model.is_simulated and model.base_url is None) and not model.replay_only
         calls = Path(model.record_folder) if model.record_folder is not None else self._folder / CALLS
         folder = str(calls.absolute()) if keeps_calls else ""
+        mark, keeper = self._keeping(folder) if folder else ("", None)
         return Assignment(
-            self._version, order, work.settings, work.num_side_by_side, folder, is_stored=work.is_stored, params=params
+            self._version,
+            order,
+            work.settings,
+            work.num_side_by_side,
+            folder,
+            mark,
+            keeper,
+            is_stored=work.is_stored,
+            params=params,
         )
+
+    def _keeping(self, folder: str) -> tuple[str, Any]:
+        """The mark by which workers know the folder, and who writes for those that do not see it."""
+        if self._is_shared:
+            return "", None
+        if self._keeper is None:
+            self._keeper = self._staff.keep_calls(folder)
+        if self._keeper is None or self._is_shared is False:
+            return "", self._keeper
+        if self._mark is None:
+            self._mark = leave_mark(Path(folder))
+        return self._mark.name, self._keeper
 
     def _driver_of(self, work: Work) -> Driver:
         if self._driver is None:

@@ -6,6 +6,7 @@ the bank lives as long as the process that made it, and a call runs at most once
 
 from typing import Any
 
+from lts_jax.distributed.starting import on_this_node
 from lts_jax.errors import UserError
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.remote_bank import BankLog, Deed
@@ -17,11 +18,11 @@ class RayBankOwner:
     """See `BankOwner`."""
 
     def __init__(self, guards: GuardSettings | None = None) -> None:
-        """Start the actor. Ray runs already; see `start_ray`."""
+        """Start the actor on this node: no other machine takes it along. Ray runs already; see `start_ray`."""
         import ray
 
         remote: Any = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)(BankLog)
-        self.actor: Any = remote.remote(guards)
+        self.actor: Any = remote.options(scheduling_strategy=on_this_node()).remote(guards)
         self._lost = ""
 
     def guards(self) -> GuardSettings:

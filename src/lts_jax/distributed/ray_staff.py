@@ -11,7 +11,7 @@ from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
 from lts_jax.distributed.leases import Beat, Terms
-from lts_jax.distributed.starting import read_workers, start_ray
+from lts_jax.distributed.starting import on_this_node, read_workers, start_ray
 from lts_jax.errors import UserError, describe
 
 NUM_LINES = 20
@@ -63,11 +63,41 @@ class RayStaff:
             raise
         return _Actor(actor, incarnation, Path(log))
 
+    def keep_calls(self, folder: str) -> "RayKeeper | None":
+        """An actor beside the driver, where other machines may take part."""
+        return None if self._number else RayKeeper(folder)
+
     def hand_over(self, params: Any) -> Any:
         """A reference into Ray's store."""
         import ray
 
         return ray.put(params)
+
+
+class RayKeeper:
+    """`LineKeeper` as an actor on the driver's node; what travels is its handle.
+
+    A line that is sent twice is written twice and counts once, so Ray may start the actor anew and ask again.
+    """
+
+    def __init__(self, folder: str) -> None:
+        import ray
+
+        from lts_jax.distributed.keeper import LineKeeper
+
+        remote: Any = ray.remote(LineKeeper)
+        options = {"num_cpus": 0, "max_restarts": 3, "max_task_retries": 3, "max_concurrency": LANES}
+        self._actor: Any = remote.options(**options, scheduling_strategy=on_this_node()).remote(folder)
+
+    async def append(self, journal: str, lines: tuple[bytes, ...]) -> str:
+        """See `Keeper`."""
+        import ray
+
+        try:
+            failure: str = await self._actor.append.remote(journal, lines)
+        except ray.exceptions.RayError as error:
+            raise UserError(f"workers: the keeper of their calls is gone ({type(error).__name__})") from None
+        return failure
 
 
 class _Actor:

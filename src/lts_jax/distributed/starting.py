@@ -1,6 +1,9 @@
 """Starting Ray, which must come before jax: Ray starts processes, and a process in which jax runs should not fork."""
 
 import os
+import socket
+import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +34,8 @@ def start_ray(workers: str) -> None:
         raise UserError('workers: needs Ray: pip install "lts-jax[ray]"') from None
     if ray.is_initialized():
         return
+    if address:
+        wait_for(address)
     where: dict[str, Any] = (
         {"address": address} if address else {"num_cpus": number, "object_store_memory": STORE_BYTES}
     )
@@ -41,11 +46,41 @@ def start_ray(workers: str) -> None:
         raise UserError(f"workers: Ray did not start ({describe(error)})") from None
 
 
+def wait_for(address: str, seconds: float = 60.0) -> None:
+    """Wait for a cluster's head, which may be starting as well. Ray by itself would try for as long as it is let.
+
+    Raises:
+        UserError: nobody answers at `HOST:PORT` for so long.
+    """
+    host, _, port = address.rpartition(":")
+    until, has_told = time.monotonic() + seconds, False
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+            return
+        except OSError as error:
+            told = f"nobody answers at ray://{address} ({error.strerror or describe(error)})"
+        if time.monotonic() >= until:
+            raise UserError(f"workers: {told}; is the head of the cluster running?")
+        if not has_told:
+            has_told = True
+            print(f"lts: {told}; trying for {seconds:g} seconds", file=sys.stderr, flush=True)
+        time.sleep(min(1.0, seconds))
+
+
 def stop_ray() -> None:
     """End Ray's processes of this machine, or leave the cluster."""
     import ray
 
     ray.shutdown()
+
+
+def on_this_node() -> Any:
+    """Where an actor is to run that must not be lost with another machine."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def read_workers(workers: str) -> tuple[int, str]:

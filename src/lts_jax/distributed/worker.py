@@ -1,24 +1,23 @@
 """One worker: makes the parts of a run from settings, and runs the jobs that it is given on one event loop.
 
 Keys are read here, from the environment that the worker was started in; only names of variables travel. Each call is
-durable in the worker's own journal before its reply is used.
+durable in the worker's own journal before its reply is used, here or, where the run folder is not seen, by the driver.
 """
 
 import os
 import traceback
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply
 from lts_jax.distributed.gate import Gate, GatedModel
+from lts_jax.distributed.keeper import journal_writer
 from lts_jax.distributed.leases import Beat, Terms
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
-from lts_jax.llm.journal import Journal, open_journal
-from lts_jax.llm.recorded import ReplayModel
+from lts_jax.llm.recorded import LineWriter, ReplayModel
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.executor import RolloutCounter
 from lts_jax.rollouts.restart import purpose_of
@@ -36,7 +35,7 @@ class _Prepared:
     counter: RolloutCounter | None
     model: ChatModel | None  # below the journal; None where no call is kept
     options: str
-    journal: Journal | None  # held open
+    writer: LineWriter | None  # of its journal; held open
 
 
 class RolloutWorker:
@@ -57,13 +56,14 @@ class RolloutWorker:
             raise UserError(f"worker: expected version {self._now.assignment.version} or newer, got an older one")
         assert assignment.order is not None
         parts, counter = parts_of_order(assignment.order, assignment.params)
-        model, options, journal = None, "", None
+        model, options, writer = None, "", None
         if assignment.calls_folder:
             settings = assignment.order.settings.model
             endpoint, options = bare_model(replace(settings, record_folder=None, max_calls_per_second=None))
             model = GatedModel(endpoint, self._gate, settings.price, settings.max_completion_tokens)
-            journal = open_journal(Path(assignment.calls_folder) / f"{self.incarnation}.jsonl")
-        self._now = _Prepared(assignment, parts, counter, model, options, journal)
+            name = f"{self.incarnation}.jsonl"
+            writer = journal_writer(assignment.calls_folder, name, assignment.mark, assignment.keeper)
+        self._now = _Prepared(assignment, parts, counter, model, options, writer)
 
     async def run(self, errand: Errand) -> Reply:
         """Run one job; what goes wrong in it is told, never raised."""
@@ -109,6 +109,7 @@ class RolloutWorker:
             options=now.options,
             journal=f"{self.incarnation}.jsonl",
             lines=errand.recorded,
+            writer=now.writer,
         )
         return replace(now.parts, model=model.with_purpose(purpose))
 

@@ -55,7 +55,10 @@ class Journal:
         Raises:
             UserError: the file cannot be written; what was durable before stays readable, and nothing is added.
         """
-        line = line_of(record)
+        await self.append_line(line_of(record))
+
+    async def append_line(self, line: bytes) -> None:
+        """`append` for a record that is a line already, its end included."""
         written = asyncio.get_running_loop().create_future()
         with self._guard:
             self._waiting.append((line, written))

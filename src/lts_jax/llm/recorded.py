@@ -10,15 +10,15 @@ who reads the folder reads them all.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lts_jax.errors import UserError
 from lts_jax.llm.call_digest import call_digest
 from lts_jax.llm.chat import ChatModel, Completion, ModelFailure
-from lts_jax.llm.journal import Journal, open_journal, wait_for_writes
+from lts_jax.llm.journal import open_journal, wait_for_writes
 from lts_jax.llm.well_formed import replace_surrogates
 from lts_jax.records import Message
 from lts_jax.redact import environment_secrets, redact_text
@@ -32,20 +32,42 @@ _SELDOM = ("thought", "is_cut")  # written where there is one
 _ALWAYS = tuple(name for name in _FIELDS if name not in _SELDOM)
 
 
+class LineWriter(Protocol):
+    """Where finished calls go: a `Journal`, or what sends them to one."""
+
+    async def append(self, record: Mapping[str, Any]) -> None:
+        """Append one record; returns once it is durable.
+
+        Raises:
+            UserError: it cannot be made durable.
+        """
+        ...
+
+
 class RecordingModel:
     """ChatModel that asks another one and appends each finished call to the journal. One writing process a folder."""
 
-    def __init__(self, inner: ChatModel, folder: Path | str, *, options: str = "", journal: str = JOURNAL) -> None:
+    def __init__(
+        self,
+        inner: ChatModel,
+        folder: Path | str,
+        *,
+        options: str = "",
+        journal: str = JOURNAL,
+        writer: LineWriter | None = None,
+    ) -> None:
         """No line is written before the first call is finished.
 
         `options` says what else decides the inner model's replies, e.g. `OpenAIChatModel.options`; without credentials,
-        as it is written to the journal. `journal` is the name of the file, one that no other process writes to.
+        as it is written to the journal. `journal` is the name of the file, one that no other process writes to;
+        with a `writer` it is this that takes the lines, wherever the file is.
         """
         self._inner = inner
         self.options = options
         self.journal = Path(folder) / journal
-        self._open: Journal | None = None
+        self._writer = writer
         self._secrets: tuple[tuple[str, str], ...] = ()
+        self._is_open = False
 
     @property
     def name(self) -> str:
@@ -90,16 +112,17 @@ class RecordingModel:
         await journal.append(line)
         return completion
 
-    def open(self) -> Journal:
-        """The journal, locked for this process from now on.
+    def open(self) -> LineWriter:
+        """What takes the lines; a journal is locked for this process from now on.
 
         Raises:
             UserError: another process records in this folder.
         """
-        if self._open is None:
-            self._open = open_journal(self.journal)
-            self._secrets = environment_secrets(os.environ)
-        return self._open
+        if self._writer is None:
+            self._writer = open_journal(self.journal)
+        if not self._is_open:
+            self._is_open, self._secrets = True, environment_secrets(os.environ)
+        return self._writer
 
 
 class ReplayModel:
@@ -119,11 +142,12 @@ class ReplayModel:
         options: str = "",
         journal: str = JOURNAL,
         lines: Sequence[bytes] | None = None,
+        writer: LineWriter | None = None,
     ) -> None:
         """Read the journals of the folder; a torn last line is left out.
 
-        `journal` is the one that is written to. With `lines`, of journals that somebody else has read, none is read:
-        then this process alone may write to `journal`, and holds no more than it is given.
+        `journal` is the one that is written to, by `writer` if there is one. With `lines`, of journals that somebody
+        else has read, none is read: then this process alone may write to `journal`, and holds no more than it is given.
 
         `name` is the recorded model's; by default the fallback's, or else the only one in the journal. `options` are
         those that the calls were recorded with; a call with others is another call.
@@ -149,7 +173,7 @@ class ReplayModel:
                 )
             self._recording = fallback
         elif fallback is not None:
-            self._recording = RecordingModel(fallback, folder, options=options, journal=journal)
+            self._recording = RecordingModel(fallback, folder, options=options, journal=journal, writer=writer)
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
 __all__ = ["CollectSettings", "Iteration", "RolloutCounter", "collect_groups", "run_side_by_side", "run_to_end"]
+
+READERS = 2  # threads that read what is stored; half of that is decompressing, which runs beside Python
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,12 @@ def collect_groups(
     names = [task.task_id for task in tasks]
     keeper = Keeper(names, collecting.num_rollouts, folder, iteration.on_rollout, each=not parts.virtual_time)
     missing: list[Job] = []
+    stored = _stored_groups(tasks, folder, iteration.number)
     for task in tasks:
         expected = _Expected(_anywhere(task), iteration.seed, parts.policy.name, settings.num_teams)
-        path = folder and group_path(folder, iteration.number, task.task_id)
-        if path and path.exists():
-            keeper.done[task.task_id] = _stored_group(path, expected, collecting.num_rollouts)
+        if task.task_id in stored:
+            path, group = stored[task.task_id]
+            keeper.done[task.task_id] = _check_group(path, group, expected, collecting.num_rollouts)
             keeper.finished[task.task_id] += keeper.done[task.task_id].rollouts
             if folder is not None:
                 forget_unfinished(folder, keeper.done[task.task_id])  # a kill may have come between the two
@@ -129,8 +133,18 @@ class _Expected:
     num_teams: int
 
 
-def _stored_group(path: Path, expected: _Expected, num_rollouts: int) -> RolloutGroup:
-    group = read_group(path)
+def _stored_groups(tasks: Sequence[Task], folder: Path | None, iteration: int) -> dict[str, tuple[Path, RolloutGroup]]:
+    """The groups of an iteration that lie in a folder, by task; files are decompressed side by side."""
+    if folder is None:
+        return {}
+    paths = {task.task_id: group_path(folder, iteration, task.task_id) for task in tasks}
+    paths = {task_id: path for task_id, path in paths.items() if path.exists()}
+    with rare_garbage_collection(), ThreadPoolExecutor(max_workers=READERS) as pool:
+        groups = list(pool.map(read_group, paths.values()))
+    return {task_id: (path, group) for (task_id, path), group in zip(paths.items(), groups, strict=True)}
+
+
+def _check_group(path: Path, group: RolloutGroup, expected: _Expected, num_rollouts: int) -> RolloutGroup:
     _check_stored(path, group.rollouts, expected)
     if len(group.rollouts) != num_rollouts:
         raise _otherwise(path, "num_rollouts", len(group.rollouts), num_rollouts)
