@@ -5,7 +5,7 @@ RUN/parts.json       the parts that made the run, by their canonical texts: cred
 RUN/metrics.jsonl    one line per iteration (`lts_jax.learning.metrics` says what each number means)
 RUN/rollouts/        training groups, one Parquet file each; in unfinished/ live rollouts of groups not yet whole
 RUN/credit/          the credit of every training decision, one Parquet file per iteration
-RUN/replays/     what `lts credit` replayed, a Parquet file for each rollout and kind of replay
+RUN/replays/         what `lts credit` replayed, a Parquet file for each rollout and kind of replay
 RUN/checkpoints/     train states; the newest healthy one says how far the run is
 RUN/controller.json  of a benchmark run: which trained controller decides
 RUN/evaluation/      held-out groups, one folder per policy
