@@ -20,6 +20,7 @@ DOCUMENTS = {  # a file of this repository, and its page
     "docs/first_hour.md": "first_hour.md",
     "CONTRIBUTING.md": "recipes.md",
     "docs/read_a_rollout.md": "read_a_rollout.md",
+    "docs/data_schema_policy.md": "data_schema_policy.md",
     "docs/coming_from.md": "coming_from.md",
     "CHANGELOG.md": "changelog.md",
     "experiments/LOG.md": "log.md",
@@ -30,6 +31,7 @@ TITLES = {
     "recipes.md": "Write a scheme, bring a team",
     "read_a_rollout.md": "Read a rollout",
     "data_schema.md": "Data schema",
+    "data_schema_policy.md": "What a schema version promises",
     "coming_from.md": "Coming from somewhere else",
     "api.md": "Public names",
     "changelog.md": "Changelog",
@@ -101,7 +103,8 @@ def schema_page() -> str:
     lines = [
         "# Data schema",
         "",
-        "`lts.tables(run)` gives these tables, one row for each thing. Every one begins with:",
+        "`lts.tables(run)` gives these tables, one row for each thing; of the files behind them another page says"
+        " [what may change](data_schema_policy.md). Every table begins with:",
     ]
     for name, columns in [("", KEYS), *COLUMNS.items()]:
         if name:
