@@ -11,7 +11,7 @@ What a user implements: `ChatModel`, `Encoder`, `AdmissionPolicy`, `PolicyNetwor
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     **dict.fromkeys(
