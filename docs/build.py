@@ -4,7 +4,6 @@ Pages are the documents of this repository, every study's README, what the colum
 public names with their docstrings. A link to a file that is no page keeps its words and loses the link.
 """
 
-import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -136,8 +135,7 @@ def build(folder: Path) -> Path:
     nav = [f'{{"{title}" = "{page}"}}' for page, title in TITLES.items()]
     studies = ", ".join(f'{{"{Path(page).stem}" = "{page}"}}' for page in written if page.startswith("studies/"))
     nav.append(f'{{"Studies" = [{studies}]}}')
-    version = importlib.metadata.version("lts_jax")
-    config = CONFIG.format(version=version, nav=", ".join(nav), source=(ROOT / "src").as_posix())
+    config = CONFIG.format(version=lts_jax.__version__, nav=", ".join(nav), source=(ROOT / "src").as_posix())
     (folder / "zensical.toml").write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "zensical", "build", "--clean", "-f", str(folder / "zensical.toml")]
     subprocess.run(command, check=True)
