@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs gpu clean
+.PHONY: demo test lint docs notebooks gpu clean
 
 demo: $(VENV)/.installed-cpu
 	$(BIN)/lts demo
@@ -18,6 +18,9 @@ lint: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev  # the documents as a site in build/documents/site; nothing is loaded from a network
 	$(BIN)/python docs/build.py
+
+notebooks: $(VENV)/.installed-dev  # run all, about a quarter of an hour on 2 cores, and store them with what they showed
+	$(BIN)/python notebooks/run.py $(ONLY)
 
 gpu:  # everything that wants an accelerator, at most eight minutes; after pip install -e ".[gpu,dev]" into .venv
 	$(BIN)/python experiments/gpu/run.py

@@ -4,7 +4,6 @@ Pages are the documents of this repository, every study's README, what the colum
 public names with their docstrings. A link to a file that is no page keeps its words and loses the link.
 """
 
-import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ DOCUMENTS = {  # a file of this repository, and its page
     "docs/first_hour.md": "first_hour.md",
     "CONTRIBUTING.md": "recipes.md",
     "docs/read_a_rollout.md": "read_a_rollout.md",
+    "docs/data_schema_policy.md": "data_schema_policy.md",
     "docs/coming_from.md": "coming_from.md",
     "CHANGELOG.md": "changelog.md",
     "experiments/LOG.md": "log.md",
@@ -30,6 +30,7 @@ TITLES = {
     "recipes.md": "Write a scheme, bring a team",
     "read_a_rollout.md": "Read a rollout",
     "data_schema.md": "Data schema",
+    "data_schema_policy.md": "What a schema version promises",
     "coming_from.md": "Coming from somewhere else",
     "api.md": "Public names",
     "changelog.md": "Changelog",
@@ -101,7 +102,8 @@ def schema_page() -> str:
     lines = [
         "# Data schema",
         "",
-        "`lts.tables(run)` gives these tables, one row for each thing. Every one begins with:",
+        "`lts.tables(run)` gives these tables, one row for each thing; of the files behind them another page says"
+        " [what may change](data_schema_policy.md). Every table begins with:",
     ]
     for name, columns in [("", KEYS), *COLUMNS.items()]:
         if name:
@@ -133,8 +135,7 @@ def build(folder: Path) -> Path:
     nav = [f'{{"{title}" = "{page}"}}' for page, title in TITLES.items()]
     studies = ", ".join(f'{{"{Path(page).stem}" = "{page}"}}' for page in written if page.startswith("studies/"))
     nav.append(f'{{"Studies" = [{studies}]}}')
-    version = importlib.metadata.version("lts_jax")
-    config = CONFIG.format(version=version, nav=", ".join(nav), source=(ROOT / "src").as_posix())
+    config = CONFIG.format(version=lts_jax.__version__, nav=", ".join(nav), source=(ROOT / "src").as_posix())
     (folder / "zensical.toml").write_text(config, encoding="utf-8")
     command = [sys.executable, "-m", "zensical", "build", "--clean", "-f", str(folder / "zensical.toml")]
     subprocess.run(command, check=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import lts_jax
+
 ROOT = Path(__file__).parents[1]
 SOURCES = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*") if path.is_file()}
 
@@ -55,6 +57,15 @@ def test_in_an_empty_environment_it_imports_and_says_its_version(built, tmp_path
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run([python, "-c", code], cwd=tmp_path, env=clean, check=True, capture_output=True, text=True)
     assert said.stdout.startswith("lts_jax ")
+
+
+def test_one_version_stands_everywhere():
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("CITATION.cff", "CHANGELOG.md")}
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version) and lts_jax.__version__ == version
+    cited = re.search(r"^version: (\S+)\ndate-released: (\S+)$", texts["CITATION.cff"], re.MULTILINE)
+    unreleased, newest = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", texts["CHANGELOG.md"], re.MULTILINE)[:2]
+    assert unreleased == ("Unreleased", "") and newest == cited.groups() and newest[0] == version
 
 
 def test_the_docker_image_is_made_of_what_exists():

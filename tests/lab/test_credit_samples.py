@@ -10,11 +10,11 @@ from jax import Array
 
 from lts_jax.credit.replays import difference_rewards
 from lts_jax.environments.contract import Acting, Controller
-from lts_jax.environments.policies import constant, constant_logit
+from lts_jax.environments.policies import coin, constant, constant_logit
 from lts_jax.environments.replays import ReplaySettings
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
-from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, credit_samples
+from lts_jax.lab.credit_samples import CreditSamples, SampleSettings, credit_samples, sample_group
 from lts_jax.lab.settings import LabSettings
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.trajectory import Trajectory
@@ -49,6 +49,20 @@ def sampled(settings: LabSettings, admit_probability: float) -> CreditSamples:
 @pytest.fixture(scope="module")
 def everything() -> CreditSamples:
     return sampled(SETTINGS, 1.0)
+
+
+def test_schemes_may_be_named_and_a_coin_is_a_controller(everything) -> None:
+    found = credit_samples(SETTINGS, ["difference_rewards", one_each], coin(1.0), sampling=SAMPLING, seed=1)
+    np.testing.assert_array_equal(found.reward_effect, everything.reward_effect)
+    np.testing.assert_array_equal(found.credit[f"{__name__}:one_each"], 1.0)
+    assert list(found.credit) == ["difference_rewards", f"{__name__}:one_each"]
+
+
+def test_a_group_to_try_a_scheme_on() -> None:
+    admits, rejects = (sample_group(SETTINGS, coin(odds), num_rollouts=4, seed=2) for odds in (1.0, 0.0))
+    assert admits.action_gkt.shape == (4, 2, 5) and admits.decision_mask_gkt.any()
+    np.testing.assert_array_equal(admits.action_gkt == 1, admits.decision_mask_gkt)
+    assert rejects.decision_mask_gkt.any() and not (rejects.action_gkt == 1).any()
 
 
 def test_a_row_is_an_admission_with_its_task_and_its_rollout(everything) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from lts_jax.systems import study as studies
 from lts_jax.systems.agemem import agemem
 from lts_jax.systems.comam import comam
 from lts_jax.systems.run_folder import RunFolder, open_run
-from lts_jax.systems.study import chosen_arms, lab_settings, run_study
+from lts_jax.systems.study import chosen_arms, controller_of, lab_settings, run_study, train_arms
 from lts_jax.systems.study_settings import StudySettings
 
 TINY = StudySettings(num_seeds=2, num_updates=2, tasks_per_update=1, num_rollouts=3, num_evaluation_tasks=6)
@@ -71,6 +72,21 @@ def test_a_killed_study_goes_on_with_equal_bits(small, unbroken, tmp_path):
         if one.score_si is not None:
             np.testing.assert_array_equal(found[name].score_si, one.score_si)
             assert one.score_si.shape == (2, 2 * (3 if name == "sequential" else 1))
+
+
+@pytest.mark.slow
+def test_arms_that_are_trained_alone_are_those_of_the_study(small, unbroken):
+    _, whole = unbroken
+    one_seed = replace(TINY, num_seeds=1, arms=("sequential",))
+    found = train_arms(small, one_seed)
+    assert list(found) == ["sequential"]
+    for measured, value in found["sequential"].measures.items():
+        np.testing.assert_array_equal(value, whole["sequential"].measures[measured][:1], err_msg=measured)
+    params = controller_of(small, one_seed, found["sequential"]).params
+    for alone, all_seeds in zip(jax.tree.leaves(params), jax.tree.leaves(found["sequential"].params), strict=True):
+        assert all_seeds.shape == (1, *alone.shape)
+    with pytest.raises(UserError, match="arms: comam has"):
+        train_arms(small, replace(one_seed, arms=("nobody",)))
 
 
 @pytest.mark.slow

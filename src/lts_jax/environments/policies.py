@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.environments.contract import ASK, Acting, Observation, Policy
+from lts_jax.environments.contract import ASK, Acting, Controller, Observation, Policy
 from lts_jax.errors import UserError
 from lts_jax.models.policy_network import PolicyNetwork
 
@@ -55,6 +55,11 @@ def constant_logit(probability: float) -> Array:
     if probability in {0.0, 1.0}:
         return jnp.asarray(SURE if probability else -SURE, jnp.float32)
     return jnp.asarray(jnp.log(probability) - jnp.log1p(-probability), jnp.float32)
+
+
+def coin(probability: float) -> Controller:
+    """A controller that admits every step with this probability, whatever it sees."""
+    return Controller(constant, constant_logit(probability), Acting(1.0))
 
 
 def novelty(threshold: Array, seen: Observation) -> Array:

@@ -6,7 +6,7 @@ afresh from the state before the decision, each played with the admission and wi
 second; most of the first is luck that no scheme could have foreseen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -19,10 +19,11 @@ from jax import Array
 from lts_jax.credit.check import check_credit, needs
 from lts_jax.credit.contract import CreditFn, admission_mask
 from lts_jax.credit.returns import total_reward
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.contract import ASK, Controller, Fork, Script
 from lts_jax.environments.randomness import seed_words
 from lts_jax.environments.replays import Original, flip_decisions, with_replays
-from lts_jax.environments.rollout import draw_group, group, rollout
+from lts_jax.environments.rollout import draw_group, fresh_group, group, rollout
 from lts_jax.errors import UserError
 from lts_jax.lab.settings import LabSettings, world_of
 from lts_jax.models.policy_network import Params
@@ -72,9 +73,16 @@ class SampleSettings:
                 raise UserError(f"samples.{name}: expected at least {low}, got {getattr(self, name)}")
 
 
+def sample_group(settings: LabSettings, controller: Controller, *, num_rollouts: int = 5, seed: int = 0) -> Trajectory:
+    """One group of rollouts of a fresh task, to try a credit scheme on: arrays [G, K, T] and [G]."""
+    drawn = jax.jit(partial(fresh_group, world_of(settings), num_rollouts=num_rollouts))
+    trajectory, _, _ = drawn(jax.random.key(seed), controller=controller)
+    return trajectory
+
+
 def credit_samples(
     settings: LabSettings,
-    credits: Mapping[str, CreditFn],
+    credits: Mapping[str, CreditFn] | Sequence[str | CreditFn],
     controller: Controller,
     *,
     sampling: SampleSettings,
@@ -85,7 +93,8 @@ def credit_samples(
 
     Args:
         settings: environment, rollouts of a group, replays, and `learning.first_weight` of the return.
-        credits: schemes by name, their hyper-parameters bound. Replays that one of them needs are made.
+        credits: schemes by name, their hyper-parameters bound; or texts and functions as `simulate` takes them.
+            Replays that one of them needs are made.
         controller: that acts; hand in the same policy again and nothing is compiled anew.
         sampling: how much is looked at.
         seed: of all tasks and random numbers.
@@ -94,6 +103,8 @@ def credit_samples(
     Raises:
         UserError: a scheme that breaks its contract, by name; an environment that cannot replay.
     """
+    if not isinstance(credits, Mapping):
+        credits = {part.text: bind(part) for part in map(scheme, credits)}
     for name, credit in credits.items():
         check_credit(name, credit, settings.shape.num_teams)
     if not world_of(settings).follows_scripts:

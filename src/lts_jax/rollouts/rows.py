@@ -6,7 +6,7 @@ columns. So it is made once, where the rollout was run; whoever writes a group j
 
 import os
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -60,16 +60,47 @@ def table_of(rows: Sequence[bytes]) -> "pyarrow.Table":
 def rollouts_of(table: "pyarrow.Table", where: str) -> tuple[Rollout, ...]:
     """The rollouts of a table.
 
+    Columns and fields that an older program did not have get their defaults (docs/data_schema_policy.md).
+
     Raises:
-        UserError: it holds none of this program, or of another schema version; the message begins with `where`.
+        UserError: it holds none of this program, is of another schema version, or has columns that a newer program
+            added; the message begins with `where`.
     """
     version = (table.schema.metadata or {}).get(_VERSION_FIELD, b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
-        raise UserError(f"{where}: schema version {version}, this program reads {SCHEMA_VERSION}")
+        newer = "; a newer one wrote it" if version.isdecimal() and int(version) > SCHEMA_VERSION else ""
+        raise UserError(f"{where}: schema version {version}, this program reads {SCHEMA_VERSION}{newer}")
+    added = [name for name in _types_of(table.schema) if name not in column_types()]
+    if added:
+        raise UserError(f"{where}: a newer program wrote it, this one does not know the column {added[0]}")
     try:
         return tuple(from_plain(Rollout, row) for row in table.to_pylist())
     except ValueError as error:  # also of texts that are not UTF-8
         raise UserError(f"{where}: holds no rollouts of this program ({describe(error)})") from None
+
+
+@cache
+def column_types() -> Mapping[str, str]:
+    """The type of every column that is written, and of every field within one, by its dotted name, in order."""
+    return _types_of(_schema())
+
+
+def _types_of(schema: "pyarrow.Schema") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for column in schema:
+        _add_types(column.name, column.type, found)
+    return found
+
+
+def _add_types(name: str, kind: Any, found: dict[str, str]) -> None:
+    import pyarrow
+
+    is_list = pyarrow.types.is_list(kind)
+    inner = kind.value_type if is_list else kind
+    is_struct = pyarrow.types.is_struct(inner)
+    found[name] = f"{'list of ' if is_list else ''}{'struct' if is_struct else inner}"
+    for part in inner if is_struct else ():
+        _add_types(f"{name}.{part.name}", part.type, found)
 
 
 def _row_of_plain(plain: Any) -> bytes:

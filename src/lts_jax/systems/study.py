@@ -15,10 +15,10 @@ import numpy as np
 
 from lts_jax.environments.contract import Acting, Controller, Policy
 from lts_jax.environments.known import environment_of
-from lts_jax.environments.policies import at_rates
+from lts_jax.environments.policies import at_rates, of_network
 from lts_jax.errors import UserError
-from lts_jax.lab.arms import Arm, check_arms, joined, measure, measure_rule, seed_blocks, train_arm
-from lts_jax.lab.settings import LabSettings
+from lts_jax.lab.arms import Arm, Trained, check_arms, joined, measure, measure_rule, seed_blocks, train_arm
+from lts_jax.lab.settings import LabSettings, network_of
 from lts_jax.lab.trials import Trial
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.systems.kept import kept
@@ -104,6 +104,29 @@ def check_study(study: Study, settings: StudySettings) -> None:
         UserError: in one line.
     """
     check_arms(lab_settings(study, settings), chosen_arms(study, settings))
+
+
+def train_arms(study: Study, settings: StudySettings) -> dict[str, Trained]:
+    """The arms that the settings name, trained and measured in this process; nothing is stored.
+
+    Args:
+        study: as `lts_jax.systems.agemem.agemem()`.
+        settings: how; all of its seeds side by side.
+
+    Raises:
+        UserError: as `check_study`.
+    """
+    check_study(study, settings)
+    lab, arms = lab_settings(study, settings), chosen_arms(study, settings)
+    trial = Trial(environment_of(study.environment).measures, settings.num_evaluation_tasks)
+    seeds = range(settings.first_seed, settings.first_seed + settings.num_seeds)
+    return {arm.name: train_arm(lab, arm, arms, seeds, trial) for arm in arms}
+
+
+def controller_of(study: Study, settings: StudySettings, trained: Trained, *, place: int = 0) -> Controller:
+    """What was trained with one of the seeds, the first unless `place` says another, acting as it was trained."""
+    params = jax.tree.map(lambda leaf: leaf[place], trained.params)
+    return Controller(of_network(network_of(lab_settings(study, settings))), params, Acting(1.0, False))
 
 
 def run_study(study: Study, settings: StudySettings, folder: RunFolder, tell: Callable[[str], None]) -> dict[str, Told]:
