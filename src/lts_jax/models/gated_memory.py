@@ -148,26 +148,37 @@ def _core(sizes: Sizes, params: Params, carry: GatedCarry, now: tuple[Array, ...
     starts_e = begins_e | (told.begins[0] > 0)
     entries = nearest(pool, noted_fie, NUM_READ)
     there_jie = ~starts_e & active_ie[:, None]
-    reading = partial(_reading, sizes.settings, params, told, there_jie, entries)
+    reads = (told.reads_latent > 0, told.reads_pool > 0)
+    reading = partial(gated_reading, sizes.settings, params, reads, there_jie, entries)
     now_seen = (hidden_fie, starts_e, told.finished == 0)
     memory, out_fie = core_step(sizes.settings, params, carry.memory, now_seen, reading)
     return GatedCarry(memory, pool, noted_fie), out_fie
 
 
-def _reading(
+def gated_reading(
     settings: CoreSettings,
     params: Params,
-    told: Told,
+    reads: tuple[Array, Array],
     there_jie: Array,
     entries: tuple[Array, Array],
     x_fqie: Array,
     memory_fie: Array,
 ) -> Array:
-    """Cross-attention to what the gates leave open; nothing where nothing is."""
+    """Cross-attention to what the gates leave open; nothing where nothing is.
+
+    Args:
+        settings: of the core.
+        params: its parameters, and `entry` of the reader.
+        reads: whose gate is open for memories, and for entries, bool[I, E] each.
+        there_jie: whose memory there is, bool[J, I, E] or what becomes that.
+        entries: f32[F, J, I, E], and whether there are so many bool[J, I, E].
+        x_fqie: the tokens that read.
+        memory_fie: of all agents.
+    """
     entry_fjie, is_there_jie = entries
     own_jie = jnp.eye(memory_fie.shape[1], dtype=bool)[:, :, None]
-    reads_memory_jie = (own_jie | (told.reads_latent > 0)) & there_jie
-    reads_jie = jnp.concatenate([reads_memory_jie, is_there_jie & (told.reads_pool > 0)])
+    reads_memory_jie = (own_jie | reads[0]) & there_jie
+    reads_jie = jnp.concatenate([reads_memory_jie, is_there_jie & reads[1]])
     of_memory_fjie = jnp.broadcast_to(
         applied(params["read_key_value"], memory_fie)[:, :, None],
         (2 * settings.width, *reads_memory_jie.shape),

@@ -3,16 +3,20 @@
 from dataclasses import dataclass, field, replace
 
 from lts_jax.environments.grid.gated import MODES
+from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError, show
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.gated_memory import entry_width
 from lts_jax.models.shared_memory import CoreSettings
 
-TASKS: tuple[str, ...] = ("corridors", "joined", "consensus")
+TASKS: tuple[str, ...] = ("corridors", "joined", "consensus", "simulator")
 DEAR = "dear switch"  # the switch at a price at which nothing is worth what it costs
-ROWS: tuple[str, ...] = (*MODES, DEAR)
+SYMBOLS = "symbols"  # agents say one of 8 symbols, or nothing, in place of memories and entries
+ROWS: tuple[str, ...] = (*MODES, DEAR, SYMBOLS)
 CHANNELS: tuple[str, ...] = ("latent", "symbols", "neither")
 """What agents know of each other in consensus."""
+RULES = {"coin": 0.5, "admit all": 1.0, "admit none": 0.0}
+"""Rules that stand beside the modes on the simulator: the probability that a step is admitted."""
 NUM_AGENTS = {"corridors": 2, "joined": 2, "consensus": 3}
 
 
@@ -37,13 +41,15 @@ class HybridSettings:
 
     task: tuple[str, ...] = TASKS
     """Of corridors (the bottleneck, paths seen), joined (paths hidden; which rooms hold the goals is drawn once for a
-    block of episodes) and consensus (agents agree on the majority of their bits)."""
+    block of episodes), consensus (agents agree on the majority of their bits) and simulator (each of three teams of the
+    simulator has an agent that admits its steps)."""
     mode: tuple[str, ...] = ROWS
-    """Of none, latent, pool, both, switch, dear switch; not for consensus."""
+    """Of none, latent, pool, both, switch, dear switch, symbols; not for consensus; the last two in corridors alone."""
     num_seeds: int = 5
     first_seed: int = 1
     agent_steps: float = 5e5  # of training, of each seed
     consensus_steps: float = 1e5  # agent steps of consensus
+    simulator_steps: float = 3e5  # agent steps on the simulator, one decision in three of them
     lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
     limit: int = 24  # steps of an episode
@@ -51,9 +57,10 @@ class HybridSettings:
     price: float = 2e-5  # of a number sent, in units of the goal's reward
     dear_price: float = 1e-2  # of the dear switch
     num_entries: int = 8  # of the pool
-    num_test_blocks: int = 100  # of every seed, and games of consensus
+    num_test_blocks: int = 100  # of every seed, and games of consensus; on the simulator ten times as many rollouts
     width: int = 16
     history: int = 4
+    teams: SimulatorShape = field(default_factory=SimulatorShape)  # sizes of the simulator
     ppo: PpoSettings = field(default_factory=many_updates)
     num_parts: int = 5  # a training is stored so many times
     num_at_once: int = 2  # trainings side by side, each on a processor core
@@ -86,16 +93,24 @@ class HybridSettings:
 
     def rows(self, task: str) -> tuple[str, ...]:
         """Rows of a task's table."""
+        if task == "simulator":
+            return (*(mode for mode in self.mode if mode in MODES), *RULES)
         return CHANNELS if task == "consensus" else self.mode
 
     def ppo_of(self, task: str) -> PpoSettings:
-        """Of one task: games of consensus are short, and so are its rollouts."""
+        """Of one task: games of consensus are short, and so are its rollouts; a rollout of teams is paid at its end."""
+        if task == "simulator":
+            return replace(self.ppo, discount=1.0)
         return replace(self.ppo, rollout_steps=min(self.ppo.rollout_steps, 8)) if task == "consensus" else self.ppo
 
     def steps_per_update(self, task: str) -> int:
         """Agent steps."""
         ppo = self.ppo_of(task)
-        return NUM_AGENTS[task] * ppo.num_environments * ppo.rollout_steps
+        return (
+            (self.teams.num_teams if task == "simulator" else NUM_AGENTS[task])
+            * ppo.num_environments
+            * ppo.rollout_steps
+        )
 
     def num_updates(self, task: str) -> int:
         """Rollouts of a training, each with its epochs and minibatches."""
@@ -112,4 +127,4 @@ class HybridSettings:
 
 
 def _steps_of(task: str) -> str:
-    return "consensus_steps" if task == "consensus" else "agent_steps"
+    return {"consensus": "consensus_steps", "simulator": "simulator_steps"}.get(task, "agent_steps")
