@@ -17,6 +17,7 @@ from lts_jax.environments.contract import Environment, Seen
 from lts_jax.environments.randomness import place_words, uniforms, words
 from lts_jax.environments.stepping import act_all, begin_all, look_all, seeds_at
 from lts_jax.lab.sharding import over_points
+from lts_jax.learning.part_credit import PartCredit
 from lts_jax.learning.ppo import PpoSettings, PpoState, Steps, init_ppo, legal_log_probs, ppo_update, taken
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
@@ -32,6 +33,7 @@ class PpoPlan:
     environment: Environment
     network: ActorCritic
     settings: PpoSettings
+    own_credit: "OwnCredit | None" = None  # in place of `live`, for a part of the actions with an advantage of its own
 
 
 @jax.tree_util.register_dataclass
@@ -45,6 +47,12 @@ class PpoRun:
     begins_e: Array  # bool: the next step is an episode's first
     seed_ew: Array  # u32[E, 2]
     time: Array  # i32[] steps done
+
+
+OwnCredit = Callable[
+    [Environment, ActorCritic, PpoSettings, PpoRun], tuple[PpoRun, Steps, dict[str, Array], PartCredit]
+]
+"""What `live` gives, and the advantage of a part of the actions."""
 
 
 def begin_run(plan: PpoPlan, numbers: tuple[Any, PpoSettings], prng_key: Array) -> PpoRun:
@@ -70,8 +78,12 @@ def advance(
     environment = replace(plan.environment, params=world)
 
     def one(run: PpoRun, _: None) -> tuple[PpoRun, dict[str, Array]]:
-        run, steps, told = live(environment, plan.network, settings, run)
-        learner, learned = ppo_update(plan.network, settings, run.learner, steps)
+        if plan.own_credit is None:
+            run, steps, told = live(environment, plan.network, settings, run)
+            own = None
+        else:
+            run, steps, told, own = plan.own_credit(environment, plan.network, settings, run)
+        learner, learned = ppo_update(plan.network, settings, run.learner, steps, own=own)
         return replace(run, learner=learner), told | learned
 
     return jax.lax.scan(one, run, None, length=num_updates)

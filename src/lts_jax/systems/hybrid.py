@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lts_jax.credit.contract import CreditFn
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.consensus import consensus
 from lts_jax.environments.contract import Environment
 from lts_jax.environments.grid.blocks import blocks
@@ -21,10 +23,12 @@ from lts_jax.environments.grid.gated import GatedShape, gated
 from lts_jax.environments.grid.speaking import SpeakingShape, speaking
 from lts_jax.environments.teams.gated import GatedTeamsShape, gated_teams
 from lts_jax.lab.ppo_training import PpoPlan, play
+from lts_jax.lab.write_credit import write_credit
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.gated_controllers import admitting_at, gated_controllers
 from lts_jax.models.gated_memory import GATES, gated_actor_critic
 from lts_jax.models.hearing import hearing_actor_critic
+from lts_jax.models.pulled_entries import pulled_of
 from lts_jax.models.shared_memory import CoreSettings, actor_critic
 from lts_jax.reports.svg import Figure
 from lts_jax.systems.hybrid_settings import DEAR, RULES, SYMBOLS, HybridSettings
@@ -90,7 +94,8 @@ def plan_of(settings: HybridSettings, task: str, row: str) -> PpoPlan:
     static = replace(world_of(settings, task, row), params=None)
     hears = row == SYMBOLS or (task == "consensus" and row != "latent")
     core = settings.network("rmt" if hears else "srmt")
-    return _plan(static, core, settings.num_entries, settings.ppo_of(task))
+    plan = _plan(static, core, settings.num_entries, settings.ppo_of(task))
+    return _with_write_credit(plan, core, settings) if settings.credits_writes(task) and row != SYMBOLS else plan
 
 
 def _trained(settings: HybridSettings, cell: Cell, checkpoints: Path, say: Callable[[str], None]) -> Part:
@@ -151,6 +156,19 @@ def _measures(task: str, row: str) -> tuple[str, ...]:
     if task in ("consensus", "simulator"):
         return GAMES if task == "consensus" else TEAMS
     return SPOKEN if row == SYMBOLS else BLOCKS
+
+
+def _with_write_credit(plan: PpoPlan, core: CoreSettings, settings: HybridSettings) -> PpoPlan:
+    shape = plan.environment.shape
+    pulled = pulled_of(core, shape.block.observation, shape.num_moves, shape.num_agents, settings.num_entries)
+    own = write_credit(_scheme(settings.write_credit), pulled, settings.write_rollouts)
+    return replace(plan, own_credit=own)
+
+
+@lru_cache
+def _scheme(text: str) -> CreditFn:
+    """One object for equal texts. The return of a block has no first answer."""
+    return bind(scheme(text, where="hybrid.write_credit"), first_weight=0.0)
 
 
 @lru_cache

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
+from lts_jax.credit.check import needs
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.grid.gated import MODES
 from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError, show
@@ -10,6 +12,7 @@ from lts_jax.models.gated_memory import entry_width
 from lts_jax.models.shared_memory import CoreSettings
 
 TASKS: tuple[str, ...] = ("corridors", "joined", "consensus", "simulator")
+RETURN = "return"
 DEAR = "dear switch"  # the switch at a price at which nothing is worth what it costs
 SYMBOLS = "symbols"  # agents say one of 8 symbols, or nothing, in place of memories and entries
 ROWS: tuple[str, ...] = (*MODES, DEAR, SYMBOLS)
@@ -58,6 +61,11 @@ class HybridSettings:
     dear_price: float = 1e-2  # of the dear switch
     num_entries: int = 8  # of the pool
     num_test_blocks: int = 100  # of every seed, and games of consensus; on the simulator ten times as many rollouts
+    write_credit: str = RETURN
+    """What pays for writing to the pool in corridors: return, as PPO pays all else, or a scheme of `credit`, by which
+    each write is an admission in a block, and `write_rollouts` blocks that share a reset are a group."""
+    write_rollouts: int = 8
+    write_blocks: int = 24  # side by side, whole ones each update
     width: int = 16
     history: int = 4
     teams: SimulatorShape = field(default_factory=SimulatorShape)  # sizes of the simulator
@@ -90,6 +98,7 @@ class HybridSettings:
             if getattr(self, name) < each:
                 raise UserError(f"hybrid.{name}: expected at least one update, {each}, got {getattr(self, name):g}")
         self.network("srmt")
+        self._check_write_credit()
 
     def rows(self, task: str) -> tuple[str, ...]:
         """Rows of a task's table."""
@@ -101,7 +110,14 @@ class HybridSettings:
         """Of one task: games of consensus are short, and so are its rollouts; a rollout of teams is paid at its end."""
         if task == "simulator":
             return replace(self.ppo, discount=1.0)
+        if self.credits_writes(task):
+            longest = self.block_episodes * self.limit
+            return replace(self.ppo, num_environments=self.write_blocks, rollout_steps=longest)
         return replace(self.ppo, rollout_steps=min(self.ppo.rollout_steps, 8)) if task == "consensus" else self.ppo
+
+    def credits_writes(self, task: str) -> bool:
+        """Whether a scheme pays for writing in this task."""
+        return self.write_credit != RETURN and task in ("corridors", "joined")
 
     def steps_per_update(self, task: str) -> int:
         """Agent steps."""
@@ -119,6 +135,17 @@ class HybridSettings:
     def network(self, core: str) -> CoreSettings:
         """The network's core."""
         return CoreSettings(core=core, width=self.width, history=self.history)  # type: ignore[arg-type]
+
+    def _check_write_credit(self) -> None:
+        if self.write_credit == RETURN:
+            return
+        lacking = needs(bind(scheme(self.write_credit, where="hybrid.write_credit"), first_weight=0.0))
+        if lacking:
+            told = f"expected a scheme that needs rollouts alone, got one that needs {', '.join(sorted(lacking))}"
+            raise UserError(f"hybrid.write_credit: {told}")
+        if self.write_rollouts < 1 or self.write_blocks % self.write_rollouts:
+            told = f"expected a divisor of {self.write_blocks} blocks, got {self.write_rollouts}"
+            raise UserError(f"hybrid.write_rollouts: {told}")
 
     @property
     def entry_numbers(self) -> int:
