@@ -109,7 +109,7 @@ def world():
 def test_pulled_entries_are_those_that_change_what_is_done(world):
     """Agent 1 writes at step 0; agent 0 reads write 1 at step 1, and nothing else; with its gate shut nothing."""
     _, network, pulled = world
-    told = {name: jnp.zeros((3, 2, 1)) for name in Told._fields}  # noqa: C420
+    told = {name: jnp.zeros((3, 2, 1)) for name in Told._fields}
     told |= {"writes": told["writes"].at[1, 1].set(1.0), "reads_pool": told["reads_pool"].at[1, 0].set(1.0)}
     seen = jax.random.normal(jax.random.key(1), (3, 2, 1, 75))
     seen = jnp.concatenate([seen, jnp.stack(list(told.values()), axis=-1)], axis=-1)

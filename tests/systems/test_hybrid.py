@@ -11,12 +11,13 @@ import pytest
 
 from lts_jax.commands import system
 from lts_jax.commands.system import SYSTEMS, Command
+from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab.ppo_training import advance, begin_run, play
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.gated_memory import GATES
 from lts_jax.systems import hybrid as wiring
-from lts_jax.systems.hybrid_settings import CHANNELS, DEAR, ROWS, HybridSettings
+from lts_jax.systems.hybrid_settings import CHANNELS, DEAR, ROWS, RULES, HybridSettings
 from lts_jax.systems.hybrid_tables import document_of, figures_of, switch_less
 from lts_jax.systems.run_folder import RunFolder
 
@@ -75,6 +76,27 @@ def test_a_stopped_run_goes_on_and_the_page_is_written(tmp_path, capsys):
     assert "Simulated: joined: switch less better single, pool" in capsys.readouterr().out
 
 
+def test_symbols_in_the_corridors_and_teams_of_the_simulator_small(tmp_path):
+    """Both new worlds through the command's own path: rules beside the modes, no curve of a rule, a table each."""
+    settings = replace(
+        TINY,
+        task=("corridors", "simulator"),
+        mode=("symbols", "switch"),
+        simulator_steps=32,
+        teams=SimulatorShape(num_teams=2, max_steps=4, num_entries=8),
+        num_parts=1,
+    )
+    document, figures = wiring.hybrid(settings, RunFolder(tmp_path), lambda line: None)
+    rows = {table["title"].partition(":")[0]: [row[0] for row in table["rows"]] for table in document["tables"]}
+    assert rows["Corridors"] == ["symbols", "switch"]
+    assert rows["Simulator"] == ["switch", *RULES]
+    assert document["differences"]["simulator"].keys() == set(RULES)
+    tested = document["tested"]
+    assert tested["simulator, admit all"]["admitted"] == [1.0] and tested["simulator, admit none"]["sent"] == [0.0]
+    assert 0.0 < tested["corridors, symbols"]["sent"][0] <= TINY.limit
+    assert len(figures) == 4 and document["num_skipped"] == 0
+
+
 @pytest.mark.parametrize("mode", ["none", "latent", "pool"])
 def test_one_mode_alone_is_the_switch_that_never_takes_another(mode):
     """The same parameters with the logits of other gates, and of writing where nothing is read, out of reach.
@@ -99,9 +121,9 @@ def test_one_mode_alone_is_the_switch_that_never_takes_another(mode):
     assert (found[0]["sent"].sum() > 0) == (mode != "none")
 
 
-def test_all_modes_and_both_tasks_in_corridors_are_one_program():
+def test_all_modes_but_symbols_and_both_tasks_in_corridors_are_one_program():
     plans = {wiring.plan_of(TINY, task, row) for task in ("corridors", "joined") for row in ROWS}
-    assert len(plans) == 1
+    assert len(plans) == 2  # symbols, and all others
     assert len({wiring.plan_of(TINY, "consensus", row) for row in CHANNELS}) == 2
     prices = [wiring.world_of(TINY, "joined", row).params.price for row in ("switch", DEAR)]
     assert prices == [TINY.price, TINY.dear_price] and "hybrid" in SYSTEMS
@@ -153,8 +175,11 @@ def test_symbols_that_mean_something_emerge():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": ("maze",)}, "hybrid.task: expected some of corridors, joined, consensus, got"),
-        ({"mode": ("all",)}, "hybrid.mode: expected some of none, latent, pool, both, switch, dear switch, got"),
+        ({"task": ("maze",)}, "hybrid.task: expected some of corridors, joined, consensus, simulator, got"),
+        (
+            {"mode": ("all",)},
+            "hybrid.mode: expected some of none, latent, pool, both, switch, dear switch, symbols, got",
+        ),
         ({"price": -1.0}, "hybrid.price: expected at least 0, got -1"),
         ({"own_fraction": 1.5}, "hybrid.own_fraction: expected from 0 to 1, got 1.5"),
         ({"num_entries": 1}, "hybrid.num_entries: expected at least 2, which are read at once, got 1"),

@@ -53,20 +53,19 @@ def gated_controllers(settings: CoreSettings, num_own: int, entry_width: int, nu
     )
 
 
-@lru_cache(maxsize=8)
-def admitting_at(rate: float, num_agents: int) -> ActorCritic:
-    """A rule without parameters: every step is admitted with this probability, whatever is seen; any legal gate."""
-    share_a = jnp.repeat(jnp.asarray([1.0 - rate, rate]), len(GATES))
+def _unseeing(params: Params, carry: Any, seen_ieo: Array, begins_e: Array, active_ie: Array) -> tuple[Any, ...]:
+    share_a = jnp.repeat(jnp.stack([1.0 - params, params]), len(GATES))
     logit_a = jnp.where(share_a > 0, jnp.log(jnp.maximum(share_a, 1e-9)), -1e3)
+    logit_aie = jnp.broadcast_to(logit_a[:, None, None], (len(logit_a), *active_ie.shape))
+    return carry, logit_aie, jnp.zeros(active_ie.shape)
 
-    def step(params: Params, carry: Any, seen_ieo: Array, begins_e: Array, active_ie: Array) -> tuple[Any, ...]:
-        logit_aie = jnp.broadcast_to(logit_a[:, None, None], (len(logit_a), *active_ie.shape))
-        return carry, logit_aie, jnp.zeros(active_ie.shape)
 
-    def refuse(*_: Any) -> Any:
-        raise ValueError("a rule has no gradient")
+def _refuse(*_: Any) -> Any:
+    raise ValueError("a rule has no gradient")
 
-    return ActorCritic(lambda prng_key: {}, lambda num_episodes: (), step, refuse, f"admits {rate:g}")
+
+COIN = ActorCritic(lambda prng_key: jnp.asarray(0.5), lambda num_episodes: (), _unseeing, _refuse, "coin")
+"""A rule: every step is admitted with a probability, its only parameter, whatever is seen; any legal gate."""
 
 
 def _init(sizes: Sizes, entry_width: int, prng_key: Array) -> Params:

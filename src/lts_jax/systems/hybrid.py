@@ -25,7 +25,7 @@ from lts_jax.environments.teams.gated import GatedTeamsShape, gated_teams
 from lts_jax.lab.ppo_training import PpoPlan, play
 from lts_jax.lab.write_credit import write_credit
 from lts_jax.learning.ppo import PpoSettings
-from lts_jax.models.gated_controllers import admitting_at, gated_controllers
+from lts_jax.models.gated_controllers import COIN, gated_controllers
 from lts_jax.models.gated_memory import GATES, gated_actor_critic
 from lts_jax.models.hearing import hearing_actor_critic
 from lts_jax.models.pulled_entries import pulled_of
@@ -108,8 +108,7 @@ def _trained(settings: HybridSettings, cell: Cell, checkpoints: Path, say: Calla
         say(f"{task}, {row}, seed {seed}: {steps:.2g} agent steps, {shown} {curves[shown][-1]:.2f}")
 
     if row in RULES:
-        rule = admitting_at(RULES[row], world.shape.num_agents)
-        found = _tested(settings, cell, replace(plan, network=rule), {})
+        found = _tested(settings, cell, replace(plan, network=COIN), np.float32(RULES[row]))
         return {"tested": found, "curves": {}, "num_skipped": 0, "seconds": 0.0}
     budget = Budget(settings.num_updates(task), settings.num_parts, _measures(task, row))
     run, curves, spent = train_in_parts(plan, (world.params, settings.ppo_of(task)), seed, budget, checkpoints, tell)

@@ -18,7 +18,7 @@ from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.environments.teams.state import empty_state
 from lts_jax.errors import UserError
 from lts_jax.lab.ppo_training import play
-from lts_jax.models.gated_controllers import Told, admitting_at, gated_controllers
+from lts_jax.models.gated_controllers import COIN, Told, gated_controllers
 from lts_jax.models.shared_memory import CoreSettings
 
 SMALL = SimulatorShape(num_teams=2, max_steps=6, num_entries=8)
@@ -178,8 +178,8 @@ def test_at_an_infinite_price_nothing_is_read_and_a_rule_plays():
     params = jax.jit(made.init)(jax.random.key(0))
     found, _ = play(static, made, 12, world.params, params, SEEDS)
     assert not found["sent"].any() and (found["share_none"] == 1.0).all() and np.isfinite(found["return"]).all()
-    none, _ = play(static, admitting_at(0.0, K), 12, world.params, {}, SEEDS)
-    assert not none["admitted"].any()
+    none, everything = (play(static, COIN, 12, world.params, jnp.asarray(rate), SEEDS)[0] for rate in (0.0, 1.0))
+    assert not none["admitted"].any() and (everything["admitted"] == 1.0).all()
 
 
 def test_it_is_an_environment_and_what_cannot_be_meant_is_one_line():
