@@ -52,7 +52,7 @@ class HybridSettings:
     first_seed: int = 1
     agent_steps: float = 5e5  # of training, of each seed
     consensus_steps: float = 1e5  # agent steps of consensus
-    simulator_steps: float = 3e5  # agent steps on the simulator, one decision in three of them
+    simulator_steps: float = 1.5e5  # agent steps on the simulator, one decision in three of them
     lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
     limit: int = 24  # steps of an episode

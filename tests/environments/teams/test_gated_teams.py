@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lts_jax.environments.check import check_environment
 from lts_jax.environments.contract import Acting, Controller
-from lts_jax.environments.grid.gated import BOTH, LATENT, NONE, POOL
+from lts_jax.environments.grid.gated import BOTH
 from lts_jax.environments.policies import constant, constant_logit
 from lts_jax.environments.rollout import rollout
 from lts_jax.environments.teams.environment import TEAMS
@@ -182,9 +181,7 @@ def test_at_an_infinite_price_nothing_is_read_and_a_rule_plays():
     assert not none["admitted"].any() and (everything["admitted"] == 1.0).all()
 
 
-def test_it_is_an_environment_and_what_cannot_be_meant_is_one_line():
-    check_environment(WORLD)
-    assert (NONE, LATENT, POOL) == (0, 1, 2)
+def test_what_cannot_be_meant_is_one_line():
     with pytest.raises(UserError, match="mode: expected one of none, latent, pool, both, switch, got"):
         gated_teams("all")
     with pytest.raises(UserError, match="price: expected at least 0, got -1"):
