@@ -1,7 +1,8 @@
 """The hybrid that a survey names: SRMT's vectors (arXiv 2501.13200), a pool of entries, or a learned switch.
 
-Agents in corridors pay for every number that is sent and learn by PPO what to read of each other; in a game of
-agreement they may send symbols. Every seed of a row is a training of its own, kept as a file once it was measured.
+Agents in corridors, and those of the simulator's teams, pay for every number that is sent and learn by PPO what to read
+of each other; in corridors and in a game of agreement they may send symbols. Every seed of a row is a training of its
+own, kept as a file once it was measured.
 """
 
 from collections.abc import Callable
