@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.models.gated_memory import GATES, NUM_READ, NUM_TOLD, Told
-from lts_jax.models.memory_pool import admitted, cleared, empty_pool, nearest_masks
+from lts_jax.models.memory_pool import Pool, admitted, cleared, empty_pool, nearest_masks
 from lts_jax.models.policy_network import Params
 from lts_jax.models.shared_memory import CoreSettings, Sizes, encoded
 
@@ -49,7 +49,7 @@ def pulled_entries(sizes: Sizes, num_entries: int, params: Params, seen_tieo: Ar
     )
     shape_1ie = (1, num_agents, num_episodes)
 
-    def step(carry: tuple, now: tuple[Array, ...]) -> tuple[tuple, Array]:  # type: ignore[type-arg]
+    def step(carry: tuple[Pool, Pool, Array], now: tuple[Array, ...]) -> tuple[tuple[Pool, Pool, Array], Array]:
         pool, number_pool, noted_fie = carry
         time, hidden_fie, told_kie, begins_e = now
         told = Told(*told_kie)
