@@ -137,6 +137,15 @@ def test_differences_are_paired_and_the_better_single_mode_has_the_higher_mean()
     assert found["none"] == [-0.3, -0.3] and found["pool"] == [0.1, 0.4]
 
 
+def test_a_switch_alone_is_compared_with_nothing():
+    tested = dict.fromkeys((*wiring.BLOCKS,), 0.5)
+    part = {"tested": tested, "curves": {"return": [0.1]}, "num_skipped": 0, "seconds": 1.0}
+    document = document_of(
+        HybridSettings(task=("joined",), mode=("switch",), num_seeds=1), {("joined", "switch"): [part]}
+    )
+    assert document["differences"] == {} and document["headline"] == "Simulated: modes without a comparison."
+
+
 def test_times_faster_by_hand():
     """Neither needs 4 and 6 steps, symbols 2 and 2: 2 and 3 times faster, 2.5 in the mean; memories 1 and 2."""
     steps = {"latent": (4.0, 3.0), "symbols": (2.0, 2.0), "neither": (4.0, 6.0)}

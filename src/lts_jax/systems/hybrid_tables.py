@@ -30,7 +30,7 @@ def document_of(settings: HybridSettings, parts: Parts) -> dict[str, Any]:
             tables.append(_games(rows))
             continue
         tables.append(_teams(rows) if task == "simulator" else _blocks(task, rows))
-        if "switch" in rows:
+        if "switch" in rows and len(rows) > 1:
             differences[task] = switch_less(rows)
             tables.append(_less(task, differences[task]))
     return {
@@ -147,7 +147,7 @@ def _headline(settings: HybridSettings, parts: Parts, differences: Mapping[str, 
         }
         faster = interval(over_seeds(steps["neither"] / steps["symbols"]), ".2f")
         told.append(f"consensus: symbols agree {faster} times faster than neither (a survey says {SURVEY:g})")
-    return f"Simulated: {'; '.join(told) or 'modes without a switch'}."
+    return f"Simulated: {'; '.join(told) or 'modes without a comparison'}."
 
 
 def _foot(settings: HybridSettings) -> str:
