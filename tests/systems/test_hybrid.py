@@ -11,6 +11,7 @@ import pytest
 
 from lts_jax.commands import system
 from lts_jax.commands.system import SYSTEMS, Command
+from lts_jax.environments.grid.speaking import SpeakingShape
 from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab.ppo_training import advance, begin_run, play
@@ -76,25 +77,32 @@ def test_a_stopped_run_goes_on_and_the_page_is_written(tmp_path, capsys):
     assert "Simulated: joined: switch less better single, pool" in capsys.readouterr().out
 
 
-def test_symbols_in_the_corridors_and_teams_of_the_simulator_small(tmp_path):
-    """Both new worlds through the command's own path: rules beside the modes, no curve of a rule, a table each."""
+def test_teams_of_the_simulator_small(tmp_path):
+    """Through the command's own path: rules beside a mode, no curve of a rule, a table."""
     settings = replace(
         TINY,
-        task=("corridors", "simulator"),
+        task=("simulator",),
         mode=("symbols", "switch"),
         simulator_steps=32,
         teams=SimulatorShape(num_teams=2, max_steps=4, num_entries=8),
         num_parts=1,
     )
     document, figures = wiring.hybrid(settings, RunFolder(tmp_path), lambda line: None)
-    rows = {table["title"].partition(":")[0]: [row[0] for row in table["rows"]] for table in document["tables"]}
-    assert rows["Corridors"] == ["symbols", "switch"]
-    assert rows["Simulator"] == ["switch", *RULES]
+    assert [row[0] for row in document["tables"][0]["rows"]] == ["switch", *RULES]  # symbols are for corridors alone
     assert document["differences"]["simulator"].keys() == set(RULES)
     tested = document["tested"]
     assert tested["simulator, admit all"]["admitted"] == [1.0] and tested["simulator, admit none"]["sent"] == [0.0]
-    assert 0.0 < tested["corridors, symbols"]["sent"][0] <= TINY.limit
-    assert len(figures) == 4 and document["num_skipped"] == 0
+    assert len(figures) == 2 and document["num_skipped"] == 0
+
+
+def test_what_symbols_have_no_number_for_is_a_dash():
+    tested = {"return": 0.5, "csr": 1.0, "first_soc": 9.0, "later_soc": 8.0, "sent": 7.0, "share_none": 0.25}
+    part = {"tested": tested, "curves": {"return": [0.1]}, "num_skipped": 0, "seconds": 1.0}
+    settings = HybridSettings(task=("corridors",), mode=("symbols",), num_seeds=1)
+    document = document_of(settings, {("corridors", "symbols"): [part]})
+    row = ["symbols", "0.500", "1.00", "9.0", "8.0", "7", "–", "0.25", "–", "–", "–"]
+    assert document["tables"][0]["rows"] == [row]
+    assert isinstance(wiring.world_of(settings, "corridors", "symbols").shape, SpeakingShape)
 
 
 @pytest.mark.parametrize("mode", ["none", "latent", "pool"])

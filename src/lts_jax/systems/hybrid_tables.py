@@ -184,5 +184,5 @@ def _mean_curves(found: Sequence[Any]) -> dict[str, list[float]]:
 
 
 def _said(found: Sequence[Any], name: str, form: str) -> str:
-    within = SHARE if name in ("csr", "agreed") else (-math.inf if name == "return" else 0.0, math.inf)
+    within = SHARE if name in ("csr", "agreed", "admitted") else (-math.inf if name == "return" else 0.0, math.inf)
     return interval(over_seeds([part["tested"][name] for part in found], within), form)
