@@ -10,7 +10,7 @@ import pytest
 
 from lts_jax.environments.grid.environment import bottlenecks
 from lts_jax.environments.grid.rules import follow_path, random_walk
-from lts_jax.lab.ppo_training import PpoPlan, advance, begin_run, drawn, play
+from lts_jax.lab.ppo_training import PpoPlan, advance, begin_run, drawn, play, train_seeds
 from lts_jax.learning import checkpoint
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.shared_memory import CoreSettings, actor_critic
@@ -73,6 +73,22 @@ def test_seeds_side_by_side_equal_single_ones():
         same = jax.tree.map(lambda leaf, at=number: leaf[at], many)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), same.learner.params, one.learner.params)
         np.testing.assert_array_equal(same.world.cell_i, one.world.cell_i)
+
+
+def test_strict_seeds_have_the_bits_of_a_seed_alone():
+    """Whichever seeds are beside it, in whatever place: parameters, states and curves."""
+    settings = PpoSettings(rollout_steps=4, num_environments=8)
+    plan, numbers = plan_of(settings, width=8, num_heads=2, num_filters=2), (WORLD.params, settings)
+    key_s = jax.random.split(jax.random.key(0), 3)
+    run_s, told_s = train_seeds(plan, 2, numbers, key_s, is_strict=True)
+    for number in range(3):
+        run, told = train_seeds(plan, 2, numbers, key_s[number : number + 1], is_strict=True)
+        one, beside = (
+            jax.tree.map(lambda leaf, at=at: leaf[at], (some.learner, some.world, curves))
+            for some, curves, at in ((run, told, 0), (run_s, told_s, number))
+        )
+        jax.tree.map(np.testing.assert_array_equal, jax.device_get(one), jax.device_get(beside))
+    assert not np.array_equal(told_s["loss"][0], told_s["loss"][1])
 
 
 def test_actions_are_drawn_as_the_policy_says():

@@ -11,12 +11,14 @@ import pytest
 
 from lts_jax.commands import system
 from lts_jax.commands.system import SYSTEMS, Command
+from lts_jax.environments.grid.speaking import SpeakingShape
+from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.lab.ppo_training import advance, begin_run, play
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.gated_memory import GATES
 from lts_jax.systems import hybrid as wiring
-from lts_jax.systems.hybrid_settings import CHANNELS, DEAR, ROWS, HybridSettings
+from lts_jax.systems.hybrid_settings import CHANNELS, DEAR, ROWS, RULES, HybridSettings
 from lts_jax.systems.hybrid_tables import document_of, figures_of, switch_less
 from lts_jax.systems.run_folder import RunFolder
 
@@ -75,6 +77,34 @@ def test_a_stopped_run_goes_on_and_the_page_is_written(tmp_path, capsys):
     assert "Simulated: joined: switch less better single, pool" in capsys.readouterr().out
 
 
+def test_teams_of_the_simulator_small(tmp_path):
+    """Through the command's own path: rules beside a mode, no curve of a rule, a table."""
+    settings = replace(
+        TINY,
+        task=("simulator",),
+        mode=("symbols", "switch"),
+        simulator_steps=32,
+        teams=SimulatorShape(num_teams=2, max_steps=4, num_entries=8),
+        num_parts=1,
+    )
+    document, figures = wiring.hybrid(settings, RunFolder(tmp_path), lambda line: None)
+    assert [row[0] for row in document["tables"][0]["rows"]] == ["switch", *RULES]  # symbols are for corridors alone
+    assert document["differences"]["simulator"].keys() == set(RULES)
+    tested = document["tested"]
+    assert tested["simulator, admit all"]["admitted"] == [1.0] and tested["simulator, admit none"]["sent"] == [0.0]
+    assert len(figures) == 2 and document["num_skipped"] == 0
+
+
+def test_what_symbols_have_no_number_for_is_a_dash():
+    tested = {"return": 0.5, "csr": 1.0, "first_soc": 9.0, "later_soc": 8.0, "sent": 7.0, "share_none": 0.25}
+    part = {"tested": tested, "curves": {"return": [0.1]}, "num_skipped": 0, "seconds": 1.0}
+    settings = HybridSettings(task=("corridors",), mode=("symbols",), num_seeds=1)
+    document = document_of(settings, {("corridors", "symbols"): [part]})
+    row = ["symbols", "0.500", "1.00", "9.0", "8.0", "7", "–", "0.25", "–", "–", "–"]
+    assert document["tables"][0]["rows"] == [row]
+    assert isinstance(wiring.world_of(settings, "corridors", "symbols").shape, SpeakingShape)
+
+
 @pytest.mark.parametrize("mode", ["none", "latent", "pool"])
 def test_one_mode_alone_is_the_switch_that_never_takes_another(mode):
     """The same parameters with the logits of other gates, and of writing where nothing is read, out of reach.
@@ -99,9 +129,9 @@ def test_one_mode_alone_is_the_switch_that_never_takes_another(mode):
     assert (found[0]["sent"].sum() > 0) == (mode != "none")
 
 
-def test_all_modes_and_both_tasks_in_corridors_are_one_program():
+def test_all_modes_but_symbols_and_both_tasks_in_corridors_are_one_program():
     plans = {wiring.plan_of(TINY, task, row) for task in ("corridors", "joined") for row in ROWS}
-    assert len(plans) == 1
+    assert len(plans) == 2  # symbols, and all others
     assert len({wiring.plan_of(TINY, "consensus", row) for row in CHANNELS}) == 2
     prices = [wiring.world_of(TINY, "joined", row).params.price for row in ("switch", DEAR)]
     assert prices == [TINY.price, TINY.dear_price] and "hybrid" in SYSTEMS
@@ -113,6 +143,15 @@ def test_differences_are_paired_and_the_better_single_mode_has_the_higher_mean()
     found = switch_less(parts)
     assert found["better single, latent"] == found["latent"] == [0.5, -0.1]
     assert found["none"] == [-0.3, -0.3] and found["pool"] == [0.1, 0.4]
+
+
+def test_a_switch_alone_is_compared_with_nothing():
+    tested = dict.fromkeys((*wiring.BLOCKS,), 0.5)
+    part = {"tested": tested, "curves": {"return": [0.1]}, "num_skipped": 0, "seconds": 1.0}
+    document = document_of(
+        HybridSettings(task=("joined",), mode=("switch",), num_seeds=1), {("joined", "switch"): [part]}
+    )
+    assert document["differences"] == {} and document["headline"] == "Simulated: modes without a comparison."
 
 
 def test_times_faster_by_hand():
@@ -153,8 +192,11 @@ def test_symbols_that_mean_something_emerge():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": ("maze",)}, "hybrid.task: expected some of corridors, joined, consensus, got"),
-        ({"mode": ("all",)}, "hybrid.mode: expected some of none, latent, pool, both, switch, dear switch, got"),
+        ({"task": ("maze",)}, "hybrid.task: expected some of corridors, joined, consensus, simulator, got"),
+        (
+            {"mode": ("all",)},
+            "hybrid.mode: expected some of none, latent, pool, both, switch, dear switch, symbols, got",
+        ),
         ({"price": -1.0}, "hybrid.price: expected at least 0, got -1"),
         ({"own_fraction": 1.5}, "hybrid.own_fraction: expected from 0 to 1, got 1.5"),
         ({"num_entries": 1}, "hybrid.num_entries: expected at least 2, which are read at once, got 1"),

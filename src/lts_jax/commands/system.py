@@ -24,7 +24,7 @@ SYSTEMS = {
     "lts": "LTS, arXiv 2602.05965: parallel teams, a shared bank, learned admission; `lts train` and `lts evaluate`",
     "agemem": "AgeMem, arXiv 2601.01885: one policy that edits its memory, three stages, one reward at the end",
     "comam": "CoMAM, arXiv 2603.12631: extraction, profile and retrieval agents, trained together or alone",
-    "hybrid": "memories, a pool of entries, both, or a learned switch, at a price; and symbols in a consensus game",
+    "hybrid": "memories, a pool of entries, both, a learned switch, symbols: corridors, consensus, simulator",
     "knowsr": "KnowSR, arXiv 2105.11611: learners that teach each other, beside the same learners alone",
     "ms": "Memory Sharing (INMS), arXiv 2404.09982: a pool that agents fill, a retriever that every pair trains",
     "rcr": "RCR-Router, arXiv 2508.04903: workers are shown what fits their role within a budget of tokens",

@@ -4,8 +4,9 @@ A run is a pytree that `advance` takes some updates further, so that it can be s
 the same bits. Arrays of a rollout have the episodes E last; states of the environment have them first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from jax import Array
 from lts_jax.environments.contract import Environment, Seen
 from lts_jax.environments.randomness import place_words, uniforms, words
 from lts_jax.environments.stepping import act_all, begin_all, look_all, seeds_at
+from lts_jax.lab.sharding import over_points
+from lts_jax.learning.part_credit import PartCredit
 from lts_jax.learning.ppo import PpoSettings, PpoState, Steps, init_ppo, legal_log_probs, ppo_update, taken
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
@@ -30,6 +33,7 @@ class PpoPlan:
     environment: Environment
     network: ActorCritic
     settings: PpoSettings
+    own_credit: "OwnCredit | None" = None  # in place of `live`, for a part of the actions with an advantage of its own
 
 
 @jax.tree_util.register_dataclass
@@ -43,6 +47,12 @@ class PpoRun:
     begins_e: Array  # bool: the next step is an episode's first
     seed_ew: Array  # u32[E, 2]
     time: Array  # i32[] steps done
+
+
+OwnCredit = Callable[
+    [Environment, ActorCritic, PpoSettings, PpoRun], tuple[PpoRun, Steps, dict[str, Array], PartCredit]
+]
+"""What `live` gives, and the advantage of a part of the actions."""
 
 
 def begin_run(plan: PpoPlan, numbers: tuple[Any, PpoSettings], prng_key: Array) -> PpoRun:
@@ -68,11 +78,33 @@ def advance(
     environment = replace(plan.environment, params=world)
 
     def one(run: PpoRun, _: None) -> tuple[PpoRun, dict[str, Array]]:
-        run, steps, told = live(environment, plan.network, settings, run)
-        learner, learned = ppo_update(plan.network, settings, run.learner, steps)
+        if plan.own_credit is None:
+            run, steps, told = live(environment, plan.network, settings, run)
+            own = None
+        else:
+            run, steps, told, own = plan.own_credit(environment, plan.network, settings, run)
+        learner, learned = ppo_update(plan.network, settings, run.learner, steps, own=own)
         return replace(run, learner=learner), told | learned
 
     return jax.lax.scan(one, run, None, length=num_updates)
+
+
+def train_seeds(
+    plan: PpoPlan, num_updates: int, numbers: tuple[Any, PpoSettings], key_s: Array, *, is_strict: bool = False
+) -> tuple[PpoRun, dict[str, Array]]:
+    """Whole trainings of several seeds in one program: runs and curves with the seeds S first.
+
+    With `is_strict` one after another, and a seed has the same bits whatever other seeds are there; otherwise side by
+    side, which is faster and equal to rounding (`lab.sharding.over_points`).
+    """
+    number_s = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(key_s), *jnp.shape(leaf))), numbers)
+    return over_points(_whole(plan, num_updates), (number_s, key_s), is_strict=is_strict)
+
+
+@lru_cache(maxsize=16)
+def _whole(plan: PpoPlan, num_updates: int) -> Callable[..., Any]:
+    """One object for equal plans, so that its program is shared."""
+    return lambda numbers, prng_key: advance(plan, num_updates, begin_run(plan, numbers, prng_key), numbers)
 
 
 def live(

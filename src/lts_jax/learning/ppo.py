@@ -19,6 +19,7 @@ from jax.flatten_util import ravel_pytree
 from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError
 from lts_jax.learning.losses import NEVER, MoreLoss
+from lts_jax.learning.part_credit import PartCredit, part_losses
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
 
@@ -147,9 +148,18 @@ def taken(log_prob_taie: Array, action_tie: Array) -> Array:
 
 
 def ppo_loss(
-    network: ActorCritic, settings: PpoSettings, params: Params, steps: Steps, advantage_tie: Array, target_tie: Array
+    network: ActorCritic,
+    settings: PpoSettings,
+    params: Params,
+    steps: Steps,
+    advantage_tie: Array,
+    target_tie: Array,
+    own: PartCredit | None = None,
 ) -> tuple[Array, dict[str, Array]]:
-    """The loss of the module's text, over decisions of active agents, and its parts; `advantage_tie` as it is used."""
+    """The loss of the module's text, over decisions of active agents, and its parts; `advantage_tie` as it is used.
+
+    With `own` one part of the actions has an advantage of its own, and its loss is a mean over where it was decided.
+    """
     logit_taie, value_tie = network.unroll(
         params, steps.carry, steps.observation_tieo, steps.begins_te, steps.active_tie
     )
@@ -162,14 +172,25 @@ def ppo_loss(
         "value_loss": mean((value_tie - target_tie) ** 2),
         "entropy": mean(-jnp.sum(jnp.exp(log_prob_taie) * log_prob_taie, axis=1)),
     }
+    if own is not None:
+        now_tie = taken(log_prob_taie, steps.action_tie)
+        action = (log_prob_taie, steps.action_tie, now_tie)
+        rest_tie, part_tie = part_losses(own, action, steps.log_prob_tie, advantage_tie, settings.clip)
+        parts["part_loss"] = _mean(part_tie, steps.active_tie & own.decided_tie)
+        parts["policy_loss"] = mean(rest_tie) + parts["part_loss"]
     loss = parts["policy_loss"] + settings.value_weight * parts["value_loss"]
     return loss - settings.entropy_weight * parts["entropy"], parts
 
 
 def ppo_update(
-    network: ActorCritic, settings: PpoSettings, state: PpoState, steps: Steps, more_loss: MoreLoss | None = None
+    network: ActorCritic,
+    settings: PpoSettings,
+    state: PpoState,
+    steps: Steps,
+    more_loss: MoreLoss | None = None,
+    own: PartCredit | None = None,
 ) -> tuple[PpoState, dict[str, Array]]:
-    """All epochs over these steps: the new state, and what the last minibatch told.
+    """All epochs over these steps: the new state, and what the last minibatch told; `own` as in `ppo_loss`.
 
     Advantages are brought to mean 0 and variance 1 over the active decisions. If anything is not finite in a
     minibatch, nothing changes and `num_skipped` rises.
@@ -177,7 +198,7 @@ def ppo_update(
     advantage_tie, target_tie = advantages(settings, steps)
     mean = _mean(advantage_tie, steps.active_tie)
     spread = jnp.sqrt(_mean((advantage_tie - mean) ** 2, steps.active_tie))
-    batch = (steps, (advantage_tie - mean) / (spread + 1e-5), target_tie)
+    batch = (steps, (advantage_tie - mean) / (spread + 1e-5), target_tie, *(() if own is None else (own,)))
     size = settings.num_environments // settings.num_minibatches
 
     def one(state: PpoState, number: Array) -> tuple[PpoState, dict[str, Array]]:

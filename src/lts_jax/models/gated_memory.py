@@ -1,6 +1,6 @@
 """SRMT's core (arXiv 2501.13200) with a pool of entries beside it, and a gate that says which of the two is read.
 
-Cross-attention reads an agent's own memory always; the memories of others where its gate is open for them; and, where
+Cross-attention reads an agent's own memory always; those of others who are active, where its gate is open; and, where
 it is open for the pool, the `NUM_READ` entries nearest to what the agent sees and where it is. Memories end with the
 episode, the pool with the block of episodes. What an action decides, a gate and whether to write, holds from the next
 step on: an entry is what was seen and where, and whether the move that came with the decision reached a goal.
@@ -107,7 +107,7 @@ def _step(
 ) -> tuple[GatedCarry, Array, Array]:
     hidden_fie = encoded(sizes, params, seen_ieo[..., :-NUM_TOLD])
     told_kie = jnp.moveaxis(seen_ieo[..., -NUM_TOLD:], -1, 0)
-    carry, out_fie = _core(sizes, params, carry, (hidden_fie, told_kie, begins_e))
+    carry, out_fie = _core(sizes, params, carry, (hidden_fie, told_kie, begins_e, active_ie))
     logit_aie, value_ie = _heads(sizes, params, out_fie)
     return carry, logit_aie, value_ie
 
@@ -124,7 +124,7 @@ def _unroll(
         carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
         return _core(sizes, params, carry, tuple(rest))
 
-    _, out_tfie = jax.lax.scan(step, carry, (jnp.arange(len(begins_te)), hidden_tfie, told_tkie, begins_te))
+    _, out_tfie = jax.lax.scan(step, carry, (jnp.arange(len(begins_te)), hidden_tfie, told_tkie, begins_te, active_tie))
     logit_atie, value_tie = _heads(sizes, params, jnp.moveaxis(out_tfie, 0, 1))
     return jnp.moveaxis(logit_atie, 0, 1), value_tie
 
@@ -140,33 +140,45 @@ def _heads(sizes: Sizes, params: Params, out_f: Array) -> tuple[Array, Array]:
 
 def _core(sizes: Sizes, params: Params, carry: GatedCarry, now: tuple[Array, ...]) -> tuple[GatedCarry, Array]:
     """One step: what was decided is written, then memories and entries are read. `begins_e` says where blocks begin."""
-    hidden_fie, told_kie, begins_e = now
+    hidden_fie, told_kie, begins_e, active_ie = now
     told = Told(*told_kie)
     entry_fie = jnp.concatenate([carry.noted_fie, told.reached[None]])
     pool = admitted(cleared(carry.pool, begins_e), entry_fie, told.writes > 0)
     noted_fie = jax.lax.stop_gradient(jnp.concatenate([hidden_fie, told.row[None], told.column[None]]))
     starts_e = begins_e | (told.begins[0] > 0)
     entries = nearest(pool, noted_fie, NUM_READ)
-    reading = partial(_reading, sizes.settings, params, told, starts_e, entries)
+    there_jie = ~starts_e & active_ie[:, None]
+    reads = (told.reads_latent > 0, told.reads_pool > 0)
+    reading = partial(gated_reading, sizes.settings, params, reads, there_jie, entries)
     now_seen = (hidden_fie, starts_e, told.finished == 0)
     memory, out_fie = core_step(sizes.settings, params, carry.memory, now_seen, reading)
     return GatedCarry(memory, pool, noted_fie), out_fie
 
 
-def _reading(
+def gated_reading(
     settings: CoreSettings,
     params: Params,
-    told: Told,
-    starts_e: Array,
+    reads: tuple[Array, Array],
+    there_jie: Array,
     entries: tuple[Array, Array],
     x_fqie: Array,
     memory_fie: Array,
 ) -> Array:
-    """Cross-attention to what the gates leave open; nothing where nothing is."""
+    """Cross-attention to what the gates leave open; nothing where nothing is.
+
+    Args:
+        settings: of the core.
+        params: its parameters, and `entry` of the reader.
+        reads: whose gate is open for memories, and for entries, bool[I, E] each.
+        there_jie: whose memory there is, bool[J, I, E] or what becomes that.
+        entries: f32[F, J, I, E], and whether there are so many bool[J, I, E].
+        x_fqie: the tokens that read.
+        memory_fie: of all agents.
+    """
     entry_fjie, is_there_jie = entries
     own_jie = jnp.eye(memory_fie.shape[1], dtype=bool)[:, :, None]
-    reads_memory_jie = (own_jie | (told.reads_latent > 0)) & ~starts_e
-    reads_jie = jnp.concatenate([reads_memory_jie, is_there_jie & (told.reads_pool > 0)])
+    reads_memory_jie = (own_jie | reads[0]) & there_jie
+    reads_jie = jnp.concatenate([reads_memory_jie, is_there_jie & reads[1]])
     of_memory_fjie = jnp.broadcast_to(
         applied(params["read_key_value"], memory_fie)[:, :, None],
         (2 * settings.width, *reads_memory_jie.shape),

@@ -43,6 +43,13 @@ def nearest(pool: Pool, query_fie: Array, num_read: int) -> tuple[Array, Array]:
 
     Nearest first; of equal ones the one at the lower place. Queries f32[F - 1, I, E] are compared with keys.
     """
+    is_best_jnie, there_jie = nearest_masks(pool, query_fie, num_read)
+    found = [jnp.sum(jnp.where(is_best_nie, pool.entry_fne[:, :, None], 0.0), axis=1) for is_best_nie in is_best_jnie]
+    return jnp.stack(found, axis=1), there_jie
+
+
+def nearest_masks(pool: Pool, query_fie: Array, num_read: int) -> tuple[list[Array], Array]:
+    """(the place of each of the J nearest, J times bool[N, I, E]; whether there are so many bool[J, I, E])."""
     key_fne = pool.entry_fne[:-1]
     query_fie = jax.lax.stop_gradient(query_fie)
     product_nie = jnp.sum(key_fne[:, :, None] * query_fie[:, None], axis=0)
@@ -55,6 +62,6 @@ def nearest(pool: Pool, query_fie: Array, num_read: int) -> tuple[Array, Array]:
         best_ie = jnp.argmax(jnp.where(is_left_nie, cosine_nie, -jnp.inf), axis=0)
         there.append(jnp.any(is_left_nie, axis=0))
         is_best_nie = (place_n == best_ie) & is_left_nie
-        found.append(jnp.sum(jnp.where(is_best_nie, pool.entry_fne[:, :, None], 0.0), axis=1))
+        found.append(is_best_nie)
         is_left_nie &= ~is_best_nie
-    return jnp.stack(found, axis=1), jnp.stack(there)
+    return found, jnp.stack(there)

@@ -45,7 +45,8 @@ class CoreSettings:
     mlp_ratio: int = 4
     causal_memory: bool = False  # the release's block masks causally with the memory first
     unroll: int = 8  # steps, and writes of memory, that a gradient goes back through; the release: 1
-    finished_memory: Literal["keep", "zero"] = "keep"  # of an agent that has reached its goal
+    finished_memory: Literal["keep", "zero", "hide"] = "keep"
+    """Of an agent that has reached its goal; hide: as zero, and read by nobody, as of one that was never there."""
     hides_others: bool = False  # to take a trained network apart: other agents' memories read as zeros
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class CoreSettings:
         for name in ("width", "num_heads", "num_filters", "num_blocks", "history", "mlp_ratio", "unroll"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name, known in (("core", get_args(Core)), ("finished_memory", ("keep", "zero"))):
+        for name, known in (("core", get_args(Core)), ("finished_memory", ("keep", "zero", "hide"))):
             if getattr(self, name) not in known:
                 raise UserError(f"{name}: expected one of {', '.join(known)}, got {show(getattr(self, name))}")
         if self.width % self.num_heads:
@@ -213,7 +214,7 @@ def core_step(
     x_fqie = _self_attention(settings, params, token_flie, query, begins_e)
     if has_memory:
         if reading is None:
-            found_fqie = jnp.where(begins_e, 0.0, _reading(settings, params, x_fqie, carry.memory_fie))
+            found_fqie = jnp.where(begins_e, 0.0, _reading(settings, params, x_fqie, carry.memory_fie, active_ie))
         else:
             found_fqie = reading(x_fqie, carry.memory_fie)
         x_fqie = x_fqie + found_fqie
@@ -254,7 +255,7 @@ def _self_attention(
     return tokens + applied(params["attended"], attended)
 
 
-def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: Array) -> Array:
+def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: Array, active_ie: Array) -> Array:
     """Cross-attention to the memories of all agents, the own among them; or to the own alone."""
     key_value = applied(params["read_key_value"], memory_fie)
     key_fie, value_fie = jnp.split(key_value, 2)
@@ -269,6 +270,9 @@ def _reading(settings: CoreSettings, params: Params, x_fqie: Array, memory_fie: 
         key_fjie = jnp.where(own_jie, key_fjie, hidden_key)
         value_fjie = jnp.where(own_jie, value_fjie, hidden_value)
     sees = jnp.ones((1, 1, 1, 1), bool)
+    if settings.finished_memory == "hide":
+        sees = jnp.eye(memory_fie.shape[1], dtype=bool)[:, :, None] | active_ie[:, None]
+        sees = sees[None]
     return applied(
         params["read"],
         attention(settings.num_heads, query_fqie[:, :, None], key_fjie[:, None], value_fjie[:, None], sees),

@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass, field, replace
 
+from lts_jax.credit.check import needs
+from lts_jax.credit.schemes import bind, scheme
 from lts_jax.environments.grid.gated import MODES
+from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError, show
 from lts_jax.learning.ppo import PpoSettings
 from lts_jax.models.gated_memory import entry_width
 from lts_jax.models.shared_memory import CoreSettings
 
-TASKS: tuple[str, ...] = ("corridors", "joined", "consensus")
+TASKS: tuple[str, ...] = ("corridors", "joined", "consensus", "simulator")
+RETURN = "return"
 DEAR = "dear switch"  # the switch at a price at which nothing is worth what it costs
-ROWS: tuple[str, ...] = (*MODES, DEAR)
+SYMBOLS = "symbols"  # agents say one of 8 symbols, or nothing, in place of memories and entries
+ROWS: tuple[str, ...] = (*MODES, DEAR, SYMBOLS)
 CHANNELS: tuple[str, ...] = ("latent", "symbols", "neither")
 """What agents know of each other in consensus."""
+RULES = {"coin": 0.5, "admit all": 1.0, "admit none": 0.0}
+"""Rules that stand beside the modes on the simulator: the probability that a step is admitted."""
 NUM_AGENTS = {"corridors": 2, "joined": 2, "consensus": 3}
 
 
@@ -37,13 +44,15 @@ class HybridSettings:
 
     task: tuple[str, ...] = TASKS
     """Of corridors (the bottleneck, paths seen), joined (paths hidden; which rooms hold the goals is drawn once for a
-    block of episodes) and consensus (agents agree on the majority of their bits)."""
+    block of episodes), consensus (agents agree on the majority of their bits) and simulator (each of three teams of the
+    simulator has an agent that admits its steps)."""
     mode: tuple[str, ...] = ROWS
-    """Of none, latent, pool, both, switch, dear switch; not for consensus."""
+    """Of none, latent, pool, both, switch, dear switch, symbols; not for consensus; the last two in corridors alone."""
     num_seeds: int = 5
     first_seed: int = 1
     agent_steps: float = 5e5  # of training, of each seed
     consensus_steps: float = 1e5  # agent steps of consensus
+    simulator_steps: float = 1.5e5  # agent steps on the simulator, one decision in three of them
     lengths: tuple[int, ...] = (2,)  # of the corridors
     block_episodes: int = 4
     limit: int = 24  # steps of an episode
@@ -51,9 +60,15 @@ class HybridSettings:
     price: float = 2e-5  # of a number sent, in units of the goal's reward
     dear_price: float = 1e-2  # of the dear switch
     num_entries: int = 8  # of the pool
-    num_test_blocks: int = 100  # of every seed, and games of consensus
+    num_test_blocks: int = 100  # of every seed, and games of consensus; on the simulator ten times as many rollouts
+    write_credit: str = RETURN
+    """What pays for writing to the pool in corridors: return, as PPO pays all else, or a scheme of `credit`, by which
+    each write is an admission in a block, and `write_rollouts` blocks that share a reset are a group."""
+    write_rollouts: int = 8
+    write_blocks: int = 24  # side by side, whole ones each update
     width: int = 16
     history: int = 4
+    teams: SimulatorShape = field(default_factory=SimulatorShape)  # sizes of the simulator
     ppo: PpoSettings = field(default_factory=many_updates)
     num_parts: int = 5  # a training is stored so many times
     num_at_once: int = 2  # trainings side by side, each on a processor core
@@ -83,19 +98,35 @@ class HybridSettings:
             if getattr(self, name) < each:
                 raise UserError(f"hybrid.{name}: expected at least one update, {each}, got {getattr(self, name):g}")
         self.network("srmt")
+        self._check_write_credit()
 
     def rows(self, task: str) -> tuple[str, ...]:
         """Rows of a task's table."""
+        if task == "simulator":
+            return (*(mode for mode in self.mode if mode in MODES), *RULES)
         return CHANNELS if task == "consensus" else self.mode
 
     def ppo_of(self, task: str) -> PpoSettings:
-        """Of one task: games of consensus are short, and so are its rollouts."""
+        """Of one task: games of consensus are short, and so are its rollouts; a rollout of teams is paid at its end."""
+        if task == "simulator":
+            return replace(self.ppo, discount=1.0)
+        if self.credits_writes(task):
+            longest = self.block_episodes * self.limit
+            return replace(self.ppo, num_environments=self.write_blocks, rollout_steps=longest)
         return replace(self.ppo, rollout_steps=min(self.ppo.rollout_steps, 8)) if task == "consensus" else self.ppo
+
+    def credits_writes(self, task: str) -> bool:
+        """Whether a scheme pays for writing in this task."""
+        return self.write_credit != RETURN and task in ("corridors", "joined")
 
     def steps_per_update(self, task: str) -> int:
         """Agent steps."""
         ppo = self.ppo_of(task)
-        return NUM_AGENTS[task] * ppo.num_environments * ppo.rollout_steps
+        return (
+            (self.teams.num_teams if task == "simulator" else NUM_AGENTS[task])
+            * ppo.num_environments
+            * ppo.rollout_steps
+        )
 
     def num_updates(self, task: str) -> int:
         """Rollouts of a training, each with its epochs and minibatches."""
@@ -105,6 +136,17 @@ class HybridSettings:
         """The network's core."""
         return CoreSettings(core=core, width=self.width, history=self.history)  # type: ignore[arg-type]
 
+    def _check_write_credit(self) -> None:
+        if self.write_credit == RETURN:
+            return
+        lacking = needs(bind(scheme(self.write_credit, where="hybrid.write_credit"), first_weight=0.0))
+        if lacking:
+            told = f"expected a scheme that needs rollouts alone, got one that needs {', '.join(sorted(lacking))}"
+            raise UserError(f"hybrid.write_credit: {told}")
+        if self.write_rollouts < 1 or self.write_blocks % self.write_rollouts:
+            told = f"expected a divisor of {self.write_blocks} blocks, got {self.write_rollouts}"
+            raise UserError(f"hybrid.write_rollouts: {told}")
+
     @property
     def entry_numbers(self) -> int:
         """Numbers of an entry."""
@@ -112,4 +154,4 @@ class HybridSettings:
 
 
 def _steps_of(task: str) -> str:
-    return "consensus_steps" if task == "consensus" else "agent_steps"
+    return {"consensus": "consensus_steps", "simulator": "simulator_steps"}.get(task, "agent_steps")

@@ -29,8 +29,8 @@ def document_of(settings: HybridSettings, parts: Parts) -> dict[str, Any]:
         if task == "consensus":
             tables.append(_games(rows))
             continue
-        tables.append(_blocks(task, rows))
-        if "switch" in rows:
+        tables.append(_teams(rows) if task == "simulator" else _blocks(task, rows))
+        if "switch" in rows and len(rows) > 1:
             differences[task] = switch_less(rows)
             tables.append(_less(task, differences[task]))
     return {
@@ -77,7 +77,7 @@ def curves_figure(document: Mapping[str, Any], task: str, name: str) -> Figure:
     """A measure of the episodes that ended in training, over agent steps, a line for each row, means over seeds."""
     series = []
     for named, curves in document["curves"].items():
-        if named.partition(", ")[0] == task:
+        if named.partition(", ")[0] == task and name in curves:
             series.append(curve(named.partition(", ")[2], evenly(curves[name], document["agent_steps"][task])))
     title = "Steps to agreement" if task == "consensus" else f"Return minus price, {task}"
     return point_chart(series, Frame(title, "agent steps", 620, 300), joined=True, bars=False)
@@ -97,9 +97,27 @@ def _blocks(task: str, rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     lines = []
     for row, found in rows.items():
         forms = {"return": ".3f", "csr": ".2f", "first_soc": ".1f", "later_soc": ".1f", "sent": ".0f", "written": ".2f"}
-        shares = [f"{np.mean([part['tested'][f'share_{gate}'] for part in found]):.2f}" for gate in GATES]
-        lines.append([row, *(_said(found, name, form) for name, form in forms.items()), *shares])
+        told = [_said(found, name, form) if name in found[0]["tested"] else "–" for name, form in forms.items()]
+        lines.append([row, *told, *(_share(found, f"share_{gate}") for gate in GATES)])
     return one_table(_TITLE[task], heads, lines)
+
+
+def _teams(rows: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    forms = {"return": ".3f", "score": ".3f", "seconds": ".0f", "sent": ".0f", "admitted": ".2f"}
+    lines = [
+        [
+            row,
+            *(_said(found, name, form) for name, form in forms.items()),
+            *(_share(found, f"share_{gate}") for gate in GATES),
+        ]
+        for row, found in rows.items()
+    ]
+    return one_table("Simulator: each team has an agent that admits its steps", ["mode", *forms, *GATES], lines)
+
+
+def _share(found: Sequence[Any], name: str) -> str:
+    """The mean over seeds, where the row has such a thing."""
+    return f"{np.mean([part['tested'][name] for part in found]):.2f}" if name in found[0]["tested"] else "–"
 
 
 def _less(task: str, found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -129,19 +147,25 @@ def _headline(settings: HybridSettings, parts: Parts, differences: Mapping[str, 
         }
         faster = interval(over_seeds(steps["neither"] / steps["symbols"]), ".2f")
         told.append(f"consensus: symbols agree {faster} times faster than neither (a survey says {SURVEY:g})")
-    return f"Simulated: {'; '.join(told) or 'modes without a switch'}."
+    return f"Simulated: {'; '.join(told) or 'modes without a comparison'}."
 
 
 def _foot(settings: HybridSettings) -> str:
     told = [f"Simulated. {settings.num_seeds} seeds."]
-    if set(settings.task) != {"consensus"}:
+    if set(settings.task) & {"corridors", "joined"}:
         told.append(
             f"Corridors of {', '.join(map(str, settings.lengths))}, {settings.block_episodes} episodes a block, "
             f"{settings.limit} steps an episode at most; in joined both begin in one room, and for a whole block the "
             "goals lie there or in the other one. Return: of an agent and episode, 1 at the goal, .01 for a step that "
             f"leads on, -.05 for any other, and {settings.price:g} off for each number that it reads of others or "
             f"writes (dear switch: {settings.dear_price:g}). First, later: steps of both agents until their goals in a "
-            "block's first episode and in the others. Shares: of steps under way, by what is read."
+            "block's first episode and in the others. Shares: of steps under way, by what is read; of symbols, none is "
+            "silence."
+        )
+    if "simulator" in settings.task:
+        told.append(
+            "Simulator: return, of a rollout: score of the aggregated and of the first answer, for the mean agent, "
+            f"{settings.price:g} off for each number that it reads of others. Shares: of decisions. Last rows: rules."
         )
     if "consensus" in settings.task:
         told.append("Consensus: a game that ends with a wrong agreement, or with none, counts as one of all its steps.")
@@ -160,5 +184,5 @@ def _mean_curves(found: Sequence[Any]) -> dict[str, list[float]]:
 
 
 def _said(found: Sequence[Any], name: str, form: str) -> str:
-    within = SHARE if name in ("csr", "agreed") else (-math.inf if name == "return" else 0.0, math.inf)
+    within = SHARE if name in ("csr", "agreed", "admitted") else (-math.inf if name == "return" else 0.0, math.inf)
     return interval(over_seeds([part["tested"][name] for part in found], within), form)

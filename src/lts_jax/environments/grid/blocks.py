@@ -147,7 +147,7 @@ def look(shape: BlockShape, params: BlockParams, state: BlockState) -> Seen:
     hidden_iv = jnp.minimum(plain_iv, 0.0) + goal_iv
     first_iv = jnp.where(jnp.asarray(params.shows_path) > 0, plain_iv, hidden_iv)
     observation_io = jnp.concatenate([first_iv, seen.observation_io[:, side * side :]], axis=1)
-    everybody_i = jnp.ones_like(seen.active_i)
+    everybody_i = grid.present(params.grid, shape.num_agents)
     return replace(seen, observation_io=observation_io, active_i=everybody_i, place_if=own_i2)
 
 

@@ -1,6 +1,7 @@
 """The grid as an environment of single steps: SRMT's bottleneck (arXiv 2501.13200) by POGEMA's rules.
 
-An agent on its goal gets the reward, disappears and blocks nothing. Letters here: as in `maps`, and V cells in view.
+An agent on its goal gets the reward, disappears and blocks nothing. One that is padding (`GridParams.num_present`) was
+never there: the others draw, move and see what they would without it. Letters here: as in `maps`, and V cells in view.
 """
 
 from collections.abc import Sequence
@@ -46,11 +47,11 @@ def begin(shape: GridShape, params: GridParams, seed_w: Array) -> GridState:
     count_i = maps.num_places_ur[number, region_i]
     start_i = _distinct(uniform_p[2 : 2 + num_agents], count_i, num_regions)
     aim_i = (region_i + 1) % num_regions
-    goal_i = _distinct(uniform_p[2 + num_agents :], maps.num_places_ur[number, aim_i], num_regions)
+    goal_i = _distinct(_second(params, uniform_p[2:]), maps.num_places_ur[number, aim_i], num_regions)
     cell_i = maps.place_urs.reshape(num_maps, -1)[number, region_i * size + start_i]
-    nothing_i = jnp.zeros(num_agents, jnp.int32)
+    nothing_i, present_i = jnp.zeros(num_agents, jnp.int32), present(params, num_agents)
     return GridState(
-        number, jnp.zeros((), jnp.int32), cell_i, aim_i * size + goal_i, cell_i, nothing_i == 0, nothing_i, nothing_i
+        number, jnp.zeros((), jnp.int32), cell_i, aim_i * size + goal_i, cell_i, present_i, nothing_i, nothing_i
     )
 
 
@@ -76,7 +77,7 @@ def act(
         state,
         time=time,
         cell_i=cell_i,
-        goal_i=_next_goals(maps, state, reached_i, seed_w) if is_lifelong else state.goal_i,
+        goal_i=_next_goals(params, state, reached_i, seed_w) if is_lifelong else state.goal_i,
         active_i=state.active_i if is_lifelong else state.active_i & ~reached_i,
         steps_i=state.steps_i + (state.num_reached_i == 0),
         num_reached_i=state.num_reached_i + reached_i,
@@ -88,7 +89,7 @@ def act(
         done_i=~state.active_i | is_late,
         is_over=all_done | is_late,
         is_truncated=is_late & ~all_done,
-        measures=_measures(state),
+        measures=_measures(state, present(params, shape.num_agents)),
     )
 
 
@@ -101,7 +102,8 @@ def look(shape: GridShape, params: GridParams, state: GridState) -> Seen:
     plain = _unpacked(_path(maps, state), num_view) - _unpacked(_view(maps, state), num_view)
     goal_cell_i = _goal_cell(maps, state)
     agents = _seen_of(shape, maps.width, state.cell_i, state.cell_i, state.active_i, sees_own=True)
-    goals = _seen_of(shape, maps.width, state.cell_i, goal_cell_i, jnp.ones_like(state.active_i), sees_own=False)
+    there_j = present(params, shape.num_agents)
+    goals = _seen_of(shape, maps.width, state.cell_i, goal_cell_i, there_j, sees_own=False)
     legal_ia = state.active_i[:, None] | (jnp.arange(len(MOVES)) == STAY)
     start_i2 = _place(maps.width, state.start_i)
     places = [_place(maps.width, cell_i) for cell_i in (state.cell_i, goal_cell_i)]
@@ -113,6 +115,11 @@ def look(shape: GridShape, params: GridParams, state: GridState) -> Seen:
         place_if=jnp.concatenate([one - start_i2 for one in places], axis=-1),
         central_f=jnp.concatenate([*everything, state.time[None] / 512.0]),
     )
+
+
+def present(params: GridParams, num_agents: int) -> Array:
+    """bool[I]: who is no padding."""
+    return (jnp.arange(num_agents) < params.num_present) | (jnp.asarray(params.num_present) == 0)
 
 
 def grid(
@@ -160,14 +167,14 @@ def _was_active(state: GridState, reached_i: Array) -> Array:
     return state.active_i | reached_i
 
 
-def _measures(state: GridState) -> dict[str, Array]:
+def _measures(state: GridState, present_i: Array) -> dict[str, Array]:
     """Of an episode that is over: shares of agents that reached a goal, and steps until then, or until the end."""
-    reached_i = state.num_reached_i > 0
+    reached_i, steps_i = state.num_reached_i > 0, jnp.where(present_i, state.steps_i, 0)
     return {
-        "csr": jnp.all(reached_i).astype(jnp.float32),
-        "isr": jnp.mean(reached_i.astype(jnp.float32)),
-        "soc": jnp.sum(state.steps_i).astype(jnp.float32),
-        "makespan": jnp.max(state.steps_i).astype(jnp.float32),
+        "csr": jnp.all(reached_i | ~present_i).astype(jnp.float32),
+        "isr": jnp.sum(reached_i.astype(jnp.float32)) / jnp.sum(present_i),
+        "soc": jnp.sum(steps_i).astype(jnp.float32),
+        "makespan": jnp.max(steps_i).astype(jnp.float32),
         "goals": jnp.sum(state.num_reached_i).astype(jnp.float32),
     }
 
@@ -189,13 +196,21 @@ def _distinct(uniform_i: Array, count_i: Array, num_regions: int) -> Array:
     return jnp.stack(chosen)
 
 
-def _next_goals(maps: Maps, state: GridState, reached_i: Array, seed_w: Array) -> Array:
+def _second(params: GridParams, uniform_p: Array) -> Array:
+    """f32[I]: of 2 I numbers those that come after one for each agent who is no padding."""
+    num_agents = len(uniform_p) // 2
+    first = jnp.sum(present(params, num_agents))
+    return jax.lax.dynamic_slice_in_dim(uniform_p, first, num_agents)
+
+
+def _next_goals(params: GridParams, state: GridState, reached_i: Array, seed_w: Array) -> Array:
     """A new goal at random where one was reached, anywhere that a goal may be."""
+    maps = params.maps
     size = maps.place_urs.shape[-1]
     count_r = maps.num_places_ur[state.map]
     uniform_p = uniforms(words(seed_w, 2 * len(reached_i)))
     region_i = _below(uniform_p[: len(reached_i)], len(count_r))
-    fresh_i = region_i * size + _below(uniform_p[len(reached_i) :], count_r[region_i])
+    fresh_i = region_i * size + _below(_second(params, uniform_p), count_r[region_i])
     return jnp.where(reached_i, fresh_i, state.goal_i)
 
 

@@ -16,6 +16,7 @@ from jax import Array
 from lts_jax.environments.contract import Environment, Outcome, Seen
 from lts_jax.environments.grid import blocks
 from lts_jax.environments.grid.blocks import BlockParams, BlockShape, BlockState
+from lts_jax.environments.grid.environment import present
 from lts_jax.errors import UserError, show
 from lts_jax.models.gated_memory import GATES, NUM_READ, NUM_TOLD, Told
 
@@ -127,7 +128,7 @@ def act(
         num_written=state.num_written + jnp.sum(writes_i),
         steps_g=state.steps_g + jnp.sum(is_gate_ig, axis=0),
     )
-    num_lives = shape.num_agents * jnp.maximum(inner.number, 1).astype(jnp.float32)
+    num_lives = _num_present(shape, params) * jnp.maximum(inner.number, 1).astype(jnp.float32)
     share_g = state.steps_g / jnp.maximum(jnp.sum(state.steps_g), 1.0)
     more = {"return": state.paid / num_lives, "sent": state.num_sent / num_lives}
     more |= {"written": state.num_written / num_lives}
@@ -193,10 +194,14 @@ def _open(params: GatedParams) -> Array:
     return params.gate_open_g & (jnp.isfinite(params.price) | (jnp.arange(len(GATES)) == NONE))
 
 
+def _num_present(shape: GatedShape, params: GatedParams) -> Array:
+    return jnp.sum(present(params.block.grid, shape.num_agents))
+
+
 def _read(shape: GatedShape, params: GatedParams, state: GatedState) -> Array:
     """f32[I]: numbers that each agent reads now. At an episode's first step nobody has a memory."""
     has_memory = state.block.grid.time > 0
-    of_memories = has_memory * (shape.num_agents - 1) * params.memory_numbers
+    of_memories = has_memory * (_num_present(shape, params) - 1) * params.memory_numbers
     of_entries = jnp.minimum(state.num_entries, NUM_READ) * params.entry_numbers
     gate_i = state.gate_i
     reads_latent_i = (gate_i == LATENT) | (gate_i == BOTH)

@@ -59,6 +59,7 @@ class GridParams:
     stay_reward: float = 0.0  # of choosing to stay
     first_map: Any = 0  # episodes are drawn from this map on,
     num_maps: Any = 0  # so many; 0 for all that follow
+    num_present: Any = 0  # agents from this number on are padding; 0 for none
 
 
 REWARDS = {
@@ -78,6 +79,9 @@ def check_params(params: Any, shape: Any) -> None:
         UserError: in one line.
     """
     maps = params.maps
+    if not 0 <= params.num_present <= shape.num_agents:
+        expected = f"at most shape.num_agents = {shape.num_agents}"
+        raise UserError(f"params.num_present: expected {expected}, got {params.num_present}")
     if maps.radius != shape.radius:
         raise UserError(f"shape.radius: the maps were made for {maps.radius}, got {shape.radius}")
     num_regions = maps.num_places_ur.shape[1]
