@@ -14,7 +14,7 @@ from lts_jax.environments.grid.gated import gated
 from lts_jax.errors import UserError
 from lts_jax.lab.ppo_training import PpoPlan, advance, begin_run
 from lts_jax.lab.write_credit import begun_in_groups, only_first_blocks, write_credit, write_trajectory
-from lts_jax.learning.part_credit import PartCredit, part_log_probs, part_losses
+from lts_jax.learning.part_credit import PartCredit, in_units, part_log_probs, part_losses
 from lts_jax.learning.ppo import PpoSettings, Steps, legal_log_probs
 from lts_jax.models.gated_memory import NUM_TOLD, Told, gated_actor_critic
 from lts_jax.models.pulled_entries import pulled_of
@@ -95,6 +95,16 @@ def test_a_part_with_the_others_advantage_is_ppo_where_nothing_is_clipped():
     np.testing.assert_allclose(jax.grad(losses)(logit_a, 0.7), usual, atol=1e-5)
     unpaid = jax.grad(losses)(logit_a, 0.0).reshape(5, 2, 4)
     np.testing.assert_allclose(unpaid.sum(axis=(0, 2)), 0.0, atol=1e-5)  # no slope on whether to write
+
+
+def test_credit_comes_in_units_of_its_own_size_where_it_was_decided():
+    """Of 3, -4, 9 and 7 the third was not decided and the fourth has nobody active: mean square (9 + 16) / 2."""
+    active = jnp.asarray([True, True, True, False])[:, None, None]
+    decided = jnp.asarray([True, True, False, True])[:, None, None]
+    own = PartCredit(jnp.asarray([3.0, -4.0, 9.0, 7.0])[:, None, None], decided, active, (5, 2, 4), 1)
+    found = in_units(own, active).advantage_tie[:, 0, 0]
+    np.testing.assert_allclose(found[:2], np.asarray([3.0, -4.0]) / 12.5**0.5, rtol=1e-4)
+    assert in_units(replace(own, advantage_tie=0.0 * own.advantage_tie), active).advantage_tie.tolist() == [[[0.0]]] * 4
 
 
 @pytest.fixture(scope="module")

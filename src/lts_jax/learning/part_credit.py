@@ -4,7 +4,7 @@ Then pi(a) is a product over the parts, and the policy's loss is that of the cho
 that of all the others together with the usual one, each clipped by its own ratio (`learning.ppo`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,13 @@ class PartCredit:
     log_prob_tie: Array  # of the part, when it was taken
     sizes: tuple[int, ...]  # of the parts; an action's number runs through the last one first
     place: int  # of this part among them
+
+
+def in_units(own: PartCredit, active_tie: Array) -> PartCredit:
+    """The same credit with mean square 1 over what was decided: a scheme has no scale of its own; zero stays zero."""
+    counts_tie = active_tie & own.decided_tie
+    square = jnp.sum(jnp.where(counts_tie, own.advantage_tie, 0.0) ** 2) / jnp.maximum(jnp.sum(counts_tie), 1)
+    return replace(own, advantage_tie=own.advantage_tie / (jnp.sqrt(square) + 1e-5))
 
 
 def part_log_probs(log_prob_taie: Array, action_tie: Array, sizes: tuple[int, ...], place: int) -> Array:

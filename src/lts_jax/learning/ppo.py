@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 from lts_jax.bounds import check_bounds
 from lts_jax.errors import UserError
 from lts_jax.learning.losses import NEVER, MoreLoss
-from lts_jax.learning.part_credit import PartCredit, part_losses
+from lts_jax.learning.part_credit import PartCredit, in_units, part_losses
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.policy_network import Params
 
@@ -192,13 +192,14 @@ def ppo_update(
 ) -> tuple[PpoState, dict[str, Array]]:
     """All epochs over these steps: the new state, and what the last minibatch told; `own` as in `ppo_loss`.
 
-    Advantages are brought to mean 0 and variance 1 over the active decisions. If anything is not finite in a
-    minibatch, nothing changes and `num_skipped` rises.
+    Advantages are brought to mean 0 and variance 1 over the active decisions, the part's own to mean square 1. If
+    anything is not finite in a minibatch, nothing changes and `num_skipped` rises.
     """
     advantage_tie, target_tie = advantages(settings, steps)
     mean = _mean(advantage_tie, steps.active_tie)
     spread = jnp.sqrt(_mean((advantage_tie - mean) ** 2, steps.active_tie))
-    batch = (steps, (advantage_tie - mean) / (spread + 1e-5), target_tie, *(() if own is None else (own,)))
+    more = () if own is None else (in_units(own, steps.active_tie),)
+    batch = (steps, (advantage_tie - mean) / (spread + 1e-5), target_tie, *more)
     size = settings.num_environments // settings.num_minibatches
 
     def one(state: PpoState, number: Array) -> tuple[PpoState, dict[str, Array]]:
