@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from lts_jax.errors import UserError, describe
-from lts_jax.llm.journal import Journal, open_journal
+from lts_jax.llm.journal import Journal, open_journal, settle
 from lts_jax.llm.recorded import LineWriter
 from lts_jax.storage import line_of, write_text
 
@@ -81,13 +81,7 @@ class FarJournal:
                 failure = await self._keeper.append(self._name, tuple(line for line, _ in batch))
             except Exception as error:  # whatever it is, nobody may wait for ever
                 failure = str(error) if isinstance(error, UserError) else describe(error)
-            for _, written in batch:
-                if written.done():  # its caller was cancelled
-                    continue
-                if failure:
-                    written.set_exception(UserError(failure))
-                else:
-                    written.set_result(None)
+            settle([written for _, written in batch], failure)
 
 
 def leave_mark(folder: Path) -> Path:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -83,7 +83,7 @@ class Journal:
             for loop in {written.get_loop() for _, written in batch}:
                 theirs = [written for _, written in batch if written.get_loop() is loop]
                 with suppress(RuntimeError):  # the loop was closed; nobody waits there
-                    loop.call_soon_threadsafe(_settle, theirs, self._failure)
+                    loop.call_soon_threadsafe(settle, theirs, self._failure)
             time.sleep(_GATHER_SECONDS)
 
     def _write(self, content: bytes) -> str:
@@ -121,7 +121,8 @@ _OPEN: WeakValueDictionary[tuple[int, Path], Journal] = WeakValueDictionary()  #
 _OPENING = threading.Lock()
 
 
-def _settle(waiting: list[asyncio.Future[None]], failure: str) -> None:
+def settle(waiting: Sequence[asyncio.Future[None]], failure: str) -> None:
+    """Tell who waits that it is done, or what was wrong; one that was cancelled is left alone."""
     for written in waiting:
         if written.done():  # its caller was cancelled
             continue
