@@ -1,4 +1,4 @@
-"""Processor seconds and peak memory of the README's commands, each once, in the order shown there.
+"""Processor seconds and peak memory of the README's commands that take some, each once, in order.
 
 python experiments/footprint/commands.py            # a quarter of an hour of one core; results/commands.*
 """
@@ -28,7 +28,6 @@ COMMANDS = (
     "offline runs/ours --policies all similarity",
     "compare runs/lts runs/ours",
     "simulator fit runs/lts",
-    "sweep --run runs/sweep --over learning.sparsity_weight=0:.5:11",
 )
 
 
