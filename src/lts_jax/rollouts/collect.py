@@ -93,8 +93,8 @@ def collect_groups(
     for task in tasks:
         expected = _Expected(_anywhere(task), iteration.seed, parts.policy.name, settings.num_teams)
         if task.task_id in stored:
-            path, group = stored[task.task_id]
-            keeper.done[task.task_id] = _check_group(path, group, expected, collecting.num_rollouts)
+            place, group = stored[task.task_id]
+            keeper.done[task.task_id] = _check_group(place, group, expected, collecting.num_rollouts)
             keeper.finished[task.task_id] += keeper.done[task.task_id].rollouts
             if folder is not None:
                 forget_unfinished(folder, keeper.done[task.task_id])  # a kill may have come between the two
