@@ -177,7 +177,7 @@ def unseen(cluster, folder, endpoint, whole):
         os.kill(pids(workers)[0], signal.SIGKILL)
 
     def kill_the_keeper():
-        ray.kill(workers._keeper._actor, no_restart=False)
+        ray.kill(next(iter(workers._keepers.values()))._actor, no_restart=False)
 
     marks = [
         when(lambda: len(endpoint.charged) >= num_calls // 6, kill_a_worker),

@@ -31,8 +31,8 @@ class Workers:
         `is_shared` says whether workers write their journals there, or send them; None: each one sees for itself.
         """
         self._staff, self._folder, self._patience, self._is_shared = staff, Path(folder), patience, is_shared
-        self._keeper: Any = None
-        self._mark: Path | None = None  # in the folder of the calls
+        self._keepers: dict[str, Any] = {}  # by the folder of the calls
+        self._marks: dict[str, Path] = {}
         self._driver: Driver | None = None
         self._version = 0
         self._ended = Ledger()  # of earlier lives of the driver
@@ -63,8 +63,8 @@ class Workers:
         """End every worker."""
         if self._driver is not None:
             self._driver.close()
-        if self._mark is not None:
-            self._mark.unlink(missing_ok=True)
+        for mark in self._marks.values():
+            mark.unlink(missing_ok=True)
 
     async def _run(self, jobs: Sequence[Job], work: Work, keep: Callable[[Finished], None]) -> None:
         assignment = self._assignment(work)
@@ -134,13 +134,14 @@ class Workers:
         """The mark by which workers know the folder, and who writes for those that do not see it."""
         if self._is_shared:
             return "", None
-        if self._keeper is None:
-            self._keeper = self._staff.keep_calls(folder)
-        if self._keeper is None or self._is_shared is False:
-            return "", self._keeper
-        if self._mark is None:
-            self._mark = leave_mark(Path(folder))
-        return self._mark.name, self._keeper
+        if folder not in self._keepers:
+            self._keepers[folder] = self._staff.keep_calls(folder)
+        keeper = self._keepers[folder]
+        if keeper is None or self._is_shared is False:
+            return "", keeper
+        if folder not in self._marks:
+            self._marks[folder] = leave_mark(Path(folder))
+        return self._marks[folder].name, keeper
 
     def _driver_of(self, work: Work) -> Driver:
         if self._driver is None:

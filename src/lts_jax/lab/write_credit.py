@@ -24,6 +24,7 @@ from lts_jax.learning.ppo import PpoSettings, Steps, legal_log_probs
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.gated_memory import GATES
 from lts_jax.models.policy_network import Params
+from lts_jax.models.pulled_entries import NOBODYS
 from lts_jax.trajectory import Trajectory
 
 _RESET = 0x7FFFFFFB  # a purpose of its own, beside what a step draws
@@ -75,7 +76,7 @@ def _live_in_groups(
         place=1,
     )
     pulled_tjie = paid.pulled(params, steps.observation_tieo, steps.begins_te)
-    pulled_tjie = jnp.where(steps.active_tie[:, None], pulled_tjie, -1)
+    pulled_tjie = jnp.where(steps.active_tie[:, None], pulled_tjie, NOBODYS)
     trajectory = write_trajectory(steps, own, pulled_tjie)
     grouped = jax.tree.map(lambda leaf: leaf.reshape(-1, paid.num_rollouts, *leaf.shape[1:]), trajectory)
     credit_ekt = jax.vmap(paid.credit)(grouped).reshape(num_episodes, *decided_tie.shape[1::-1])
@@ -116,7 +117,7 @@ def write_trajectory(steps: Steps, own: PartCredit, pulled_tjie: Array) -> Traje
     writes_tie = own.decided_tie & (steps.action_tie // inner % 2 == 1)
     time_t = jnp.arange(num_steps, dtype=jnp.float32)
     episode_e, reader_i = jnp.arange(num_episodes), jnp.arange(num_agents)
-    number_tjie = jnp.where(pulled_tjie < 0, num_steps * num_agents, pulled_tjie)
+    number_tjie = jnp.where(pulled_tjie == NOBODYS, num_steps * num_agents, pulled_tjie)
     empty_xie = jnp.full((num_steps * num_agents, num_agents, num_episodes), jnp.inf)
     time_tjie = jnp.broadcast_to(time_t[:, None, None, None], number_tjie.shape)
     place = (number_tjie, reader_i[:, None], episode_e)

@@ -14,10 +14,20 @@ from jax import Array
 
 from lts_jax.errors import UserError
 from lts_jax.models.actor_critic import ActorCritic
-from lts_jax.models.episode_last import applied, init_linear
+from lts_jax.models.episode_last import init_linear
 from lts_jax.models.gated_memory import GATES, NUM_READ, gated_reading
 from lts_jax.models.policy_network import Params
-from lts_jax.models.shared_memory import Carry, CoreSettings, Sizes, core_step, encoded, init_params, start_carry
+from lts_jax.models.shared_memory import (
+    Carry,
+    CoreSettings,
+    Sizes,
+    core_step,
+    encoded,
+    init_params,
+    outputs,
+    part_heads,
+    start_carry,
+)
 
 
 class Told(NamedTuple):
@@ -32,6 +42,7 @@ class Told(NamedTuple):
 
 
 NUM_TOLD = len(Told._fields)
+PARTS = (2, len(GATES))  # of an action: decisions, gates
 
 
 @lru_cache(maxsize=32)
@@ -77,7 +88,7 @@ def _step(
     sizes: Sizes, params: Params, carry: Carry, seen_ieo: Array, begins_e: Array, active_ie: Array
 ) -> tuple[Carry, Array, Array]:
     carry, out_fie = _core(sizes, params, carry, (*_taken_in(sizes, params, seen_ieo), begins_e))
-    logit_aie, value_ie = _heads(params, out_fie)
+    logit_aie, value_ie = part_heads(params, out_fie, PARTS)
     return carry, logit_aie, value_ie
 
 
@@ -86,14 +97,8 @@ def _unroll(
 ) -> tuple[Array, Array]:
     seen = [jnp.moveaxis(one, -3, 0) for one in _taken_in(sizes, params, seen_tieo)]
 
-    def step(carry: Carry, now: tuple[Array, ...]) -> tuple[Carry, Array]:
-        time, *rest = now
-        is_cut = time % sizes.settings.unroll == 0
-        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
-        return _core(sizes, params, carry, tuple(rest))
-
-    _, out_tfie = jax.lax.scan(step, carry, (jnp.arange(len(begins_te)), *seen, begins_te))
-    logit_atie, value_tie = _heads(params, jnp.moveaxis(out_tfie, 0, 1))
+    out_ftie = outputs(sizes, partial(_core, sizes, params), carry, (*seen, begins_te))
+    logit_atie, value_tie = part_heads(params, out_ftie, PARTS)
     return jnp.moveaxis(logit_atie, 0, 1), value_tie
 
 
@@ -120,10 +125,3 @@ def _core(sizes: Sizes, params: Params, carry: Carry, now: tuple[Array, ...]) ->
     after, out_fie = core_step(sizes.settings, params, carry, (hidden_fie, begins_e, decides_ie), reading)
     history_flie = jnp.where(decides_ie, after.history_flie, carry.history_flie)
     return after._replace(history_flie=history_flie), out_fie
-
-
-def _heads(params: Params, out_f: Array) -> tuple[Array, Array]:
-    """(logits f32[A, ...], values): an action's logit is the sum of those of its decision and its gate."""
-    part_p = applied(params["policy"], out_f, params["norm_last"])
-    logit = part_p[:2, None] + part_p[None, 2:]
-    return logit.reshape(-1, *out_f.shape[1:]), applied(params["value"], out_f, params["norm_last"])[0]

@@ -28,6 +28,8 @@ from lts_jax.models.shared_memory import (
     core_step,
     encoded,
     init_params,
+    outputs,
+    part_heads,
     start_carry,
 )
 
@@ -108,7 +110,7 @@ def _step(
     hidden_fie = encoded(sizes, params, seen_ieo[..., :-NUM_TOLD])
     told_kie = jnp.moveaxis(seen_ieo[..., -NUM_TOLD:], -1, 0)
     carry, out_fie = _core(sizes, params, carry, (hidden_fie, told_kie, begins_e, active_ie))
-    logit_aie, value_ie = _heads(sizes, params, out_fie)
+    logit_aie, value_ie = part_heads(params, out_fie, _parts(sizes))
     return carry, logit_aie, value_ie
 
 
@@ -118,24 +120,14 @@ def _unroll(
     hidden_tfie = jnp.moveaxis(encoded(sizes, params, seen_tieo[..., :-NUM_TOLD]), 1, 0)
     told_tkie = jnp.moveaxis(seen_tieo[..., -NUM_TOLD:], -1, 1)
 
-    def step(carry: GatedCarry, now: tuple[Array, ...]) -> tuple[GatedCarry, Array]:
-        time, *rest = now
-        is_cut = time % sizes.settings.unroll == 0
-        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
-        return _core(sizes, params, carry, tuple(rest))
-
-    _, out_tfie = jax.lax.scan(step, carry, (jnp.arange(len(begins_te)), hidden_tfie, told_tkie, begins_te, active_tie))
-    logit_atie, value_tie = _heads(sizes, params, jnp.moveaxis(out_tfie, 0, 1))
+    core, now = partial(_core, sizes, params), (hidden_tfie, told_tkie, begins_te, active_tie)
+    logit_atie, value_tie = part_heads(params, outputs(sizes, core, carry, now), _parts(sizes))
     return jnp.moveaxis(logit_atie, 0, 1), value_tie
 
 
-def _heads(sizes: Sizes, params: Params, out_f: Array) -> tuple[Array, Array]:
-    """(logits f32[A, ...], values): an action's logit is the sum of those of its move, its write and its gate."""
-    part_p = applied(params["policy"], out_f, params["norm_last"])
-    num_moves = sizes.num_actions - 2 - len(GATES)
-    move, write, gate = jnp.split(part_p, [num_moves, num_moves + 2])
-    logit = move[:, None, None] + write[None, :, None] + gate[None, None, :]
-    return logit.reshape(-1, *out_f.shape[1:]), applied(params["value"], out_f, params["norm_last"])[0]
+def _parts(sizes: Sizes) -> tuple[int, ...]:
+    """Moves, to write or not, gates."""
+    return sizes.num_actions - 2 - len(GATES), 2, len(GATES)
 
 
 def _core(sizes: Sizes, params: Params, carry: GatedCarry, now: tuple[Array, ...]) -> tuple[GatedCarry, Array]:

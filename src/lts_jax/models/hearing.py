@@ -15,7 +15,17 @@ from lts_jax.errors import UserError
 from lts_jax.models.actor_critic import ActorCritic
 from lts_jax.models.episode_last import applied, init_linear
 from lts_jax.models.policy_network import Params
-from lts_jax.models.shared_memory import Carry, CoreSettings, Sizes, core_step, encoded, init_params, start_carry
+from lts_jax.models.shared_memory import (
+    Carry,
+    CoreSettings,
+    Sizes,
+    core_step,
+    encoded,
+    init_params,
+    outputs,
+    part_heads,
+    start_carry,
+)
 
 NUM_FLAGS = 2  # last numbers of an observation: an episode begins; the agent has reached its goal
 
@@ -55,7 +65,7 @@ def _step(
     sizes: Sizes, num_moves: int, params: Params, carry: Carry, seen_ieo: Array, begins_e: Array, active_ie: Array
 ) -> tuple[Carry, Array, Array]:
     carry, out_fie = core_step(sizes.settings, params, carry, _taken_in(sizes, params, seen_ieo, begins_e))
-    logit_aie, value_ie = _heads(num_moves, params, out_fie)
+    logit_aie, value_ie = part_heads(params, out_fie, _parts(sizes, num_moves))
     return carry, logit_aie, value_ie
 
 
@@ -64,16 +74,9 @@ def _unroll(
 ) -> tuple[Array, Array]:
     hidden_ftie, starts_te, active_tie = _taken_in(sizes, params, seen_tieo, begins_te)
 
-    def step(carry: Carry, now: tuple[Array, ...]) -> tuple[Carry, Array]:
-        time, *rest = now
-        is_cut = time % sizes.settings.unroll == 0
-        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
-        hidden_fie, starts_e, active_ie = rest
-        return core_step(sizes.settings, params, carry, (hidden_fie, starts_e, active_ie))
-
-    times = jnp.arange(len(begins_te))
-    _, out_tfie = jax.lax.scan(step, carry, (times, jnp.moveaxis(hidden_ftie, 1, 0), starts_te, active_tie))
-    logit_atie, value_tie = _heads(num_moves, params, jnp.moveaxis(out_tfie, 0, 1))
+    now = (jnp.moveaxis(hidden_ftie, 1, 0), starts_te, active_tie)
+    out_ftie = outputs(sizes, partial(core_step, sizes.settings, params), carry, now)
+    logit_atie, value_tie = part_heads(params, out_ftie, _parts(sizes, num_moves))
     return jnp.moveaxis(logit_atie, 0, 1), value_tie
 
 
@@ -88,8 +91,6 @@ def _taken_in(sizes: Sizes, params: Params, seen_xieo: Array, begins_xe: Array) 
     return hidden, begins_xe | starts[..., 0, :], ~finished
 
 
-def _heads(num_moves: int, params: Params, out_f: Array) -> tuple[Array, Array]:
-    """(logits f32[A, ...], values): an action's logit is the sum of those of its move and its symbol."""
-    part_p = applied(params["policy"], out_f, params["norm_last"])
-    logit = part_p[:num_moves, None] + part_p[None, num_moves:]
-    return logit.reshape(-1, *out_f.shape[1:]), applied(params["value"], out_f, params["norm_last"])[0]
+def _parts(sizes: Sizes, num_moves: int) -> tuple[int, ...]:
+    """Moves; silence and symbols."""
+    return num_moves, sizes.num_actions - num_moves

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from lts_jax.bounds import check_bounds
@@ -156,20 +157,43 @@ def _unroll(
     sizes: Sizes, params: Params, carry: Carry, seen_tieo: Array, begins_te: Array, active_tie: Array
 ) -> tuple[Array, Array]:
     """All observations are encoded at once; then the core, step by step."""
-    settings = sizes.settings
     hidden_tfie = jnp.moveaxis(encoded(sizes, params, seen_tieo), 1, 0)
-
-    def step(carry: Carry, now: tuple[Array, ...]) -> tuple[Carry, Array]:
-        time, hidden_fie, begins_e, active_ie = now
-        is_cut = time % settings.unroll == 0
-        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
-        return core_step(settings, params, carry, (hidden_fie, begins_e, active_ie))
-
-    times = jnp.arange(seen_tieo.shape[0])
-    _, out_tfie = jax.lax.scan(step, carry, (times, hidden_tfie, begins_te, active_tie))
-    norm, out_ftie = params.get("norm_last"), jnp.moveaxis(out_tfie, 0, 1)
+    core = partial(core_step, sizes.settings, params)
+    norm, out_ftie = params.get("norm_last"), outputs(sizes, core, carry, (hidden_tfie, begins_te, active_tie))
     logit_atie, value_ktie = (applied(params[head], out_ftie, norm) for head in ("policy", "value"))
     return jnp.moveaxis(logit_atie, 0, 1), value_ktie[0]
+
+
+def outputs(sizes: Sizes, core: Callable[[Any, Any], tuple[Any, Array]], carry: Any, now_t: Any) -> Array:
+    """f32[F, T, I, E] of a core that is led through T steps; a gradient goes back through at most `unroll` of them.
+
+    Args:
+        sizes: whose settings say how far.
+        core: (carry, what is now) -> (carry, output f32[F, I, E]).
+        carry: what is remembered at the first step.
+        now_t: what is at each step, T first.
+    """
+
+    def step(carry: Any, now: tuple[Array, Any]) -> tuple[Any, Array]:
+        time, rest = now
+        is_cut = time % sizes.settings.unroll == 0
+        carry = jax.tree.map(lambda leaf: jnp.where(is_cut, jax.lax.stop_gradient(leaf), leaf), carry)
+        return core(carry, rest)
+
+    times = jnp.arange(len(jax.tree.leaves(now_t)[0]))
+    return jnp.moveaxis(jax.lax.scan(step, carry, (times, now_t))[1], 0, 1)
+
+
+def part_heads(params: Params, out_f: Array, num_parts: tuple[int, ...]) -> tuple[Array, Array]:
+    """(logits f32[A, ...], values): an action's logit is the sum of those of its parts, of which there are so many.
+
+    An action's number runs through its last part first. `out_f` f32[F, ...] is a core's output.
+    """
+    part_p = applied(params["policy"], out_f, params["norm_last"])
+    first, *rest = jnp.split(part_p, np.cumsum(num_parts)[:-1])
+    for part in rest:
+        first = (first[:, None] + part[None]).reshape(-1, *out_f.shape[1:])
+    return first, applied(params["value"], out_f, params["norm_last"])[0]
 
 
 def encoded(sizes: Sizes, params: Params, seen_xo: Array) -> Array:

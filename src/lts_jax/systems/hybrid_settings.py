@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from lts_jax.credit.check import needs
 from lts_jax.credit.schemes import bind, scheme
-from lts_jax.environments.grid.gated import MODES
+from lts_jax.environments.gates import MODES
 from lts_jax.environments.teams.settings import SimulatorShape
 from lts_jax.errors import UserError, show
 from lts_jax.learning.ppo import PpoSettings

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lts_jax.environments.gates import BOTH, LATENT, MODES, NONE, POOL
 from lts_jax.environments.grid.blocks import blocks
 from lts_jax.environments.grid.environment import bottlenecks
-from lts_jax.environments.grid.gated import BOTH, LATENT, MODES, NONE, POOL, gated
+from lts_jax.environments.grid.gated import gated
 from lts_jax.environments.stepping import act_all, begin_all, seeds_at
 from lts_jax.errors import UserError
 from lts_jax.models.gated_memory import GATES, NUM_TOLD, Told

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lts_jax.environments.contract import Acting, Controller
-from lts_jax.environments.grid.gated import BOTH
+from lts_jax.environments.gates import BOTH
 from lts_jax.environments.policies import constant, constant_logit
 from lts_jax.environments.rollout import rollout
 from lts_jax.environments.teams.environment import TEAMS

@@ -14,21 +14,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from lts_jax.environments.contract import Environment, Outcome, Seen
+from lts_jax.environments.gates import BOTH, POOL, check_gates, check_price, gates_of, is_gate, open_gates, read_by
 from lts_jax.environments.grid import blocks
 from lts_jax.environments.grid.blocks import BlockParams, BlockShape, BlockState
 from lts_jax.environments.grid.environment import present
-from lts_jax.errors import UserError, show
 from lts_jax.models.gated_memory import GATES, NUM_READ, NUM_TOLD, Told
 
-NONE, LATENT, POOL, BOTH = range(4)
-MODES: dict[str, tuple[str, ...]] = {
-    "none": ("none",),
-    "latent": ("latent",),
-    "pool": ("pool",),
-    "both": ("both",),
-    "switch": ("none", "latent", "pool"),
-}
-"""The gates that each mode leaves open to choice."""
 _FAR = 4.0  # cells; places are told in units of it
 
 
@@ -92,7 +83,7 @@ def begin(shape: GatedShape, params: GatedParams, seed_w: Array) -> GatedState:
     nothing = jnp.zeros(())
     return GatedState(
         block=blocks.begin(shape.block, params.block, seed_w),
-        gate_i=jnp.full(shape.num_agents, jnp.argmax(_open(params)), jnp.int32),
+        gate_i=jnp.full(shape.num_agents, jnp.argmax(open_gates(params.gate_open_g, params.price)), jnp.int32),
         writes_i=jnp.zeros(shape.num_agents, bool),
         num_entries=jnp.zeros((), jnp.int32),
         paid=nothing,
@@ -117,7 +108,7 @@ def act(
     writes_i &= under_way_i
     sent_i = jnp.where(under_way_i, _read(shape, params, state), 0.0) + writes_i * params.entry_numbers
     reward_i = outcome.reward_i - jnp.where(sent_i > 0, params.price * sent_i, 0.0)
-    is_gate_ig = under_way_i[:, None] & (state.gate_i[:, None] == jnp.arange(len(GATES)))
+    is_gate_ig = under_way_i[:, None] & is_gate(state.gate_i)
     state = GatedState(
         block=inner,
         gate_i=gate_i,
@@ -141,17 +132,18 @@ def look(shape: GatedShape, params: GatedParams, state: GatedState) -> Seen:
     seen = blocks.look(shape.block, params.block, state.block)
     assert seen.place_if is not None
     under_way_i = state.block.grid.active_i
+    reads_latent_i, reads_pool_i = read_by(state.gate_i)
     told = Told(
         begins=jnp.broadcast_to(state.block.grid.time == 0, under_way_i.shape),
         finished=~under_way_i,
         reached=state.block.reached_i,
         writes=state.writes_i,
-        reads_latent=(state.gate_i == LATENT) | (state.gate_i == BOTH),
-        reads_pool=(state.gate_i == POOL) | (state.gate_i == BOTH),
+        reads_latent=reads_latent_i,
+        reads_pool=reads_pool_i,
         row=seen.place_if[:, 0] / _FAR,
         column=seen.place_if[:, 1] / _FAR,
     )
-    open_g = _open(params)
+    open_g = open_gates(params.gate_open_g, params.price)
     may_write_i = under_way_i & (open_g[POOL] | open_g[BOTH])
     legal_write_iw = jnp.stack([jnp.ones_like(may_write_i), may_write_i], axis=1)
     legal = seen.legal_ia[:, :, None, None] & legal_write_iw[:, None, :, None] & open_g
@@ -171,12 +163,7 @@ def gated(
     Raises:
         UserError: an unknown mode, a price below 0, or an infinite one where there is nothing that is free.
     """
-    if mode not in MODES:
-        raise UserError(f"mode: expected one of {', '.join(MODES)}, got {show(mode)}")
-    if not price >= 0:
-        raise UserError(f"price: expected at least 0, got {price:g}")
-    gate_open_g = jnp.asarray([name in MODES[mode] for name in GATES])
-    params = GatedParams(world.params, gate_open_g, price, memory_numbers, entry_numbers)
+    params = GatedParams(world.params, gates_of(mode), check_price(price), memory_numbers, entry_numbers)
     _check(params, GatedShape(world.shape))
     return Environment(
         name="gated", shape=GatedShape(world.shape), params=params, check=_check, reset=begin, act=act, look=look
@@ -185,13 +172,7 @@ def gated(
 
 def _check(params: Any, shape: Any) -> None:
     blocks.check_blocks(params.block, shape.block)
-    if not bool(jnp.any(_open(params))):
-        raise UserError("price: expected a finite one in a mode in which nothing is free")
-
-
-def _open(params: GatedParams) -> Array:
-    """bool[4]: gates that may be chosen; an infinite price shuts those that cost."""
-    return params.gate_open_g & (jnp.isfinite(params.price) | (jnp.arange(len(GATES)) == NONE))
+    check_gates(params.gate_open_g, params.price)
 
 
 def _num_present(shape: GatedShape, params: GatedParams) -> Array:
@@ -203,7 +184,5 @@ def _read(shape: GatedShape, params: GatedParams, state: GatedState) -> Array:
     has_memory = state.block.grid.time > 0
     of_memories = has_memory * (_num_present(shape, params) - 1) * params.memory_numbers
     of_entries = jnp.minimum(state.num_entries, NUM_READ) * params.entry_numbers
-    gate_i = state.gate_i
-    reads_latent_i = (gate_i == LATENT) | (gate_i == BOTH)
-    reads_pool_i = (gate_i == POOL) | (gate_i == BOTH)
+    reads_latent_i, reads_pool_i = read_by(state.gate_i)
     return (reads_latent_i * of_memories + reads_pool_i * of_entries).astype(jnp.float32)

@@ -15,6 +15,7 @@ from jax import Array
 
 from lts_jax.bounds import check_bounds
 from lts_jax.environments.contract import Environment, Outcome, Seen
+from lts_jax.environments.gates import check_price
 from lts_jax.environments.grid import blocks
 from lts_jax.environments.grid.blocks import BlockParams, BlockShape, BlockState
 from lts_jax.environments.grid.environment import present
@@ -139,9 +140,7 @@ def speaking(world: Environment, *, num_symbols: int = 8, price: float = 0.0) ->
     Raises:
         UserError: a price below 0, fewer than two symbols.
     """
-    if not price >= 0:
-        raise UserError(f"price: expected at least 0, got {price:g}")
-    shape, params = SpeakingShape(world.shape, num_symbols), SpeakingParams(world.params, price)
+    shape, params = SpeakingShape(world.shape, num_symbols), SpeakingParams(world.params, check_price(price))
     return Environment(name="speaking", shape=shape, params=params, check=_check, reset=begin, act=act, look=look)
 
 

@@ -16,7 +16,7 @@ from jax import Array
 
 from lts_jax.actions import ADMIT
 from lts_jax.environments.contract import Acting, Controller, Environment, Outcome, Script, Seen
-from lts_jax.environments.grid.gated import BOTH, LATENT, MODES, NONE, POOL
+from lts_jax.environments.gates import check_gates, check_price, gates_of, is_gate, open_gates, read_by
 from lts_jax.environments.policies import SURE
 from lts_jax.environments.teams.answers import answers
 from lts_jax.environments.teams.environment import TEAMS, is_running, next_turn
@@ -24,7 +24,6 @@ from lts_jax.environments.teams.process import Turn, Work, finish_work
 from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape, check_params
 from lts_jax.environments.teams.state import Scene, State, is_before_end
 from lts_jax.environments.teams.task import SimulatedTask
-from lts_jax.errors import UserError, show
 from lts_jax.models.gated_controllers import NUM_TOLD, Told
 from lts_jax.models.gated_memory import GATES, NUM_READ
 
@@ -100,7 +99,7 @@ def begin(shape: GatedTeamsShape, params: GatedTeamsParams, seed_w: Array) -> Ga
         teams=state,
         event=jnp.zeros((), jnp.int32),
         step_k3d=jnp.zeros((num_teams, 3, width)),
-        gate_k=jnp.full(num_teams, jnp.argmax(_open(params)), jnp.int32),
+        gate_k=jnp.full(num_teams, jnp.argmax(open_gates(params.gate_open_g, params.price)), jnp.int32),
         num_sent=nothing,
         num_admitted=nothing,
         decisions_g=jnp.zeros(len(GATES)),
@@ -130,7 +129,7 @@ def act(
         gate_k=jnp.where(here_k, gate_k, state.gate_k),
         num_sent=state.num_sent + jnp.sum(sent_k),
         num_admitted=state.num_admitted + jnp.where(jnp.any(here_k), admits, 0),
-        decisions_g=state.decisions_g + jnp.sum(here_k[:, None] & _is_gate(state), axis=0),
+        decisions_g=state.decisions_g + jnp.sum(here_k[:, None] & is_gate(state.gate_k), axis=0),
     )
     is_over = ~is_running(scene, teams) | (state.event >= shape.teams.num_events)
     end = answers(scene, teams)
@@ -168,18 +167,19 @@ def look(shape: GatedTeamsShape, params: GatedTeamsParams, state: GatedTeamsStat
         jnp.isinf(teams.next_seconds_k)[:, None],
     ]
     key_jd, is_there_j = _nearest(teams, work.step_3d[1], num_keys)
+    reads_latent_k, reads_pool_k = read_by(state.gate_k)
     told = Told(
         decides=here_k,
         has_memory=teams.num_steps_k > 0,
-        reads_latent=here_k & ((state.gate_k == LATENT) | (state.gate_k == BOTH)),
-        reads_pool=here_k & ((state.gate_k == POOL) | (state.gate_k == BOTH)),
+        reads_latent=here_k & reads_latent_k,
+        reads_pool=here_k & reads_pool_k,
         first_is_there=here_k & is_there_j[0],
         second_is_there=here_k & is_there_j[1],
     )
     shown_kx = jnp.where(here_k[:, None], key_jd.reshape(-1), 0.0)
     parts = [*own, shown_kx, jnp.stack(told, axis=1)]
     nothing_a = jnp.arange(shape.num_actions) == 0
-    legal_ka = jnp.where(here_k[:, None], jnp.tile(_open(params), 2), nothing_a)
+    legal_ka = jnp.where(here_k[:, None], jnp.tile(open_gates(params.gate_open_g, params.price), 2), nothing_a)
     return Seen(
         observation_io=jnp.concatenate([jnp.asarray(one, jnp.float32) for one in parts], axis=1),
         legal_ia=legal_ka,
@@ -195,26 +195,20 @@ def gated_teams(
     shape: SimulatorShape | None = None,
     params: SimulatorParams | None = None,
 ) -> Environment:
-    """The simulator's teams in a mode of `environments.grid.gated.MODES`.
+    """The simulator's teams in a mode of `environments.gates.MODES`.
 
     Raises:
         UserError: an unknown mode, a price below 0, or an infinite one where there is nothing that is free.
     """
-    if mode not in MODES:
-        raise UserError(f"mode: expected one of {', '.join(MODES)}, got {show(mode)}")
-    if not price >= 0:
-        raise UserError(f"price: expected at least 0, got {price:g}")
-    gate_open_g = jnp.asarray([name in MODES[mode] for name in GATES])
     sizes = GatedTeamsShape(shape or SimulatorShape())
-    numbers = GatedTeamsParams(params or SimulatorParams(), gate_open_g, price, memory_numbers)
+    numbers = GatedTeamsParams(params or SimulatorParams(), gates_of(mode), check_price(price), memory_numbers)
     _check(numbers, sizes)
     return Environment(name="gated teams", shape=sizes, params=numbers, check=_check, reset=begin, act=act, look=look)
 
 
 def _check(params: Any, shape: Any) -> None:
     check_params(params.teams, shape.teams)
-    if not bool(jnp.any(_open(params))):
-        raise UserError("price: expected a finite one in a mode in which nothing is free")
+    check_gates(params.gate_open_g, params.price)
 
 
 def _due(
@@ -240,20 +234,10 @@ def _nearest(teams: State, summary_d: Array, num_keys: Array) -> tuple[Array, Ar
     return jnp.where(is_there_j[:, None], teams.key_nd[place_j], 0.0), is_there_j
 
 
-def _open(params: GatedTeamsParams) -> Array:
-    """bool[4]: gates that may be chosen; an infinite price shuts those that cost."""
-    return params.gate_open_g & (jnp.isfinite(params.price) | (jnp.arange(len(GATES)) == NONE))
-
-
-def _is_gate(state: GatedTeamsState) -> Array:
-    return state.gate_k[:, None] == jnp.arange(len(GATES))
-
-
 def _read(shape: GatedTeamsShape, params: GatedTeamsParams, state: GatedTeamsState, num_keys: Array) -> Array:
     """f32[K]: numbers that each agent would read now; who has not decided yet has no memory to be read."""
     has_memory_k = (state.teams.num_steps_k > 0).astype(jnp.float32)
     of_memories_k = (jnp.sum(has_memory_k) - has_memory_k) * params.memory_numbers
     of_entries = jnp.minimum(num_keys, NUM_READ) * shape.teams.embedding_width
-    reads_latent_k = (state.gate_k == LATENT) | (state.gate_k == BOTH)
-    reads_pool_k = (state.gate_k == POOL) | (state.gate_k == BOTH)
+    reads_latent_k, reads_pool_k = read_by(state.gate_k)
     return reads_latent_k * of_memories_k + reads_pool_k * of_entries
