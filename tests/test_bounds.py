@@ -13,7 +13,7 @@ from lts_jax.cli import COMMANDS, command_module, main
 from lts_jax.errors import UserError
 from lts_jax.models.networks import network_part
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.run_parts import make_parts

@@ -18,7 +18,7 @@ from lts_jax.llm.client_model import ClientModel
 from lts_jax.llm.openai_settings import OpenAIChatSettings
 from lts_jax.records import Message
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.brought import bring
 from lts_jax.teams.settings import TeamSettings
 

@@ -23,7 +23,8 @@ import lts_jax as lts
 from lts_jax.adapters.tracking.trackers import make_tracker
 from lts_jax.admission.rules import admit_none
 from lts_jax.records import Coordinates, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json
 from lts_jax.teams.own_team import Team, own_team
 

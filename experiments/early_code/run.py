@@ -19,7 +19,7 @@ from lts_jax.reports.charts import Dot, DotAxis, dot_plot
 from lts_jax.reports.svg import save_figure
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings

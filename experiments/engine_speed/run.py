@@ -29,7 +29,8 @@ from lts_jax.admission.rules import admit_all, admit_none
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.recorded import ReplayModel
 from lts_jax.records import Coordinates, Rollout, StopReason
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 

@@ -39,7 +39,8 @@ from lts_jax.memory.encoder_parts import make_encoder
 from lts_jax.records import EARLIER, Coordinates, Origin, Rollout, Task, Trust
 from lts_jax.reports.tables_page import one_table, tables_text
 from lts_jax.rollouts.garbage import rare_garbage_collection
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.tasks.almanac import build_almanac

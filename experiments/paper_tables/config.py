@@ -13,7 +13,7 @@ from lts_jax.live.task_tools import ToolChoice, search_settings
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.summarize import SummarySettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.comparison import REFERENCE, ComparisonSettings
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.task_source import TaskSettings

@@ -22,7 +22,7 @@ from lts_jax.memory.readers import READERS, SELECT
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Rollout
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json, write_text
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.run_parts import RunParts, make_parts

@@ -18,7 +18,7 @@ from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import write_json
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.lts import TrainSettings

@@ -21,7 +21,8 @@ import lts_jax as lts
 from lts_jax.bridge.local_model import LocalModel, LocalSettings
 from lts_jax.evaluation.statistics import mean_interval
 from lts_jax.records import Coordinates, Rollout, Task
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import append_json_line, read_json_lines, write_json
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
 from lts_jax.systems.run_parts import Brought, make_parts

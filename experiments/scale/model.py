@@ -23,7 +23,7 @@ from lts_jax.distributed.leases import Beat, Lender, Terms
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.records import Coordinates, Task
 from lts_jax.rollouts.executor import Job
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import read_json, write_json
 
 HERE = Path(__file__).parent

@@ -31,7 +31,7 @@ STARTED = time.monotonic()  # nothing heavy is imported yet
 
 def arm_of(**model: Any) -> Any:
     """Short rollouts of two teams; a model of another name than the simulated one runs on the real clock."""
-    from lts_jax.rollouts.rollout import RolloutSettings
+    from lts_jax.rollouts.settings import RolloutSettings
     from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
     from lts_jax.systems.run_parts import make_parts
     from lts_jax.systems.train_settings import TrainSettings

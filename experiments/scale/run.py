@@ -146,7 +146,7 @@ def run_crowd(num_workers: int, num_jobs: int) -> tuple[float, float]:
     from lts_jax.llm.budget import BudgetSettings
     from lts_jax.records import Coordinates, Task
     from lts_jax.rollouts.executor import Job
-    from lts_jax.rollouts.rollout import RolloutSettings
+    from lts_jax.rollouts.settings import RolloutSettings
 
     jobs = [Job(Task(f"t{n}", "?", None), Coordinates(0, 0, f"t{n}", 0)) for n in range(num_jobs)]
     driver = Driver(Crowd(num_workers, Reply(None)), Lender(BudgetSettings(), 8 * num_workers, time.monotonic))

@@ -9,7 +9,8 @@ from lts_jax.admission.rules import RULES
 from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.records import Coordinates, Origin, StopReason
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.teams.own_team import own_team
 from lts_jax.teams.settings import TeamSettings
 

@@ -18,7 +18,7 @@ from lts_jax.adapters.tracking.trackers import TRACKERS, make_tracker
 from lts_jax.cli import main
 from lts_jax.errors import UserError
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import append_json_line, read_json, write_bytes
 from lts_jax.systems.run_folder import open_run
 from lts_jax.teams.settings import TeamSettings

@@ -27,7 +27,8 @@ from lts_jax.llm.chat import Completion
 from lts_jax.models.pooled import PooledSettings, pooled
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, RolloutGroup, Step, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.teams.settings import TeamSettings
 
 SHAPE = SetTransformerSettings(embedding_width=8, width=8, num_heads=2, key_window=12, num_actions=4, targets=True)

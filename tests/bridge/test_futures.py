@@ -9,7 +9,8 @@ from lts_jax.bridge.flips import ReplayChoice
 from lts_jax.bridge.futures import Future, regroup_decisions, replay_future
 from lts_jax.errors import UserError
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings
 

@@ -44,7 +44,7 @@ def when(condition, act):
 
 def short(**given):
     """Settings of short rollouts of two teams."""
-    from lts_jax.rollouts.rollout import RolloutSettings
+    from lts_jax.rollouts.settings import RolloutSettings
     from lts_jax.systems.train_settings import TrainSettings
     from lts_jax.teams.settings import TeamSettings
 

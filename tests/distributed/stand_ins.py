@@ -12,7 +12,7 @@ from lts_jax.distributed.leases import Beat, Lender
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.records import Coordinates, Task
 from lts_jax.rollouts.executor import Job
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 
 PATIENCE = Patience()
 ASSIGNMENT = Assignment(1, None, RolloutSettings(), 2)

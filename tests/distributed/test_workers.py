@@ -21,7 +21,7 @@ from lts_jax.records import Coordinates
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.executor import Finished, Job, Work, given_up
 from lts_jax.rollouts.restart import purpose_of
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_group
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy
 from lts_jax.systems.run_parts import make_parts

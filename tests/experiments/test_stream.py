@@ -14,7 +14,8 @@ from lts_jax.llm.simulated.findings import Finding
 from lts_jax.memory.earlier import EarlierEntry
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 
 FOLDER = str(Path(__file__).parents[2] / "experiments" / "ms")

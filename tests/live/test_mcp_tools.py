@@ -23,7 +23,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.memory.trust import labels_of_call, provenance, trust_of
 from lts_jax.records import Task, ToolResult, Trust
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts
 from lts_jax.systems.run_folder import RunFolder, name_parts
 from lts_jax.systems.run_parts import make_parts

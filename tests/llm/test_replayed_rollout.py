@@ -6,7 +6,8 @@ from lts_jax.admission.rules import admit_all
 from lts_jax.llm.recorded import RecordingModel, ReplayModel
 from lts_jax.llm.simulated import SimulatedModel, SimulatedModelSettings
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 
 

@@ -166,7 +166,8 @@ def test_an_error_in_a_stream_is_all_that_is_left():
 def test_thoughts_of_any_model_are_told_apart_in_a_rollout():
     from lts_jax.admission.rules import RULES
     from lts_jax.records import Coordinates, Task
-    from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+    from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+    from lts_jax.rollouts.settings import RolloutSettings
     from lts_jax.teams.settings import TeamSettings
 
     class Thinker:

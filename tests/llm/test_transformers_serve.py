@@ -20,7 +20,8 @@ from lts_jax.llm.chat import ModelFailure
 from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.models.tiny_qwen3 import write_tiny
 from lts_jax.records import Coordinates, Message, StopReason, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.teams.settings import TeamSettings
 
 ASKED = (Message("system", "You are Coder."), Message("user", "Plan.", "Orchestrator"))

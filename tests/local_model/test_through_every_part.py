@@ -22,7 +22,8 @@ from lts_jax.llm.recorded import ReplayModel
 from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.llm.serving import serve_chat
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings
 

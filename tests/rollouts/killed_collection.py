@@ -12,7 +12,8 @@ from lts_jax.admission.rules import admit_all
 from lts_jax.llm.budget import Budget, Price
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings
 

@@ -17,7 +17,8 @@ from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, OwnTool, Pull, RolloutGroup, StopReason, Task, ToolResult
 from lts_jax.reports.timeline import timeline
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_group, write_group
 from lts_jax.teams.settings import TeamSettings
 

@@ -43,7 +43,8 @@ from lts_jax.records import (
     Trust,
 )
 from lts_jax.reports.timeline import timeline
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts, write_rollouts
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import TeamSettings

@@ -22,7 +22,8 @@ from lts_jax.memory.reading import ReadingSettings
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, Edit, RolloutGroup, StopReason, Task, ToolResult
 from lts_jax.rollouts.latency import LatencySettings
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.teams.settings import TeamSettings
 
 TASK = Task("t", "How tall is the tower?", "42", "test")

@@ -11,7 +11,8 @@ from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import ModelCall, StopReason
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.failed_calls import NUM_FIRST, FirstCalls, common_failure, reasons
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings
 

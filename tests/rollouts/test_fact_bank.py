@@ -24,7 +24,8 @@ from lts_jax.memory.lives import check_lives, owed_pulls
 from lts_jax.memory.trust import Provenance
 from lts_jax.records import ModelCall, Origin, RolloutGroup, Step
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_group
 from lts_jax.systems.run_parts import make_parts
 from lts_jax.systems.train_settings import TrainSettings

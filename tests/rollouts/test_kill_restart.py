@@ -14,7 +14,8 @@ from lts_jax.llm.recorded import ReplayModel
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Message
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder, read_rollouts
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings

@@ -12,7 +12,8 @@ from lts_jax.errors import UserError
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Choice, Coordinates, Rollout
 from lts_jax.reports.timeline import choice_tip, timeline
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts, write_rollouts
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.run_parts import make_parts

@@ -13,7 +13,8 @@ from lts_jax.llm.simulated import PERFECT, SimulatedModel
 from lts_jax.memory.code_reading import ABSENT, numbers_read, printed_values, with_values
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.records import Coordinates, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.tasks.scoring.assistantbench import score
 

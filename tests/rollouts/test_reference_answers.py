@@ -10,7 +10,8 @@ import pytest
 from lts_jax import prompts
 from lts_jax.admission.rules import RULES
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 
 WORKED_OUT_IN = {"code", "answer"}  # requests whose reply may hold a number that stands on no page

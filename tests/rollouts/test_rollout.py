@@ -20,7 +20,8 @@ from lts_jax.records import Answer, Coordinates, StopReason, Task, ToolResult
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.rollouts.outcomes import first_finisher
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 

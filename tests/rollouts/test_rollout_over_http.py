@@ -10,7 +10,8 @@ from lts_jax.llm.openai_client import OpenAIChatModel, OpenAIChatSettings
 from lts_jax.llm.serving import serve_chat
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings
 

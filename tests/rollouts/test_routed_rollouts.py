@@ -9,7 +9,8 @@ from lts_jax.admission.rules import make_rule
 from lts_jax.errors import UserError
 from lts_jax.llm.simulated import PERFECT, SimulatedModel
 from lts_jax.records import Coordinates, Rollout
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.team_side import Routed
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.run_parts import make_parts

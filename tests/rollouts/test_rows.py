@@ -13,8 +13,8 @@ from lts_jax.records import Coordinates
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.executor import Finished
 from lts_jax.rollouts.restart import unfinished_path
-from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.rows import redacted_here, rollout_of, row_of, table_of
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts, rollout_files, write_rollouts
 from lts_jax.rollouts.writing import MOST_WAITING, Writer, Writing
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy

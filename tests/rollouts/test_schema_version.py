@@ -11,8 +11,8 @@ import lts_jax as lts
 from lts_jax.errors import UserError
 from lts_jax.plain import field_types, to_plain, without_none
 from lts_jax.records import SCHEMA_VERSION, Rollout
-from lts_jax.rollouts.rollout import RolloutSettings
 from lts_jax.rollouts.rows import column_types
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts, write_rollouts
 from lts_jax.teams.settings import TeamSettings
 

@@ -13,7 +13,8 @@ from lts_jax.errors import UserError
 from lts_jax.llm.simulated import PERFECT, SimulatedModel
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, RolloutGroup
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings

@@ -18,7 +18,8 @@ from lts_jax.credit.usage import usage_bonus
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, RolloutGroup, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_rollouts, write_group
 from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings

@@ -25,7 +25,8 @@ from lts_jax.admission.rules import RULES
 from lts_jax.llm.chat import Completion
 from lts_jax.memory.guards import UNGUARDED, GuardSettings
 from lts_jax.records import Coordinates, Task, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import rollout_files
 from lts_jax.seeds import coordinate_seed
 from lts_jax.teams.settings import TeamSettings

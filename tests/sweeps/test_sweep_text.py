@@ -8,7 +8,7 @@ import pytest
 from lts_jax.errors import UserError
 from lts_jax.evaluation.evaluate import EvaluationSettings, evaluate
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.sweeps.cells import cells
 from lts_jax.sweeps.fields import sweep_fields

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.lts import TrainSettings, train_controller
 from lts_jax.systems.run_folder import open_run
 from lts_jax.teams.settings import TeamSettings

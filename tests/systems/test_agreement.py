@@ -24,7 +24,7 @@ from lts_jax.records import (
     Task,
 )
 from lts_jax.rollouts.latency import LatencySettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import read_json
 from lts_jax.systems.agreement import AgreementRow, halves, read_recorded
 from lts_jax.systems.comparison import ComparisonSettings, make_arm, make_policy

@@ -11,7 +11,7 @@ from lts_jax.credit.replays import counterfactual
 from lts_jax.errors import UserError
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems import lts
 from lts_jax.systems.run_folder import open_run

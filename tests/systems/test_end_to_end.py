@@ -16,7 +16,7 @@ from lts_jax.evaluation.evaluate import EvaluationSettings
 from lts_jax.learning.run_keeping import places_of_iteration
 from lts_jax.llm.budget import BudgetSettings
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems import comparison
 from lts_jax.systems.comparison import ComparisonSettings, matched_threshold

@@ -17,7 +17,8 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import read_parquet
 from lts_jax.systems import kept_replays
 from lts_jax.systems.kept_replays import make_replayer, refuse_live

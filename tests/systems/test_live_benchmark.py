@@ -25,7 +25,7 @@ from lts_jax.live.tools.sandbox_settings import UNSANDBOXED, SandboxSettings
 from lts_jax.live.tools.search import SearchSettings
 from lts_jax.llm.budget import BudgetSettings, Price
 from lts_jax.records import Task
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.lts import TrainSettings
 from lts_jax.systems.run_folder import open_run

@@ -22,7 +22,8 @@ from lts_jax.live.task_tools import TaskTools, ToolChoice
 from lts_jax.llm.budget import Budget
 from lts_jax.records import Coordinates, Task
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.lts import train_controller
 from lts_jax.systems.run_folder import open_run

@@ -23,7 +23,7 @@ from lts_jax.models.qwen3 import settings_from_json
 from lts_jax.models.qwen3_folder import Qwen3ControllerSettings
 from lts_jax.models.tiny_qwen3 import write_tiny
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.lts import Progress, TrainSettings, train_controller
 from lts_jax.systems.run_folder import config_digest, open_run
 from lts_jax.systems.run_parts import make_parts

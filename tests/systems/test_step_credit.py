@@ -11,7 +11,7 @@ from lts_jax.cli import main
 from lts_jax.errors import UserError
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import read_parquet
 from lts_jax.systems.logged_decisions import logged_decisions
 from lts_jax.systems.run_folder import RunFolder, read_settings

@@ -7,7 +7,7 @@ from lts_jax.bridge.decide import BatchedDecider
 from lts_jax.credit.schemes import scheme
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems import lts
 from lts_jax.systems.run_folder import open_run
 from lts_jax.systems.run_parts import Brought, make_parts

@@ -15,7 +15,7 @@ from lts_jax.learning.state import TrainState
 from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.systems.lts import Progress, TrainSettings, train_controller
 from lts_jax.systems.run_folder import open_run

@@ -11,7 +11,8 @@ from lts_jax.admission.rules import RULES
 from lts_jax.live.attachments import stage_attachments
 from lts_jax.live.datasets import load_assistantbench, load_gaia
 from lts_jax.records import Coordinates, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, make_model
 from lts_jax.teams.settings import TeamSettings
 

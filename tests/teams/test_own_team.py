@@ -15,7 +15,8 @@ from lts_jax.llm.budget import Budget, BudgetSettings
 from lts_jax.llm.chat import FailureKind, ModelFailure
 from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.records import Coordinates, Origin, StopReason
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.brought import bring
 from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools

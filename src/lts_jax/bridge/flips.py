@@ -19,7 +19,8 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import Ask
 from lts_jax.records import Rollout, RolloutGroup
 from lts_jax.rollouts.collect import RolloutCounter, run_side_by_side, run_to_end
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.trajectory import FlippedRollouts
 
 

@@ -15,7 +15,8 @@ from lts_jax.bridge.collate import CollateSettings, Place, collate_regrouped
 from lts_jax.bridge.flips import FlippedPolicy, ReplayChoice, refuse_edits, replay_changed
 from lts_jax.llm.chat import Ask, ChatModel, Completion
 from lts_jax.records import Message, Rollout, RolloutGroup
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.seeds import coordinate_seed
 from lts_jax.trajectory import RegroupedRollouts
 

@@ -19,7 +19,8 @@ from lts_jax.bridge.scripted import Turn, scripted, turned
 from lts_jax.errors import UserError
 from lts_jax.records import Rollout, RolloutGroup
 from lts_jax.rollouts.collect import RolloutCounter, run_side_by_side, run_to_end
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.seeds import uniform
 from lts_jax.trajectory import Coalitions, FlippedRollouts, RegroupedRollouts
 

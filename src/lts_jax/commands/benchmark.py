@@ -21,7 +21,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Task
 from lts_jax.rollouts.executor import LOCAL, Executor, OnFailure
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.storage import read_json, write_document
 from lts_jax.systems.comparison import (
     LEARNED,

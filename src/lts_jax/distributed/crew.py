@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from lts_jax.distributed.leases import Beat, Terms
 from lts_jax.records import Rollout
 from lts_jax.rollouts.executor import Job
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.orders import Order
 
 

@@ -9,7 +9,8 @@ from lts_jax.errors import UserError
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.collect import CollectSettings, Iteration, RolloutCounter, collect_groups
 from lts_jax.rollouts.executor import LOCAL, Executor, OnFailure, check_on_failure
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from lts_jax.rollouts.executor import (
 from lts_jax.rollouts.garbage import rare_garbage_collection
 from lts_jax.rollouts.keeping import Keeper
 from lts_jax.rollouts.restart import forget_unfinished, spend, stored_alone
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import group_path, read_group, read_rollouts
 
 __all__ = ["CollectSettings", "Iteration", "RolloutCounter", "collect_groups", "run_side_by_side", "run_to_end"]

@@ -14,7 +14,8 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 from lts_jax.errors import UserError
 from lts_jax.records import Answer, Coordinates, Outcome, Rollout, StopReason, Task
 from lts_jax.rollouts.restart import parts_of_rollout
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 
 Result = TypeVar("Result")
 OnFailure = Literal["requeue", "drop", "stop"]

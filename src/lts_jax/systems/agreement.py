@@ -17,7 +17,7 @@ from lts_jax.environments.teams.settings import SimulatorParams, SimulatorShape
 from lts_jax.errors import UserError
 from lts_jax.evaluation.statistics import Interval, percentile_interval
 from lts_jax.records import RolloutGroup
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import read_folder
 from lts_jax.seeds import uniform
 from lts_jax.systems.comparison import REFERENCE

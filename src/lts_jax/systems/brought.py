@@ -10,7 +10,7 @@ from lts_jax.errors import UserError, show
 from lts_jax.live.task_tools import ToolChoice
 from lts_jax.models.networks import Network
 from lts_jax.records import Task
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.run_parts import Brought, RunParts, make_parts
 from lts_jax.systems.task_source import TaskSettings
 from lts_jax.systems.train_settings import TrainSettings

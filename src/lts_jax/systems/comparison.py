@@ -18,7 +18,7 @@ from lts_jax.llm.budget import Budget
 from lts_jax.memory.making_readers import reader_part
 from lts_jax.records import Rollout, Task
 from lts_jax.rollouts.executor import LOCAL, Executor
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.run_parts import RunParts, as_parts
 from lts_jax.systems.task_source import refuse_leak

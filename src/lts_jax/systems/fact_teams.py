@@ -25,7 +25,8 @@ from lts_jax.memory.fact_memory import FactSettings, count_tokens
 from lts_jax.records import Rollout
 from lts_jax.reports.tables_page import one_table
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.kept import kept
 from lts_jax.systems.run_folder import RunFolder
 from lts_jax.systems.simplemem_settings import SimplememSettings

@@ -21,7 +21,8 @@ from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import BudgetExhausted
 from lts_jax.records import Rollout, RolloutGroup
 from lts_jax.rollouts.restart import spend
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings
+from lts_jax.rollouts.rollout import RolloutParts
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.store import group_path, write_table
 from lts_jax.storage import read_parquet
 from lts_jax.systems.comparison import make_arm

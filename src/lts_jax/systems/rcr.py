@@ -21,7 +21,7 @@ from lts_jax.prompts import quality_request
 from lts_jax.records import Rollout, Task
 from lts_jax.reports.svg import Figure
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups, run_to_end
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.rollouts.team_side import Routed
 from lts_jax.systems.comparison import make_arm
 from lts_jax.systems.kept import kept

@@ -15,7 +15,7 @@ from lts_jax.memory.readers import SELECT
 from lts_jax.models.networks import network_part
 from lts_jax.models.qwen3_folder import MeshSettings, Qwen3ControllerSettings
 from lts_jax.rollouts.collect import CollectSettings
-from lts_jax.rollouts.rollout import RolloutSettings
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.task_source import TaskSettings
 from lts_jax.systems.world import ModelSettings
 

@@ -29,7 +29,8 @@ from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.prompts import LEDGER_FIELDS
 from lts_jax.records import Coordinates, Origin, RolloutGroup, StopReason, Task, Trust
-from lts_jax.rollouts.rollout import RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 
 TASK = Task("lake", "How deep is Lake Aber, in metres?", "31", "validation", scoring="gaia")
 VALUE = "Lake Aber is 31 m deep."

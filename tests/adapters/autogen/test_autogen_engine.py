@@ -25,7 +25,8 @@ from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.llm.simulated.weaknesses import COMMISSION, OMISSION
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.records import Coordinates, RolloutGroup, StopReason
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
 

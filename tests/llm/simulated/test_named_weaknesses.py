@@ -10,7 +10,8 @@ from lts_jax.errors import UserError
 from lts_jax.llm.simulated import COMMISSION, OMISSION, SMALL, SimulatedModelSettings, make_weaknesses
 from lts_jax.llm.simulated.settings import SimulatedModelSettings as Settings
 from lts_jax.records import Coordinates
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import ModelSettings, almanac_tasks, almanac_tools, make_model
 
 

@@ -11,7 +11,8 @@ from lts_jax.llm.simulated.findings import scan
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.prompts import TOOL_USER
 from lts_jax.records import Coordinates, ToolResult
-from lts_jax.rollouts.rollout import RolloutParts, RolloutSettings, run_rollout
+from lts_jax.rollouts.rollout import RolloutParts, run_rollout
+from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.world import almanac_tasks, almanac_tools
 from lts_jax.teams.settings import TeamSettings
 
