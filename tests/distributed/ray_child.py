@@ -162,6 +162,8 @@ def paid(cluster, folder):
         workers.close()
         with endpoint_class() as another:
             unseen(cluster, folder / "unseen", another, whole)
+        with endpoint_class() as another:
+            spread(cluster, folder / "spread", another)
         money(cluster, folder / "money", endpoint.base_url)
 
 
@@ -194,6 +196,38 @@ def unseen(cluster, folder, endpoint, whole):
         calls=num_calls,
         distinct=len(set(lines)),
         marks=sum(not one.is_alive() for one in marks),
+    )
+    workers.close()
+
+
+def spread(cluster, folder, endpoint):
+    """The two teams of each task on two nodes, on the real clock; a worker is killed in the middle."""
+    from dataclasses import replace
+
+    from lts_jax.systems.world import ModelSettings
+
+    training = short(model=ModelSettings(name="far", base_url=endpoint.base_url))
+    training = replace(training, rollout=replace(training.rollout, spread_teams=True))
+    workers = workers_at(cluster, folder)
+    killed = when(lambda: len(endpoint.charged) >= 120, lambda: os.kill(pids(workers)[0], signal.SIGKILL))
+    rollouts = evaluate_on(arm_of(training), 6, 2, folder / "evaluation", executor=workers)
+    lines, by_worker = recorded(folder / "calls"), {}
+    for path in (folder / "calls").glob("*.jsonl"):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            by_worker.setdefault(json.loads(line)["asked_for"], set()).add(path.name)
+    say(
+        "spread",
+        rollouts=len(rollouts),
+        scored=sum(one.reward_agg == one.reward_agg for one in rollouts),
+        writers=[sorted({entry.team for entry in one.entries}) for one in rollouts],
+        numbered=all([entry.entry for entry in one.entries] == list(range(len(one.entries))) for one in rollouts),
+        over_two=sum(len(names) > 1 for names in by_worker.values()),
+        pulls=sum(len(one.pulls) for one in rollouts),
+        repeated=len(lines) - len(set(lines)),
+        killed=not killed.is_alive(),
+        lost=workers.ledger.num_workers_lost,
+        told=workers.ledger.told(),
+        adds_up=workers.ledger.adds_up,
     )
     workers.close()
 
@@ -254,11 +288,11 @@ def refusal_of(act):
 
 def bank_across():
     """Two nodes write one bank; every reader sees what one bank in one process would hold; then its owner is killed."""
-    from lts_jax.distributed.ray_bank import RayBankOwner
+    from lts_jax.distributed.ray_bank import start_bank
     from lts_jax.memory.bank import EditRefused, MemoryBank
     from lts_jax.memory.remote_bank import RemoteBank
 
-    owner = RayBankOwner()
+    owner = start_bank()
     remote = ray.remote(num_cpus=1)(write_to)
     seen = ray.get([remote.remote(owner, team, 20) for team in range(2)])
     reader, local = RemoteBank(owner), MemoryBank()

@@ -25,7 +25,7 @@ def parts(tmp_path_factory):
     command = [sys.executable, str(CHILD), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1700, check=False)
     lines = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('{"part"')]
-    wanted = {"equal", "node", "bank", "paid", "unseen", "money"}
+    wanted = {"equal", "node", "bank", "paid", "unseen", "spread", "money"}
     assert {line["part"] for line in lines} >= wanted, ended.stderr[-3000:]
     return {line["part"]: line for line in lines}
 
@@ -53,6 +53,14 @@ def test_workers_that_see_no_run_folder_send_their_calls_and_none_is_charged_twi
     assert unseen["same"] and unseen["marks"] == 2 and unseen["lost"] >= 1
     assert unseen["distinct"] == unseen["calls"]
     assert 0 <= unseen["asked_twice"] <= unseen["most_asked_twice"]  # of finished calls none
+
+
+def test_two_nodes_share_the_teams_of_each_task_and_one_that_dies_costs_no_finished_call(parts):
+    spread = parts["spread"]
+    assert spread["rollouts"] == spread["scored"] == 12 and spread["adds_up"]
+    assert spread["killed"] and spread["lost"] >= 1 and spread["repeated"] == 0
+    assert spread["numbered"] and spread["writers"].count([0, 1]) >= 8 and spread["pulls"] > 12
+    assert spread["over_two"] >= 8  # while one worker was gone the other had both teams
 
 
 def test_a_budget_is_never_exceeded(parts):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lts_jax.distributed.leases import Beat, Terms
-from lts_jax.records import Rollout
+from lts_jax.records import Coordinates, Rollout
 from lts_jax.rollouts.executor import Job
 from lts_jax.rollouts.settings import RolloutSettings
 from lts_jax.systems.orders import Order
@@ -41,6 +41,7 @@ class Errand:
     job: Job
     version: int
     recorded: tuple[bytes, ...] = ()
+    peers: tuple[Any, ...] = ()  # other workers that may take teams of it, see `far_teams.Peer`
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Reply:
     rollout: Rollout | None
     error: str = ""
     is_users: bool = False
+    is_lost: bool = False  # another worker that had a team of it is gone: it is to be run again
     row: bytes = field(default=b"", repr=False)  # of the rollout, as the store writes it
 
 
@@ -84,6 +86,14 @@ class Worker(Protocol):
         Raises:
             WorkerLost: it is gone.
         """
+        ...
+
+    def peer(self) -> Any:
+        """It as other workers see it, see `far_teams.Peer`."""
+        ...
+
+    async def stop_teams(self, coordinates: Coordinates) -> None:
+        """Let it stop the teams that it has of a job whose home is lost; nothing where it is gone itself."""
         ...
 
     def stop(self) -> None:

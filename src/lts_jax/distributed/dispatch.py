@@ -120,18 +120,28 @@ class Dispatch:
         """
         held = [state for state in self._states.values() if state.holder == holder and not state.has_ended]
         self._count(num_workers_lost=1, num_calls_asked_again=calls_each * len(held))
-        given_up = []
-        for state in reversed(held):  # so that the front is in their order
-            state.holder, state.num_losses = None, state.num_losses + 1
-            if self._on_failure != "requeue" or state.num_losses >= MOST_LOSSES:
-                self._end(state)
-                self._count(num_given_up=1)
-                given_up.append(Finished(state.job, None, _reason(state, reason, last_lines)))
-            else:
-                self._open.appendleft(state)
-                self._suspects += [state] * (state.num_losses == MOST_LOSSES - 1)
-                self._count(num_run_again=1)
-        return given_up[::-1]
+        back = [self._take_back(state, reason, last_lines) for state in reversed(held)]  # the front is in their order
+        return [one for one in reversed(back) if one is not None]
+
+    def give_back(self, holder: Any, coordinates: Coordinates, reason: str, *, calls_each: int = 0) -> Finished | None:
+        """Take one job back from an incarnation that lives, as another one that helped it is lost; see `lose`."""
+        state = self._states[coordinates]
+        if state.holder != holder:
+            return None
+        self._count(num_calls_asked_again=calls_each)
+        return self._take_back(state, reason, ())
+
+    def _take_back(self, state: _State, reason: str, last_lines: Sequence[str]) -> Finished | None:
+        """Put a job to the front, or give it up."""
+        state.holder, state.num_losses = None, state.num_losses + 1
+        if self._on_failure != "requeue" or state.num_losses >= MOST_LOSSES:
+            self._end(state)
+            self._count(num_given_up=1)
+            return Finished(state.job, None, _reason(state, reason, last_lines))
+        self._open.appendleft(state)
+        self._suspects += [state] * (state.num_losses == MOST_LOSSES - 1)
+        self._count(num_run_again=1)
+        return None
 
     def held_by(self, holder: Any) -> list[Job]:
         """Jobs that an incarnation holds."""

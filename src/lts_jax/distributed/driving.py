@@ -7,6 +7,7 @@ in flight on it. The driver itself may be killed, too: the same command reads wh
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Hooks:
     keep: Callable[[Finished], None]  # each job that has ended
     recorded: Callable[[Job], tuple[bytes, ...]] = lambda job: ()  # calls that earlier tries have paid for
     lost: Callable[[Worker, Sequence[Job]], None] = lambda worker, jobs: None  # before its jobs are run again
+    given_back: Callable[[Job], None] = lambda job: None  # before one is run again whose worker lives
     tell: Callable[[str], None] = lambda text: None  # a line for the user
     calls_each: int = 0  # that a job has in flight at most, for the ledger
 
@@ -95,6 +97,7 @@ class _Run:
         self.driver, self.assignment, self.dispatch, self.hooks = driver, assignment, dispatch, hooks
         self.has_told = False  # that a worker takes long to start
         self.news = asyncio.Event()  # replaced whenever jobs came back or the last has ended
+        self.ready: dict[Hashable, Worker] = {}  # those that have made their parts
 
     async def to_end(self) -> None:
         tending: dict[Hashable, asyncio.Task[None]] = {}
@@ -130,9 +133,12 @@ class _Run:
                 if worker is None:
                     worker = driver.workers[place] = await self._in_time(driver.staff.hire(place), "started", None)
                 await self._in_time(worker.prepare(self.assignment), "made its parts", worker)
+                self.ready[place] = worker
                 await self._employ(worker)
             except WorkerLost as loss:
                 driver.workers.pop(place, None)
+                self.ready.pop(place, None)
+                await self._stop_teams_of(worker)
                 self._lose(worker, loss)
                 self._count_start(place, loss, has_worked=self.dispatch.ledger.num_done > num_done)
                 if place not in driver.staff.places():
@@ -200,8 +206,11 @@ class _Run:
             if job is None:
                 await news.wait()
                 continue
-            errand = Errand(job, self.assignment.version, self.hooks.recorded(job))
+            errand = Errand(job, self.assignment.version, self.hooks.recorded(job), self._peers_of(worker))
             reply = await worker.run(errand)
+            if reply.is_lost:
+                self._give_back(worker, job, reply.error)
+                continue
             if reply.is_users:
                 raise UserError(reply.error)
             if reply.error:
@@ -211,6 +220,33 @@ class _Run:
                 self.hooks.keep(Finished(job, reply.rollout, row=reply.row))
             if dispatch.has_ended or dispatch.num_suspects < num_suspects:
                 self._announce()
+
+    def _peers_of(self, worker: Worker) -> tuple[Any, ...]:
+        """Who may take teams of a job that this worker holds: the others, in the order after it."""
+        if not self.assignment.settings.spread_teams:
+            return ()
+        ready = list(self.ready.values())
+        at = next((place for place, one in enumerate(ready) if one is worker), 0)
+        return tuple(one.peer() for one in (*ready[at + 1 :], *ready[:at]))
+
+    def _give_back(self, worker: Worker, job: Job, reason: str) -> None:
+        """Take back a job of which a team was lost."""
+        self.hooks.tell(f"{job.task.task_id} is run again: {reason}")
+        self.hooks.given_back(job)
+        calls_each = self.hooks.calls_each
+        finished = self.dispatch.give_back(worker.incarnation, job.coordinates, reason, calls_each=calls_each)
+        if finished is not None:
+            self.hooks.keep(finished)
+        self._announce()
+
+    async def _stop_teams_of(self, worker: Worker | None) -> None:
+        """Let the others stop the teams of jobs whose home is lost, before their journals are read."""
+        if worker is None or not self.assignment.settings.spread_teams:
+            return
+        held = self.dispatch.held_by(worker.incarnation)
+        asked = [one.stop_teams(job.coordinates) for one in self.ready.values() for job in held]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), self.driver.patience.lost)
 
     async def _beat(self, worker: Worker) -> None:
         """Give it terms and hear that it lives, as long as it does; more often where it waits for money or a place."""

@@ -15,6 +15,7 @@ from lts_jax.distributed.leases import Lender, charged_of
 from lts_jax.errors import UserError
 from lts_jax.rollouts.executor import Finished, Job, Work, run_to_end
 from lts_jax.rollouts.restart import purpose_of, spend
+from lts_jax.rollouts.spread import check_spread
 from lts_jax.storage import read_json, write_document
 
 CALLS, LOGS, LEDGER = "calls", "workers", "workers.json"  # in the run folder
@@ -81,6 +82,10 @@ class Workers:
                 calls.forget(purpose(finished.job))
             keep(finished)
 
+        def given_back(job: Job) -> None:
+            for completion in [] if calls is None else calls.read_again(purpose(job)):
+                prepay(parts.budget, price, completion)
+
         def lost(worker: Worker, held: Sequence[Job]) -> None:
             if calls is None:
                 driver.lender.lost(worker.incarnation, charged_of((), price))
@@ -88,6 +93,9 @@ class Workers:
             journal = f"{worker.incarnation}.jsonl"
             for completion in calls.read_lost(journal, [purpose(job) for job in held]):
                 prepay(parts.budget, price, completion)
+            if work.settings.spread_teams:
+                for job in held:
+                    given_back(job)
             spent = charged_of(charged_in(Path(assignment.calls_folder) / journal), price)
             driver.lender.lost(worker.incarnation, spent)
 
@@ -100,6 +108,7 @@ class Workers:
             keep=ended,
             recorded=(lambda job: ()) if calls is None else (lambda job: calls.lines(purpose(job))),
             lost=lost,
+            given_back=given_back,
             tell=_tell,
             calls_each=0 if calls is None else work.settings.num_teams,
         )
@@ -109,6 +118,8 @@ class Workers:
         order = work.parts.order
         if order is None:
             raise UserError("workers: expected parts that settings name, got objects, which cannot travel")
+        if work.settings.spread_teams:
+            check_spread(work.parts, work.settings)
         self._version += 1
         params: Any = None
         if order.learned is not None:

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply
+from lts_jax.distributed.far_teams import TeamErrand, ask_bank
 from lts_jax.distributed.leases import Beat, Terms
+from lts_jax.distributed.ray_bank import RayBank
+from lts_jax.records import Coordinates
+from lts_jax.rollouts.spread import TeamShare
 
 
 class RayWorker:
@@ -33,6 +37,7 @@ class RayWorker:
         from lts_jax.distributed.worker import RolloutWorker
 
         self._worker = RolloutWorker(self.incarnation)
+        self._worker.teams.owner_of = _owner_here
         self._loop = asyncio.SelectorEventLoop()
         threading.Thread(target=self._loop.run_forever, name="rollouts", daemon=True).start()
 
@@ -53,12 +58,37 @@ class RayWorker:
         reply: Reply = await self._in_loop(self._worker.run(errand))
         return reply
 
+    async def run_team(self, errand: TeamErrand) -> TeamShare:
+        """Run a team of another worker's job."""
+        share: TeamShare = await self._in_loop(self._worker.run_team(errand))
+        return share
+
+    async def stop_team(self, key: str, team: int) -> TeamShare | None:
+        """Stop a team of another worker's job; what it did until then."""
+        share: TeamShare | None = await self._in_loop(self._worker.teams.stop(key, team))
+        return share
+
+    async def stop_teams(self, coordinates: Coordinates) -> None:
+        """Stop all teams of a job."""
+        await self._in_loop(self._worker.teams.stop_all(coordinates))
+
+    async def bank(self, key: str, method: str, *arguments: Any) -> Any:
+        """What the owner of a job's bank answers, while this is its home."""
+        return ask_bank(self._worker.teams.banks, key, method, arguments)
+
     async def beat(self, terms: Terms) -> Beat:
         """A sign of life."""
         return self._worker.beat(terms)
 
     async def _in_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+
+def _owner_here(key: str) -> RayBank:
+    """The bank of a job whose home this actor is, for others."""
+    import ray
+
+    return RayBank(ray.get_runtime_context().current_actor, key)
 
 
 def _write_to(log: Path) -> None:

@@ -6,13 +6,17 @@ coordinates. Ray's processes of this machine end with the driver.
 
 import os
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply, Worker, WorkerLost
+from lts_jax.distributed.far_teams import TeamErrand
 from lts_jax.distributed.leases import Beat, Terms
 from lts_jax.distributed.starting import on_this_node, read_workers, start_ray
 from lts_jax.errors import UserError, describe
+from lts_jax.records import Coordinates
+from lts_jax.rollouts.spread import PlaceLost, TeamShare
 
 NUM_LINES = 20
 LANES = 4096 + 8  # messages that an actor takes at one time: rollouts, and what the driver says
@@ -100,6 +104,30 @@ class RayKeeper:
         return failure
 
 
+@dataclass(frozen=True, slots=True)
+class RayPeer:
+    """See `Peer`."""
+
+    actor: Any
+    incarnation: str
+
+    async def run_team(self, errand: TeamErrand) -> TeamShare:
+        """See `Peer`."""
+        try:
+            share: TeamShare = await _answer(self.actor.run_team.remote(errand))
+        except WorkerLost as loss:
+            raise PlaceLost(f"worker {self.incarnation}, which had team {errand.team}: {loss.reason}") from None
+        return share
+
+    async def stop_team(self, key: str, team: int) -> TeamShare | None:
+        """See `Peer`."""
+        try:
+            share: TeamShare | None = await _answer(self.actor.stop_team.remote(key, team))
+        except WorkerLost:
+            return None
+        return share
+
+
 class _Actor:
     """See `Worker`."""
 
@@ -107,17 +135,21 @@ class _Actor:
         self._actor, self.incarnation, self._log = actor, incarnation, log
 
     async def prepare(self, assignment: Assignment) -> None:
-        from dataclasses import replace
-
-        await self._ask(self._actor.prepare, replace(assignment, params=None), assignment.params)
+        await _answer(self._actor.prepare.remote(replace(assignment, params=None), assignment.params))
 
     async def run(self, errand: Errand) -> Reply:
-        reply: Reply = await self._ask(self._actor.run, errand)
+        reply: Reply = await _answer(self._actor.run.remote(errand))
         return reply
 
     async def beat(self, terms: Terms) -> Beat:
-        beat: Beat = await self._ask(self._actor.beat, terms)
+        beat: Beat = await _answer(self._actor.beat.remote(terms))
         return beat
+
+    def peer(self) -> "RayPeer":
+        return RayPeer(self._actor, self.incarnation)
+
+    async def stop_teams(self, coordinates: Coordinates) -> None:
+        await _answer(self._actor.stop_teams.remote(coordinates))
 
     def stop(self) -> None:
         import ray
@@ -127,18 +159,24 @@ class _Actor:
     def last_lines(self) -> list[str]:
         return last_lines(self._log)
 
-    async def _ask(self, method: Any, *arguments: Any) -> Any:
-        import ray
 
-        try:
-            return await method.remote(*arguments)
-        except ray.exceptions.RayTaskError as error:  # raised by our own code over there
-            cause = error.cause
-            if isinstance(cause, UserError):
-                raise UserError(str(cause)) from None
-            raise RuntimeError(str(error)[-4000:]) from None
-        except ray.exceptions.RayError as error:
-            raise _loss(error) from None
+async def _answer(reference: Any) -> Any:
+    """What an actor answers.
+
+    Raises:
+        WorkerLost: it is gone.
+        UserError, PlaceLost: raised by our own code over there; any other kind of that comes as a `RuntimeError`.
+    """
+    import ray
+
+    try:
+        return await reference
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, (UserError, PlaceLost)):
+            raise type(error.cause)(str(error.cause)) from None
+        raise RuntimeError(str(error)[-4000:]) from None
+    except ray.exceptions.RayError as error:
+        raise _loss(error) from None
 
 
 def last_lines(log: Path, number: int = NUM_LINES) -> list[str]:

@@ -6,11 +6,14 @@ durable in the worker's own journal before its reply is used, here or, where the
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from lts_jax.distributed.crew import Assignment, Errand, Reply
+from lts_jax.distributed.far_teams import FarTeams, TeamErrand
 from lts_jax.distributed.gate import Gate, GatedModel
 from lts_jax.distributed.keeper import journal_writer
 from lts_jax.distributed.leases import Beat, Terms
@@ -18,11 +21,13 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.recorded import LineWriter, ReplayModel
+from lts_jax.records import Rollout
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.executor import RolloutCounter
 from lts_jax.rollouts.restart import purpose_of
 from lts_jax.rollouts.rollout import RolloutParts, run_rollout
 from lts_jax.rollouts.rows import row_of
+from lts_jax.rollouts.spread import PlaceLost, TeamShare, far_team, run_spread
 from lts_jax.systems.orders import Order
 from lts_jax.systems.run_parts import RunParts, make_parts
 from lts_jax.systems.world import bare_model
@@ -45,6 +50,7 @@ class RolloutWorker:
         self.incarnation = incarnation
         self._gate = Gate()
         self._now: _Prepared | None = None
+        self.teams = FarTeams()
 
     def prepare(self, assignment: Assignment) -> None:
         """Make the parts of a run, from which jobs are taken from now on.
@@ -72,21 +78,38 @@ class RolloutWorker:
             has = "none" if now is None else now.assignment.version
             return Reply(None, f"worker {self.incarnation}: asked for version {errand.version}, has {has}")
         try:
-            if now.counter is not None:
-                now.counter.rollout_started()
-            try:
-                parts = self._parts_of(now, errand)
-                job = errand.job
-                rollout = await run_rollout(job.task, job.coordinates, parts, now.assignment.settings)
-                return Reply(rollout, row=row_of(rollout) if now.assignment.is_stored else b"")
-            finally:
-                if now.counter is not None:
-                    now.counter.rollout_ended()
+            with _counted(now):
+                rollout = await self._rollout(now, errand)
+            return Reply(rollout, row=row_of(rollout) if now.assignment.is_stored else b"")
+        except PlaceLost as loss:
+            return Reply(None, str(loss), is_lost=True)
         except UserError as error:
             return Reply(None, str(error), is_users=True)
         except Exception:
             told = redact_text(traceback.format_exc(limit=-10), environment_secrets(os.environ))
             return Reply(None, f"worker {self.incarnation}: {told}")
+
+    async def run_team(self, errand: TeamErrand) -> TeamShare:
+        """Run one team of another worker's job.
+
+        Raises:
+            UserError: it cannot be run here.
+            PlaceLost: this worker is at another run than the job.
+        """
+        now, job = self._now, errand.errand.job
+        if now is None or errand.errand.version != now.assignment.version:
+            raise PlaceLost(f"worker {self.incarnation} is at another run")
+        parts, settings = self._parts_of(now, errand.errand), now.assignment.settings
+        with _counted(now):
+            team = far_team(job.task, job.coordinates, parts, settings, errand.team, errand.owner, errand.began)
+            return await self.teams.run(errand, team)
+
+    async def _rollout(self, now: _Prepared, errand: Errand) -> Rollout:
+        job, parts, settings = errand.job, self._parts_of(now, errand), now.assignment.settings
+        if not settings.spread_teams:
+            return await run_rollout(job.task, job.coordinates, parts, settings)
+        async with self.teams.places(errand, settings) as (places, owner):
+            return await run_spread(job.task, job.coordinates, parts, settings, places, owner)
 
     def beat(self, terms: Terms) -> Beat:
         """Keep to new terms; says how things stand."""
@@ -112,6 +135,18 @@ class RolloutWorker:
             writer=now.writer,
         )
         return replace(now.parts, model=model.with_purpose(purpose))
+
+
+@contextmanager
+def _counted(now: _Prepared) -> Iterator[None]:
+    """Something that asks for decisions begins and ends."""
+    if now.counter is not None:
+        now.counter.rollout_started()
+    try:
+        yield
+    finally:
+        if now.counter is not None:
+            now.counter.rollout_ended()
 
 
 def parts_of_order(order: Order, params: Any = None) -> tuple[RolloutParts, RolloutCounter | None]:

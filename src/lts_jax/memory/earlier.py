@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lts_jax.errors import UserError
-from lts_jax.memory.bank import KeyRefused, MemoryBank
+from lts_jax.memory.bank import KeyRefused
+from lts_jax.memory.remote_bank import Bank
 from lts_jax.memory.trust import Provenance, falls, label
 from lts_jax.records import EARLIER, MemoryEntry, Origin, Rollout, Step, Task, Trust
 
@@ -58,7 +59,7 @@ def left_by(rollout: Rollout) -> tuple[EarlierEntry, ...]:
 
 
 def begin_with(
-    bank: MemoryBank, earlier: Sequence[EarlierEntry], redact: Callable[[str], str] = str
+    bank: Bank, earlier: Sequence[EarlierEntry], redact: Callable[[str], str] = str
 ) -> tuple[MemoryEntry, ...]:
     """Put what earlier tasks left into an empty bank; a key that the guards refuse is left out.
 

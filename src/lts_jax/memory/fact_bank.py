@@ -11,12 +11,13 @@ from dataclasses import replace
 import numpy as np
 
 from lts_jax.llm.chat import Ask
-from lts_jax.memory.bank import KeyRefused, MemoryBank
+from lts_jax.memory.bank import KeyRefused
 from lts_jax.memory.consolidate import NO_MERGING, MergeSettings, affinity, joined_lines
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.fact_memory import FactMemory, FactSettings, Source
 from lts_jax.memory.facts import Fact
 from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.remote_bank import Bank
 from lts_jax.memory.trust import Provenance
 from lts_jax.records import MemoryEntry, Step
 
@@ -31,7 +32,7 @@ def facts_of(values: str) -> FactSettings | None:
 class FactKeeper:
     """Compresses what is admitted to one bank, and merges it with what is there."""
 
-    def __init__(self, bank: MemoryBank, encoder: Encoder, settings: FactSettings, guards: GuardSettings) -> None:
+    def __init__(self, bank: Bank, encoder: Encoder, settings: FactSettings, guards: GuardSettings) -> None:
         self._bank, self._encoder, self._settings = bank, encoder, settings
         self.memory = FactMemory(encoder, settings, guards)
         self._waiting: dict[tuple[int, int], list[Fact]] = {}  # by step: its facts, until it is stored

@@ -11,12 +11,12 @@ from typing import Literal
 from lts_jax import prompts
 from lts_jax.llm.chat import Ask
 from lts_jax.llm.packing import estimated_tokens, in_order
-from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.code_reading import numbers_read
 from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
 from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.reading_policy import ReadableEntry, ReadingPolicy, ReadingRequest, entries_of
+from lts_jax.memory.remote_bank import Bank
 from lts_jax.memory.selection import parse_selection
 from lts_jax.memory.text import cut
 from lts_jax.records import EARLIER, Choice, Coordinates, MemoryEntry, Message
@@ -96,7 +96,7 @@ class NearestKeys:
 class EntryView:
     """Which entries a team can be shown, and in what form.
 
-    `window`: see `MemoryBank.list_entries`. `quoted` shows keys as quoted data with origin and trust. `clean_values`
+    `window`: see `Bank.list_entries`. `quoted` shows keys as quoted data with origin and trust. `clean_values`
     leaves invisible characters out of values.
     """
 
@@ -111,7 +111,7 @@ class TeamReader:
     def __init__(
         self,
         team: int,
-        bank: MemoryBank,
+        bank: Bank,
         question: str,
         settings: ReadingSettings,
         *,

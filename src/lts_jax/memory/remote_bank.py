@@ -216,3 +216,7 @@ class RemoteBank:
     ) -> list[MemoryEntry]:
         """See `MemoryBank.list_entries`."""
         return self._bank.list_entries(reader, window=window, include_own=include_own, exclude=exclude)
+
+
+Bank = MemoryBank | RemoteBank
+"""What the teams of a rollout share: here, or with teams elsewhere."""

@@ -161,13 +161,13 @@ class VirtualClock:
 
 
 class RealClock:
-    """Wall time, from the moment the clock was made."""
+    """Wall time, from the moment the clock was made, or from `passed` seconds before it."""
 
     kind = "real"
 
-    def __init__(self) -> None:
+    def __init__(self, passed: float = 0.0) -> None:
         self._time = asyncio.get_running_loop().time
-        self._started = self._time()
+        self._started = self._time() - passed
 
     def now(self) -> float:
         """Seconds since the clock was made."""

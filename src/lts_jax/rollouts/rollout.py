@@ -6,6 +6,7 @@ ledger call the team may pull values. A policy whose `listing_window` is 0 never
 or decided: that is M1-Parallel.
 """
 
+import asyncio
 import math
 import os
 from collections import Counter
@@ -28,6 +29,7 @@ from lts_jax.memory.fact_bank import FactKeeper, facts_of
 from lts_jax.memory.fact_memory import FactSettings
 from lts_jax.memory.reading import NearestKeys, TeamReader
 from lts_jax.memory.reading_policy import ReadingPolicy
+from lts_jax.memory.remote_bank import Bank, RemoteBank
 from lts_jax.memory.trust import Provenance, mark_revoked
 from lts_jax.records import (
     Answer,
@@ -90,12 +92,20 @@ async def run_rollout(task: Task, coordinates: Coordinates, parts: RolloutParts,
     """Run K teams on one task. Expected failures are values in the record; only programming errors raise.
 
     Raises:
-        UserError: a task that tells something before its question, for teams that do not listen; or tools of one name.
+        UserError: a task that tells something before its question, for teams that do not listen; tools of one name; or
+            teams that are to be spread, which nobody here can do.
     """
-    _check_tools(task, parts, settings)
+    if settings.spread_teams:
+        raise UserError("rollout.spread-teams: expected workers to spread them over (--workers), got none")
+    check_tools(task, parts, settings)
     execution = Execution(task, coordinates, parts, settings)
-    with calls_of(f"{coordinates.seed}/{coordinates.iteration}/{task.task_id}"):
+    with calls_of(session_of(task, coordinates)):
         return await _run(execution)
+
+
+def session_of(task: Task, coordinates: Coordinates) -> str:
+    """What the calls of a task's rollouts have in common, for a router in front of the model."""
+    return f"{coordinates.seed}/{coordinates.iteration}/{task.task_id}"
 
 
 async def _run(execution: "Execution") -> Rollout:
@@ -119,7 +129,8 @@ def _when(choice: Choice) -> tuple[float, int, int]:
     return choice.seconds, choice.team, choice.step
 
 
-def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
+def check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> None:
+    """Raise `UserError` where the engine of the teams cannot do what is asked for, or two tools have one name."""
     if task.told and parts.run_team is not run_team:
         raise UserError(f"task {task.task_id}: told: expected teams of our own engine, who listen before a question")
     twice = next((tool.name for tool in parts.own_tools if settings.drawer and tool.name in MEMORY_TOOL_NAMES), "")
@@ -134,14 +145,23 @@ def _check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> 
 class Execution:
     """The state of one running rollout. `TeamSide` is what one of its teams has to do with it."""
 
-    def __init__(self, task: Task, coordinates: Coordinates, parts: RolloutParts, settings: RolloutSettings) -> None:
+    def __init__(
+        self,
+        task: Task,
+        coordinates: Coordinates,
+        parts: RolloutParts,
+        settings: RolloutSettings,
+        bank: Bank | None = None,
+        passed: float = 0.0,
+    ) -> None:
+        """`bank`: one that was begun before, see `rollouts/spread.py`; `passed`: seconds since, on the real clock."""
         self.task = task
         self.shown_task = replace(task, answer=None)  # what teams and aggregator get: no prompt can hold the reference
         self.coordinates = coordinates
         self.parts = parts
         self.settings = settings
-        self.clock = VirtualClock() if parts.virtual_time else RealClock()
-        self.bank = MemoryBank(settings.guards)
+        self.clock = VirtualClock() if parts.virtual_time else RealClock(passed)
+        self.bank: Bank = MemoryBank(settings.guards) if bank is None else bank
         facts = facts_of(settings.values) if parts.facts is None else parts.facts
         self.facts = None if facts is None else self._fact_keeper(facts)
         self.drawers: dict[int, MemoryTools] = {}  # by team, where teams keep any
@@ -158,7 +178,7 @@ class Execution:
         self._secrets = environment_secrets(os.environ) if self._redacts else ()
         self.has_memory = parts.policy.listing_window != 0
         self.nearest = None if parts.encoder is None else NearestKeys(self.bank.keys, parts.encoder)
-        if parts.earlier is not None and self.has_memory:
+        if parts.earlier is not None and self.has_memory and bank is None:
             begin_with(self.bank, parts.earlier(self.shown_task), self.redact)
 
     def _fact_keeper(self, facts: FactSettings) -> FactKeeper:
@@ -231,12 +251,18 @@ class Execution:
             self.parts.on_call(call)
         return call
 
+    async def catch_up(self) -> None:
+        """Learn what teams elsewhere have done to the bank, if any are."""
+        if isinstance(self.bank, RemoteBank):
+            await asyncio.to_thread(self.bank.catch_up)
+
     def redact(self, text: str) -> str:
         """A text without secrets, if the guards say so."""
         return redact_text(text, self._secrets) if self._redacts else text
 
     async def decide(self, step: Step, thread: Sequence[Message], ask: Ask, origin: Provenance) -> None:
         """Ask the policy about one summarised step, and do what it says, unless key or target are refused."""
+        await self.catch_up()
         num_keys, num_edits = len(self.bank), len(self.bank.edits)
         seconds = self.clock.now()
         request = AdmissionRequest(

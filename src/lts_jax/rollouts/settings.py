@@ -32,6 +32,8 @@ class RolloutSettings:
     values: Literal["raw", "facts", "merged"] = "raw"  # outputs; the facts in them; these merged (arXiv 2601.02553)
     engine: str | None = None  # teams of your own in place of ours, as mine.py:team; see lts_jax.teams.own_team
     engine_seconds: float | None = None  # of wall time that one may spend by itself; None: an hour, ours
+    spread_teams: bool = False  # the teams of one task over several workers, where one machine is too small for them
+    bank_log: str | None = None  # their bank, at a server as valkey://HOST:PORT; None: with the first of the workers
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_teams <= 64:
@@ -52,5 +54,9 @@ class RolloutSettings:
             object.__setattr__(self, "engine", engine_part(self.engine).text)
         if self.engine_seconds is not None and not self.engine_seconds > 0:
             raise UserError(f"engine_seconds: expected more than 0, got {self.engine_seconds:g}")
+        if self.spread_teams and self.values != "raw":
+            raise UserError(f"values: expected raw where teams are spread, got {self.values}")
+        if self.bank_log is not None and not self.spread_teams:
+            raise UserError("bank_log: expected it only with spread_teams: other teams have their bank beside them")
         if self.excerpt_characters < 1:
             raise UserError(f"excerpt_characters: expected at least 1, got {self.excerpt_characters}")

@@ -200,6 +200,7 @@ class TeamSide:
         """What the team takes from the shared memory before a step."""
         if not self._execution.has_memory:
             return ()
+        await self._execution.catch_up()
         return await self._reader.read(step, instruction, thread, self.ask, self._execution.clock.now)
 
     def forget_values(self) -> None:

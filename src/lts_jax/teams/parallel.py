@@ -63,6 +63,12 @@ async def run_teams(
     return [result for result in race.results if result is not None]
 
 
+def crashed(team: int, state: TeamState, seconds: float, error: BaseException) -> TeamResult:
+    """What is left of a team whose openings raised: `run_team` itself raises nothing."""
+    answer = state.answer(team, "", seconds, StopReason.CRASHED, crash_detail(error))
+    return TeamResult(answer, tuple(state.transcript))
+
+
 class _Race:
     """The running teams of one task. `stop` does not await: nothing can happen between the stop and the cancels."""
 
@@ -88,9 +94,8 @@ class _Race:
         state = self.states[team]
         try:
             result = await self.parts.run_one(self.task, team, self.parts.make_ports(team), self.settings, state)
-        except Exception as error:  # only from the ports themselves: `run_team` raises none
-            answer = state.answer(team, "", self.clock.now(), StopReason.CRASHED, crash_detail(error))
-            result = TeamResult(answer, tuple(state.transcript))
+        except Exception as error:
+            result = crashed(team, state, self.clock.now(), error)
         self.finish(team, result)
 
     async def wait_for_deadline(self, due: float) -> None:

@@ -1,0 +1,183 @@
+"""The owner of a bank across hosts as a stream of a Valkey server (or Redis); see `memory/remote_bank.py`.
+
+The server puts what is done into one order and judges nothing: everybody reads the same deeds in the same order and
+does them to a bank of his own, and one that the bank refuses is refused by all and left out by all. So no process of
+ours has to live as long as the bank does. Deeds are JSON, never pickles: a server's data are read as anybody's.
+"""
+
+import json
+import os
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from lts_jax.errors import UserError, describe
+from lts_jax.memory.bank import MemoryBank
+from lts_jax.memory.deeds import deed_of_line, line_of_deed
+from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.remote_bank import DEEDS, Deed
+from lts_jax.plain import from_plain, to_plain
+
+PASSWORD = "VALKEY_PASSWORD"  # the variable that holds it, where the server wants one
+ANSWER_SECONDS = 60.0
+_SCHEMES = ("valkey://", "valkeys://", "redis://", "rediss://", "unix://")
+
+
+class ValkeyLog:
+    """A `BankOwner` that each process makes for itself, by address and name. Every method is safe from any thread."""
+
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        guards: GuardSettings | None = None,
+        *,
+        expire_seconds: float | None = None,
+        begun: bytes | None = None,
+    ) -> None:
+        """Begin the bank of this name, or join it.
+
+        Args:
+            address: of the server, as valkey://HOST:PORT or valkey://HOST:PORT/DATABASE.
+            name: of the bank; its keys at the server begin with "lts:" and it.
+            guards: of the bank; None: those that it was begun with, or else the default ones.
+            expire_seconds: after the last writing, when the server forgets the bank; None: never.
+            begun: what the server holds of its beginning, where another process has joined it; None: asked for.
+
+        Raises:
+            UserError: no such package or server, or the bank was begun with other guards.
+        """
+        self._address, self._name, self._expire_seconds = address, name, expire_seconds
+        self._stream, self._head = f"lts:{name}:log", f"lts:{name}:head"
+        self._client = _client(address)
+        self._lock = Lock()
+        self._lost = ""
+        self._last = "-"  # the last thing that was read
+        self._log: list[Deed] = []
+        self._begun = self._begin(guards) if begun is None else begun
+        self._guards: GuardSettings = from_plain(GuardSettings, json.loads(self._begun)["guards"], "guards")
+        if guards is not None and guards != self._guards:
+            raise UserError(f"bank {name}: expected the guards that it was begun with, got others")
+        self._bank = MemoryBank(self._guards)
+
+    def __reduce__(self) -> Any:
+        return _joined, (self._address, self._name, self._expire_seconds, self._begun)
+
+    def guards(self) -> GuardSettings:
+        """See `BankOwner`."""
+        return self._guards
+
+    def write(self, deed: Deed, known: int) -> tuple[Deed, ...]:
+        """See `BankOwner`."""
+        if deed.method not in DEEDS:
+            raise ValueError(f"deed: expected one of {', '.join(DEEDS)}, got {deed.method!r}")
+        token = uuid4().hex.encode()
+        with self._lock:
+            refusals = self._read({b"deed": line_of_deed(deed), b"token": token})
+            if (refusal := refusals[token]) is not None:
+                raise refusal
+            return tuple(self._log[known:])
+
+    def since(self, known: int) -> tuple[Deed, ...]:
+        """See `BankOwner`."""
+        with self._lock:
+            self._read()
+            return tuple(self._log[known:])
+
+    def delete(self) -> None:
+        """Let the server forget the bank; whoever still has it is told that it is gone."""
+        with self._lock:
+            self._ask(lambda: self._client.delete(self._head, self._stream))
+
+    def _begin(self, guards: GuardSettings | None) -> bytes:
+        """What the server holds of the bank's beginning; it is begun with these guards if it was not."""
+        head = json.dumps({"id": uuid4().hex, "guards": to_plain(GuardSettings() if guards is None else guards)})
+
+        def exchange() -> bytes:
+            self._client.set(self._head, head, nx=True, px=self._milliseconds)
+            found: bytes = self._client.get(self._head)
+            return found
+
+        begun: bytes = self._ask(exchange)
+        return begun
+
+    @property
+    def _milliseconds(self) -> int | None:
+        return None if self._expire_seconds is None else max(1, int(1000 * self._expire_seconds))
+
+    def _read(self, new: dict[bytes, bytes] | None = None) -> dict[bytes, ValueError | None]:
+        """Write something, read what is new, and do it; by token, how the bank refused each deed, None where not."""
+        start = self._last if self._last == "-" else f"({self._last}"
+
+        def exchange() -> tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]:
+            pipe = self._client.pipeline(transaction=True)
+            if new is not None:
+                pipe.xadd(self._stream, new)
+            pipe.get(self._head)
+            pipe.xrange(self._stream, start, "+")
+            if new is not None and self._milliseconds is not None:
+                pipe.pexpire(self._head, self._milliseconds)
+                pipe.pexpire(self._stream, self._milliseconds)
+            answers = pipe.execute()
+            begun, found = answers[new is not None : 2 + (new is not None)]
+            return begun, found
+
+        begun, found = self._ask(exchange)
+        if begun != self._begun:
+            self._lost = f"bank {self._name}: the server at {self._address} has forgotten it; what is known can be read"
+            raise UserError(self._lost)
+        refusals: dict[bytes, ValueError | None] = {}
+        for number, fields in found:
+            self._last = number.decode()
+            deed = deed_of_line(fields[b"deed"])
+            try:
+                deed.on(self._bank)
+            except ValueError as refusal:
+                refusals[fields[b"token"]] = refusal
+                continue
+            refusals[fields[b"token"]] = None
+            self._log.append(deed)
+        return refusals
+
+    def _ask(self, act: Any) -> Any:
+        """What the server answers. Once it has failed nothing more is asked: it may have done it, or not."""
+        if self._lost:
+            raise UserError(self._lost)
+        try:
+            return act()
+        except Exception as error:  # the client's kinds; whatever it is, the bank is of no more use
+            self._lost = f"bank {self._name}: no answer from {self._address} ({describe(error)})"
+            raise UserError(self._lost) from None
+
+
+def _joined(address: str, name: str, expire_seconds: float | None, begun: bytes) -> ValkeyLog:
+    return ValkeyLog(address, name, expire_seconds=expire_seconds, begun=begun)
+
+
+def check_address(address: str) -> None:
+    """Raise `UserError` where it is no server's address, or has a password in it, which records would keep."""
+    host = address.partition("://")[2]
+    if not address.startswith(_SCHEMES) or not host:
+        raise UserError(f"bank_log: expected valkey://HOST:PORT, got {address!r}")
+    if "@" in host:
+        raise UserError(f"bank_log: expected no user or password in the address; put it into {PASSWORD}")
+
+
+def _client(address: str) -> Any:
+    check_address(address)
+    try:
+        from valkey import Valkey
+        from valkey.backoff import NoBackoff
+        from valkey.retry import Retry
+    except ImportError:
+        raise UserError("bank_log: expected the package valkey; install lts-jax[valkey]") from None
+    try:
+        return Valkey.from_url(
+            address,
+            password=os.environ.get(PASSWORD) or None,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # a writing that is tried again might count twice
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(f"bank_log: expected valkey://HOST:PORT, got {address!r} ({error})") from None
