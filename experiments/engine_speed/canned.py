@@ -5,8 +5,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.chat import Completion
-from lts_jax.prompts import LEDGER_FIELDS, OPENINGS
+from lts_jax.prompts import OPENINGS
 from lts_jax.records import Message, Task, ToolResult
 from lts_jax.seeds import uniform
 

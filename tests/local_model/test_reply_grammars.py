@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lts_jax import prompts
+from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.records import Message, OwnTool
 from lts_jax.teams.ledger import Ledger, parse_ledger
@@ -16,10 +17,10 @@ ASKED = Message("user", "Which pond?")
 
 def test_a_ledger_of_the_grammar_is_a_ledger():
     grammar = reply_grammar([ASKED, prompts.ledger_request()], json_reply=True)
-    assert list(grammar["properties"]) == list(prompts.LEDGER_FIELDS) == grammar["required"]
+    assert list(grammar["properties"]) == list(LEDGER_FIELDS) == grammar["required"]
     speaker = grammar["properties"]["next_speaker"]["properties"]["answer"]
     assert speaker["enum"] == list(prompts.AGENTS)
-    made = {name: {"reason": "so", "answer": False} for name in prompts.LEDGER_FIELDS[:3]}
+    made = {name: {"reason": "so", "answer": False} for name in LEDGER_FIELDS[:3]}
     made |= {
         "next_speaker": {"reason": "", "answer": "Coder"},
         "instruction_or_question": {"reason": "", "answer": "Go"},

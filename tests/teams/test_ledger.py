@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.chat import ModelFailure
-from lts_jax.prompts import AGENTS, LEDGER_FIELDS, ledger_retry
+from lts_jax.prompts import AGENTS, ledger_retry
 from lts_jax.records import StopReason
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
 from lts_jax.teams.settings import TeamSettings

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts_jax.prompts import LEDGER_FIELDS, OPENINGS, SELECTION_MARKER, TOOLS
+from lts_jax.ledger_words import LEDGER_FIELDS, SHORT_FIELDS, SHORT_LEDGER
+from lts_jax.prompts import OPENINGS, SELECTION_MARKER, TOOLS
 from lts_jax.records import Message
 
 MAX_REASON, MAX_INSTRUCTION, MAX_ARGUMENT = 160, 400, 300  # characters: a small model may not find an end by itself
@@ -23,8 +24,9 @@ def reply_grammar(messages: Sequence[Message], *, json_reply: bool) -> Mapping[s
     """The grammar of a reply to the last message: a ledger, a tool call, a selection of keys, a verdict, an object."""
     asked = messages[-1].content if messages else ""
     if _asks_for(asked, "ledger"):
-        agents = next((found for one in reversed(messages) if (found := _AGENTS.search(one.content))), None)
-        return _ledger(None if agents is None else agents[1].split(", "))
+        asking = next((one.content for one in reversed(messages) if _AGENTS.search(one.content)), "")
+        agents = _AGENTS.search(asking)
+        return _ledger(None if agents is None else agents[1].split(", "), is_short=SHORT_LEDGER in asking)
     if _asks_for(asked, "act") and _OFFERED in asked:
         try:
             tools, _ = json.JSONDecoder().raw_decode(asked, asked.rindex(_OFFERED) + len(_OFFERED))
@@ -44,12 +46,14 @@ def _asks_for(text: str, purpose: str) -> bool:
     return text.startswith(opening) or f"\n\n{opening}" in text
 
 
-def _ledger(agents: Sequence[str] | None) -> Mapping[str, Any]:
+def _ledger(agents: Sequence[str] | None, *, is_short: bool) -> Mapping[str, Any]:
     speaker = {"type": "string", "maxLength": 40} if agents is None else {"type": "string", "enum": list(agents)}
     values: dict[str, Mapping[str, Any]] = {name: {"type": "boolean"} for name in LEDGER_FIELDS[:3]} | {
         LEDGER_FIELDS[3]: speaker,
         LEDGER_FIELDS[4]: {"type": "string", "minLength": 1, "maxLength": MAX_INSTRUCTION},
     }
+    if is_short:
+        return _object({name: values[name] for name in SHORT_FIELDS})
     reason = {"type": "string", "maxLength": MAX_REASON}
     return _object({name: _object({"reason": reason, "answer": value}) for name, value in values.items()})
 

@@ -138,6 +138,8 @@ def check_tools(task: Task, parts: RolloutParts, settings: RolloutSettings) -> N
         raise UserError("team.routing: expected mode full for teams of another engine than ours, who are not routed")
     if parts.run_team is not run_team and settings.team.stored != "steps":
         raise UserError("team.stored: expected steps for teams of another engine than ours, who hand in what they do")
+    if parts.run_team is not run_team and settings.team.ledger_form != "full":
+        raise UserError("team.ledger_form: expected full for teams of another engine than ours, who ask in their words")
     if twice:
         raise UserError(f"rollout.drawer: {twice} is the name of one of its tools; choose another for yours")
 

@@ -40,7 +40,7 @@ async def revise_plan(task: Task, ports: TeamPorts, state: TeamState) -> None:
 
 async def check_progress(task: Task, ports: TeamPorts, state: TeamState, settings: TeamSettings) -> Ledger:
     """The progress ledger. An unusable reply is shown to the model with what is wrong; after the attempts, a rule."""
-    asked = [*state.thread, *_key_messages(ports, state), prompts.ledger_request(ports.own_tools)]
+    asked = [*state.thread, *_key_messages(ports, state), _ledger_request(ports, settings)]
     messages = asked
     for _ in range(settings.max_ledger_attempts):
         call = await ask_model(ports, "ledger", messages)
@@ -51,6 +51,10 @@ async def check_progress(task: Task, ports: TeamPorts, state: TeamState, setting
             return ledger
         messages = [*asked, _assistant_message(call.reply[:_SHOWN_CHARACTERS]), prompts.ledger_retry(ledger.text)]
     return ledger_by_rule(task, state)
+
+
+def _ledger_request(ports: TeamPorts, settings: TeamSettings) -> Message:
+    return prompts.ledger_request(ports.own_tools, settings.ledger_form)
 
 
 def ledger_by_rule(task: Task, state: TeamState) -> Ledger:

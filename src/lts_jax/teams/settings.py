@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from lts_jax.ledger_words import LedgerForm
 from lts_jax.teams.routing import RoutingSettings
 
 StallSemantics = Literal["agent_framework", "autogen"]
@@ -32,6 +33,10 @@ class TeamSettings:
     max_ledger_attempts: int = 3
     """Calls for one ledger before the rule takes over. AutoGen tries 10 times without saying what was wrong and then
     ends the run; with the problem shown, and a rule after it, three calls are enough (Agent Framework's number)."""
+
+    ledger_form: LedgerForm = "full"
+    """How the ledger is asked for: "full", five answers with a reason each, as in Magentic-One; or "short", five bare
+    answers, for models that are too small to keep to that."""
 
     stall_semantics: StallSemantics = "agent_framework"
     """Whose stall counter and round test."""
@@ -68,6 +73,7 @@ class TeamSettings:
         _at_least("report_characters", self.report_characters, 1)
         _one_of("stall_semantics", self.stall_semantics, get_args(StallSemantics))
         _one_of("stored", self.stored, get_args(Stored))
+        _one_of("ledger_form", self.ledger_form, get_args(LedgerForm))
 
     @property
     def most_steps(self) -> int:

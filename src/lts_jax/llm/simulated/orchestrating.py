@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import NamedTuple
 
+from lts_jax.ledger_words import SHORT_FIELDS, SHORT_LEDGER
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude
@@ -117,7 +118,8 @@ def ledger(messages: Sequence[Message], chances: Chances, settings: SimulatedMod
     if is_satisfied:
         speaker, told = survey.agent or "WebSurfer", "Nothing is left to do; give the final answer."
     answers = _Answers(is_satisfied, is_looping, is_progressing, speaker, told)
-    reply = _ledger_text(answers, len(survey.findings), len(open_needs), length)
+    is_short = any(SHORT_LEDGER in message.content for message in messages[-3:])
+    reply = _short_text(answers) if is_short else _ledger_text(answers, len(survey.findings), len(open_needs), length)
     return spoil(reply, chances) if breaks else reply
 
 
@@ -173,6 +175,12 @@ class _Answers(NamedTuple):
     is_progress_being_made: bool
     next_speaker: str
     instruction_or_question: str
+
+
+def _short_text(answers: _Answers) -> str:
+    said = answers._asdict()
+    written = (f'"{name}": {_json(said[name])}' for name in SHORT_FIELDS)
+    return f"{{{', '.join(written)}}}"
 
 
 def _ledger_text(answers: _Answers, num_found: int, num_open: int, length: int) -> str:
