@@ -209,7 +209,11 @@ def spread(cluster, folder, endpoint):
     training = short(model=ModelSettings(name="far", base_url=endpoint.base_url))
     training = replace(training, rollout=replace(training.rollout, spread_teams=True))
     workers = workers_at(cluster, folder)
-    killed = when(lambda: len(endpoint.charged) >= 120, lambda: os.kill(pids(workers)[0], signal.SIGKILL))
+
+    def both_are_at_work():
+        return sum(path.read_bytes().count(b"\n") >= 30 for path in (folder / "calls").glob("*.jsonl")) == 2
+
+    killed = when(both_are_at_work, lambda: os.kill(pids(workers)[0], signal.SIGKILL))
     rollouts = evaluate_on(arm_of(training), 6, 2, folder / "evaluation", executor=workers)
     lines, by_worker = recorded(folder / "calls"), {}
     for path in (folder / "calls").glob("*.jsonl"):

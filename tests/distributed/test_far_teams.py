@@ -13,6 +13,7 @@ from lts_jax.distributed.calls import RecordedCalls
 from lts_jax.distributed.crew import Assignment, Errand, Reply, WorkerLost
 from lts_jax.distributed.driving import Hooks
 from lts_jax.distributed.executor import Workers
+from lts_jax.distributed.far_teams import TeamErrand
 from lts_jax.distributed.leases import Terms
 from lts_jax.distributed.worker import RolloutWorker
 from lts_jax.errors import UserError
@@ -20,6 +21,7 @@ from lts_jax.llm.simulated import SimulatedModel
 from lts_jax.memory import valkey_log
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.memory.guards import GuardSettings
+from lts_jax.memory.remote_bank import BankLog, BankLost
 from lts_jax.records import RolloutGroup, StopReason
 from lts_jax.rollouts.collect import CollectSettings, Iteration, collect_groups
 from lts_jax.rollouts.executor import LOCAL, Work
@@ -58,6 +60,8 @@ class Direct:
     def __init__(self, worker):
         self.worker, self.incarnation = worker, worker.incarnation
         self.gone = asyncio.Event()
+        self.is_alive = False  # though it is said to be gone
+        self.seconds_of_replies = 0.0
         self.stopped = []
 
     async def prepare(self, assignment):
@@ -73,23 +77,25 @@ class Direct:
         return self
 
     async def run_team(self, errand):
-        running = asyncio.ensure_future(self.worker.run_team(errand))
-        dying = asyncio.ensure_future(self.gone.wait())
-        try:
-            await asyncio.wait([running, dying], return_when=asyncio.FIRST_COMPLETED)
-            if dying.done():
-                raise PlaceLost(f"worker {self.incarnation} was killed")
-            return running.result()
-        finally:
-            if dying.done() or not running.done():
-                (running if dying.done() else dying).cancel()
+        """A call that nobody takes back: it goes on where its caller has gone, until the worker is gone itself."""
+        running, dying = asyncio.ensure_future(self.worker.run_team(errand)), asyncio.ensure_future(self.gone.wait())
+        running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # nobody may wait for it
+        await asyncio.wait([running, dying], return_when=asyncio.FIRST_COMPLETED)
+        if self.gone.is_set():
+            if not self.is_alive:
+                running.cancel()
+            raise PlaceLost(f"worker {self.incarnation} was killed")
+        dying.cancel()
+        share = running.result()
+        await asyncio.sleep(self.seconds_of_replies)
+        return share
 
     async def stop_team(self, key, team):
-        return await self.worker.teams.stop(key, team)
+        return None if self.gone.is_set() and not self.is_alive else await self.worker.stop_team(key, team)
 
     async def stop_teams(self, coordinates):
         self.stopped.append(coordinates)
-        await self.worker.teams.stop_all(coordinates)
+        await self.worker.stop_teams(coordinates)
 
     def stop(self):
         pass
@@ -226,13 +232,129 @@ def test_a_lost_place_ends_the_rollout_and_no_finished_call_is_asked_again(tmp_p
     assert reply.is_lost and reply.error == "worker here-2-1 was killed" and reply.rollout is None
     calls, purpose = RecordedCalls(tmp_path), purpose_of("all", JOB.coordinates)
     calls.read_all([purpose])
-    found = calls.read_again(purpose)
+    found = calls.read_again([purpose])
     assert found == []  # all of them are known
     before = {json.loads(line)["call"] for place in range(3) for line in lines_of(tmp_path, place)}
     again = crew(tmp_path / "again", number=2)
     assert run_on(again, calls.lines(purpose)).rollout is not None
     after = [json.loads(line)["call"] for place in range(2) for line in lines_of(tmp_path / "again", place)]
     assert before and after and not before & set(after)
+
+
+def test_a_place_that_is_said_to_be_lost_and_is_not_is_stopped_all_the_same(tmp_path, model):
+    team_crew, model.seconds = crew(tmp_path, policy="m1_parallel"), 0.004
+    team_crew[2].is_alive = True
+
+    async def lose():
+        running = asyncio.create_task(team_crew[0].run(Errand(JOB, 1, (), tuple(team_crew[1:]))))
+        while len(lines_of(tmp_path, 2)) < 4 and not running.done():
+            await asyncio.sleep(0.002)
+        team_crew[2].gone.set()
+        reply = await running
+        before = [len(lines_of(tmp_path, place)) for place in range(3)]
+        await asyncio.sleep(0.1)
+        assert before == [len(lines_of(tmp_path, place)) for place in range(3)]  # nobody goes on
+        return reply
+
+    assert asyncio.run(lose()).is_lost and all(not direct.worker.teams._running for direct in team_crew)
+
+
+def test_a_team_whose_answer_is_on_its_way_when_it_is_stopped_keeps_what_it_did(tmp_path, model):
+    """Both others have ended, and their replies travel, while the home's team gives the first answer."""
+    settings = replace(SPREAD, parallel=ParallelSettings("first"))
+    team_crew, model.seconds, quick = crew(tmp_path, settings), 0.02, Asked()
+    for direct in team_crew[1:]:
+        direct.worker._now.model._inner, direct.seconds_of_replies = quick, 30.0
+    rollout = run_on(team_crew).rollout
+    for team in (1, 2):
+        assert sum(call.team == team for call in rollout.calls) == len(lines_of(tmp_path, team)) > 10
+        assert sum(step.team == team for step in rollout.steps) == rollout.answers[team].num_steps > 0
+    writers = {entry.team for entry in rollout.entries}
+    assert writers <= {step.team for step in rollout.steps} and len(writers) == 3
+
+
+@pytest.mark.parametrize("who", ["elsewhere", "at home"])
+def test_a_bank_that_is_lost_on_the_way_ends_the_rollout_and_crashes_no_team(who, tmp_path, model):
+    team_crew, model.seconds = crew(tmp_path), 0.002
+    owner_of = team_crew[0].worker.teams.owner_of
+
+    class Mortal:
+        writes = 0
+
+        def __init__(self, owner):
+            self.guards, self.since, self._write = owner.guards, owner.since, owner.write
+
+        def write(self, deed, known):
+            Mortal.writes += 1
+            if Mortal.writes > 3:
+                raise BankLost("bank: the process that owns it is gone")
+            return self._write(deed, known)
+
+    teams = team_crew[0].worker.teams
+    if who == "elsewhere":
+        teams.owner_of = lambda key: Mortal(owner_of(key))
+    else:
+        teams.banks = Mortals(Mortal)
+        teams.owner_of = teams.banks.__getitem__
+    reply = run_on(team_crew, is_wrong=True)
+    assert reply.is_lost and reply.error == "bank: the process that owns it is gone" and Mortal.writes > 3
+    assert all(not direct.worker.teams._running for direct in team_crew)
+
+
+class Mortals(dict):
+    """Banks that are mortal from their beginning."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def __setitem__(self, key, bank):
+        super().__setitem__(key, self.kind(bank))
+
+
+def test_a_message_to_stop_that_overtakes_the_one_to_run_is_kept(tmp_path, model):
+    worker = crew(tmp_path)[1].worker
+
+    async def overtaken():
+        assert await worker.stop_team("a try", 1) is None
+        errand = TeamErrand("a try", Errand(JOB, 1), 1, BankLog(), 0.0)
+        with pytest.raises(PlaceLost, match="stopped before it began"):
+            await worker.run_team(errand)
+
+    asyncio.run(overtaken())
+    assert lines_of(tmp_path, 1) == []
+
+
+def test_a_later_try_of_a_job_stops_the_teams_of_the_one_before(tmp_path, model):
+    worker, model.seconds = crew(tmp_path, policy="m1_parallel")[1].worker, 0.01
+
+    async def twice():
+        errands = [TeamErrand(key, Errand(JOB, 1), 1, BankLog(), 0.0) for key in ("first", "second")]
+        first = asyncio.create_task(worker.run_team(errands[0]))
+        while not lines_of(tmp_path, 1):
+            await asyncio.sleep(0.002)
+        share = await worker.run_team(errands[1])
+        with pytest.raises(PlaceLost, match="the team was stopped"):
+            await first
+        return share
+
+    assert asyncio.run(twice()).result.answer.stop_reason != StopReason.CRASHED
+
+
+def test_teams_elsewhere_begin_at_the_moment_of_their_home(tmp_path, model, monkeypatch):
+    """What comes before the teams begin, here a second that passes, passes for all of them."""
+    import lts_jax.rollouts.spread as room
+
+    began = room.run_teams
+
+    async def late(*given):
+        await asyncio.sleep(0.3)
+        return await began(*given)
+
+    monkeypatch.setattr(room, "run_teams", late)
+    rollout = run_on(crew(tmp_path, policy="m1_parallel")).rollout
+    first = [min(call.started_seconds for call in rollout.calls if call.team == team) for team in range(3)]
+    assert min(first) >= 0.3 and max(first) - min(first) < 0.25
 
 
 def test_the_log_may_lie_at_a_server(tmp_path, model, monkeypatch):
@@ -246,8 +368,7 @@ def test_the_log_may_lie_at_a_server(tmp_path, model, monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "wanted"),
-    [({"sharing": "aside"}, "expected rollout.sharing in_turn, got aside"),
-     ({"bank_log": "localhost"}, "bank_log: expected valkey://HOST:PORT, got 'localhost'")],
+    [({"sharing": "aside"}, "expected rollout.sharing in_turn, got aside")],
 )  # fmt: skip
 def test_what_cannot_be_spread_is_a_line(change, wanted, tmp_path, model):
     reply = run_on(crew(tmp_path, replace(SPREAD, **change)), is_wrong=True)
@@ -268,6 +389,8 @@ def test_settings_that_make_no_sense_are_a_line():
         RolloutSettings(spread_teams=True, values="facts")
     with pytest.raises(UserError, match="bank_log: expected it only with spread_teams"):
         RolloutSettings(bank_log="valkey://localhost")
+    with pytest.raises(UserError, match="bank_log: expected valkey://HOST:PORT, got 'localhost'"):
+        RolloutSettings(spread_teams=True, bank_log="localhost")
 
 
 def test_without_workers_or_without_real_time_it_is_refused(tmp_path):
@@ -293,11 +416,12 @@ def test_the_driver_runs_again_what_lost_a_team_and_gives_up_the_third_time():
             return Reply(errand.job)
 
     kept, told = [], []
-    hooks = Hooks(keep=kept.append, tell=told.append, given_back=lambda job: given_back.append(job.task.task_id))
+    hooks = Hooks(keep=kept.append, tell=told.append, given_back=given_back.append)
     _, _, driver, _ = drive(Office(2, Loses), jobs(4), hooks=hooks)
     assert tries == {"t000": 2, "t001": 3, "t002": 2, "t003": 2} and driver.ledger.adds_up
     assert driver.ledger.num_done == 3 and driver.ledger.num_given_up == 1 and driver.ledger.num_run_again == 5
-    assert len(given_back) == 6 and "t001 is run again: worker 1-1 was killed" in told
+    assert sum(map(len, given_back)) == 6 > len(given_back)  # journals are read once for those of one moment
+    assert "t001 is run again: worker 1-1 was killed" in told
     [lost] = [finished for finished in kept if finished.rollout is None]
     assert lost.job.task.task_id == "t001" and "worker 1-1 was killed" in lost.reason
 
@@ -331,6 +455,7 @@ def test_every_worker_is_the_others_peer_and_stops_the_teams_of_a_lost_home(monk
     assert max(seen["0-0"], key=len) == ("1-1", "2-2") and max(seen["1-1"], key=len)[:1] == ("2-2",)
     assert all(own not in peers for own, all_peers in seen.items() for peers in all_peers)
     assert {name for name, _ in stopped} == {"1-1"} and len(stopped) == 2  # two lanes were lost
+    assert () in {peers for all_peers in seen.values() for peers in all_peers}  # they were run again alone
 
 
 def test_guards_reach_the_bank_that_every_place_follows(tmp_path, model):

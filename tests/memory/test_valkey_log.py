@@ -18,7 +18,7 @@ from lts_jax.memory import valkey_log
 from lts_jax.memory.bank import KeyRefused, MemoryBank
 from lts_jax.memory.deeds import deed_of_line, line_of_deed
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.remote_bank import DEEDS, Deed, RemoteBank
+from lts_jax.memory.remote_bank import DEEDS, BankLost, Deed, RemoteBank
 from lts_jax.memory.valkey_log import ValkeyLog
 
 fakeredis = pytest.importorskip("fakeredis")
@@ -158,11 +158,39 @@ def test_a_bank_that_the_server_has_forgotten_is_gone_and_can_be_read(server):
     bank, travelling = RemoteBank(owner), pickle.dumps(owner)
     bank.add(step(0, 0), 0.0)
     ValkeyLog(ADDRESS, "one").delete()
-    ValkeyLog(ADDRESS, "one")  # another one of this name
+    other = RemoteBank(ValkeyLog(ADDRESS, "one"))  # another one of this name
+    with pytest.raises(UserError, match="has forgotten it"):
+        RemoteBank(pickle.loads(travelling))
+    with pytest.raises(BankLost, match="has forgotten it"):
+        bank.add(step(0, 1), 1.0)
+    assert other.catch_up() == 0  # nothing of the old one reaches it
     for act in (bank.catch_up, lambda: bank.pull(1, 0, 0, 1.0), lambda: RemoteBank(pickle.loads(travelling))):
         with pytest.raises(UserError, match=r"bank one: the server at .* has forgotten it"):
             act()
-    assert [entry.value for entry in bank.list_entries(1)] == ["value 0.0"]
+    assert [entry.value for entry in bank.list_entries(1)] == ["value 0.0"] and isinstance(bank.lost, BankLost)
+
+
+@pytest.mark.parametrize("loss", ["the end", "the beginning", "all of it"])
+def test_a_server_that_has_lost_a_part_of_the_log_has_lost_the_bank(server, loss):
+    owner, client = ValkeyLog(ADDRESS, "one"), fakeredis.FakeValkey(server=server)
+    bank = RemoteBank(owner)
+    for number in range(3):
+        bank.add(step(0, number), float(number))
+    if loss == "the end":
+        client.xdel(owner._stream, client.xrange(owner._stream)[-1][0])
+    else:
+        client.xtrim(owner._stream, maxlen=2, approximate=False) if loss == "the beginning" else client.delete(
+            owner._stream
+        )
+    client.xadd(owner._stream, {"deed": line_of_deed(Deed("pull", (0, 0, 0, 9.0))), "token": "x"})
+    acts = {"who had it": bank.catch_up, "who joins": lambda: RemoteBank(ValkeyLog(ADDRESS, "one"))}
+    if loss == "the end":
+        assert len(acts.pop("who joins")()) == 2  # who had not seen it misses nothing
+    if loss == "the beginning":
+        assert acts.pop("who had it")() == 1  # who had seen it has it
+    for act in acts.values():
+        with pytest.raises(BankLost, match="has forgotten it"):
+            act()
 
 
 def test_a_server_that_dies_is_one_line_and_is_not_asked_again(server):
@@ -189,15 +217,24 @@ def test_the_server_forgets_what_nobody_writes(address):
 def test_somebody_elses_line_is_refused(server):
     owner = ValkeyLog(ADDRESS, "one")
     client = fakeredis.FakeValkey(server=server)
-    client.xadd("lts:one:log", {"deed": json.dumps({"method": "forget", "given": {}}), "token": "x"})
+    client.xadd(owner._stream, {"deed": json.dumps({"method": "forget", "given": {}}), "token": "x"})
     with pytest.raises(UserError, match="bank: expected something that is done to it"):
         owner.since(0)
+    stranger = ValkeyLog(ADDRESS, "two")
+    client.xadd(stranger._stream, {"hello": "world"})
+    with pytest.raises(UserError, match="bank two: expected deeds in its stream, got"):
+        stranger.since(0)
+    client.set("lts:three:head", "no head")
+    with pytest.raises(UserError, match="bank three: expected its head at the server"):
+        ValkeyLog(ADDRESS, "three")
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [("localhost:6379", "expected valkey://HOST:PORT, got"), ("valkey://", "expected valkey://HOST:PORT, got"),
-     ("valkey://me:secret@host", "expected no user or password in the address; put it into VALKEY_PASSWORD"),
+     ("valkey://me:secret@host", "expected no user, password or option in the address; VALKEY_PASSWORD takes a"),
+     ("valkey://host:1?password=secret", "expected no user, password or option in the address"),
+     ("me:secret@host:6379", "expected no user, password or option in the address"),
      ("valkey://host:port", "expected valkey://HOST:PORT, got")],
 )  # fmt: skip
 def test_a_wrong_address_is_one_line(wrong, said):

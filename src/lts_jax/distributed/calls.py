@@ -39,10 +39,10 @@ class RecordedCalls:
         path = self._folder / journal
         return self._read(path, set(wanted)) if path.exists() else []
 
-    def read_again(self, purpose: str) -> list[Completion]:
-        """Read what any worker, lost or not, has left of one job; the completions that were not known before."""
+    def read_again(self, wanted: Collection[str]) -> list[Completion]:
+        """Read what any worker, lost or not, has left of these jobs; the completions that were not known before."""
         paths = sorted(self._folder.glob("*.jsonl"))
-        return [completion for path in paths for completion in self._read(path, {purpose})]
+        return [completion for path in paths for completion in self._read(path, set(wanted))]
 
     def lines(self, purpose: str) -> tuple[bytes, ...]:
         """The recorded lines for a purpose."""

@@ -131,6 +131,10 @@ class Dispatch:
         self._count(num_calls_asked_again=calls_each)
         return self._take_back(state, reason, ())
 
+    def has_been_lost(self, coordinates: Coordinates) -> bool:
+        """Whether a worker was lost with this job before: now it runs on one alone, and is nobody's neighbour."""
+        return self._states[coordinates].num_losses > 0
+
     def _take_back(self, state: _State, reason: str, last_lines: Sequence[str]) -> Finished | None:
         """Put a job to the front, or give it up."""
         state.holder, state.num_losses = None, state.num_losses + 1

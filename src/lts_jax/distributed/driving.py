@@ -18,6 +18,7 @@ from lts_jax.errors import UserError
 from lts_jax.rollouts.executor import Finished, Job, OnFailure
 
 MOST_BEATS = 100  # signs of life a second, of all workers: with a thousand they come every ten seconds
+GATHER_SECONDS = 0.1  # in which jobs that lost their teams with one worker come back
 MOST_FAILED_STARTS = 3  # in a row, at one place, before the place is left alone
 
 
@@ -29,6 +30,7 @@ class Patience:
     lost: float = 10.0  # without one, after which a worker is given up
     start: float = 600.0  # for a worker to start and to make its parts
     notice: float = 10.0  # of that, after which the user is told that the first one still does
+    peers: float = 60.0  # that the first worker waits for those who are to take teams of its jobs
     look: float = 5.0  # between one look for new places and the next
 
 
@@ -42,7 +44,7 @@ class Hooks:
     keep: Callable[[Finished], None]  # each job that has ended
     recorded: Callable[[Job], tuple[bytes, ...]] = lambda job: ()  # calls that earlier tries have paid for
     lost: Callable[[Worker, Sequence[Job]], None] = lambda worker, jobs: None  # before its jobs are run again
-    given_back: Callable[[Job], None] = lambda job: None  # before one is run again whose worker lives
+    given_back: Callable[[Sequence[Job]], None] = lambda jobs: None  # before jobs are run again whose worker lives
     tell: Callable[[str], None] = lambda text: None  # a line for the user
     calls_each: int = 0  # that a job has in flight at most, for the ledger
 
@@ -98,6 +100,7 @@ class _Run:
         self.has_told = False  # that a worker takes long to start
         self.news = asyncio.Event()  # replaced whenever jobs came back or the last has ended
         self.ready: dict[Hashable, Worker] = {}  # those that have made their parts
+        self.back: list[Job] = []  # that lost a team a moment ago
 
     async def to_end(self) -> None:
         tending: dict[Hashable, asyncio.Task[None]] = {}
@@ -134,10 +137,13 @@ class _Run:
                     worker = driver.workers[place] = await self._in_time(driver.staff.hire(place), "started", None)
                 await self._in_time(worker.prepare(self.assignment), "made its parts", worker)
                 self.ready[place] = worker
+                await self._wait_for_peers()
                 await self._employ(worker)
             except WorkerLost as loss:
                 driver.workers.pop(place, None)
                 self.ready.pop(place, None)
+                if worker is not None:
+                    worker.stop()
                 await self._stop_teams_of(worker)
                 self._lose(worker, loss)
                 self._count_start(place, loss, has_worked=self.dispatch.ledger.num_done > num_done)
@@ -172,7 +178,6 @@ class _Run:
         lines: Sequence[str] = loss.last_lines
         name = "a worker"
         if worker is not None:
-            worker.stop()
             name, lines = f"worker {worker.incarnation}", lines or worker.last_lines()
         said = _below(lines)
         self.hooks.tell(f"{name} is lost: {loss.reason}{said}")
@@ -206,10 +211,10 @@ class _Run:
             if job is None:
                 await news.wait()
                 continue
-            errand = Errand(job, self.assignment.version, self.hooks.recorded(job), self._peers_of(worker))
+            errand = Errand(job, self.assignment.version, self.hooks.recorded(job), self._peers_of(worker, job))
             reply = await worker.run(errand)
             if reply.is_lost:
-                self._give_back(worker, job, reply.error)
+                await self._give_back(worker, job, reply.error)
                 continue
             if reply.is_users:
                 raise UserError(reply.error)
@@ -221,18 +226,31 @@ class _Run:
             if dispatch.has_ended or dispatch.num_suspects < num_suspects:
                 self._announce()
 
-    def _peers_of(self, worker: Worker) -> tuple[Any, ...]:
+    async def _wait_for_peers(self) -> None:
+        """Let the first jobs wait a moment for those who are to take their teams."""
+        settings, patience = self.assignment.settings, self.driver.patience
+        until = self.driver._now() + patience.peers
+        while settings.spread_teams and self.driver._now() < until:
+            if len(self.ready) >= min(settings.num_teams, len(self.driver.staff.places())):
+                return
+            await asyncio.sleep(patience.beat / 20)
+
+    def _peers_of(self, worker: Worker, job: Job) -> tuple[Any, ...]:
         """Who may take teams of a job that this worker holds: the others, in the order after it."""
-        if not self.assignment.settings.spread_teams:
+        if not self.assignment.settings.spread_teams or self.dispatch.has_been_lost(job.coordinates):
             return ()
         ready = list(self.ready.values())
         at = next((place for place, one in enumerate(ready) if one is worker), 0)
         return tuple(one.peer() for one in (*ready[at + 1 :], *ready[:at]))
 
-    def _give_back(self, worker: Worker, job: Job, reason: str) -> None:
-        """Take back a job of which a team was lost."""
+    async def _give_back(self, worker: Worker, job: Job, reason: str) -> None:
+        """Take back a job of which a team was lost; journals are read once for all that come at one time."""
         self.hooks.tell(f"{job.task.task_id} is run again: {reason}")
-        self.hooks.given_back(job)
+        self.back.append(job)
+        await asyncio.sleep(GATHER_SECONDS)
+        if self.back:
+            jobs, self.back = self.back, []
+            self.hooks.given_back(jobs)
         calls_each = self.hooks.calls_each
         finished = self.dispatch.give_back(worker.incarnation, job.coordinates, reason, calls_each=calls_each)
         if finished is not None:

@@ -82,8 +82,8 @@ class Workers:
                 calls.forget(purpose(finished.job))
             keep(finished)
 
-        def given_back(job: Job) -> None:
-            for completion in [] if calls is None else calls.read_again(purpose(job)):
+        def given_back(jobs: Sequence[Job]) -> None:
+            for completion in [] if calls is None else calls.read_again([purpose(job) for job in jobs]):
                 prepay(parts.budget, price, completion)
 
         def lost(worker: Worker, held: Sequence[Job]) -> None:
@@ -94,8 +94,7 @@ class Workers:
             for completion in calls.read_lost(journal, [purpose(job) for job in held]):
                 prepay(parts.budget, price, completion)
             if work.settings.spread_teams:
-                for job in held:
-                    given_back(job)
+                given_back(held)
             spent = charged_of(charged_in(Path(assignment.calls_folder) / journal), price)
             driver.lender.lost(worker.incarnation, spent)
 

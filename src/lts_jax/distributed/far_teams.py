@@ -5,20 +5,23 @@ run again: its other teams are stopped, and what any journal holds is not asked 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 from uuid import uuid4
 
 from lts_jax.distributed.crew import Errand
 from lts_jax.errors import UserError
-from lts_jax.memory.remote_bank import BankLog, BankOwner
+from lts_jax.memory.remote_bank import BankLog, BankLost, BankOwner
 from lts_jax.memory.valkey_log import ValkeyLog
 from lts_jax.records import Coordinates
 from lts_jax.rollouts.settings import RolloutSettings
-from lts_jax.rollouts.spread import FarTeam, TeamPlace, TeamShare
+from lts_jax.rollouts.spread import FarTeam, PlaceLost, TeamPlace, TeamShare
 
+GRACE_SECONDS = 5.0  # that a team has to stop
+MOST_REMEMBERED = 256  # teams that have ended here
 KEPT_SECONDS = 86_400.0  # of a bank's log at a server, whose rollout was killed
 
 
@@ -74,6 +77,7 @@ class FarTeams:
         self.banks: dict[str, BankLog] = {}  # by the key of the try; read by any thread
         self.owner_of: Callable[[str], BankOwner] = self.banks.__getitem__  # how others reach such a bank
         self._running: dict[tuple[str, int], tuple[Coordinates, asyncio.Task[TeamShare], FarTeam]] = {}
+        self._ended: dict[tuple[str, int], TeamShare | None] = {}  # the last ones; None: stopped before it began
 
     @asynccontextmanager
     async def places(
@@ -89,12 +93,13 @@ class FarTeams:
             return [None if peer is None else _Place(peer, key, alone, team, owner) for team, peer in enumerate(peers)]
 
         if settings.bank_log is not None:
-            log = ValkeyLog(settings.bank_log, f"rollout-{key}", settings.guards, expire_seconds=KEPT_SECONDS)
+            begin = partial(ValkeyLog, settings.bank_log, f"rollout-{key}", settings.guards)
+            log = await asyncio.to_thread(begin, expire_seconds=KEPT_SECONDS)
             try:
                 yield placed(log), log
             finally:
                 with suppress(UserError):  # what went wrong with it is told by who used it
-                    log.delete()
+                    await asyncio.to_thread(log.delete)
             return
         self.banks[key] = BankLog(settings.guards)
         try:
@@ -102,47 +107,74 @@ class FarTeams:
         finally:
             del self.banks[key]
 
-    async def run(self, errand: TeamErrand, team: FarTeam) -> TeamShare:
-        """Run a team until it ends or is stopped; then what it did until then."""
-        key, task = (errand.key, errand.team), asyncio.create_task(team.run())
-        self._running[key] = errand.errand.job.coordinates, task, team
+    async def run(self, errand: TeamErrand, make: Callable[[], Awaitable[FarTeam]]) -> TeamShare:
+        """Make a team and run it until it ends.
+
+        Raises:
+            PlaceLost: it was stopped, here or before it began: nobody waits for its share.
+        """
+        key, coordinates = (errand.key, errand.team), errand.errand.job.coordinates
+        await self._stop_earlier(errand)
+        team = await make()
+        if key in self._ended:  # a message that it is to stop has overtaken the one that it is to run
+            raise PlaceLost("the team was stopped before it began")
+        task = asyncio.create_task(team.run())
+        self._running[key] = coordinates, task, team
         try:
-            return await task
+            share = await task
+            self._remember(key, share)  # it may be asked for once more, if its home is stopping it now
+            return share
         except asyncio.CancelledError:
             if not task.cancelled():  # not the team was stopped, but its worker
                 raise
-            return team.stopped()
+            raise PlaceLost("the team was stopped") from None
         finally:
             task.cancel()
             del self._running[key]
 
     async def stop(self, key: str, team: int) -> TeamShare | None:
-        """Stop one team."""
-        found = self._running.get((key, team))
-        if found is None:
-            return None
-        _, task, far = found
+        """Stop one team; what it did until then, None where it had not begun."""
+        place = key, team
+        if place not in self._running:
+            self._remember(place, self._ended.get(place))
+            return self._ended[place]
+        _, task, far = self._running[place]
         task.cancel()
-        await asyncio.wait([task])
-        return far.stopped() if task.cancelled() else task.result()
+        await asyncio.wait([task], timeout=GRACE_SECONDS)
+        share = far.stopped() if not task.done() or task.cancelled() or task.exception() else task.result()
+        self._remember(place, share)
+        return share
 
     async def stop_all(self, coordinates: Coordinates) -> None:
         """Stop every team of a job that is run again."""
-        tasks = [task for place, task, _ in self._running.values() if place == coordinates]
+        await self._stop([task for place, task, _ in self._running.values() if place == coordinates])
+
+    async def _stop_earlier(self, errand: TeamErrand) -> None:
+        """Stop the teams of earlier tries of a job, which nobody waits for any more."""
+        coordinates = errand.errand.job.coordinates
+        running = self._running.items()
+        await self._stop([task for (key, _), (place, task, _) in running if place == coordinates and key != errand.key])
+
+    async def _stop(self, tasks: Sequence[asyncio.Task[TeamShare]]) -> None:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+
+    def _remember(self, place: tuple[str, int], share: TeamShare | None) -> None:
+        self._ended[place] = share
+        while len(self._ended) > MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
 
 def ask_bank(banks: dict[str, BankLog], key: str, method: str, arguments: Sequence[Any]) -> Any:
     """Answer a `BankOwner`'s call from elsewhere.
 
     Raises:
-        UserError: the job has ended here.
+        BankLost: the job has ended here.
         ValueError: the bank's refusal.
     """
     bank = banks.get(key)
     if bank is None:
-        raise UserError("bank: its rollout has ended")
+        raise BankLost("bank: its rollout has ended")
     return getattr(bank, method)(*arguments)

@@ -74,6 +74,11 @@ class FarJournal:
             self._sending = asyncio.create_task(self._send_waiting())
         await written
 
+    async def flush(self) -> None:
+        """Return once the keeper has answered for all lines."""
+        while self._sending is not None and not self._sending.done():
+            await asyncio.wait([self._sending])
+
     async def _send_waiting(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []

@@ -65,12 +65,12 @@ class RayWorker:
 
     async def stop_team(self, key: str, team: int) -> TeamShare | None:
         """Stop a team of another worker's job; what it did until then."""
-        share: TeamShare | None = await self._in_loop(self._worker.teams.stop(key, team))
+        share: TeamShare | None = await self._in_loop(self._worker.stop_team(key, team))
         return share
 
     async def stop_teams(self, coordinates: Coordinates) -> None:
         """Stop all teams of a job."""
-        await self._in_loop(self._worker.teams.stop_all(coordinates))
+        await self._in_loop(self._worker.stop_teams(coordinates))
 
     async def bank(self, key: str, method: str, *arguments: Any) -> Any:
         """What the owner of a job's bank answers, while this is its home."""

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from lts_jax.distributed.starting import on_this_node
-from lts_jax.errors import UserError
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.remote_bank import BankLog, Deed
+from lts_jax.memory.remote_bank import BankLog, BankLost, Deed
 
-ANSWER_SECONDS = 60.0  # that an owner may take for one deed, which takes it a millisecond
+ANSWER_SECONDS = 20.0  # that an owner may take for one deed, which takes it a millisecond
 
 
 class RayBank:
@@ -42,17 +41,17 @@ class RayBank:
         import ray
 
         if self._lost:
-            raise UserError(self._lost)
+            raise BankLost(self._lost)
         try:
             return ray.get(self._call(method, arguments), timeout=ANSWER_SECONDS)
         except ray.exceptions.RayTaskError as error:  # the bank's own
-            if isinstance(error.cause, (ValueError, UserError)):
+            if isinstance(error.cause, ValueError):  # a refusal, or that the job has ended there
                 raise error.cause from None
             raise RuntimeError(str(error)[-4000:]) from None
         except (ray.exceptions.RayError, TimeoutError) as error:
             # It may have done what it was asked, or not: who asks again could do it twice.
             self._lost = f"bank: the process that owns it is gone ({type(error).__name__}); what is known can be read"
-            raise UserError(self._lost) from None
+            raise BankLost(self._lost) from None
 
     def _call(self, method: str, arguments: Sequence[Any]) -> Any:
         if self._key is None:

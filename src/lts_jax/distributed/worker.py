@@ -4,6 +4,7 @@ Keys are read here, from the environment that the worker was started in; only na
 durable in the worker's own journal before its reply is used, here or, where the run folder is not seen, by the driver.
 """
 
+import asyncio
 import os
 import traceback
 from collections.abc import Iterator
@@ -21,13 +22,14 @@ from lts_jax.errors import UserError
 from lts_jax.llm.budget import Budget
 from lts_jax.llm.chat import ChatModel
 from lts_jax.llm.recorded import LineWriter, ReplayModel
-from lts_jax.records import Rollout
+from lts_jax.memory.remote_bank import BankLost, RemoteBank
+from lts_jax.records import Coordinates, Rollout
 from lts_jax.redact import environment_secrets, redact_text
 from lts_jax.rollouts.executor import RolloutCounter
 from lts_jax.rollouts.restart import purpose_of
 from lts_jax.rollouts.rollout import RolloutParts, run_rollout
 from lts_jax.rollouts.rows import row_of
-from lts_jax.rollouts.spread import PlaceLost, TeamShare, far_team, run_spread
+from lts_jax.rollouts.spread import FarTeam, PlaceLost, TeamShare, far_team, run_spread
 from lts_jax.systems.orders import Order
 from lts_jax.systems.run_parts import RunParts, make_parts
 from lts_jax.systems.world import bare_model
@@ -82,6 +84,7 @@ class RolloutWorker:
                 rollout = await self._rollout(now, errand)
             return Reply(rollout, row=row_of(rollout) if now.assignment.is_stored else b"")
         except PlaceLost as loss:
+            await _flush(now)  # the driver reads what this try has paid for
             return Reply(None, str(loss), is_lost=True)
         except UserError as error:
             return Reply(None, str(error), is_users=True)
@@ -100,9 +103,29 @@ class RolloutWorker:
         if now is None or errand.errand.version != now.assignment.version:
             raise PlaceLost(f"worker {self.incarnation} is at another run")
         parts, settings = self._parts_of(now, errand.errand), now.assignment.settings
-        with _counted(now):
-            team = far_team(job.task, job.coordinates, parts, settings, errand.team, errand.owner, errand.began)
-            return await self.teams.run(errand, team)
+
+        async def make() -> FarTeam:
+            bank = await asyncio.to_thread(RemoteBank, errand.owner)
+            return far_team(job.task, job.coordinates, parts, settings, errand.team, bank, errand.began)
+
+        try:
+            with _counted(now):
+                return await self.teams.run(errand, make)
+        except BankLost as loss:
+            raise PlaceLost(str(loss)) from None
+        finally:
+            await _flush(now)
+
+    async def stop_team(self, key: str, team: int) -> TeamShare | None:
+        """Stop a team of another worker's job; what it did until then, once its finished calls are durable."""
+        share = await self.teams.stop(key, team)
+        await _flush(self._now)
+        return share
+
+    async def stop_teams(self, coordinates: Coordinates) -> None:
+        """Stop every team of a job that is run again; its finished calls are durable then."""
+        await self.teams.stop_all(coordinates)
+        await _flush(self._now)
 
     async def _rollout(self, now: _Prepared, errand: Errand) -> Rollout:
         job, parts, settings = errand.job, self._parts_of(now, errand), now.assignment.settings
@@ -135,6 +158,12 @@ class RolloutWorker:
             writer=now.writer,
         )
         return replace(now.parts, model=model.with_purpose(purpose))
+
+
+async def _flush(now: _Prepared | None) -> None:
+    """Wait until calls that have ended are durable, also those whose caller was stopped meanwhile."""
+    if now is not None and now.writer is not None:
+        await now.writer.flush()
 
 
 @contextmanager

@@ -67,6 +67,10 @@ class Journal:
                 self._thread.submit(self._write_waiting)
         await written
 
+    async def flush(self) -> None:
+        """See `wait`; the event loop goes on."""
+        await asyncio.to_thread(self.wait)
+
     def wait(self) -> None:
         """Return once nothing waits to be written."""
         self._thread.submit(int).result()  # its one thread does this after the batches

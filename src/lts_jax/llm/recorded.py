@@ -43,6 +43,10 @@ class LineWriter(Protocol):
         """
         ...
 
+    async def flush(self) -> None:
+        """Return once nothing waits to be made durable, whoever has asked for it."""
+        ...
+
 
 class RecordingModel:
     """ChatModel that asks another one and appends each finished call to the journal. One writing process a folder."""

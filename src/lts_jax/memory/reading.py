@@ -16,7 +16,7 @@ from lts_jax.memory.encoders import Encoder
 from lts_jax.memory.index import MAX_GPU_NEIGHBORS, KeyIndex
 from lts_jax.memory.key_schema import folded_text, shown_key, visible
 from lts_jax.memory.reading_policy import ReadableEntry, ReadingPolicy, ReadingRequest, entries_of
-from lts_jax.memory.remote_bank import Bank
+from lts_jax.memory.remote_bank import Bank, on_bank
 from lts_jax.memory.selection import parse_selection
 from lts_jax.memory.text import cut
 from lts_jax.records import EARLIER, Choice, Coordinates, MemoryEntry, Message
@@ -188,7 +188,8 @@ class TeamReader:
         if chosen is None:
             return []  # the same keys are offered again before the next step
         self._offered |= offer
-        return [self._pull(entry, step, now()) for entry in chosen if not self._bank.is_hidden(entry)]
+        wanted = [entry for entry in chosen if not self._bank.is_hidden(entry)]
+        return [await on_bank(self._bank, self._pull, entry, step, now()) for entry in wanted]
 
     async def _select(self, entries: Sequence[MemoryEntry], thread: Sequence[Message], ask: Ask) -> list[int] | None:
         """The entries that the team's model asks for, within the limits; None where the call failed."""

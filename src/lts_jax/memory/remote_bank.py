@@ -8,15 +8,24 @@ Whatever is derived from keys, such as an index, is each reader's own: keys are 
 Who carries the messages is not known here (`distributed/ray_bank.py` does).
 """
 
-from collections.abc import Sequence, Set
+import asyncio
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from threading import Lock, RLock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from lts_jax.errors import UserError
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.trust import UNKNOWN, Provenance
 from lts_jax.records import Edit, MemoryEntry, Pull, Step, Trust
+
+Result = TypeVar("Result")
+
+
+class BankLost(UserError):
+    """The owner of a bank is gone, or does not answer: nothing is told of the team that needed it."""
+
 
 DEEDS = ("add", "update", "join", "delete", "revoke", "pull")
 
@@ -41,7 +50,7 @@ class BankOwner(Protocol):
         """The guards of the bank.
 
         Raises:
-            UserError: the owner is gone.
+            BankLost: the owner is gone.
         """
         ...
 
@@ -50,12 +59,12 @@ class BankOwner(Protocol):
 
         Raises:
             ValueError: the bank refuses it, see `MemoryBank`; then it is not in the log.
-            UserError: the owner is gone.
+            BankLost: the owner is gone.
         """
         ...
 
     def since(self, known: int) -> tuple[Deed, ...]:
-        """The log from number `known` on. Raises `UserError` if the owner is gone."""
+        """The log from number `known` on. Raises `BankLost` if the owner is gone."""
         ...
 
 
@@ -90,13 +99,14 @@ class RemoteBank:
     """A `MemoryBank` whose log lies with an owner. Every method is safe from any thread.
 
     Reading gives what was known at the last `catch_up` or writing. Writing raises what `MemoryBank` raises, and
-    `UserError` once the owner is gone; what was known until then can still be read.
+    `BankLost` once the owner is gone; what was known until then can still be read, and `lost` says so.
     """
 
     def __init__(self, owner: BankOwner) -> None:
-        """A reader that has caught up. Raises `UserError` if the owner is gone."""
+        """A reader that has caught up. Raises `BankLost` if the owner is gone."""
         self._owner, self._bank, self._lock = owner, MemoryBank(owner.guards()), RLock()
         self._sequence = 0
+        self.lost: BankLost | None = None  # once the owner is
         self.catch_up()
 
     @property
@@ -105,15 +115,23 @@ class RemoteBank:
         return self._sequence
 
     def catch_up(self) -> int:
-        """Learn what others have done; returns how many deeds are new. Raises `UserError` if the owner is gone."""
+        """Learn what others have done; returns how many deeds are new. Raises `BankLost` if the owner is gone."""
         with self._lock:
             before = self._sequence
-            self._take(self._owner.since(before))
+            self._take(self._ask(self._owner.since, before))
             return self._sequence - before
+
+    def _ask(self, method: Callable[..., tuple[Deed, ...]], *arguments: Any) -> tuple[Deed, ...]:
+        try:
+            return method(*arguments)
+        except BankLost as loss:
+            self.lost = loss
+            raise
 
     def _write(self, method: str, *arguments: Any, **options: Any) -> Any:
         with self._lock:
-            return self._take(self._owner.write(Deed(method, arguments, tuple(options.items())), self._sequence))
+            deed = Deed(method, arguments, tuple(options.items()))
+            return self._take(self._ask(self._owner.write, deed, self._sequence))
 
     def _take(self, deeds: Sequence[Deed]) -> Any:
         """Do what the log says; what the last of it returned."""
@@ -220,3 +238,8 @@ class RemoteBank:
 
 Bank = MemoryBank | RemoteBank
 """What the teams of a rollout share: here, or with teams elsewhere."""
+
+
+async def on_bank(bank: Bank, act: Callable[..., Result], *arguments: Any) -> Result:
+    """Do something to a bank: at once where it is here, in a thread where another process is waited for."""
+    return await asyncio.to_thread(act, *arguments) if isinstance(bank, RemoteBank) else act(*arguments)

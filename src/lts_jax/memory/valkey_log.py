@@ -7,19 +7,22 @@ ours has to live as long as the bank does. Deeds are JSON, never pickles: a serv
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from lts_jax.errors import UserError, describe
+from lts_jax.errors import UserError, describe, show
 from lts_jax.memory.bank import MemoryBank
 from lts_jax.memory.deeds import deed_of_line, line_of_deed
 from lts_jax.memory.guards import GuardSettings
-from lts_jax.memory.remote_bank import DEEDS, Deed
+from lts_jax.memory.remote_bank import DEEDS, BankLost, Deed
 from lts_jax.plain import from_plain, to_plain
 
 PASSWORD = "VALKEY_PASSWORD"  # the variable that holds it, where the server wants one
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 20.0  # that the server may take for one exchange, which takes it a millisecond
+FIRST = "0-1"  # number of the first line of a stream, the smallest there is
 _SCHEMES = ("valkey://", "valkeys://", "redis://", "rediss://", "unix://")
 
 
@@ -47,15 +50,18 @@ class ValkeyLog:
         Raises:
             UserError: no such package or server, or the bank was begun with other guards.
         """
+        check_address(address)
         self._address, self._name, self._expire_seconds = address, name, expire_seconds
-        self._stream, self._head = f"lts:{name}:log", f"lts:{name}:head"
-        self._client = _client(address)
+        self._head = f"lts:{name}:head"
+        self._connection: Any = None
         self._lock = Lock()
         self._lost = ""
-        self._last = "-"  # the last thing that was read
+        self._last = FIRST  # the last thing that was read
         self._log: list[Deed] = []
         self._begun = self._begin(guards) if begun is None else begun
-        self._guards: GuardSettings = from_plain(GuardSettings, json.loads(self._begun)["guards"], "guards")
+        self._stream, self._guards = _read_head(self._begun, name)
+        if begun is None:
+            self._ask(self._begin_stream)
         if guards is not None and guards != self._guards:
             raise UserError(f"bank {name}: expected the guards that it was begun with, got others")
         self._bank = MemoryBank(self._guards)
@@ -87,19 +93,28 @@ class ValkeyLog:
     def delete(self) -> None:
         """Let the server forget the bank; whoever still has it is told that it is gone."""
         with self._lock:
-            self._ask(lambda: self._client.delete(self._head, self._stream))
+            self._ask(lambda client: client.delete(self._head, self._stream))
 
     def _begin(self, guards: GuardSettings | None) -> bytes:
         """What the server holds of the bank's beginning; it is begun with these guards if it was not."""
         head = json.dumps({"id": uuid4().hex, "guards": to_plain(GuardSettings() if guards is None else guards)})
 
-        def exchange() -> bytes:
-            self._client.set(self._head, head, nx=True, px=self._milliseconds)
-            found: bytes = self._client.get(self._head)
+        def exchange(client: Any) -> bytes:
+            client.set(self._head, head, nx=True, px=self._milliseconds)
+            found: bytes = client.get(self._head)
             return found
 
         begun: bytes = self._ask(exchange)
         return begun
+
+    def _begin_stream(self, client: Any) -> None:
+        """Let the stream have a first line, by which everybody knows that he reads it from its beginning."""
+        from valkey.exceptions import ResponseError
+
+        with suppress(ResponseError):  # somebody was first
+            client.xadd(self._stream, {"begun": self._begun}, id=FIRST)
+            if self._milliseconds is not None:
+                client.pexpire(self._stream, self._milliseconds)
 
     @property
     def _milliseconds(self) -> int | None:
@@ -107,14 +122,13 @@ class ValkeyLog:
 
     def _read(self, new: dict[bytes, bytes] | None = None) -> dict[bytes, ValueError | None]:
         """Write something, read what is new, and do it; by token, how the bank refused each deed, None where not."""
-        start = self._last if self._last == "-" else f"({self._last}"
 
-        def exchange() -> tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]:
-            pipe = self._client.pipeline(transaction=True)
+        def exchange(client: Any) -> tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]:
+            pipe = client.pipeline(transaction=True)
             if new is not None:
                 pipe.xadd(self._stream, new)
             pipe.get(self._head)
-            pipe.xrange(self._stream, start, "+")
+            pipe.xrange(self._stream, self._last, "+")
             if new is not None and self._milliseconds is not None:
                 pipe.pexpire(self._head, self._milliseconds)
                 pipe.pexpire(self._stream, self._milliseconds)
@@ -123,12 +137,14 @@ class ValkeyLog:
             return begun, found
 
         begun, found = self._ask(exchange)
-        if begun != self._begun:
+        if begun != self._begun or not found or found[0][0].decode() != self._last:  # a part of it is as bad as all
             self._lost = f"bank {self._name}: the server at {self._address} has forgotten it; what is known can be read"
-            raise UserError(self._lost)
+            raise BankLost(self._lost)
         refusals: dict[bytes, ValueError | None] = {}
-        for number, fields in found:
+        for number, fields in found[1:]:
             self._last = number.decode()
+            if fields.keys() != {b"deed", b"token"}:
+                raise UserError(f"bank {self._name}: expected deeds in its stream, got {show(sorted(fields))}")
             deed = deed_of_line(fields[b"deed"])
             try:
                 deed.on(self._bank)
@@ -139,15 +155,26 @@ class ValkeyLog:
             self._log.append(deed)
         return refusals
 
-    def _ask(self, act: Any) -> Any:
+    def _ask(self, act: Callable[[Any], Any]) -> Any:
         """What the server answers. Once it has failed nothing more is asked: it may have done it, or not."""
         if self._lost:
-            raise UserError(self._lost)
+            raise BankLost(self._lost)
+        if self._connection is None:
+            self._connection = _client(self._address)
         try:
-            return act()
+            return act(self._connection)
         except Exception as error:  # the client's kinds; whatever it is, the bank is of no more use
             self._lost = f"bank {self._name}: no answer from {self._address} ({describe(error)})"
-            raise UserError(self._lost) from None
+            raise BankLost(self._lost) from None
+
+
+def _read_head(begun: bytes, name: str) -> tuple[str, GuardSettings]:
+    """The key of the stream, which is this beginning's alone, and the guards."""
+    try:
+        head = json.loads(begun)
+        return f"lts:{name}:{head['id']}:log", from_plain(GuardSettings, head["guards"], "guards")
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"bank {name}: expected its head at the server, got {show(begun)} ({error})") from None
 
 
 def _joined(address: str, name: str, expire_seconds: float | None, begun: bytes) -> ValkeyLog:
@@ -155,16 +182,14 @@ def _joined(address: str, name: str, expire_seconds: float | None, begun: bytes)
 
 
 def check_address(address: str) -> None:
-    """Raise `UserError` where it is no server's address, or has a password in it, which records would keep."""
-    host = address.partition("://")[2]
-    if not address.startswith(_SCHEMES) or not host:
+    """Raise `UserError` where it is no server's address, or may have a password in it, which records would keep."""
+    if any(mark in address for mark in "@?#"):
+        raise UserError(f"bank_log: expected no user, password or option in the address; {PASSWORD} takes a password")
+    if not address.startswith(_SCHEMES) or not address.partition("://")[2]:
         raise UserError(f"bank_log: expected valkey://HOST:PORT, got {address!r}")
-    if "@" in host:
-        raise UserError(f"bank_log: expected no user or password in the address; put it into {PASSWORD}")
 
 
 def _client(address: str) -> Any:
-    check_address(address)
     try:
         from valkey import Valkey
         from valkey.backoff import NoBackoff

@@ -29,7 +29,7 @@ from lts_jax.memory.fact_bank import FactKeeper, facts_of
 from lts_jax.memory.fact_memory import FactSettings
 from lts_jax.memory.reading import NearestKeys, TeamReader
 from lts_jax.memory.reading_policy import ReadingPolicy
-from lts_jax.memory.remote_bank import Bank, RemoteBank
+from lts_jax.memory.remote_bank import Bank, RemoteBank, on_bank
 from lts_jax.memory.trust import Provenance, mark_revoked
 from lts_jax.records import (
     Answer,
@@ -276,10 +276,10 @@ class Execution:
             await self.clock.sleep(self.settings.latency.decision_seconds)
         if self.facts is not None and admission.action in (ADMIT, UPDATE):
             step = await self.facts.compressed(step, self.task.question, self.clock.now(), ask)
+        entry = await on_bank(self.bank, self._carry_out, admission, step, origin)
         decision = Decision(
             step.team, step.step, admission.action, admission.log_prob, admission.admit_probability, num_keys,
-            len(self.decisions), seconds, self._carry_out(admission, step, origin), self.parts.policy.name,
-            admission.target, num_edits,
+            len(self.decisions), seconds, entry, self.parts.policy.name, admission.target, num_edits,
         )  # fmt: skip
         self.decisions.append(decision)
 

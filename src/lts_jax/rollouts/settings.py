@@ -7,6 +7,7 @@ from lts_jax.errors import UserError
 from lts_jax.memory.guards import GuardSettings
 from lts_jax.memory.reading import ReadingSettings
 from lts_jax.memory.summarize import SummarySettings
+from lts_jax.memory.valkey_log import check_address
 from lts_jax.rollouts.latency import LatencySettings
 from lts_jax.teams.own_team import engine_part
 from lts_jax.teams.settings import ParallelSettings, TeamSettings
@@ -58,5 +59,7 @@ class RolloutSettings:
             raise UserError(f"values: expected raw where teams are spread, got {self.values}")
         if self.bank_log is not None and not self.spread_teams:
             raise UserError("bank_log: expected it only with spread_teams: other teams have their bank beside them")
+        if self.bank_log is not None:
+            check_address(self.bank_log)
         if self.excerpt_characters < 1:
             raise UserError(f"excerpt_characters: expected at least 1, got {self.excerpt_characters}")

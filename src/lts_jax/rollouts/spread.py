@@ -16,7 +16,7 @@ from typing import Protocol
 from lts_jax.errors import UserError
 from lts_jax.llm.session import calls_of
 from lts_jax.memory.earlier import begin_with
-from lts_jax.memory.remote_bank import BankOwner, RemoteBank
+from lts_jax.memory.remote_bank import Bank, BankLost, BankOwner, RemoteBank
 from lts_jax.records import Choice, Coordinates, Decision, Drawer, ModelCall, Rollout, Step, Task
 from lts_jax.rollouts.rollout import Execution, RolloutParts, check_tools, session_of
 from lts_jax.rollouts.settings import RolloutSettings
@@ -80,7 +80,7 @@ class FarTeam:
         self._execution, self._team, self._state = execution, team, TeamState()
 
     async def run(self) -> TeamShare:
-        """Work to the end."""
+        """Work to the end. Raises `PlaceLost` if the bank was lost on the way: the team did not crash by itself."""
         execution, settings = self._execution, self._execution.settings.team
         try:
             with calls_of(session_of(execution.task, execution.coordinates)):
@@ -91,6 +91,7 @@ class FarTeam:
             result = crashed(self._team, self._state, execution.clock.now(), error)
         finally:
             await execution.end_tools()
+        check_bank(execution.bank)
         return self._share(result)
 
     def stopped(self) -> TeamShare:
@@ -115,17 +116,23 @@ def far_team(
     parts: RolloutParts,
     settings: RolloutSettings,
     team: int,
-    owner: BankOwner,
+    bank: RemoteBank,
     began: float,
 ) -> FarTeam:
-    """Team number `team` of a rollout that began at `began` (`time.time`) and whose bank has this owner.
+    """Team number `team` of a rollout that began at `began` (`time.time`) and has this bank.
 
     Raises:
-        UserError: the teams of such a rollout cannot be spread, or the owner is gone.
+        UserError: the teams of such a rollout cannot be spread.
     """
     check_spread(parts, settings)
     passed = max(0.0, time.time() - began)
-    return FarTeam(Execution(task, coordinates, parts, settings, RemoteBank(owner), passed), team)
+    return FarTeam(Execution(task, coordinates, parts, settings, bank, passed), team)
+
+
+def check_bank(bank: Bank) -> None:
+    """Raise `PlaceLost` where the owner of a bank is gone."""
+    if isinstance(bank, RemoteBank) and bank.lost is not None:
+        raise PlaceLost(str(bank.lost))
 
 
 async def run_spread(
@@ -141,16 +148,19 @@ async def run_spread(
     Decisions are numbered by their seconds.
 
     Raises:
-        PlaceLost: a place is gone; teams elsewhere have been stopped.
-        UserError: the teams cannot be spread, the owner of the bank is gone, or what `run_rollout` raises.
+        PlaceLost: a place is gone, or the owner of the bank; teams elsewhere have been stopped.
+        UserError: the teams cannot be spread, or what `run_rollout` raises.
     """
     check_spread(parts, settings)
     check_tools(task, parts, settings)
-    bank = RemoteBank(owner)
-    execution = Execution(task, coordinates, parts, settings, bank)
-    if parts.earlier is not None and execution.has_memory:
-        begin_with(bank, parts.earlier(execution.shown_task), execution.redact)
-    home = _Home(execution, places)
+    try:
+        bank = await asyncio.to_thread(RemoteBank, owner)
+        execution = Execution(task, coordinates, parts, settings, bank)
+        home = _Home(execution, places)
+        if parts.earlier is not None and execution.has_memory:
+            await asyncio.to_thread(begin_with, bank, parts.earlier(execution.shown_task), execution.redact)
+    except BankLost as loss:
+        raise PlaceLost(str(loss)) from None
     with calls_of(session_of(task, coordinates)):
         try:
             race = RaceParts(execution.ports, execution.clock, home.check, home.run_one)
@@ -160,11 +170,16 @@ async def run_spread(
                 )
             finally:
                 await home.hear_of_stopped()
+            home.check()
             results = home.taken_in(results)
             final = await execution.final_answer(results)
         finally:
             await execution.end_tools()
-    await execution.catch_up()
+    check_bank(bank)
+    try:
+        await execution.catch_up()
+    except BankLost as loss:
+        raise PlaceLost(str(loss)) from None
     return home.completed(execution.record([result.answer for result in results], final))
 
 
@@ -183,28 +198,35 @@ class _Home:
     ) -> TeamResult:
         """Run a team here, or let it run at its place. What goes wrong with a place ends the rollout."""
         place = self._places[team]
-        if place is None:
-            return await self._execution.parts.run_team(task, team, ports, settings, state)
         try:
+            if place is None:
+                result = await self._execution.parts.run_team(task, team, ports, settings, state)
+                check_bank(self._execution.bank)
+                return result
             self._shares[team] = await place.run(self._began)
-        except asyncio.CancelledError:
-            self._stopping[team] = asyncio.create_task(place.stop())
-            raise
-        except Exception as error:
-            self._failure = error
+        except BaseException as error:
+            if place is not None:  # also one that is said to be lost may be at work
+                self._stopping[team] = asyncio.create_task(place.stop())
+            if isinstance(error, Exception):
+                self._failure = error
             raise
         return self._shares[team].result
 
     async def hear_of_stopped(self) -> None:
-        """Wait until teams elsewhere have stopped, for what they did; for no longer than `STOP_SECONDS`."""
+        """Wait until teams elsewhere have stopped, for what they did; for no longer than `STOP_SECONDS`.
+
+        A team of which that cannot be known ends the rollout: what it paid and stored would be nobody's.
+        """
         if self._stopping:
             await asyncio.wait(self._stopping.values(), timeout=STOP_SECONDS)
         for team, task in self._stopping.items():
             share = task.result() if task.done() and not task.cancelled() and task.exception() is None else None
             if share is not None:
                 self._shares[team] = share
+            elif self._failure is None:
+                self._failure = PlaceLost(f"nobody knows what team {team} did until it was stopped")
 
-    def check(self, result: TeamResult) -> None:
+    def check(self, result: TeamResult | None = None) -> None:
         """Raise what went wrong with a place."""
         if self._failure is not None:
             raise self._failure
