@@ -4,7 +4,8 @@ A call is finished once it stands in a journal; asked again it would stand there
 behind HTTP. `python -m experiments.scale.kills --drivers 3 --workers 3` writes results/kills.json.
 
 With `--heads 5` workers are those of a cluster, a head and two nodes of one processor, whose head is killed as often;
-after each a new cluster is started and the same command goes on. That writes results/kills_heads.json.
+after each a new cluster is started and the same command goes on. That writes results/kills_heads.json. A driver and its
+workers go on for a minute after their head, so `--calls-per-second 4` keeps something for the next one.
 """
 
 import argparse
@@ -91,27 +92,28 @@ class Cluster:
 
 
 def live(
-    run: Path, url: str, kills: list[tuple[str, int]], cluster: Cluster | None = None
+    run: Path, model: list[str], kills: list[tuple[str, int]], cluster: Cluster | None = None
 ) -> tuple[int, float | None, list[dict[str, Any]]]:
-    """One life of the driver: kills by (who, number of finished calls).
+    """One life of the driver: kills by (who, number of finished calls); none before the first call of this life.
 
     Returns its exit code, seconds from the command to its first new call, and what was done.
     """
     started, born = time.monotonic(), time.time()
     log = (run.parent / "driver.log").open("a")
-    model = ("--model.base-url", url)
     workers = "2" if cluster is None else cluster.address
     driver = lts("train", "--run", str(run), *SMALL, *model, "--workers", workers, stdout=log, stderr=log)
     done: list[dict[str, Any]] = []
+    hurt: set[Path] = set()
     first_call = None
     while driver.poll() is None:
         time.sleep(0.02)
         count = num_lines(run)
         if first_call is None and num_lines(run, born):
             first_call = round(time.monotonic() - started, 1)
-        if kills and count >= kills[0][1]:
-            who, _ = kills.pop(0)
+        if kills and count >= kills[0][1] and first_call is not None:
+            who = kills[0][0]
             if cluster is not None and who == "head":
+                kills.pop(0)
                 cluster.kill_head()
                 at = time.monotonic()
                 code = driver.wait()
@@ -121,6 +123,10 @@ def live(
                 return code, first_call, done
             newest = max((run / "calls").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)  # that is at work
             pid = driver.pid if who == "driver" else int(newest.stem.split("-")[-2])
+            if not psutil.pid_exists(pid) or (who == "worker" and newest in hurt):
+                continue  # the one that is at work now has not been started, or has not said anything
+            kills.pop(0)
+            hurt.add(newest)
             os.kill(pid, signal.SIGKILL)
             done.append({"killed": who, "after_calls": count})
     return driver.returncode, first_call, done
@@ -132,6 +138,7 @@ def main() -> None:
     parser.add_argument("--drivers", type=int, default=3)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=0)
+    parser.add_argument("--calls-per-second", type=float, help="of all workers together")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with socket.socket() as server:
@@ -140,6 +147,9 @@ def main() -> None:
     endpoint = lts("serve-simulated", "--port", str(port), stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory() as place:
         folder, url = Path(place), f"http://127.0.0.1:{port}/v1"
+        model = ["--model.base-url", url]
+        if given.calls_per_second is not None:
+            model += ["--model.max-calls-per-second", str(given.calls_per_second)]
         try:
             whole = lts("train", "--run", str(folder / "whole"), *SMALL, "--model.base-url", url)
             assert whole.wait() == 0
@@ -155,7 +165,7 @@ def main() -> None:
             while code != 0:
                 cluster = Cluster() if given.heads else None
                 try:
-                    code, first_call, more = live(folder / "run", url, kills, cluster)
+                    code, first_call, more = live(folder / "run", model, kills, cluster)
                 finally:
                     if cluster is not None:
                         cluster.end()

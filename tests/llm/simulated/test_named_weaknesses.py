@@ -85,14 +85,14 @@ def rollouts_of(weaknesses, num_tasks=12):
 
 
 def test_a_small_model_stops_before_it_has_done_anything_and_repeats_itself():
-    """As often as SmolLM2-135M-Instruct was seen to, with room for 12 draws; nothing is malformed."""
+    """As often as SmolLM2-135M-Instruct was seen to, with room for a few draws."""
     found = rollouts_of("small")
     calls = [call for one in found for call in one.calls]
     at_once = [len(one.steps) == 0 for one in found]
     assert 0.4 <= sum(at_once) / len(at_once) <= 1.0
     answers = [call for call in calls if call.purpose == "answer"]
     cut = [call for call in answers if call.is_cut]
-    assert 0.4 <= len(cut) / len(answers) < 1.0
+    assert 0.0 < len(cut) / len(answers) <= 0.6
     for call in cut:
         lines = call.reply.splitlines()
         assert len(call.reply) == 1280 and lines[-2] == lines[-3] and lines[-2].startswith(lines[-1])

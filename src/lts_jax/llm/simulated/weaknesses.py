@@ -22,10 +22,11 @@ OMISSION = SimulatedModelSettings(
     common_mistakes=0.65, follows_stale_page=0.2, misreads=0.05, overlooks_value=0.4, gives_up=0.5
 )
 SMALL = replace(
-    OMISSION, malformed_ledger=0.0, stops_at_once=0.75, stops_early=1.0, repeats_itself=0.75, restates_request=1.0
+    OMISSION, malformed_ledger=0.17, stops_at_once=0.82, stops_early=1.0, repeats_itself=0.25, restates_request=1.0
 )
-"""12 rollouts of SmolLM2-135M-Instruct: 18 of 24 first ledgers and 6 of 6 later ones called the job finished, 9 of 12
-answers and 3 of 24 fact sheets were cut while they repeated themselves, 0 of 30 ledgers were malformed."""
+"""SmolLM2-135M-Instruct on 40 questions: 33 of 40 first ledgers called the job finished; of 320 rollouts' calls 154 of
+902 ledgers broke off, and 178 of 779 answers were cut while they repeated themselves. Of a first look at 12 rollouts:
+6 of 6 later ledgers called the job finished. Asked for a short ledger it called 18 of 40 jobs finished at once."""
 
 
 def _changed(settings: SimulatedModelSettings, does: str) -> Callable[..., SimulatedModelSettings]:
