@@ -21,7 +21,7 @@ from lts_jax.storage import write_json
 
 HERE = Path(__file__).parent / "results"
 LOST_SECONDS = 120.0
-LEAST_FREE = 2 * 2**30  # bytes of memory; no further actor is started below it
+LEAST_FREE = 4 * 2**30  # bytes of memory; no further actor is started below it, as Ray kills processes at 95 per cent
 
 
 class Nothing:
