@@ -19,7 +19,7 @@ FLOORS = tuple(tuple(re.findall(r"[a-z]+", line)) for line in re.findall(r"^ ?\d
 
 LEVELS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 ARRAY_ROOMS = ("trajectory", "credit", "models", "learning", "environments", "lab")
-TEXT_ROOMS = ("records", "prompts", "redact", "tasks", "llm", "memory", "teams", "admission", "rollouts")
+TEXT_ROOMS = ("records", "wording", "prompts", "redact", "tasks", "llm", "memory", "teams", "admission", "rollouts")
 NEUTRAL = (
     "errors",
     "bounds",
@@ -32,7 +32,7 @@ NEUTRAL = (
     "parts",
 )  # of neither side
 COMPANIONS = ("reports", "live", "logs", "adapters", "systems")  # the core does not know them
-SMALLEST = ("errors", "bounds", "plain", "seeds", "actions", "records", "loading")  # that others of floor 0 may import
+SMALLEST = ("errors", "bounds", "plain", "seeds", "actions", "records", "wording", "loading")  # others of floor 0 may
 
 
 def imported_modules(path: Path, top_level_only: bool = False) -> set[str]:

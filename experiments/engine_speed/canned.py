@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.chat import Completion
 from lts_jax.prompts import OPENINGS
 from lts_jax.records import Message, Task, ToolResult
 from lts_jax.seeds import uniform
+from lts_jax.wording import LEDGER_FIELDS
 
 INSTRUCTION = "Compute the next value of the series and print it."
 TEXT = "The value is 42. " * 6

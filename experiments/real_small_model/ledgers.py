@@ -3,7 +3,7 @@
     python experiments/real_small_model/ledgers.py --folder smollm2      # ten minutes of two busy cores
 
 Each of the study's questions is at its first progress check: facts and plan are the model's own, nothing was looked up
-yet. So a ledger that calls the request satisfied is wrong. Writes results/ledgers.json.
+yet. So a ledger that calls the request satisfied is wrong. Writes results/ledgers.json, and goes on from there.
 """
 
 import argparse
@@ -19,13 +19,14 @@ import numpy as np
 from lts_jax import prompts
 from lts_jax.bridge.local_model import LocalModel, LocalSettings
 from lts_jax.evaluation.statistics import mean_interval
-from lts_jax.ledger_words import LedgerForm
 from lts_jax.llm.chat import Completion, Wish
 from lts_jax.records import Message, Task
 from lts_jax.storage import write_json
 from lts_jax.teams.ledger import Ledger, parse_ledger
+from lts_jax.wording import LedgerForm
 
 HERE = Path(__file__).parent
+OUT = HERE / "results" / "ledgers.json"
 ARMS: tuple[tuple[LedgerForm, bool], ...] = (("full", True), ("short", True), ("full", False), ("short", False))
 
 
@@ -50,8 +51,11 @@ async def ledger_of(model: LocalModel, thread: Message, form: LedgerForm, seed: 
 async def measure(model: LocalModel, tasks: list[Task]) -> dict[str, Any]:
     """All arms on all questions, eight replies at a time."""
     threads = await asyncio.gather(*(thread_of(model, task, seed) for seed, task in enumerate(tasks)))
-    names, found = [task.task_id for task in tasks], {}
+    names, found = [task.task_id for task in tasks], json.loads(OUT.read_text()) if OUT.is_file() else {}
     for form, masks in ARMS:
+        name = f"{form}, {'masks' if masks else 'no masks'}"
+        if name in found:
+            continue
         started = time.monotonic()
         replies = await asyncio.gather(
             *(ledger_of(model, thread, form, seed, masks=masks) for seed, thread in enumerate(threads))
@@ -59,14 +63,15 @@ async def measure(model: LocalModel, tasks: list[Task]) -> dict[str, Any]:
         read = [parse_ledger(reply.reply, is_cut=reply.is_cut) for reply in replies]
         is_read = [float(isinstance(one, Ledger)) for one in read]
         says_done = [float(isinstance(one, Ledger) and one.is_request_satisfied) for one in read]
-        found[f"{form}, {'masks' if masks else 'no masks'}"] = {
+        found[name] = {
             "replies": len(replies),
             "read_at_once": interval(is_read, names),
             "call_it_satisfied": interval(says_done, names),
             "tokens": round(float(np.mean([reply.completion_tokens for reply in replies])), 1),
             "seconds_of_all": round(time.monotonic() - started, 1),
         }
-        print(form, masks, json.dumps(found[f"{form}, {'masks' if masks else 'no masks'}"]), flush=True)
+        print(form, masks, json.dumps(found[name]), flush=True)
+        write_json(OUT, found)
     return found
 
 
@@ -83,9 +88,11 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=20, help="of each of the two kinds")
     options = parser.parse_args()
     study = runpy.run_path(str(HERE / "run.py"), run_name="study")
-    model = LocalModel(LocalSettings(options.folder, temperature=0.8, max_completion_tokens=320))
+    model = LocalModel(
+        LocalSettings(options.folder, temperature=0.8, max_completion_tokens=320, call_deadline_seconds=3600.0)
+    )
     tasks = [*study["easy"](options.questions), *study["sums"](options.questions)]
-    write_json(HERE / "results" / "ledgers.json", asyncio.run(measure(model, tasks)))
+    asyncio.run(measure(model, tasks))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from textwrap import indent
 
-from lts_jax.ledger_words import (
+from lts_jax.records import Message, OwnTool
+from lts_jax.wording import (
     LEDGER_FIELDS,  # noqa: F401  part of these words
     LedgerForm,
     ledger_words,
 )
-from lts_jax.records import Message, OwnTool
 
 OPENINGS = {
     "facts": "Fact survey.",

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from lts_jax import prompts
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.records import Message, OwnTool
 from lts_jax.teams.ledger import Ledger, parse_ledger
 from lts_jax.teams.workers import parse_tool_call
+from lts_jax.wording import LEDGER_FIELDS
 
 ASKED = Message("user", "Which pond?")
 

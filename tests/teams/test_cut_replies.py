@@ -7,12 +7,12 @@ import pytest
 
 from lts_jax.admission.policy import AdmissionRequest
 from lts_jax.admission.rules import RULES
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.memory.summarize import SummarySettings, rule_summary, summarize_step
 from lts_jax.records import Answer, Coordinates, ModelCall, Step, StopReason, Task
 from lts_jax.teams.aggregate import aggregate_answers, extract_answer
 from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
 from lts_jax.teams.workers import parse_tool_call
+from lts_jax.wording import LEDGER_FIELDS
 
 WHOLE = json.dumps(dict(zip(LEDGER_FIELDS, (False, False, True, "WebSurfer", "Count the herons."), strict=True)))
 READ = Ledger(False, False, True, "WebSurfer", "Count the herons.")

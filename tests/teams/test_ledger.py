@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.llm.chat import ModelFailure
 from lts_jax.prompts import AGENTS, ledger_retry
 from lts_jax.records import StopReason
@@ -16,6 +15,7 @@ from lts_jax.teams.ledger import Ledger, LedgerProblem, parse_ledger
 from lts_jax.teams.settings import TeamSettings
 from lts_jax.teams.team import run_team
 from lts_jax.teams.tolerant_json import JsonSearch, find_objects, plain_text
+from lts_jax.wording import LEDGER_FIELDS
 
 GO = Ledger(False, False, True, "Coder", "Add the two prices.")
 BARE = {

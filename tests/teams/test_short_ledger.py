@@ -8,7 +8,6 @@ import pytest
 
 from lts_jax import prompts
 from lts_jax.errors import UserError
-from lts_jax.ledger_words import LEDGER_FIELDS, SHORT_FIELDS
 from lts_jax.llm.reply_grammars import reply_grammar
 from lts_jax.records import Coordinates, Message
 from lts_jax.rollouts.rollout import run_rollout
@@ -19,6 +18,7 @@ from lts_jax.systems.train_settings import TrainSettings
 from lts_jax.systems.world import almanac_tasks
 from lts_jax.teams.ledger import Ledger, parse_ledger
 from lts_jax.teams.settings import TeamSettings
+from lts_jax.wording import LEDGER_FIELDS, SHORT_FIELDS
 
 TASK = almanac_tasks(0, "test", 1)[0]
 

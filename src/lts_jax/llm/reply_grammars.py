@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lts_jax.ledger_words import LEDGER_FIELDS, SHORT_FIELDS, SHORT_LEDGER
 from lts_jax.prompts import OPENINGS, SELECTION_MARKER, TOOLS
 from lts_jax.records import Message
+from lts_jax.wording import LEDGER_FIELDS, SHORT_FIELDS, SHORT_LEDGER
 
 MAX_REASON, MAX_INSTRUCTION, MAX_ARGUMENT = 160, 400, 300  # characters: a small model may not find an end by itself
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.prompts import AGENTS
 from lts_jax.teams.tolerant_json import MAX_CHARACTERS, JsonSearch, find_objects, is_whole_json, plain_text
+from lts_jax.wording import LEDGER_FIELDS
 
 MAX_INSTRUCTION_CHARACTERS = 4_000
 

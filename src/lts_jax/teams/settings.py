@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from lts_jax.ledger_words import LedgerForm
 from lts_jax.teams.routing import RoutingSettings
+from lts_jax.wording import LedgerForm
 
 StallSemantics = Literal["agent_framework", "autogen"]
 Stored = Literal["steps", "messages"]

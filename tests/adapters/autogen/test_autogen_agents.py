@@ -24,13 +24,13 @@ from lts_jax.admission.rules import admit_all
 from lts_jax.bridge.collate import CollateSettings, collate
 from lts_jax.bridge.decide import BatchedDecider, DeciderSettings
 from lts_jax.bridge.learned import LearnedPolicy
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.logs.importers import import_autogen
 from lts_jax.memory.encoders import HashingEncoder
 from lts_jax.models.set_transformer import SetTransformerSettings, set_transformer
 from lts_jax.records import Coordinates, Origin, RolloutGroup, StopReason, Task, Trust
 from lts_jax.rollouts.rollout import run_rollout
 from lts_jax.rollouts.settings import RolloutSettings
+from lts_jax.wording import LEDGER_FIELDS
 
 TASK = Task("lake", "How deep is Lake Aber, in metres?", "31", "validation", scoring="gaia")
 VALUE = "Lake Aber is 31 m deep."

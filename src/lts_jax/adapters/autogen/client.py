@@ -14,11 +14,11 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from lts_jax.adapters.autogen.messages import native_request, read_reply
-from lts_jax.ledger_words import LEDGER_FIELDS
 from lts_jax.records import ModelCall, StopReason
 from lts_jax.teams.ledger import Ledger
 from lts_jax.teams.ports import BudgetStop, EndpointStop, TeamPorts, ask_model
 from lts_jax.teams.tolerant_json import is_whole_json
+from lts_jax.wording import LEDGER_FIELDS
 
 TEXT_MODEL = ModelInfo(
     vision=False, function_calling=False, json_output=True, family="unknown", structured_output=False

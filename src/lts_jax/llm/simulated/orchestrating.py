@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import NamedTuple
 
-from lts_jax.ledger_words import SHORT_FIELDS, SHORT_LEDGER
 from lts_jax.llm.simulated.chances import Chances
 from lts_jax.llm.simulated.comprehension import understand
 from lts_jax.llm.simulated.concluding import conclude
@@ -17,6 +16,7 @@ from lts_jax.llm.simulated.task_view import question_in
 from lts_jax.llm.simulated.thread import Survey, survey_of
 from lts_jax.llm.simulated.understanding import Need, Understanding
 from lts_jax.records import Message
+from lts_jax.wording import SHORT_FIELDS, SHORT_LEDGER
 
 _LEDGER_CHARACTERS = (1169, 160)  # mean and spread of a ledger reply
 _THOUGHTS = (
