@@ -15,7 +15,7 @@ from lts_jax.distributed.keeper import FarJournal, LineKeeper, journal_writer, l
 from lts_jax.distributed.leases import Terms
 from lts_jax.distributed.worker import RolloutWorker
 from lts_jax.errors import UserError
-from lts_jax.llm.journal import Journal
+from lts_jax.llm.journal import Journal, open_journal
 from lts_jax.rollouts.executor import Work
 from lts_jax.rollouts.restart import purpose_of
 from lts_jax.systems.world import ModelSettings
@@ -131,3 +131,19 @@ def test_the_run_folder_holds_the_same_whoever_wrote_it(is_shared, tmp_path, mon
     assert len(marks) == (1 if is_shared is None else 0)
     workers.close()
     assert not list((tmp_path / "calls").glob(".seen-*"))
+
+
+@pytest.mark.parametrize("kind", ["file", "keeper"])
+def test_after_a_flush_the_line_of_a_caller_that_was_stopped_is_there(kind, tmp_path):
+    async def write():
+        path = tmp_path / "here.jsonl"
+        journal = open_journal(path) if kind == "file" else FarJournal(Slow(tmp_path), path.name)
+        callers = [asyncio.create_task(journal.append({"call": number})) for number in range(5)]
+        await asyncio.sleep(0)
+        for caller in callers:
+            caller.cancel()
+        await journal.flush()
+        assert len(path.read_bytes().splitlines()) == 5
+        await journal.flush()  # nothing waits
+
+    asyncio.run(write())
