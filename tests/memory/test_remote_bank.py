@@ -112,20 +112,25 @@ def pickled(owner):
     return Far()
 
 
-def test_threads_of_four_readers_agree_on_one_order():
-    owner = BankLog()
-    readers = [RemoteBank(owner) for _ in range(4)]
+def write_in_threads(readers, count):
+    """Each reader in a thread of its own does, or is refused, so many things."""
 
     def work(place):
         draw = random.Random(place)
-        for number in range(100):
+        for number in range(count):
             outcome(draw_deed(draw, 1000 * place + number), readers[place])
 
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(readers))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_threads_of_four_readers_agree_on_one_order():
+    owner = BankLog()
+    readers = [RemoteBank(owner) for _ in range(4)]
+    write_in_threads(readers, 100)
     log, local = owner.since(0), MemoryBank()
     for deed in log:
         deed.on(local)  # none of the log is refused

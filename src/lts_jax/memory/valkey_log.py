@@ -143,9 +143,7 @@ class ValkeyLog:
         refusals: dict[bytes, ValueError | None] = {}
         for number, fields in found[1:]:
             self._last = number.decode()
-            if fields.keys() != {b"deed", b"token"}:
-                raise UserError(f"bank {self._name}: expected deeds in its stream, got {show(sorted(fields))}")
-            deed = deed_of_line(fields[b"deed"])
+            deed = self._deed_of(fields)
             try:
                 deed.on(self._bank)
             except ValueError as refusal:
@@ -154,6 +152,16 @@ class ValkeyLog:
             refusals[fields[b"token"]] = None
             self._log.append(deed)
         return refusals
+
+    def _deed_of(self, fields: dict[bytes, bytes]) -> Deed:
+        """What a line of the stream says. One that says nothing of ours is the end of the bank: who wrote it?"""
+        try:
+            if fields.keys() != {b"deed", b"token"}:
+                raise UserError(f"bank {self._name}: expected deeds in its stream, got {show(sorted(fields))}")
+            return deed_of_line(fields[b"deed"])
+        except UserError as error:
+            self._lost = str(error)
+            raise BankLost(self._lost) from None
 
     def _ask(self, act: Callable[[Any], Any]) -> Any:
         """What the server answers. Once it has failed nothing more is asked: it may have done it, or not."""
