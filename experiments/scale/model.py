@@ -5,13 +5,16 @@ sleep; each message and each result takes the driver as long as was measured her
 and a message what a call of a Ray actor took on the wall when 500 were awaited together (1.4 ms, at a load of 6).
 `python -m experiments.scale.model` writes results/model.json. Results of 2 MB are left out where they alone take more
 than the driver's time: there the queue grows without end.
+
+`python -m experiments.scale.model --against results/on_ray_endpoint.json` holds it against the real driver over real
+Ray workers, as `on_ray endpoint` measured them: the same rollouts, each as long as it was over one worker.
 """
 
 import argparse
 import asyncio
 import json
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +55,7 @@ class Sleeper:
 
     incarnation: str
     costs: Costs
-    draw: random.Random
+    seconds_of: Callable[[Job], float]  # a rollout
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def prepare(self, assignment: Assignment) -> None:
@@ -63,7 +66,7 @@ class Sleeper:
         """Sleep, then bring the result to the driver."""
         await self.costs.take(self.costs.message)
         try:
-            await asyncio.wait_for(self.gone.wait(), self.draw.uniform(0.5, 1.5) * ROLLOUT_SECONDS)
+            await asyncio.wait_for(self.gone.wait(), self.seconds_of(errand.job))
         except TimeoutError:
             await self.costs.take(self.costs.result)
             return Reply(errand.job)  # type: ignore[arg-type]  # stands for a rollout
@@ -90,7 +93,8 @@ class Racks:
 
     number: int
     costs: Costs
-    draw: random.Random
+    seconds_of: Callable[[Job], float]
+    hire_seconds: float = 10.0
     hired: dict[Hashable, Sleeper] = field(default_factory=dict)
     count: int = 0
 
@@ -99,10 +103,10 @@ class Racks:
         return range(self.number)
 
     async def hire(self, place: Hashable) -> Sleeper:
-        """A new incarnation after ten seconds."""
-        await asyncio.sleep(10.0)
+        """A new incarnation after a while."""
+        await asyncio.sleep(self.hire_seconds)
         self.count += 1
-        self.hired[place] = Sleeper(f"{place}-{self.count}", self.costs, self.draw)
+        self.hired[place] = Sleeper(f"{place}-{self.count}", self.costs, self.seconds_of)
         return self.hired[place]
 
     def keep_calls(self, folder: str) -> None:
@@ -113,15 +117,21 @@ class Racks:
         return params
 
 
+def jobs_of(number: int) -> list[Job]:
+    """So many, of a task each."""
+    return [Job(Task(f"t{n}", "?", None), Coordinates(0, 0, f"t{n}", 0)) for n in range(number)]
+
+
 def predicted(num_workers: int, service: dict[str, float], size: str, *, lost: int = 0, rounds: int = 3) -> dict:
     """What `rounds` rollouts a lane take on so many workers, of which `lost` go at once half way."""
 
     async def whole() -> dict:
         loop = asyncio.get_running_loop()
         costs = Costs(service["message_seconds"], service[f"result_{size}_seconds"])
-        racks = Racks(num_workers, costs, random.Random(0))
+        draw = random.Random(0)
+        racks = Racks(num_workers, costs, lambda job: draw.uniform(0.5, 1.5) * ROLLOUT_SECONDS)
         num_jobs = num_workers * LANES * rounds
-        jobs = [Job(Task(f"t{n}", "?", None), Coordinates(0, 0, f"t{n}", 0)) for n in range(num_jobs)]
+        jobs = jobs_of(num_jobs)
         lender = Lender(BudgetSettings(), num_workers * LANES, loop.time)
         driver = Driver(racks, lender, Patience(), loop.time)
         ended: list[float] = []
@@ -155,6 +165,35 @@ def predicted(num_workers: int, service: dict[str, float], size: str, *, lost: i
     return run_jumping(whole())
 
 
+def seconds_predicted(num_workers: int, seconds: Sequence[float], service: dict[str, float]) -> float:
+    """Until rollouts that take so many seconds are through, one at a time on each of workers that are there."""
+
+    async def whole() -> float:
+        loop = asyncio.get_running_loop()
+        costs = Costs(service["message_seconds"], service["result_200KB_seconds"])
+        left = dict(zip(jobs_of(len(seconds)), seconds, strict=True))
+        racks = Racks(num_workers, costs, left.__getitem__, hire_seconds=0.0)
+        driver = Driver(racks, Lender(BudgetSettings(), num_workers, loop.time), Patience(), loop.time)
+        started = loop.time()
+        ended: list[float] = []
+        hooks = Hooks(keep=lambda finished: ended.append(loop.time()))
+        await driver.run(Assignment(1, None, RolloutSettings(), 1), list(left), hooks)
+        return ended[-1] - started
+
+    return run_jumping(whole())
+
+
+def against(path: Path, service: dict[str, float]) -> list[dict[str, float]]:
+    """The model beside what `on_ray endpoint` measured."""
+    real = read_json(path, dict)
+    rows = []
+    for row in real["rows"]:
+        found = seconds_predicted(row["workers"], real["seconds_alone"], service)
+        seconds = {"real_seconds": row["wall_seconds"], "model_seconds": round(found, 1)}
+        rows.append({"workers": row["workers"]} | seconds | {"ratio": round(found / row["wall_seconds"], 3)})
+    return rows
+
+
 def main() -> None:
     """Predict and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -162,10 +201,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--ray-message-seconds", type=float, default=0.0014)
     parser.add_argument("--service", type=Path, default=HERE / "results" / "service.json")
+    parser.add_argument("--against", type=Path, help="results of on_ray endpoint")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "model.json")
     given = parser.parse_args()
     service = read_json(given.service, dict)
     service["message_seconds"] += given.ray_message_seconds
+    if given.against is not None:
+        print(json.dumps(against(given.against, service), indent=2))
+        return
     about = {"rollout_seconds": ROLLOUT_SECONDS, "side_by_side": LANES, "service": service}
     rows: list[dict] = []
     for number in given.workers:

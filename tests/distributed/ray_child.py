@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from lts_jax.distributed.starting import ENVIRONMENT
@@ -29,12 +30,17 @@ def start():
     return cluster, [cluster.add_node(**NODE) for _ in range(2)]
 
 
+def until(condition):
+    """Wait for a condition."""
+    while not condition():
+        time.sleep(0.005)
+
+
 def when(condition, act):
     """Do something in a thread as soon as a condition holds."""
 
     def wait():
-        while not condition():
-            time.sleep(0.005)
+        until(condition)
         act()
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -90,32 +96,48 @@ def recorded(calls, pattern="*.jsonl"):
 
 
 def simulated(cluster, nodes, folder):
-    """Forty rollouts over two nodes, and again with a node taken away in the middle."""
+    """Forty rollouts over two nodes; then five times over three, of which two are taken away at moments drawn."""
     arm = arm_of(short())
     local = evaluate_on(arm, 8, 5)
     workers = workers_at(cluster, folder)
     started = time.monotonic()
     far = evaluate_on(arm, 8, 5, executor=workers)
     say("equal", same=far == local, seconds=time.monotonic() - started, ledger=workers.ledger.told())
+    workers.close()
+    draw = random.Random(17)
+    rows = []
+    for moments in zip(draw.sample(range(12), 5), draw.sample(range(16, 28), 5), strict=True):  # rollouts that are back
+        nodes += [cluster.add_node(**NODE) for _ in range(3 - len(nodes))]
+        workers = workers_at(cluster, folder / str(moments))
+        takes = [partial(take_away, cluster, nodes.pop(draw.randrange(len(nodes))), workers) for _ in moments]
+        again = evaluate_on(arm, 8, 5, on_rollout=after(dict(zip(moments, takes, strict=True))), executor=workers)
+        ledger = workers.ledger
+        rows.append([*moments, again == local, ledger.num_done, ledger.num_workers_lost, ledger.adds_up])
+        workers.close()
+    say("nodes", rows=rows)
+
+
+def take_away(cluster, node, workers):
+    """A node, and wait until its worker is gone: it answers until it sees that its node is."""
+    at_work = [path for pid in pids(workers) if (path := Path(f"/proc/{pid}")).exists()]
+    cluster.remove_node(node, allow_graceful=False)
+    until(lambda: not all(process.exists() for process in at_work))
+
+
+def after(acts):
+    """What is told of each rollout: act in a thread when so many are back, and let no more than two come before it has.
+
+    Else a fast machine is through before the worker is gone.
+    """
     ended = []
-
-    def take_away():
-        at_work = [Path(f"/proc/{pid}") for pid in pids(workers)]
-        cluster.remove_node(nodes.pop(), allow_graceful=False)
-        while all(process.exists() for process in at_work):  # it answers until it sees that its node is gone
-            time.sleep(0.02)
-
-    removing = when(lambda: len(ended) >= 6, take_away)
+    acting = {number: when(lambda least=number: len(ended) >= least, act) for number, act in acts.items()}
 
     def note(name, one):
         ended.append(one)
-        if len(ended) == 10:  # else a fast machine is through before the worker is gone
-            removing.join()
+        if len(ended) - 2 in acting:
+            acting[len(ended) - 2].join()
 
-    again = evaluate_on(arm, 8, 5, on_rollout=note, executor=workers)
-    ledger = workers.ledger
-    say("node", same=again == local, lost=ledger.num_workers_lost, adds_up=ledger.adds_up, done=ledger.num_done)
-    workers.close()
+    return note
 
 
 def paid(cluster, folder):
