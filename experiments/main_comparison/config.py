@@ -42,7 +42,7 @@ class Config:
     """World seeds on whose validation tasks the similarity threshold and the price of an admission are chosen."""
     price_worlds: tuple[int, ...] = (0, 1)
     """World seeds on which a controller of the paper is trained for every price."""
-    test_worlds: tuple[int, ...] = (11, 12, 13, 14)
+    test_worlds: tuple[int, ...] = (15, 16, 17, 18)
     """World seeds that nothing was trained or chosen on."""
     num_tasks: int = 250
     """Held-out tasks of each test world."""

@@ -144,11 +144,11 @@ def test_groups_that_tell_nothing_leave_the_sums_as_they_were() -> None:
 
 
 def test_before_any_rollout_and_without_any_difference_weights_are_zero() -> None:
-    weight_of, _ = jax.jit(solve)(init_ridge({"weight": jnp.zeros(3)}))
+    weight_of, *_ = jax.jit(solve)(init_ridge({"weight": jnp.zeros(3)}))
     np.testing.assert_array_equal(weight_of, np.zeros((4, 3)))
     rows = jnp.ones((6, 1)), jnp.arange(18.0).reshape(6, 1, 3), jnp.zeros((6, 4))
     state = add_rollouts(init_ridge({"weight": jnp.zeros(3)}), *rows)
-    weight_of, lambda_o = jax.jit(solve)(state)
+    weight_of, lambda_o, _ = jax.jit(solve)(state)
     np.testing.assert_array_equal(weight_of, np.zeros((4, 3)))
     np.testing.assert_allclose(lambda_o / jnp.linalg.eigvalsh(state.gram_ff)[-1], SHRINKAGE[1], rtol=1e-4)
 
@@ -170,31 +170,40 @@ def test_the_closed_form_equals_a_slow_twin() -> None:
     for rows in (slice(0, 15), slice(15, 40)):  # sums do not care in how many parts they come
         one = np.ones((len(x[rows]), 1), np.float32)
         state = add_rollouts(state, one, x[rows, None].astype(np.float32), y[rows].astype(np.float32))
-    weight_of, lambda_o = (np.asarray(part) for part in solve(state))
+    weight_of, lambda_o, belief_o = (np.asarray(part) for part in solve(state))
     low, high, number = SHRINKAGE
     grid = np.linalg.eigvalsh(x.T @ x)[-1] * np.logspace(np.log10(low), np.log10(high), number)
     chosen = set()
     for place in range(4):
-        best = grid[np.argmax([log_evidence(x, y[:, place], shrinkage) for shrinkage in grid])]
+        evidence = [log_evidence(x, y[:, place], shrinkage) for shrinkage in grid]
+        best = grid[np.argmax(evidence)]
         np.testing.assert_allclose(lambda_o[place], best, rtol=1e-3)
-        expected = np.linalg.solve(x.T @ x + best * np.eye(5), x.T @ y[:, place])
+        odds = np.exp(max(evidence) - log_evidence(0.0 * x, y[:, place], 1.0)) / 20.0  # of an effect against none
+        np.testing.assert_allclose(belief_o[place], odds / (1.0 + odds), rtol=1e-3)
+        expected = odds / (1.0 + odds) * np.linalg.solve(x.T @ x + best * np.eye(5), x.T @ y[:, place])
         np.testing.assert_allclose(weight_of[place], expected, rtol=1e-3, atol=1e-5)
         chosen.add(best)
-    assert len(chosen) >= 3
+    assert len(chosen) >= 3 and belief_o[0] > 0.999 and 0.01 < belief_o[3] < 0.1
 
 
 def test_one_number_by_hand() -> None:
-    """x = 1, 2 and y = 1, 3: A = 5, b = 7, weight 7 / (5 + lambda)."""
+    """x = 1, 2 and y = 1, 3: A = 5, b = 7, weight 7 / (5 + lambda); y'y = 10, of which 49 / (5 + lambda) is explained."""
     x, y = jnp.array([[[1.0]], [[2.0]]]), jnp.zeros((2, 4)).at[:, 0].set(jnp.array([1.0, 3.0]))
     state = add_rollouts(init_ridge({"weight": jnp.zeros(1)}), jnp.ones((2, 1)), x, y)
     assert (float(state.gram_ff[0, 0]), float(state.moment_of[0, 0]), float(state.square_o[0])) == (5.0, 7.0, 10.0)
-    weight_of, lambda_o = solve(state)
-    assert float(weight_of[0, 0]) == pytest.approx(7.0 / (5.0 + float(lambda_o[0])), rel=1e-5)
+    weight_of, lambda_o, belief_o = solve(state)
+    shrunk = 5.0 + float(lambda_o[0])
+    odds = (1.0 - 4.9 / shrunk) ** -1.0 * (shrunk / float(lambda_o[0])) ** -0.5 / 20.0
+    assert float(belief_o[0]) == pytest.approx(odds / (1.0 + odds), rel=1e-4)
+    assert float(weight_of[0, 0]) == pytest.approx(7.0 / shrunk * odds / (1.0 + odds), rel=1e-4)
 
 
 def worded(seed: int, *, num_tasks: int = 40) -> tuple[PolicyNetwork, tuple[Trajectory, DecisionContext]]:
     """The `linear` network, and rollouts whose reward follows its features."""
-    network, rng = linear(LinearSettings(embedding_width=3, texts="none")), np.random.default_rng(seed)
+    network, rng = (
+        linear(LinearSettings(embedding_width=3, texts="none", novelty_power=0.0)),
+        np.random.default_rng(seed),
+    )
     shape = (num_tasks, 4, 2, 4)
     normal = lambda *sizes: rng.normal(size=sizes).astype(np.float32)  # noqa: E731
     context = DecisionContext(
@@ -233,6 +242,7 @@ def test_descent_on_the_loss_ends_at_the_closed_form_without_shrinkage() -> None
 
     def expected(shrinkage: float) -> np.ndarray:
         weight = np.linalg.solve(gram + shrinkage * np.eye(12), moment)
+        weight *= float(told["learning/reward_belief"]) if shrinkage else 1.0
         weight[0] -= 0.3 / 0.5  # the first feature is .5 everywhere
         return weight / 0.5
 

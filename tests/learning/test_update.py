@@ -196,7 +196,14 @@ def test_update_is_adamw_after_clipping_and_is_traced_once() -> None:
     assert len(traced) == 1
     assert (int(state.num_updates), int(state.num_skipped)) == (3, 0)
     # All in the table, and in its order, but for what other networks and objectives have.
-    others = {"value_error", "admits_greedily", "reward_shrinkage", "runtime_shrinkage"}
+    others = {
+        "value_error",
+        "admits_greedily",
+        "reward_shrinkage",
+        "runtime_shrinkage",
+        "reward_belief",
+        "runtime_belief",
+    }
     assert list(as_floats(metrics)) == [name for name in METRICS if name.removeprefix("learning/") not in others]
     assert as_floats(metrics)["learning/gradient_norm"] == pytest.approx(float(optax.tree.norm(gradient)), rel=1e-4)
 

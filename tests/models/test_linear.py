@@ -26,8 +26,8 @@ PRODUCTS = [1.0, 0.0, 0.8, 0.0, 0.6, 0.8]
 
 
 def test_features_by_hand() -> None:
-    """Named numbers count half, cosines double; the summary's embedding comes last."""
-    settings = LinearSettings(embedding_width=2)
+    """Without novelty: named numbers count half, cosines double; the summary's embedding comes last."""
+    settings = LinearSettings(embedding_width=2, novelty_power=0.0)
     # Largest cosines to (.6, .8) and (0, 1): of (1, 0) .6; of (0, 1) 1; of (.8, .6) .48 + .48 = .96.
     expected = [0.5, 0.5, 0.5 * np.log(3.0), *(0.5 * np.array(PRODUCTS)), 1.2, 2.0, 1.92, 0.0, 1.0]
     np.testing.assert_allclose(features_of(settings, 2), expected, rtol=1e-6)
@@ -35,12 +35,30 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(features_of(settings, 0), alone, rtol=1e-6)
 
 
+def test_features_times_novelty_by_hand() -> None:
+    """One key, (.6, .8): the summary (0, 1) is as near as .8, and its novelty by the square 1 - .64."""
+    settings = LinearSettings(embedding_width=2, novelty_power=2.0)
+    # Largest cosines .6, .8 and .48 + .48; named numbers count a quarter here, cosines once.
+    numbers = [0.5, 0.25, 0.25 * np.log(2.0), *(0.25 * np.array(PRODUCTS)), 0.6, 0.8, 0.96, 0.0, 1.0]
+    np.testing.assert_allclose(features_of(settings, 1), [0.02, *(0.36 * np.array(numbers))], rtol=1e-5, atol=1e-7)
+    alone = [0.5, 0.0, 0.0, *(0.25 * np.array(PRODUCTS)), 0.0, 0.0, 0.0, 0.0, 1.0]  # nothing is near
+    np.testing.assert_allclose(features_of(settings, 0), [0.02, *alone], rtol=1e-5, atol=1e-7)
+    # A repeat is worth nothing, whatever it says: (0, 1) is the second key itself.
+    np.testing.assert_allclose(features_of(LinearSettings(embedding_width=2), 2), [0.02] + [0.0] * 14, atol=1e-6)
+
+
+def test_what_points_away_from_every_key_is_new() -> None:
+    context = DecisionContext(QUERY, -KEYS[None, 1:2], np.array([[[1]]], np.int32), STEP[None, None, None])
+    found = np.asarray(packed_features(LinearSettings(embedding_width=2), context))[0, 0, 0]
+    np.testing.assert_allclose(found[[0, 1, -1]], [0.02, 0.5, 1.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("texts", "inputs", "behind"),
     [("none", "paper", []), ("none", "cosines", [1.2, 2.0, 1.92]), ("all", "paper", [1, 0, 0, 1, 0.8, 0.6])],
 )
 def test_what_is_left_out(texts: str, inputs: str, behind: list[float]) -> None:
-    settings = LinearSettings(embedding_width=2, texts=texts, inputs=inputs)
+    settings = LinearSettings(embedding_width=2, texts=texts, inputs=inputs, novelty_power=0.0)
     found = features_of(settings, 2)
     assert found.shape == (settings.num_features,) == (9 + len(behind),)
     np.testing.assert_allclose(found[9:], behind, rtol=1e-6)
@@ -97,14 +115,16 @@ def test_padding_and_keys_outside_the_window_do_not_count() -> None:
 
 def test_untrained_it_is_a_coin_and_it_is_found_by_name() -> None:
     made = make_network("linear(texts='all')", embedding_width=D)
-    assert made is linear(LinearSettings(embedding_width=D, texts="all")) and made.name == "linear_24"
+    assert made is linear(LinearSettings(embedding_width=D, texts="all")) and made.name == "linear_25"
     params = made.init(jax.random.key(0))
     assert (made.packed_logits(params, random_context(0)) == 0.0).all()
-    assert init(LinearSettings(embedding_width=D), jax.random.key(1))["weight"].shape == (16,)
+    assert init(LinearSettings(embedding_width=D), jax.random.key(1))["weight"].shape == (17,)
     for wrong, message in (
         ({"embedding_width": 0}, "embedding_width: expected at least 1, got 0"),
         ({"texts": "output"}, "texts: expected"),
         ({"inputs": "both"}, "inputs: expected"),
+        ({"novelty_power": -1.0}, "novelty_power: expected a number of at least 0, got -1.0"),
+        ({"novelty_power": float("nan")}, "novelty_power: expected"),
     ):
         with pytest.raises(UserError, match=f"^linear: {message}"):
             LinearSettings(**wrong)

@@ -25,6 +25,8 @@ METRICS: dict[str, Metric] = {
     "learning/admits_greedily": Metric("decisions that a greedy controller would admit", "fraction", ""),
     "learning/reward_shrinkage": Metric("shrinkage of the reward's regression (learning.ridge)", "", ""),
     "learning/runtime_shrinkage": Metric("shrinkage of the runtime's regression (learning.ridge)", "", ""),
+    "learning/reward_belief": Metric("probability that admissions change the reward (learning.ridge)", "", ""),
+    "learning/runtime_belief": Metric("probability that admissions change the runtime (learning.ridge)", "", ""),
     "learning/behavior_gap": Metric("mean |log pi now - log pi when decided|; 0 on-policy", "nats", "down"),
     "learning/value_error": Metric("mean squared error of the value head against the return to go", "return^2", "down"),
     "learning/gradient_norm": Metric("global norm of the gradient before clipping", "", ""),

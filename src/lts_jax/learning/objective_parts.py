@@ -22,7 +22,7 @@ class AdmissionValue:
     """What an admission adds to the return, by regression on randomised decisions: `learning.admission_value`."""
 
     score_weight: float = 1.0
-    threshold: float = 0.003
+    threshold: float = 0.002
     value_scale: float = 0.004
     min_probability: float = 0.5
     num_steps: int = 20
@@ -55,7 +55,7 @@ def policy_gradient() -> PolicyGradient:
 def admission_value(
     *,
     score_weight: float = 1.0,
-    threshold: float = 0.003,
+    threshold: float = 0.002,
     value_scale: float = 0.004,
     min_probability: float = 0.5,
     num_steps: int = 20,
@@ -64,7 +64,7 @@ def admission_value(
 
     Args:
         score_weight: of the reward in the return; time's is `--learning.runtime-weight`, 0.2 by default.
-        threshold: return that an admission must add, in units of the reward; 0.003 is 1.5 % of the mean runtime at the
+        threshold: return that an admission must add, in units of the reward; 0.002 is 1 % of the mean runtime at the
             default weight of time.
         value_scale: added return at which the odds of an admission, while training, are e to 1 (at temperature 1).
         min_probability: of either action while training; 0.5, a coin, learns what an admission adds to a bank that is

@@ -6,7 +6,12 @@ All rollouts so far are kept as sums, so nothing is replayed: with X_g = sum_t (
 
 and lambda_o, the shrinkage of outcome o, is the one under which its data are likeliest when weights are drawn from
 N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (the evidence: MacKay, Neural Computation 4,
-1992).
+1992). It is the likeliest of many, so what it says is believed only so far as it tells more than that admissions change
+nothing: weights are multiplied by the probability that they are not all 0,
+
+    belief_o = sigmoid(log evidence at lambda_o - log evidence without any effect - log PRIOR_ODDS).
+
+A reward's weights, which a thousand rollouts do not tell, would else drown those of time in their noise.
 """
 
 from dataclasses import dataclass
@@ -16,13 +21,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from lts_jax.learning.admission_value import NUM_OUTCOMES, outcome_weights, outcomes, surprise
+from lts_jax.learning.admission_value import NUM_OUTCOMES, OUTCOMES, outcome_weights, outcomes, surprise
 from lts_jax.learning.objective_parts import AdmissionValue
 from lts_jax.learning.settings import LearningSettings
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext, Trajectory
 
 SHRINKAGE = (1e-6, 1e4, 41)  # lambda over the largest eigenvalue of A: least, most, how many
+PRIOR_ODDS = 20.0  # against any effect of admissions on an outcome
 _product = partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)  # accelerators would round to the least shrinkage
 
 
@@ -54,8 +60,8 @@ def add_rollouts(state: RidgeState, surprise_rd: Array, feature_rdf: Array, outc
     )
 
 
-def solve(state: RidgeState) -> tuple[Array, Array]:
-    """Weights f32[O, F] of every outcome, each with its likeliest shrinkage, and these shrinkages f32[O].
+def solve(state: RidgeState) -> tuple[Array, Array, Array]:
+    """Weights f32[O, F] of every outcome, each with its likeliest shrinkage times its belief; f32[O] shrinkages, beliefs.
 
     Without rollouts, or for an outcome that never varied, the weights are 0.
     """
@@ -65,14 +71,17 @@ def solve(state: RidgeState) -> tuple[Array, Array]:
     lambda_s = largest * jnp.logspace(jnp.log10(SHRINKAGE[0]), jnp.log10(SHRINKAGE[1]), SHRINKAGE[2])
     rotated_of = _product("of,fh->oh", state.moment_of, vector_ff)
     explained_os = _product("of,fs->os", rotated_of**2, 1.0 / (eigenvalue_f[:, None] + lambda_s))
-    residual_os = jnp.maximum(state.square_o[:, None] - explained_os, 1e-6 * state.square_o[:, None] + 1e-12)
+    square_o1 = state.square_o[:, None]
+    # Shares of the square, and differences to no effect, as a sum of thousands of logarithms would lose what matters.
+    left_os = jnp.maximum(1.0 - explained_os / jnp.maximum(square_o1, 1e-12), 1e-6)
     complexity_s = jnp.sum(jnp.log1p(eigenvalue_f[:, None] / lambda_s), axis=0)
-    evidence_os = -0.5 * (state.num_rollouts * jnp.log(residual_os) + complexity_s)
+    evidence_os = -0.5 * (state.num_rollouts * jnp.log(left_os) + complexity_s)  # less that of no effect
     # Where nothing tells them apart the strongest shrinkage is meant, and it comes last.
     best_o = SHRINKAGE[2] - 1 - jnp.argmax(evidence_os[:, ::-1], axis=1)
     chosen_o = lambda_s[best_o]
+    belief_o = jax.nn.sigmoid(jnp.max(evidence_os, axis=1) - jnp.log(PRIOR_ODDS))
     weight_of = _product("oh,fh->of", rotated_of / (eigenvalue_f + chosen_o[:, None]), vector_ff)
-    return weight_of, chosen_o
+    return belief_o[:, None] * weight_of, chosen_o, belief_o
 
 
 def fit_once(
@@ -104,12 +113,16 @@ def fit_once(
     state = RidgeState(
         state.gram_ff, state.moment_of, state.square_o, state.num_rollouts - num_rows + jnp.sum(weight_bg)
     )
-    weight_of, lambda_o = solve(state)
+    weight_of, lambda_o, belief_o = solve(state)
     weight_f = _product("o,of->f", outcome_weights(objective, settings), weight_of)
     value_bgkt = _product("bgktf,f->bgkt", feature_bgktf, weight_f)
     value_bgkt = jnp.where(trajectory.decision_mask_gkt, value_bgkt, 0.0)
     # The threshold goes into the weight of the first feature, which is constant.
     threshold_f = jnp.zeros_like(weight_f).at[0].set(objective.threshold / feature_bgktf[0, 0, 0, 0, 0])
     params = {"weight": (weight_f - threshold_f) / objective.value_scale}
-    told = {"learning/reward_shrinkage": lambda_o[0], "learning/runtime_shrinkage": lambda_o[1]}
+    told = {
+        f"learning/{OUTCOMES[place]}_{name}": value_o[place]
+        for name, value_o in (("shrinkage", lambda_o), ("belief", belief_o))
+        for place in (0, 1)
+    }
     return params, state, told, value_bgkt

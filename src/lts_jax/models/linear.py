@@ -1,14 +1,22 @@
 """A linear controller: the log-odds of an admission are a weighted sum of numbers that anybody can name.
 
-Features: a constant, which is the first; whether any key is visible; log(1 + number of visible keys); the six
-products among query, instruction, summary and output; the largest cosine of instruction, summary and output to the
-keys (3); then the embedding of the summary (D), or of all three texts (3 D). Since they are fixed, the objective
-`admission_value` fits the weights in closed form (`learning.ridge`).
+Features: a constant, which is the first; then, each times the novelty of the step, one; whether any key is visible;
+log(1 + number of visible keys); the six products among query, instruction, summary and output; the largest cosine of
+instruction, summary and output to the keys (3); the embedding of the summary (D), or of all three texts (3 D). With c
+the largest cosine of the summary to the keys,
 
-Shrinkage treats all features alike, so their scale says how much each is expected to matter: the cosines count double,
-the other named numbers half of what an embedding of unit length counts.
+    novelty = 1 - max(0, c)^novelty_power,
+
+so that a repeat is worth nothing whatever it says, and what a new step is worth is linear in what it says. Without
+novelty (a power of 0, or inputs without cosines) the features stand alone, and the second is left out. Since they are
+fixed, the objective `admission_value` fits the weights in closed form (`learning.ridge`).
+
+Shrinkage treats all features alike, so their scale says how much each is expected to matter: a constant next to
+nothing and one half, the named numbers a quarter and the cosines once of what an embedding of unit length counts;
+without novelty the constant and the numbers half, the cosines double.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Literal
@@ -22,7 +30,9 @@ from lts_jax.models.key_cosines import NUM_COSINES, check_inputs, largest_cosine
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.trajectory import DecisionContext
 
-COSINE_SCALE, NUMBER_SCALE = 2.0, 0.5
+COSINE_SCALE, NUMBER_SCALE = 2.0, 0.5  # without novelty; half as much with it
+CONSTANT_SCALE = 0.02  # where novelty has a constant of its own
+SUMMARY = 1  # of a step's three texts
 _PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (2, 3), (1, 3))  # of query, instruction, summary, output
 
 
@@ -33,7 +43,8 @@ class LinearSettings:
     embedding_width: int = 256  # D, of the text encoder
     texts: Literal["none", "summary", "all"] = "summary"  # of the step, whose embeddings are features themselves
     key_window: int = 96  # a decision sees the newest this many keys
-    inputs: Literal["cosines", "paper"] = "cosines"  # "paper" leaves out the largest cosines
+    inputs: Literal["cosines", "paper"] = "cosines"  # "paper" leaves out the largest cosines, hence novelty
+    novelty_power: float = 8.0  # of the summary's largest cosine; 0: features are not multiplied by novelty
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -43,12 +54,25 @@ class LinearSettings:
         if self.texts not in ("none", "summary", "all"):
             raise UserError(f'linear: texts: expected "none", "summary" or "all", got {self.texts!r}')
         check_inputs("linear", self.inputs)
+        if not 0.0 <= self.novelty_power < math.inf:
+            raise UserError(f"linear: novelty_power: expected a number of at least 0, got {self.novelty_power}")
+
+    @property
+    def has_novelty(self) -> bool:
+        """Whether features are multiplied by the novelty of the step."""
+        return self.novelty_power > 0.0 and self.inputs == "cosines"
 
     @property
     def num_features(self) -> int:
         """F."""
         embedded = {"none": 0, "summary": 1, "all": 3}[self.texts]
-        return 3 + NUM_COSINES * (self.inputs == "cosines") + len(_PAIRS) + embedded * self.embedding_width
+        return (
+            3
+            + self.has_novelty
+            + NUM_COSINES * (self.inputs == "cosines")
+            + len(_PAIRS)
+            + embedded * self.embedding_width
+        )
 
 
 def init(settings: LinearSettings, prng_key: Array) -> Params:
@@ -117,12 +141,22 @@ def _features(settings: LinearSettings, query_rd: Array, key_rnd: Array, num_key
     query = jnp.broadcast_to(query_rd[:, None, None], step_rc3d[:, :, :1].shape)
     text = jnp.concatenate([query, step_rc3d], axis=2)  # query, instruction, summary, output
     products = [jnp.sum(text[:, :, one] * text[:, :, other], axis=-1) for one, other in _PAIRS]
-    numbers = [jnp.ones_like(seen), (seen > 0).astype(jnp.float32), jnp.log1p(seen), *products]
-    parts = [NUMBER_SCALE * jnp.stack(numbers, axis=-1)]
-    if settings.inputs == "cosines":
-        parts.append(COSINE_SCALE * largest_cosines(key_rnd, visible, step_rc3d))
+    numbers = jnp.stack([(seen > 0).astype(jnp.float32), jnp.log1p(seen), *products], axis=-1)
+    one = jnp.ones_like(seen)[..., None]
+    number_scale, cosine_scale = NUMBER_SCALE, COSINE_SCALE
+    if settings.has_novelty:
+        number_scale, cosine_scale = NUMBER_SCALE / 2, COSINE_SCALE / 2
+    parts = [NUMBER_SCALE * one, number_scale * numbers]
+    cosines = largest_cosines(key_rnd, visible, step_rc3d) if settings.inputs == "cosines" else None
+    if cosines is not None:
+        parts.append(cosine_scale * cosines)
     if settings.texts == "summary":
-        parts.append(step_rc3d[:, :, 1])
+        parts.append(step_rc3d[:, :, SUMMARY])
     elif settings.texts == "all":
         parts.append(step_rc3d.reshape(*step_rc3d.shape[:2], -1))
-    return jnp.concatenate(parts, axis=-1)
+    features = jnp.concatenate(parts, axis=-1)
+    if not settings.has_novelty:
+        return features
+    assert cosines is not None
+    novelty = 1.0 - jnp.clip(cosines[..., SUMMARY, None], 0.0, 1.0) ** settings.novelty_power
+    return jnp.concatenate([CONSTANT_SCALE * one, novelty * features], axis=-1)

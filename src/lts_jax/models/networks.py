@@ -113,6 +113,7 @@ def weighted_sum(
     texts: Literal["none", "summary", "all"] = "summary",
     key_window: int = 96,
     inputs: Literal["cosines", "paper"] = "cosines",
+    novelty_power: float = 8.0,
 ) -> PolicyNetwork:
     """Log-odds linear in a few named numbers and the summary's embedding; `admission_value` fits it in closed form.
 
@@ -121,8 +122,18 @@ def weighted_sum(
         texts: of the step, whose embeddings are features themselves.
         key_window: a decision sees the newest this many keys.
         inputs: "paper" leaves out how near the step comes to the keys.
+        novelty_power: features are multiplied by 1 - c^novelty_power, c the largest cosine of the summary to the keys,
+            so that repeats are worth nothing; 0 leaves them as they are.
     """
-    return linear(LinearSettings(embedding_width=embedding_width, texts=texts, key_window=key_window, inputs=inputs))
+    return linear(
+        LinearSettings(
+            embedding_width=embedding_width,
+            texts=texts,
+            key_window=key_window,
+            inputs=inputs,
+            novelty_power=novelty_power,
+        )
+    )
 
 
 def small_matching(
