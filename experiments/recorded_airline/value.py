@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from lts_jax.logs.replay_groups import replay_groups
 from lts_jax.logs.replay_settings import ReplaySettings
 from lts_jax.memory.encoded_texts import EncodedTexts
 from lts_jax.memory.encoders import HashingEncoder
-from lts_jax.models.linear import NUMBER_SCALE, LinearSettings, linear
+from lts_jax.models.linear import LinearSettings, linear
 from lts_jax.models.policy_network import Params, PolicyNetwork
 from lts_jax.records import Rollout
 from lts_jax.rollouts.collect import CollectSettings, Iteration
@@ -51,7 +51,14 @@ class ValueConfig:
     num_choice_rollouts: int = 4  # latency draws of each task when candidates are measured
     num_evaluation_rollouts: int = 10  # the same of each held-out task and seed
     texts: tuple[str, ...] = ("none", "summary")  # grid: whether the summary's embedding is among the features
-    thresholds: tuple[float, ...] = (0.0, 0.001, 0.002, 0.004)  # grid: of the teams' seconds that an entry must save
+    powers: tuple[float, ...] = (0.0, 8.0, 64.0)  # grid: of the cosine to the keys in a step's novelty; 0 is without
+    thresholds: tuple[float, ...] = (
+        0.0,
+        0.00025,
+        0.0005,
+        0.001,
+        0.002,
+    )  # grid: of the teams' seconds that an entry must save
     replay: ReplaySettings = field(default_factory=ReplaySettings)
 
     @property
@@ -74,9 +81,26 @@ OBJECTIVE = AdmissionValue(threshold=0.0)
 Batch = tuple[Trajectory, DecisionContext]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A candidate of the grid."""
+
+    texts: str
+    power: float
+    threshold: float
+
+    @property
+    def features(self) -> tuple[str, float]:
+        """What sums are made of."""
+        return self.texts, self.power
+
+    def __str__(self) -> str:
+        return f"value(texts={self.texts}, novelty_power={self.power:g}, threshold={self.threshold:g})"
+
+
 def coin_batches(config: ValueConfig, tasks: Sequence[RecordedTask], texts: EncodedTexts, seed: int) -> list[Batch]:
     """Replays of each task in which every step was admitted by a coin."""
-    network = network_of("none", texts)
+    network = linear(settings_of(("none", 0.0), texts))
     untrained = network.init(jax.random.key(0))
     decider = BatchedDecider(network, untrained, texts, DeciderSettings(min_probability=0.5))
     collecting = CollectSettings(config.num_coin_rollouts)
@@ -97,11 +121,11 @@ def sums_of(batches: Sequence[Batch], network: PolicyNetwork) -> list[RidgeState
     return [fit(batch)[1] for batch in batches]
 
 
-def weights_of(sums: Sequence[RidgeState], threshold: float) -> Params:
+def weights_of(sums: Sequence[RidgeState], threshold: float, settings: LinearSettings) -> Params:
     """Weights whose log-odds are positive where an admission adds more than the threshold."""
     total = jax.tree.map(lambda *parts: sum(parts[1:], start=parts[0]), *sums)
-    weight_of, _ = jax.jit(solve)(total)
-    return {"weight": weight_of[0].at[0].add(-threshold / NUMBER_SCALE)}
+    weight_of, *_ = jax.jit(solve)(total)
+    return {"weight": weight_of[0].at[0].add(-threshold / settings.constant)}
 
 
 def saved_team_seconds(rollouts: Sequence[Rollout], baseline: Sequence[Rollout]) -> float:
@@ -111,8 +135,11 @@ def saved_team_seconds(rollouts: Sequence[Rollout], baseline: Sequence[Rollout])
 
 
 def choose(
-    config: ValueConfig, tasks: Sequence[RecordedTask], sums: dict[str, list[RidgeState]], texts: EncodedTexts
-) -> tuple[tuple[str, float], dict[str, str], list[dict[str, Any]]]:
+    config: ValueConfig,
+    tasks: Sequence[RecordedTask],
+    sums: dict[tuple[str, float], list[RidgeState]],
+    texts: EncodedTexts,
+) -> tuple[Point, dict[str, str], list[dict[str, Any]]]:
     """The features and threshold, and the window and cut of the rules, that save most team-seconds on tasks 0-24.
 
     The fitted controller is measured on each fold under weights from all other folds.
@@ -134,20 +161,21 @@ def choose(
         kind: max(candidates, key=lambda rule: note(rule.name, replays(settings, tasks, rule, seeds, SELECTION))).name
         for kind, candidates in rules.items()
     }
-    saved: dict[tuple[str, float], float] = {}
-    for point in product(config.texts, config.thresholds):
+    saved: dict[Point, float] = {}
+    for point in starmap(Point, product(config.texts, config.powers, config.thresholds)):
         found: list[Rollout] = []
+        features = settings_of(point.features, texts)
         for fold in range(config.num_folds):
-            others = [one for place, one in enumerate(sums[point[0]]) if place % config.num_folds != fold]
-            policy = learned(network_of(point[0], texts), weights_of(others, point[1]), texts)
+            others = [one for place, one in enumerate(sums[point.features]) if place % config.num_folds != fold]
+            policy = learned(linear(features), weights_of(others, point.threshold, features), texts)
             found += replays(settings, tasks[fold :: config.num_folds], policy, seeds, SELECTION)
-        saved[point] = note(f"value(texts={point[0]}, threshold={point[1]:g})", found)
+        saved[point] = note(str(point), found)
     return max(saved, key=saved.__getitem__), chosen, rows
 
 
-def network_of(name: str, texts: EncodedTexts) -> PolicyNetwork:
-    """The linear controller with the embedding of these texts among its features."""
-    return linear(LinearSettings(embedding_width=texts.dim, texts=name))  # type: ignore[arg-type]
+def settings_of(features: tuple[str, float], texts: EncodedTexts) -> LinearSettings:
+    """The linear controller with the embedding of these texts among its features, and novelty by this power."""
+    return LinearSettings(embedding_width=texts.dim, texts=features[0], novelty_power=features[1])  # type: ignore[arg-type]
 
 
 def main(config: ValueConfig) -> None:
@@ -158,16 +186,22 @@ def main(config: ValueConfig) -> None:
     texts = EncodedTexts(HashingEncoder())
     first = config.seeds[0]
     batches = coin_batches(config, training, texts, first)
-    sums = {name: sums_of(batches, network_of(name, texts)) for name in config.texts}
+    sums = {
+        features: sums_of(batches, linear(settings_of(features, texts)))
+        for features in product(config.texts, config.powers)
+    }
     print(f"coin replays of one seed after {time.perf_counter() - started:.0f} s", flush=True)
     point, chosen, selection = choose(config, training, sums, texts)
-    print(f"chosen: texts {point[0]}, threshold {point[1]:g}; {chosen}", flush=True)
-    network, settings = network_of(point[0], texts), config.measuring
+    print(f"chosen: {point}; {chosen}", flush=True)
+    features, settings = settings_of(point.features, texts), config.measuring
+    network = linear(features)
     rollouts: dict[str, list[Rollout]] = {OWN: [], AT_RATE: []}
     largest: dict[int, list[float]] = {}
     for seed in config.seeds:
-        own_sums = sums[point[0]] if seed == first else sums_of(coin_batches(config, training, texts, seed), network)
-        params = weights_of(own_sums, point[1])
+        own_sums = (
+            sums[point.features] if seed == first else sums_of(coin_batches(config, training, texts, seed), network)
+        )
+        params = weights_of(own_sums, point.threshold, features)
         largest[seed] = [round(float(one), 5) for one in jnp.asarray(params["weight"][:12])]
         own = replays(settings, held_out, learned(network, params, texts), (seed,), EVALUATION)
         at_rate = RulePolicy(AT_RATE, admit_random(admission_fraction(own)).choose)
@@ -188,7 +222,7 @@ def main(config: ValueConfig) -> None:
         "tool_seconds": config.replay.tool_seconds,
         "held_out_tasks": len(held_out),
         "coin_rollouts": config.num_coin_rollouts * len(training) * len(config.seeds),
-        "chosen": {"texts": point[0], "threshold": point[1]} | chosen,
+        "chosen": {"texts": point.texts, "novelty_power": point.power, "threshold": point.threshold} | chosen,
         "selection": selection,
         "policies": rows,
         "value_beyond": pairs,

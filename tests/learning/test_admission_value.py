@@ -187,7 +187,7 @@ def test_the_closed_form_equals_a_slow_twin() -> None:
 
 
 def test_one_number_by_hand() -> None:
-    """x = 1, 2 and y = 1, 3: A = 5, b = 7, weight 7 / (5 + lambda); y'y = 10, of which 49 / (5 + lambda) is explained."""
+    """x = 1, 2 and y = 1, 3: A = 5, b = 7, weight 7 / (5 + lambda), which explains 49 / (5 + lambda) of y'y = 10."""
     x, y = jnp.array([[[1.0]], [[2.0]]]), jnp.zeros((2, 4)).at[:, 0].set(jnp.array([1.0, 3.0]))
     state = add_rollouts(init_ridge({"weight": jnp.zeros(1)}), jnp.ones((2, 1)), x, y)
     assert (float(state.gram_ff[0, 0]), float(state.moment_of[0, 0]), float(state.square_o[0])) == (5.0, 7.0, 10.0)

@@ -61,7 +61,7 @@ def add_rollouts(state: RidgeState, surprise_rd: Array, feature_rdf: Array, outc
 
 
 def solve(state: RidgeState) -> tuple[Array, Array, Array]:
-    """Weights f32[O, F] of every outcome, each with its likeliest shrinkage times its belief; f32[O] shrinkages, beliefs.
+    """Weights f32[O, F] of every outcome at its likeliest shrinkage, times its belief; shrinkages and beliefs f32[O].
 
     Without rollouts, or for an outcome that never varied, the weights are 0.
     """

@@ -63,16 +63,16 @@ class LinearSettings:
         return self.novelty_power > 0.0 and self.inputs == "cosines"
 
     @property
+    def constant(self) -> float:
+        """The first feature, of every decision."""
+        return CONSTANT_SCALE if self.has_novelty else NUMBER_SCALE
+
+    @property
     def num_features(self) -> int:
         """F."""
         embedded = {"none": 0, "summary": 1, "all": 3}[self.texts]
-        return (
-            3
-            + self.has_novelty
-            + NUM_COSINES * (self.inputs == "cosines")
-            + len(_PAIRS)
-            + embedded * self.embedding_width
-        )
+        named = 3 + len(_PAIRS) + NUM_COSINES * (self.inputs == "cosines")
+        return self.has_novelty + named + embedded * self.embedding_width
 
 
 def init(settings: LinearSettings, prng_key: Array) -> Params:
