@@ -87,7 +87,7 @@ def measured(arm: Arm, config: Config) -> dict[str, np.ndarray]:
             learning_rate=config.learning_rate, sparsity_weight=0.0, runtime_weight=config.runtime_price
         ),
         objective="admission_value" if arm.is_regression else "policy_gradient",
-        network="linear(texts=all)" if arm.is_regression else "pooled",
+        network="linear(texts=all, novelty_power=0)" if arm.is_regression else "pooled",
         num_iterations=max(2, arm.num_iterations // config.shrink),
         num_rollouts=arm.group,
         tasks_per_update=40 // arm.group,
@@ -111,7 +111,7 @@ def measured(arm: Arm, config: Config) -> dict[str, np.ndarray]:
 
 def trained(arm: Arm, plan: Plan, numbers: Numbers, key: Array) -> tuple[Any, Array]:
     """The policy gradient with the credit above: the last state, and the credit's deviation in the last tenth."""
-    features = network_of(replace(plan.settings, network="linear(texts=all)"))
+    features = network_of(replace(plan.settings, network="linear(texts=all, novelty_power=0)"))
     state = init_state(plan.network, numbers.learning, jax.random.fold_in(key, 0))
     sums = init_ridge(features.init(key))
     learner = Learner(plan.network, given_credit, numbers.learning)
