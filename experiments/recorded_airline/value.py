@@ -202,7 +202,7 @@ def main(config: ValueConfig) -> None:
             sums[point.features] if seed == first else sums_of(coin_batches(config, training, texts, seed), network)
         )
         params = weights_of(own_sums, point.threshold, features)
-        largest[seed] = [round(float(one), 5) for one in jnp.asarray(params["weight"][:12])]
+        largest[seed] = [round(float(one), 5) for one in jnp.asarray(params["weight"][: 12 + features.has_novelty])]
         own = replays(settings, held_out, learned(network, params, texts), (seed,), EVALUATION)
         at_rate = RulePolicy(AT_RATE, admit_random(admission_fraction(own)).choose)
         rollouts[OWN] += own

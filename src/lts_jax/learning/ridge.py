@@ -7,7 +7,7 @@ All rollouts so far are kept as sums, so nothing is replayed: with X_g = sum_t (
 and lambda_o, the shrinkage of outcome o, is the one under which its data are likeliest when weights are drawn from
 N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (the evidence: MacKay, Neural Computation 4,
 1992). It is the likeliest of many, so what it says is believed only so far as it tells more than that admissions change
-nothing: weights are multiplied by the probability that they are not all 0,
+nothing: weights are multiplied by the probability that they are not all 0, at that shrinkage,
 
     belief_o = sigmoid(log evidence at lambda_o - log evidence without any effect - log PRIOR_ODDS).
 

@@ -122,8 +122,9 @@ def weighted_sum(
         texts: of the step, whose embeddings are features themselves.
         key_window: a decision sees the newest this many keys.
         inputs: "paper" leaves out how near the step comes to the keys.
-        novelty_power: features are multiplied by 1 - c^novelty_power, c the largest cosine of the summary to the keys,
-            so that repeats are worth nothing; 0 leaves them as they are.
+        novelty_power: features are multiplied by 1 - max(0, c)^novelty_power, c the largest cosine of the summary to
+            the keys, so that repeats are worth nothing; 0 leaves them as they are, as `inputs="paper"` does. For
+            `policy_gradient` choose 0: a step that is worth nothing has even odds, and learns slowly to be refused.
     """
     return linear(
         LinearSettings(
