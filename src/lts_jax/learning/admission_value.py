@@ -15,8 +15,8 @@ weighted by p_t (1 - p_t). This is Robinson's residualisation (Econometrica 56, 
 old rollouts stay valid, whatever policy made them, because p_t is stored.
 
 Outcomes are kept apart (reward, seconds, tokens, dollars): each has its own noise, so the closed form
-(`learning.ridge`) shrinks each by what its own data say, and believes it no further than they tell more than no effect. A
-reward that 800 rollouts cannot tell then adds next to nothing, instead of drowning time.
+(`learning.ridge`) shrinks each by what its own data say, and believes it no further than they tell more than no effect.
+A reward that 800 rollouts cannot tell then adds next to nothing, instead of drowning time.
 """
 
 from functools import partial

@@ -9,8 +9,9 @@ the largest cosine of the summary to the keys,
 
 so that a repeat is worth nothing whatever it says, and what a new step is worth is linear in what it says. That is for
 `admission_value`, which admits what is worth more than a threshold; a policy gradient moves the log-odds of repeats by
-the small constant alone, and had better go without. Without novelty (a power of 0, or inputs without cosines) the features stand alone, and the second is left out. Since they are
-fixed, the objective `admission_value` fits the weights in closed form (`learning.ridge`).
+the small constant alone, and had better go without. Without novelty (a power of 0, or inputs without cosines) the
+features stand alone, and the second is left out. Since they are fixed, the objective `admission_value` fits the weights
+in closed form (`learning.ridge`).
 
 Shrinkage treats all features alike, so their scale says how much each is expected to matter: a constant next to
 nothing and one half, the named numbers a quarter and the cosines once of what an embedding of unit length counts;
