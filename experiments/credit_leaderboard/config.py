@@ -28,7 +28,7 @@ class Config:
     values: tuple[tuple[str, int], ...] = (("admission_value", 80), ("admission_value, 9x", 720))
     """Rows of `--objective admission_value` and their updates: with as many training rollouts as a scheme has, and with
     as many as one pays for that replays each of them 8 times."""
-    value_network: str = "linear(texts=all, novelty_power=0)"
+    value_network: str = "linear(texts=all)"
     runtime_weights: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
     """Tried for `admission_value`, which has no sparsity weight."""
     num_selection_seeds: int = 2
