@@ -1,4 +1,4 @@
-"""What learning saved, in plain words: against a coin of its own rate, the best rule, and other trained controllers."""
+"""What learning saved, in plain words: against a coin of its own rate, rules, and other trained controllers."""
 
 import math
 
@@ -18,9 +18,11 @@ def verdict(report: Report) -> list[str]:
     against = {one.policy: one for one in report.versus}
     seconds = "simulated seconds" if is_simulated(report) else "wall seconds"
     found = [(COIN, "a coin that admits as often")]
-    best = best_rule(report)
-    if best is not None:
-        found.append((best.policy, f"the best rule here, {best.policy}"))
+    best, fastest = best_rule(report), fastest_rule(report)
+    if best is not None and fastest is not None:
+        is_one = best.policy == fastest.policy
+        found.append((best.policy, f"the best {'and fastest ' if is_one else ''}rule here, {best.policy}"))
+        found += [] if is_one else [(fastest.policy, f"the fastest rule here, {fastest.policy}")]
     found += [
         (name, "the paper's method, lts" if name == "lts" else name)
         for name in against
@@ -35,17 +37,25 @@ def verdict(report: Report) -> list[str]:
 
 def best_rule(report: Report) -> ComparisonRow | None:
     """The rule of the largest gain, score + 0.2 * share of the reference's runtime saved; None without a rule."""
-    rules = [
-        row
-        for row in report.rows
-        if row.policy not in NO_RULE and not _is_learned(row.policy) and math.isfinite(row.score.estimate)
-    ]
     reference = find_row(report, report.reference).runtime_seconds.estimate
 
     def gain(row: ComparisonRow) -> float:
         return row.score.estimate + GAIN_OF_TIME * (1.0 - row.runtime_seconds.estimate / reference)
 
-    return max(rules, key=gain, default=None)
+    return max(_rules(report), key=gain, default=None)
+
+
+def fastest_rule(report: Report) -> ComparisonRow | None:
+    """The rule of the least runtime; None without a rule."""
+    return min(_rules(report), key=lambda row: row.runtime_seconds.estimate, default=None)
+
+
+def _rules(report: Report) -> list[ComparisonRow]:
+    return [
+        row
+        for row in report.rows
+        if row.policy not in NO_RULE and not _is_learned(row.policy) and math.isfinite(row.score.estimate)
+    ]
 
 
 def _is_learned(name: str) -> bool:
