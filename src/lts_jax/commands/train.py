@@ -57,10 +57,24 @@ def run(command: Command) -> None:
         with working_in(folder), executor_of(command.workers, folder.path) as executor:
             train_in(folder, parts, trackers=trackers, executor=executor, processes=processes)
     print(f"trained {command.train.num_iterations} iterations in {folder.path}")
-    skipped = read_metrics(folder.metrics)[-1]["learning/num_skipped"]
-    if skipped:
-        print(f"{skipped:.0f} updates were skipped because something in them was not finite")
+    for one in remarks(read_metrics(folder.metrics)[-1]):
+        print(one)
     print(f"next: lts evaluate --run {folder.path}")
+
+
+def remarks(line: dict[str, float | None]) -> list[str]:
+    """What the last metrics of a training say that its user should know, a line each; mostly nothing."""
+    found = []
+    if skipped := line["learning/num_skipped"]:
+        found.append(f"{skipped:.0f} updates were skipped because something in them was not finite")
+    beliefs = [line.get(f"learning/{outcome}_belief") for outcome in ("reward", "runtime")]
+    told = [one for one in beliefs if one is not None]
+    if told and max(told) < 0.5:
+        found.append(
+            "these rollouts do not tell whether admissions change reward or runtime "
+            f"(beliefs {' and '.join(f'{one:.2f}' for one in told)}), so little will be admitted: train on more tasks"
+        )
+    return found
 
 
 def train_in(
