@@ -61,38 +61,36 @@ def explained(weight_of: np.ndarray, state: RidgeState) -> np.ndarray:
     return (2.0 * np.sum(weight_of * moment, axis=1) - np.einsum("of,fh,oh->o", weight_of, gram, weight_of)) / square
 
 
+def row(outcome: int, place: int, by_seed: Sequence[Sequence[RidgeState]]) -> str:
+    """What fits with the power at `place` explain of an outcome, with belief and without; a line of the table."""
+    own = [states[place] for states in by_seed]
+    found = []
+    for world, state in enumerate(own):
+        weight_of, _, belief_o = (np.asarray(part, np.float64) for part in solve(state))
+        others = added([one for other, one in enumerate(own) if other != world])
+        shares = [explained(weight, others)[outcome] for weight in (weight_of, weight_of / belief_o[:, None])]
+        found.append((*shares, belief_o[outcome]))
+    kept, bare, belief = np.array(found).T
+    cells = (OUTCOMES[outcome], f"{POWERS[place]:g}", _said(100.0 * kept), f"{100.0 * kept.mean():.2f}")
+    return "| " + " | ".join((*cells, f"{100.0 * bare.mean():.2f}", _said(belief))) + " |"
+
+
+def _said(values: np.ndarray) -> str:
+    return ", ".join(f"{one:.2f}" for one in values)
+
+
 def told(config: Config) -> str:
     """A table of one of the two worlds."""
     folder = config.runs / config.weaknesses
     by_seed = [sums_of(config, folder, seed) for seed in config.train_worlds]
-    lines = [f"## World of {config.weaknesses}s (simulated; a coin decides)", ""]
-    heads = (
-        "outcome",
-        "novelty_power",
-        "explained on four other worlds, %",
-        "mean",
-        "without belief",
-        "belief, by world",
-    )
-    lines += ["| " + " | ".join(heads) + " |", len(heads) * "|---" + "|"]
-    for outcome in SHOWN:
-        for place, power in enumerate(POWERS):
-            own = [states[place] for states in by_seed]
-            rows = []
-            for world, state in enumerate(own):
-                weight_of, _, belief_o = (np.asarray(part, np.float64) for part in solve(state))
-                others = added([one for other, one in enumerate(own) if other != world])
-                bare = weight_of / belief_o[:, None]
-                rows.append(
-                    (explained(weight_of, others)[outcome], explained(bare, others)[outcome], belief_o[outcome])
-                )
-            kept, bare, belief = (100.0 * np.array(column) for column in zip(*rows, strict=True))
-            by_world = ", ".join(f"{one:.2f}" for one in kept)
-            cells = (OUTCOMES[outcome], f"{power:g}", by_world, f"{kept.mean():.2f}", f"{bare.mean():.2f}")
-            lines.append("| " + " | ".join((*cells, ", ".join(f"{one / 100:.2f}" for one in belief))) + " |")
+    heads = ("outcome", "novelty_power", "explained on four other worlds, %", "mean", "without belief", "beliefs")
+    lines = [f"## World of {config.weaknesses}s (simulated; a coin decides)", "", "| " + " | ".join(heads) + " |"]
+    lines.append(len(heads) * "|---" + "|")
+    lines += [row(outcome, place, by_seed) for outcome in SHOWN for place in range(len(POWERS))]
     belief_o = np.asarray(solve(added([states[-1] for states in by_seed]))[2])
-    lines += ["", f"Belief that admissions change the reward, all five worlds as one: {belief_o[0]:.2f}"]
-    return "\n".join(lines)
+    return "\n".join(
+        [*lines, "", f"Belief that admissions change the reward, all five worlds as one: {belief_o[0]:.2f}"]
+    )
 
 
 def main(config: Config) -> None:

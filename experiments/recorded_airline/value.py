@@ -52,13 +52,7 @@ class ValueConfig:
     num_evaluation_rollouts: int = 10  # the same of each held-out task and seed
     texts: tuple[str, ...] = ("none", "summary")  # grid: whether the summary's embedding is among the features
     powers: tuple[float, ...] = (0.0, 8.0, 64.0)  # grid: of the cosine to the keys in a step's novelty; 0 is without
-    thresholds: tuple[float, ...] = (
-        0.0,
-        0.00025,
-        0.0005,
-        0.001,
-        0.002,
-    )  # grid: of the teams' seconds that an entry must save
+    thresholds: tuple[float, ...] = (0.0, 0.00025, 0.0005, 0.001, 0.002)  # grid: share of the teams' seconds to save
     replay: ReplaySettings = field(default_factory=ReplaySettings)
 
     @property
@@ -198,9 +192,9 @@ def main(config: ValueConfig) -> None:
     rollouts: dict[str, list[Rollout]] = {OWN: [], AT_RATE: []}
     largest: dict[int, list[float]] = {}
     for seed in config.seeds:
-        own_sums = (
-            sums[point.features] if seed == first else sums_of(coin_batches(config, training, texts, seed), network)
-        )
+        if seed != first:
+            batches = coin_batches(config, training, texts, seed)
+        own_sums = sums[point.features] if seed == first else sums_of(batches, network)
         params = weights_of(own_sums, point.threshold, features)
         largest[seed] = [round(float(one), 5) for one in jnp.asarray(params["weight"][: 12 + features.has_novelty])]
         own = replays(settings, held_out, learned(network, params, texts), (seed,), EVALUATION)

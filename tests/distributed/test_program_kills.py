@@ -15,7 +15,7 @@ from tests.distributed.test_processes import free_port
 
 CHILD = Path(__file__).with_name("program_child.py")
 SMALL = (
-    *("--controller", "linear", "--num-tasks", "6", "--num-epochs", "2", "--tasks-per-update", "2"),
+    *("--controller", "linear", "--num-tasks", "6", "--num-epochs", "4", "--tasks-per-update", "2"),
     *("--collect.num-rollouts", "2", "--rollout.num-teams", "2", "--rollout.team.max-rounds", "6"),
 )
 LIMIT_SECONDS = 240  # ten to notice, the rest for a machine that has other work
@@ -50,7 +50,7 @@ def test_one_of_two_is_killed_at_five_points_and_the_same_command_goes_on(tmp_pa
     whole, run = tmp_path / "whole", tmp_path / "run"
     alone = start(whole)
     draw = random.Random(5)
-    points = sorted(draw.sample(range(1, 12), 4))  # files of groups that are stored, of twelve
+    points = sorted(draw.sample(range(1, 18), 4))  # files of groups that are stored, of 24
     started_with = 0
     victims = [0, 1, 0, 1, 0]
     draw.shuffle(victims)

@@ -9,8 +9,10 @@ N(0, sigma^2 / lambda_o) and noise from N(0, sigma^2) with sigma^2 unknown (the 
 1992). It is the likeliest of many, so what it says is believed only so far as it tells more than that admissions change
 nothing: weights are multiplied by the probability that they are not all 0, at that shrinkage,
 
-    belief_o = sigmoid(log evidence at lambda_o - log evidence without any effect - log PRIOR_ODDS).
+    belief_o = sigmoid(evidence_o(lambda_o) - log PRIOR_ODDS),
+    evidence_o(lambda) = -R/2 log(1 - b_o' (A + lambda I)^-1 b_o / sum_g y_go^2) - 1/2 sum_f log(1 + e_f / lambda),
 
+the logarithm of the evidence less that of no effect, with R rollouts and e_f the eigenvalues of A.
 A reward's weights, which a thousand rollouts do not tell, would else drown those of time in their noise.
 """
 

@@ -145,13 +145,11 @@ def _features(settings: LinearSettings, query_rd: Array, key_rnd: Array, num_key
     products = [jnp.sum(text[:, :, one] * text[:, :, other], axis=-1) for one, other in _PAIRS]
     numbers = jnp.stack([(seen > 0).astype(jnp.float32), jnp.log1p(seen), *products], axis=-1)
     one = jnp.ones_like(seen)[..., None]
-    number_scale, cosine_scale = NUMBER_SCALE, COSINE_SCALE
-    if settings.has_novelty:
-        number_scale, cosine_scale = NUMBER_SCALE / 2, COSINE_SCALE / 2
-    parts = [NUMBER_SCALE * one, number_scale * numbers]
+    scale = 0.5 if settings.has_novelty else 1.0
+    parts = [NUMBER_SCALE * one, scale * NUMBER_SCALE * numbers]
     cosines = largest_cosines(key_rnd, visible, step_rc3d) if settings.inputs == "cosines" else None
     if cosines is not None:
-        parts.append(cosine_scale * cosines)
+        parts.append(scale * COSINE_SCALE * cosines)
     if settings.texts == "summary":
         parts.append(step_rc3d[:, :, SUMMARY])
     elif settings.texts == "all":
@@ -161,4 +159,4 @@ def _features(settings: LinearSettings, query_rd: Array, key_rnd: Array, num_key
         return features
     assert cosines is not None
     novelty = 1.0 - jnp.clip(cosines[..., SUMMARY, None], 0.0, 1.0) ** settings.novelty_power
-    return jnp.concatenate([CONSTANT_SCALE * one, novelty * features], axis=-1)
+    return jnp.concatenate([settings.constant * one, novelty * features], axis=-1)
